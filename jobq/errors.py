@@ -1,0 +1,102 @@
+"""The errors that jobq raises; each message says what was wrong, where, and what to do.
+
+    JobqError
+    ├── UsageError                  the call was wrong                            exit code 2
+    │   ├── ConfigurationError      a setting cannot be used
+    │   ├── ApplicationError        a module of the application does not import
+    │   ├── UnknownJobClass         nothing is registered under that name
+    │   ├── RegistrationError       a class cannot be registered
+    │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
+    │   ├── EnqueueError            a delay, queue, priority, … that cannot be
+    │   └── JobNotFound             no job has that id
+    ├── DatabaseError               the database could not do it                  exit code 3
+    │   ├── DatabaseUnreachable     no connection
+    │   ├── DatabaseReadOnly        a standby, or a read-only role
+    │   ├── DatabaseForbidden       the role may not do that
+    │   ├── DatabaseTooOld          a PostgreSQL that is not supported
+    │   ├── SchemaMissing           `jobq migrate` has not been run
+    │   ├── SchemaBehind            … has not been run since jobq was upgraded
+    │   └── SchemaAhead             this jobq is older than the schema
+    └── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
+"""
+
+
+class JobqError(Exception):
+    """The base of every error that jobq raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(JobqError, ValueError):
+    exit_code = 2
+
+
+class ConfigurationError(UsageError):
+    pass
+
+
+class ApplicationError(UsageError):
+    """A module of the application does not import.
+
+    `user_traceback` is the traceback of the user's own code, without jobq's or importlib's frames.
+    """
+
+    def __init__(self, message: str, user_traceback: str = "") -> None:
+        super().__init__(message)
+        self.user_traceback = user_traceback
+
+
+class UnknownJobClass(UsageError):
+    pass
+
+
+class RegistrationError(UsageError):
+    pass
+
+
+class ArgumentsError(UsageError):
+    pass
+
+
+class EnqueueError(UsageError):
+    pass
+
+
+class JobNotFound(UsageError):
+    pass
+
+
+class DatabaseError(JobqError):
+    exit_code = 3
+
+
+class DatabaseUnreachable(DatabaseError):
+    pass
+
+
+class DatabaseReadOnly(DatabaseError):
+    pass
+
+
+class DatabaseForbidden(DatabaseError):
+    pass
+
+
+class DatabaseTooOld(DatabaseError):
+    pass
+
+
+class SchemaMissing(DatabaseError):
+    pass
+
+
+class SchemaBehind(DatabaseError):
+    pass
+
+
+class SchemaAhead(DatabaseError):
+    pass
+
+
+class EmbeddedServerError(JobqError):
+    exit_code = 3

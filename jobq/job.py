@@ -1,0 +1,263 @@
+"""`Job`: what users subclass, and how an instance of it becomes a row."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from jobq import arguments
+from jobq.errors import ArgumentsError, EnqueueError, UnknownJobClass
+from jobq.records import JobRecord, NewJob
+from jobq.registry import name_of, registry
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from jobq.store.jobs import Added
+
+MAX_QUEUE_CHARACTERS = 100
+MAX_KEY_CHARACTERS = 250
+MAX_PRIORITY = 32767
+MAX_RETRIES = 1_000_000
+MAX_DELAY_SECONDS = 100 * 365.25 * 86400
+LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
+
+PACKAGE_FOLDER = str(Path(__file__).parent)
+
+
+class Job:
+    """A unit of work: subclass it, define `run()`, register the class, enqueue instances.
+
+        @register_job
+        class WelcomeUser(Job):
+            def __init__(self, user_id: int):
+                self.user_id = user_id
+
+            def run(self):
+                ...
+
+        WelcomeUser(1).run_in_worker()
+
+    What the constructor is called with is stored as JSON; a worker calls it again with the same.
+    """
+
+    _constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        self._constructor_arguments = (args, kwargs)
+        return self
+
+    def run(self) -> Any:
+        """Does the work, in a child process of a worker. What it returns is kept where it can be JSON."""
+        raise NotImplementedError(f"{type(self).__name__} does not define run()")
+
+    def get_queue(self) -> str:
+        """The queue to wait in."""
+        return "default"
+
+    def get_priority(self) -> int:
+        """Higher first: 10 before 0 before -10."""
+        return 0
+
+    def get_retries(self) -> int:
+        """How many more attempts there are after an error."""
+        return 0
+
+    def get_retry_delay(self, attempt: int) -> float:
+        """Seconds before the retry that follows `attempt`; the first attempt is 1. `jobq.retries` has some."""
+        return 0
+
+    def get_unique_key(self) -> str | None:
+        """While an unfinished job of this class has the same key, no other is enqueued. None or "": no key."""
+        return None
+
+    def run_in_worker(
+        self,
+        *,
+        queue: str | None = None,
+        delay: float | timedelta | datetime | None = None,
+        priority: int | None = None,
+        retries: int | None = None,
+        unique_key: str | None = None,
+        connection: "psycopg.Connection[Any] | None" = None,
+    ) -> JobRecord | None:
+        """Enqueues the job; what is passed wins over the methods.
+
+        `delay` is in seconds, a timedelta, or an aware datetime before which the job does not start. With a psycopg
+        `connection` the job is part of its transaction.
+
+        Returns the job's record, or None where an unfinished job holds its unique key. Raises ArgumentsError where
+        the arguments cannot be stored, EnqueueError where an option cannot be, DatabaseError where the database
+        could not take it.
+        """
+        new = new_job(self, queue=queue, delay=delay, priority=priority, retries=retries, unique_key=unique_key)
+        from jobq.store import jobs as store
+        from jobq.store.database import default_database
+
+        database = default_database()
+        if connection is not None:
+            return record_of(new, store.enqueue(connection, database.schema, new))
+        database.prepare()
+        with database.connection() as own:
+            return record_of(new, store.enqueue(own, database.schema, new))
+
+
+def enqueue_many(
+    jobs: Iterable[Job], *, connection: "psycopg.Connection[Any] | None" = None
+) -> list[JobRecord | None]:
+    """Enqueues many jobs at once, all or none: some hundred times as fast as one by one.
+
+    Queue, priority, retries and unique key are what each job's methods say. Returns their records in the order given,
+    None for each whose unique key is held by an unfinished job or by an earlier one in the list.
+    Raises as `Job.run_in_worker` does; then none is enqueued.
+    """
+    new = [new_job(job) for job in jobs]
+    if not new:
+        return []
+    from jobq.store import jobs as store
+    from jobq.store.database import default_database
+
+    database = default_database()
+    if connection is not None:
+        added = store.enqueue_many(connection, database.schema, new)
+    else:
+        database.prepare()
+        with database.connection() as own:
+            added = store.enqueue_many(own, database.schema, new)
+    return [record_of(job, result) for job, result in zip(new, added, strict=True)]
+
+
+def new_job(
+    job: Job,
+    *,
+    queue: str | None = None,
+    delay: float | timedelta | datetime | None = None,
+    priority: int | None = None,
+    retries: int | None = None,
+    unique_key: str | None = None,
+) -> NewJob:
+    """A Job as it goes into the table: every option checked, the arguments encoded."""
+    job_class = type(job)
+    name = name_of(job_class)
+    if registry.find(name) is None:
+        raise UnknownJobClass(f"{name} is not registered. Decorate the class with @register_job.")
+    seconds, run_at = due(delay)
+    return NewJob(
+        job_class=name,
+        arguments=encoded_arguments(job),
+        queue=checked_queue(job.get_queue() if queue is None else queue),
+        priority=checked_int("priority", job.get_priority() if priority is None else priority, MAX_PRIORITY),
+        retries=checked_int("retries", job.get_retries() if retries is None else retries, MAX_RETRIES, least=0),
+        unique_key=checked_key(job.get_unique_key() if unique_key is None else unique_key),
+        delay=seconds,
+        run_at=run_at,
+        source=source_of_caller(),
+    )
+
+
+def encoded_arguments(job: Job) -> str:
+    from jobq.store.database import default_database
+
+    positional, named = job._constructor_arguments
+    bound = arguments.bind(type(job), positional, named)
+    try:
+        return arguments.encode(bound, max_bytes=default_database().settings.max_arguments_bytes)
+    except ArgumentsError as error:
+        raise ArgumentsError(f"{type(job).__name__}: {error}") from None
+
+
+def due(delay: float | timedelta | datetime | None) -> tuple[float, datetime | None]:
+    """A delay as (seconds from now, None), or as (0, the time)."""
+    if delay is None:
+        return 0.0, None
+    if isinstance(delay, datetime):
+        if delay.tzinfo is None or delay.utcoffset() is None:
+            raise EnqueueError(
+                f"delay is the naive datetime {delay.isoformat()}: give it a time zone, as in "
+                "datetime.now(timezone.utc) + timedelta(hours=1)."
+            )
+        if not 1970 <= delay.year <= LATEST_YEAR:
+            raise EnqueueError(f"delay is {delay.isoformat()}, but the years are 1970 to {LATEST_YEAR}.")
+        return 0.0, delay
+    if isinstance(delay, timedelta):
+        delay = delay.total_seconds()
+    if isinstance(delay, bool) or not isinstance(delay, int | float) or not math.isfinite(delay):
+        raise EnqueueError(f"delay is {delay!r}, but must be seconds, a timedelta, or an aware datetime.")
+    if delay < 0:
+        raise EnqueueError(f"delay is {delay:g} seconds, but a job cannot start in the past. Leave it out.")
+    if delay > MAX_DELAY_SECONDS:
+        raise EnqueueError(f"delay is {delay:g} seconds, more than 100 years.")
+    return float(delay), None
+
+
+def checked_queue(queue: Any) -> str:
+    if not isinstance(queue, str) or not queue or not queue.isprintable():
+        raise EnqueueError(f"queue is {shortened(queue)}, but must be text without control characters.")
+    if len(queue) > MAX_QUEUE_CHARACTERS:
+        raise EnqueueError(
+            f"queue is a name of {len(queue):,} characters, beginning {shortened(queue)}; "
+            f"{MAX_QUEUE_CHARACTERS} are allowed."
+        )
+    return queue
+
+
+def checked_key(key: Any) -> str | None:
+    if key is None or key == "":
+        return None
+    if not isinstance(key, str) or not key.isprintable():
+        raise EnqueueError(f"unique_key is {shortened(key)}, but must be text without control characters.")
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise EnqueueError(
+            f"unique_key has {len(key):,} characters, beginning {shortened(key)}; {MAX_KEY_CHARACTERS} are allowed. "
+            "Use a hash of it."
+        )
+    return key
+
+
+def checked_int(name: str, value: Any, most: int, *, least: int | None = None) -> int:
+    least = -most if least is None else least
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise EnqueueError(f"{name} is {shortened(value)}, but must be a whole number.")
+    if not least <= value <= most:
+        raise EnqueueError(f"{name} is {shortened(value)}, but must be between {least} and {most}.")
+    return value
+
+
+def shortened(value: Any) -> str:
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - a repr of the user's own may raise anything; this is for an error message
+        shown = f"a {type(value).__name__}"
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+
+
+def source_of_caller() -> str | None:
+    """file:line of the nearest frame outside jobq."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE_FOLDER):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:
+    if added is None:
+        return None
+    return JobRecord(
+        id=added.id,
+        job_class=new.job_class,
+        queue=new.queue,
+        priority=new.priority,
+        state=added.state,
+        outcome=None,
+        attempt=0,
+        retries=new.retries,
+        unique_key=new.unique_key,
+        arguments=json.loads(new.arguments),
+        enqueued_at=added.enqueued_at,
+        run_at=added.run_at,
+        source=new.source,
+    )

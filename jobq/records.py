@@ -1,0 +1,182 @@
+"""Frozen dataclasses that cross layers: what is enqueued, what is stored, what is shown."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job on its way into the table of jobs.
+
+    Due at `run_at`, or `delay` seconds after the database's now where `run_at` is None.
+    """
+
+    job_class: str
+    arguments: str  # JSON text
+    queue: str = "default"
+    priority: int = 0
+    retries: int = 0
+    unique_key: str | None = None
+    delay: float = 0.0
+    run_at: datetime | None = None
+    source: str | None = None
+    trace_context: str | None = None  # JSON text
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as the database knows it, finished or not.
+
+    `state` is scheduled, pending, running or finished; `outcome` is how it ended, None until it has.
+    `attempt` counts the attempts begun. Errors are those of the last attempt that had one.
+    """
+
+    id: int
+    job_class: str
+    queue: str
+    priority: int
+    state: str
+    outcome: str | None
+    attempt: int
+    retries: int
+    unique_key: str | None
+    arguments: dict[str, Any]  # as stored: tags not decoded
+    enqueued_at: datetime
+    run_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    worker: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt that ended. `started_at` is None where run() never began."""
+
+    attempt: int
+    outcome: str
+    retried: bool
+    started_at: datetime | None
+    ended_at: datetime
+    worker: str | None
+    error_type: str | None
+    error_message: str | None
+    traceback: str | None
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    job: JobRecord
+    attempts: tuple[AttemptRecord, ...]
+    known: bool  # some live worker knows its class
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRecord:
+    name: str
+    kind: str
+    annotation: str | None
+    default: str | None
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """A registered job class, as a worker's child reported it."""
+
+    name: str
+    aliases: tuple[str, ...]
+    parameters: tuple[ParameterRecord, ...]
+    summary: str | None  # the first line of its docstring
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    name: str
+    pending: int
+    running: int
+    scheduled: int
+    oldest_seconds: float | None  # how long the oldest pending job has been due
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    id: int
+    name: str  # host/pid
+    host: str
+    pid: int
+    version: str
+    processes: int
+    queues: tuple[str, ...]  # empty: all
+    started_at: datetime
+    heartbeat_seconds: float  # since it was last heard of
+    running: int
+    status: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownClass:
+    """A class with pending jobs that no live worker knows."""
+
+    job_class: str
+    jobs: int
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The state of everything, at one moment of the database's clock.
+
+    `estimated` names the figures that were too large to count and were taken from PostgreSQL's statistics.
+    """
+
+    scheduled: int
+    pending: int
+    running: int
+    outcomes: dict[str, int]
+    queues: tuple[QueueStats, ...]
+    workers: tuple[WorkerRecord, ...]
+    unknown_classes: tuple[UnknownClass, ...]
+    estimated: tuple[str, ...]
+    at: datetime
+
+
+class Assignment(NamedTuple):
+    """A claimed job on its way to a child. A tuple: there are tens of thousands a second."""
+
+    id: int
+    attempt: int
+    excused: int
+    losses: int
+    retries: int
+    priority: int
+    queue: str
+    job_class: str
+    arguments: str  # JSON text, opened only by the child
+
+    @property
+    def tries(self) -> int:
+        """This attempt's number among those that count against `retries`; starts at 1."""
+        return self.attempt - self.excused
+
+
+class Report(NamedTuple):
+    """How an attempt ended, on its way to the database. Times are this machine's monotonic clock."""
+
+    id: int
+    attempt: int
+    outcome: str
+    started: float | None
+    ended: float
+    value: str | None = None  # JSON text
+    error_type: str | None = None
+    error_message: str | None = None
+    traceback: str | None = None
+    retry_delay: float | None = None  # seconds; None: this is the job's end
+    excused: bool = False  # does not count against retries
+    loss: bool = False  # counts against the limit of losses

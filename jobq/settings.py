@@ -1,0 +1,225 @@
+"""One frozen `Settings`: `[tool.jobq]` in pyproject.toml, then JOBQ_* variables, then flags; the last one wins."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from jobq.errors import ConfigurationError
+
+TABLE = "[tool.jobq]"
+
+
+def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word that the reader looks for
+    if isinstance(default, tuple):
+        return field(default_factory=lambda: default, metadata={"help": help, "default": default})
+    return field(default=default, metadata={"help": help, "default": default})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. Durations are seconds."""
+
+    root: Path = field(default_factory=Path.cwd)
+    """The application's folder: that of the nearest pyproject.toml, else the working directory."""
+
+    database_url: str | None = setting(None, "Address of the PostgreSQL database; none: an embedded server.")
+    schema: str = setting("jobq", "Schema that holds jobq's tables.")
+    app: tuple[str, ...] = setting((), "Modules that define jobs, besides jobs.py and {package}/jobs.py.")
+    env: str = setting("development", "With `production`, the embedded server is refused.")
+    transaction_pooler: bool = setting(
+        False, "The address is a pooler in transaction mode: no LISTEN, no prepared statements."
+    )
+    listen: bool = setting(True, "Wake up by LISTEN/NOTIFY; without it, workers only poll.")
+    poll_every: float = setting(5.0, "How often an idle worker looks for jobs unasked, at most.")
+    max_processes: int | None = setting(None, "Child processes of a worker; none: the CPUs it may use.")
+    max_jobs_per_process: int | None = setting(None, "Replace a child after so many jobs; none: never.")
+    max_pending_per_process: int = setting(250, "Jobs claimed ahead for each child, at most.")
+    heartbeat_every: float = setting(10.0, "How often a worker says that it is alive.")
+    heartbeat_timeout: float = setting(60.0, "A worker unheard of for so long is dead; its jobs are rescued.")
+    max_losses: int = setting(3, "A job whose process or worker died so often comes to rest as lost.")
+    shutdown_grace: float = setting(30.0, "How long running jobs may go on after the first signal to stop.")
+    job_history_days: int = setting(30, "Days for which results are kept; 0 keeps all.")
+    max_arguments_bytes: int = setting(256 * 1024, "A job's arguments may be so large, as JSON.")
+    stats_every: float = setting(60.0, "How often a worker logs what it does; 0: never.")
+    log_format: str = setting("text", "`text` (key=value) or `json`.")
+    log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
+
+    def __post_init__(self) -> None:
+        for name, least in MINIMA.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigurationError(f"{name} is {value}, but must be at least {least}.")
+        if self.heartbeat_timeout < 2 * self.heartbeat_every:
+            raise ConfigurationError(
+                f"heartbeat_timeout ({self.heartbeat_timeout:g} s) must be at least twice heartbeat_every "
+                f"({self.heartbeat_every:g} s), or workers that are alive would be declared dead."
+            )
+        for name, words in CHOICES.items():
+            if getattr(self, name) not in words:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)!r}, but must be one of: {', '.join(words)}."
+                )
+        if not self.schema or "\0" in self.schema or len(self.schema.encode()) > 63:
+            raise ConfigurationError("schema must be a name of 1 to 63 bytes, as PostgreSQL's names are.")
+        if self.schema.startswith("pg_"):
+            raise ConfigurationError(f"schema is {self.schema!r}, but PostgreSQL keeps names with pg_ for itself.")
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{f.name}={hide_password(value) if f.name == 'database_url' and value else value!r}"
+            for f in fields(self)
+            if (value := getattr(self, f.name)) != f.metadata.get("default")
+        )
+        return f"Settings({', '.join(shown)})"
+
+
+MINIMA: Mapping[str, float] = {
+    "poll_every": 0.05,
+    "max_processes": 1,
+    "max_jobs_per_process": 1,
+    "max_pending_per_process": 1,
+    "heartbeat_every": 0.05,
+    "max_losses": 1,
+    "shutdown_grace": 0,
+    "job_history_days": 0,
+    "max_arguments_bytes": 2,
+    "stats_every": 0,
+}
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "log_format": ("text", "json"),
+    "log_level": ("debug", "info", "warning", "error"),
+}
+
+
+def load(start: Path | None = None, **flags: Any) -> Settings:
+    """The settings in force for the working directory `start`; flags that are None count as not given.
+
+    Raises ConfigurationError, which names the setting and where it was made.
+    """
+    start = (start or Path.cwd()).resolve()
+    pyproject = find_pyproject(start)
+    chosen: dict[str, Any] = {"root": pyproject.parent if pyproject else start}
+    if pyproject:
+        chosen |= from_table(read_table(pyproject), f"{TABLE} in {pyproject}")
+    chosen |= from_environment(os.environ)
+    chosen |= {
+        name: convert(name, value, f"--{name.replace('_', '-')}")
+        for name, value in flags.items()
+        if value is not None and value != ()
+    }
+    return Settings(**chosen)
+
+
+def find_pyproject(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
+        if (candidate := folder / "pyproject.toml").is_file():
+            return candidate
+    return None
+
+
+def read_table(pyproject: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{pyproject} cannot be read: {error}.") from None
+    table = document.get("tool", {}).get("jobq", {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"tool.jobq in {pyproject} must be a table, {TABLE}.")
+    return table
+
+
+def from_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    return {name: convert(name, value, where) for name, value in table.items()}
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: convert(name, environment[variable], variable)
+        for name in NAMES
+        if (variable := f"JOBQ_{name.upper()}") in environment and environment[variable] != ""
+    }
+
+
+def convert(name: str, value: Any, where: str) -> Any:
+    """A setting's value as its type wants it, from TOML, a variable's text, or a flag."""
+    if name not in NAMES:
+        raise ConfigurationError(
+            f"{where}: there is no setting {name!r}. Settings are: {', '.join(sorted(NAMES))}."
+        )
+    wanted = TYPES[name]
+    try:
+        return CONVERTERS[wanted](value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{where}: {name} is {value!r}, but must be {WORDS[wanted]}.") from None
+
+
+def to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(word)
+
+
+def to_int(value: Any) -> int:
+    if isinstance(value, bool | float):
+        raise TypeError(value)
+    return int(value)
+
+
+def to_float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    number = float(value)
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError(value)
+    return number
+
+
+def to_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def to_names(value: Any) -> tuple[str, ...]:
+    names = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else list(value)
+    return tuple(to_text(name) for name in names if name)
+
+
+CONVERTERS: Mapping[Any, Any] = {
+    bool: to_bool,
+    int: to_int,
+    int | None: to_int,
+    float: to_float,
+    str: to_text,
+    str | None: to_text,
+    tuple[str, ...]: to_names,
+}
+
+WORDS: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    int | None: "a whole number",
+    float: "a number of seconds",
+    str: "text",
+    str | None: "text",
+    tuple[str, ...]: "a list of names",
+}
+
+TYPES = get_type_hints(Settings)
+NAMES = {f.name for f in fields(Settings)} - {"root"}
+
+
+def hide_password(url: str) -> str:
+    """A database's address as it may be shown: without its password, in either of libpq's forms."""
+    url = re.sub(r"(://[^:/?#@\s]*):[^@/?#]*@", r"\1:***@", url)
+    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url, flags=re.IGNORECASE)

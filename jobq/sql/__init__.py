@@ -1,0 +1,1 @@
+"""SQL of jobq, one statement a file; read by `jobq.store.statements`."""

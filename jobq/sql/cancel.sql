@@ -1,0 +1,18 @@
+-- Calls off jobs that are not running: they end as cancelled, by whom. One that was claimed in the meantime
+-- is no longer in these states, and is left alone. The record counts as the attempt that never began,
+-- so that no attempt has two ends.
+WITH cancelled AS (
+    DELETE FROM {schema}.jobs
+    WHERE id = ANY (%(ids)s::bigint[]) AND state IN ('pending', 'scheduled')
+    RETURNING *
+), recorded AS (
+    INSERT INTO {schema}.results
+        (id, attempt, ended_at, enqueued_at, run_at, retries, priority, retried, outcome,
+         queue, job_class, arguments, unique_key, source, trace_context, error_type, error_message)
+    SELECT
+        id, attempt + 1, statement_timestamp(), enqueued_at, run_at, retries, priority, false, 'cancelled',
+        queue, job_class, arguments, unique_key, source, trace_context,
+        'Cancelled', format('cancelled by %%s', %(cancelled_by)s::text)
+    FROM cancelled
+)
+SELECT id FROM cancelled

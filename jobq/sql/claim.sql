@@ -1,0 +1,45 @@
+-- Claims up to `share` jobs from each queue given, in the order of service: priority, then age.
+-- SKIP LOCKED lets any number of workers claim side by side. Each queue is entered at a position
+-- of the index jobs_pending, so that a claim need not wade through dead entries at its front.
+-- A queue that filled its share may hold more at its lowest priority claimed; jobs of other queues
+-- below that priority are let go again, so that the order of priority holds across queues.
+-- A worker that was declared dead claims nothing.
+WITH alive AS MATERIALIZED (
+    SELECT id FROM {schema}.workers WHERE id = %(worker_id)s AND stopped_at IS NULL
+), found AS MATERIALIZED (
+    SELECT front.id, worked.queue, front.priority
+    FROM unnest(%(queues)s::text[], %(from_priorities)s::integer[], %(from_ids)s::bigint[])
+        AS worked (queue, from_priority, from_id)
+    CROSS JOIN LATERAL (
+        SELECT id, priority
+        FROM {schema}.jobs
+        WHERE state = 'pending'
+            AND queue = worked.queue
+            AND (-priority, id) >= (-worked.from_priority, worked.from_id)
+            AND job_class = ANY (%(classes)s::text[])
+        ORDER BY -priority, id
+        LIMIT %(share)s
+        FOR UPDATE SKIP LOCKED
+    ) AS front
+    WHERE EXISTS (SELECT FROM alive)
+        AND NOT EXISTS (
+            SELECT FROM {schema}.queues WHERE name = worked.queue AND paused_at IS NOT NULL
+        )
+), filled AS (
+    SELECT min(priority) AS lowest
+    FROM found
+    GROUP BY queue
+    HAVING count(*) = %(share)s
+), chosen AS (
+    SELECT id FROM found WHERE priority >= coalesce((SELECT max(lowest) FROM filled), priority)
+)
+UPDATE {schema}.jobs
+SET state = 'running',
+    attempt = attempt + 1,
+    worker_id = %(worker_id)s,
+    started_at = statement_timestamp()
+FROM chosen
+WHERE jobs.id = chosen.id
+RETURNING
+    jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
+    jobs.queue, jobs.job_class, jobs.arguments::text

@@ -1,0 +1,35 @@
+-- Ends attempts that are the end of their jobs: each leaves the table of jobs for the history in this one
+-- statement. Fenced by job, attempt and worker: a late report of a worker that was declared dead
+-- finds no row. Ordered by id, so that two statements never wait for each other crosswise.
+-- Ages are seconds since the event, measured by the worker's monotonic clock: only the
+-- database's clock says what time it was.
+WITH ended AS (
+    DELETE FROM {schema}.jobs
+    USING unnest(
+        %(ids)s::bigint[], %(attempts)s::integer[], %(outcomes)s::text[], %(start_ages)s::float8[],
+        %(end_ages)s::float8[], %(values)s::text[], %(error_types)s::text[], %(error_messages)s::text[],
+        %(tracebacks)s::text[]
+    ) AS report (
+        id, attempt, outcome, start_age, end_age, value, error_type, error_message, traceback
+    )
+    WHERE jobs.id = report.id
+        AND jobs.attempt = report.attempt
+        AND jobs.worker_id = %(worker_id)s
+        AND jobs.state = 'running'
+    RETURNING
+        jobs.id, jobs.attempt,
+        statement_timestamp() - report.end_age * interval '1 second' AS ended_at,
+        statement_timestamp() - report.start_age * interval '1 second' AS started_at,
+        jobs.enqueued_at, jobs.run_at, jobs.worker_id, jobs.retries, jobs.priority, report.outcome,
+        jobs.queue, jobs.job_class, jobs.arguments, jobs.unique_key, jobs.source, jobs.trace_context,
+        report.value::jsonb AS value, report.error_type, report.error_message, report.traceback
+)
+INSERT INTO {schema}.results
+    (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried, outcome,
+     queue, job_class, arguments, unique_key, source, trace_context,
+     value, error_type, error_message, traceback)
+SELECT
+    id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, false, outcome,
+    queue, job_class, arguments, unique_key, source, trace_context,
+    value, error_type, error_message, traceback
+FROM ended

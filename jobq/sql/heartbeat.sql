@@ -1,0 +1,5 @@
+-- No row: this worker was declared dead in the meantime, and owns nothing any more.
+UPDATE {schema}.workers
+SET heartbeat_at = statement_timestamp(), status = %(status)s::jsonb
+WHERE id = %(worker_id)s AND stopped_at IS NULL
+RETURNING id

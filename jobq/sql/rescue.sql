@@ -1,0 +1,51 @@
+-- Takes running jobs from workers that are gone: the attempt ends as lost, and the job goes back to the queue
+-- until it has been lost `max_losses` times; then it rests in the history. SKIP LOCKED, and ordered by
+-- id: any number of workers may rescue at once, and none waits for a late report.
+WITH orphaned AS (
+    SELECT jobs.*, workers.host, workers.pid, workers.heartbeat_at
+    FROM {schema}.jobs
+    LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
+    WHERE jobs.state = 'running' AND (workers.id IS NULL OR workers.stopped_at IS NOT NULL)
+    ORDER BY jobs.id
+    LIMIT %(limit)s
+    FOR UPDATE OF jobs SKIP LOCKED
+), requeued AS (
+    UPDATE {schema}.jobs
+    SET state = 'pending',
+        run_at = statement_timestamp(),
+        excused = jobs.excused + 1,
+        losses = jobs.losses + 1,
+        worker_id = NULL,
+        started_at = NULL,
+        cancel_requested_at = NULL
+    FROM orphaned
+    WHERE jobs.id = orphaned.id AND orphaned.losses + 1 < %(max_losses)s
+), given_up AS (
+    DELETE FROM {schema}.jobs
+    USING orphaned
+    WHERE jobs.id = orphaned.id AND orphaned.losses + 1 >= %(max_losses)s
+), recorded AS (
+    INSERT INTO {schema}.results
+        (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
+         outcome, queue, job_class, arguments, unique_key, source, trace_context,
+         error_type, error_message)
+    SELECT
+        id, attempt, statement_timestamp(), started_at, enqueued_at, run_at, worker_id, retries, priority,
+        losses + 1 < %(max_losses)s,
+        'lost', queue, job_class, arguments, unique_key, source, trace_context,
+        'WorkerLost',
+        coalesce(
+            format(
+                'worker %%s/%%s was last heard of %%s s before this was recorded',
+                host, pid, round(extract(epoch FROM statement_timestamp() - heartbeat_at)::numeric, 1)
+            ),
+            format('worker %%s is not known', worker_id)
+        ) || format('; loss %%s of %%s', losses + 1, %(max_losses)s)
+    FROM orphaned
+), woken AS (
+    SELECT pg_notify(%(channel)s, queue)
+    FROM (SELECT DISTINCT queue FROM orphaned) AS touched
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+)
+SELECT id, attempt, losses + 1 < %(max_losses)s AS retried, (SELECT count(*) FROM woken) AS notified
+FROM orphaned

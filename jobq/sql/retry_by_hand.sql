@@ -1,0 +1,32 @@
+-- Queues finished jobs again under their own ids. The row of the last attempt is locked first: of two operators
+-- who retry the same jobs, the second finds them taken. A job whose unique key is held by now is left as it is;
+-- so is one that is in the queue again. One more attempt is allowed than were made, and the losses start anew.
+WITH last AS (
+    SELECT results.*
+    FROM {schema}.results
+    WHERE id = ANY (%(ids)s::bigint[]) AND NOT retried
+    ORDER BY id
+    FOR UPDATE
+), queued AS (
+    INSERT INTO {schema}.jobs
+        (id, job_class, arguments, queue, priority, attempt, retries, unique_key, source, trace_context,
+         run_at, state)
+    SELECT
+        id, job_class, arguments, queue, priority, attempt, greatest(retries, attempt), unique_key, source,
+        trace_context, statement_timestamp(), 'pending'
+    FROM last
+    ON CONFLICT DO NOTHING
+    RETURNING id, queue
+), marked AS (
+    UPDATE {schema}.results
+    SET retried = true
+    FROM last
+    JOIN queued USING (id)
+    WHERE results.id = last.id AND results.attempt = last.attempt AND results.ended_at = last.ended_at
+), woken AS (
+    SELECT pg_notify(%(channel)s, queue)
+    FROM (SELECT DISTINCT queue FROM queued) AS touched
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+)
+SELECT id, (SELECT count(*) FROM woken) AS notified
+FROM queued

@@ -1,0 +1,79 @@
+"""States of a job, outcomes of an attempt, and what may follow what: the one place that says so.
+
+The SQL in `jobq/sql/`, the CHECK constraints and the diagram in the README are tested against this module.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where an unfinished job stands. A job that has ended has left the table of jobs."""
+
+    SCHEDULED = "scheduled"  # its time has not come
+    PENDING = "pending"  # it may be claimed
+    RUNNING = "running"  # a worker has claimed it
+
+
+class Outcome(StrEnum):
+    """How one attempt ended."""
+
+    SUCCESSFUL = "successful"  # run() returned
+    ERRORED = "errored"  # run() raised, or the job could not be built
+    CANCELLED = "cancelled"  # somebody called it off
+    DEFERRED = "deferred"  # it asked to be put back
+    LOST = "lost"  # its process, its worker or the machine died under it
+
+
+FINISHED = "finished"
+"""The word for a job that has left `jobs`: what lists and commands say beside the states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One legal step of a job: its name, where it leaves from, where it leads, what it records.
+
+    `source` or `target` is None where the job is not in the table of jobs before or after the step.
+    """
+
+    name: str
+    source: State | None
+    target: State | None
+    outcome: Outcome | None = None
+
+
+TRANSITIONS = (
+    Transition("enqueue", None, State.PENDING),
+    Transition("schedule", None, State.SCHEDULED),
+    Transition("promote", State.SCHEDULED, State.PENDING),
+    Transition("claim", State.PENDING, State.RUNNING),
+    Transition("give back", State.RUNNING, State.PENDING),
+    Transition("succeed", State.RUNNING, None, Outcome.SUCCESSFUL),
+    Transition("fail", State.RUNNING, None, Outcome.ERRORED),
+    Transition("retry", State.RUNNING, State.SCHEDULED, Outcome.ERRORED),
+    Transition("retry at once", State.RUNNING, State.PENDING, Outcome.ERRORED),
+    Transition("rescue", State.RUNNING, State.PENDING, Outcome.LOST),
+    Transition("give up", State.RUNNING, None, Outcome.LOST),
+    Transition("cancel", State.PENDING, None, Outcome.CANCELLED),
+    Transition("cancel scheduled", State.SCHEDULED, None, Outcome.CANCELLED),
+    Transition("retry by hand", None, State.PENDING),
+)
+
+CANCELLABLE = tuple(
+    transition.source
+    for transition in TRANSITIONS
+    if transition.outcome is Outcome.CANCELLED and transition.source
+)
+
+
+def may_retry(*, tries: int, retries: int) -> bool:
+    """Whether an errored attempt is followed by another.
+
+    `tries` counts the attempts that count: those that were lost or cut off do not.
+    """
+    return tries <= retries
+
+
+def may_run_again(*, losses: int, max_losses: int) -> bool:
+    """Whether a lost attempt is followed by another; `losses` counts this loss too."""
+    return losses < max_losses

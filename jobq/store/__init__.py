@@ -1,0 +1,1 @@
+"""The store: the only code, with `observe.py`, that executes SQL."""

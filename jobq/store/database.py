@@ -1,0 +1,292 @@
+"""Connections to the database that holds the jobs, and its errors in words that help."""
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from jobq import embedded
+from jobq.errors import (
+    ConfigurationError,
+    DatabaseError,
+    DatabaseForbidden,
+    DatabaseReadOnly,
+    DatabaseTooOld,
+    DatabaseUnreachable,
+    SchemaMissing,
+)
+from jobq.settings import Settings, hide_password, load
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+OLDEST_SUPPORTED = 15
+
+# Every hot statement is a walk along one index. A plan made while the tables were nearly empty would be a scan of
+# the whole, and would stay in use until the next ANALYZE, however many jobs had come in by then.
+WALK_INDEXES = (
+    "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; "
+    "SET enable_hashjoin = off; SET enable_mergejoin = off"
+)
+
+# The server's side notices a peer that vanished without a word within half a minute or so.
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
+
+class Database:
+    """The database of one `Settings`: its address, its schema, and a pool for those who enqueue.
+
+    With no address configured it starts or joins the embedded server, and stays its client until closed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.schema = settings.schema
+        self._lock = threading.Lock()
+        self._embedded: embedded.EmbeddedServer | None = None
+        self._pool: ConnectionPool[Connection] | None = None
+        self._pool_pid = 0
+        self._prepared = False
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.settings.database_url is None
+
+    @property
+    def url(self) -> str:
+        """The address, starting the embedded server where none is configured.
+
+        Raises ConfigurationError where the embedded server is refused, EmbeddedServerError where it fails.
+        """
+        if self.settings.database_url is not None:
+            return self.settings.database_url
+        with self._lock:
+            if self._embedded is None:
+                self._embedded = attach_embedded(self.settings)
+            return self._embedded.url
+
+    @property
+    def shown_url(self) -> str:
+        return hide_password(self.settings.database_url or "the embedded PostgreSQL")
+
+    def prepare(self) -> None:
+        """Gives the embedded database its tables, once a process; nobody has to migrate it by hand."""
+        if self.is_embedded and not self._prepared:
+            from jobq.store import migrations
+
+            migrations.require_current(self)
+            self._prepared = True
+
+    def connect(self, purpose: str, *, walk_indexes: bool = False) -> Connection:
+        """A new connection in autocommit. Raises psycopg's errors: for those who handle them by themselves."""
+        connection = psycopg.connect(
+            self.url,
+            autocommit=True,
+            prepare_threshold=None if self.settings.transaction_pooler else 2,
+            **self._parameters(purpose),
+        )
+        if walk_indexes and not self.settings.transaction_pooler:
+            connection.execute(WALK_INDEXES)
+        return connection
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection of the pool, in autocommit; psycopg's errors become those of `jobq.errors`."""
+        with self.explained():
+            pool = self._open_pool()
+            connection = pool.getconn()
+            try:
+                yield connection
+            finally:
+                pool.putconn(connection)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turns psycopg's errors inside into those of `jobq.errors`, where the user can do something about them."""
+        try:
+            yield
+        except (psycopg.Error, PoolTimeout) as error:
+            if explanation := explain(error, self):
+                raise explanation from None
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            if self._pool is not None and self._pool_pid == os.getpid():
+                self._pool.close()
+            self._pool = None
+            if self._embedded is not None:
+                self._embedded.close()
+                self._embedded = None
+
+    def _parameters(self, purpose: str) -> dict[str, Any]:
+        parameters: dict[str, Any] = {"application_name": f"jobq {purpose}", **KEEPALIVE}
+        if self.settings.database_url is None:
+            return parameters
+        try:
+            given = psycopg.conninfo.conninfo_to_dict(self.settings.database_url)
+        except psycopg.ProgrammingError as error:
+            raise ConfigurationError(
+                f"database_url is {self.shown_url!r}, which is no address of a PostgreSQL database: "
+                f"{str(error).strip()}. Its form is postgresql://user:password@host:port/database."
+            ) from None
+        parameters.setdefault("connect_timeout", 10)
+        if "," in str(given.get("host", "")):
+            # Of several hosts only the primary will do: the others refuse every statement of ours.
+            parameters["target_session_attrs"] = "read-write"
+        return {name: value for name, value in parameters.items() if name not in given}
+
+    def _open_pool(self) -> "ConnectionPool[Connection]":
+        url = self.url
+        with self._lock:
+            if self._pool is None or self._pool_pid != os.getpid():  # never the pool of a parent process
+                with self._first_connection():
+                    self._pool = ConnectionPool(
+                        url,
+                        kwargs={
+                            "autocommit": True,
+                            "prepare_threshold": None if self.settings.transaction_pooler else 2,
+                            **self._parameters(f"client {os.getpid()}"),
+                        },
+                        min_size=0,
+                        max_size=16,
+                        timeout=15.0,
+                        max_idle=60.0,
+                        check=check_connection,
+                        open=True,
+                    )
+                self._pool_pid = os.getpid()
+            return self._pool
+
+    @contextmanager
+    def _first_connection(self) -> Iterator[None]:
+        """Says at once what is wrong with the address or the server; a pool would retry in silence."""
+        with self.connect("client") as connection:
+            check_server(connection)
+        yield
+
+
+def attach_embedded(settings: Settings) -> embedded.EmbeddedServer:
+    if settings.env == "production":
+        raise ConfigurationError(
+            "No database is configured, and with env = production the embedded PostgreSQL is refused. "
+            "Set JOBQ_DATABASE_URL, or database_url in [tool.jobq] of pyproject.toml."
+        )
+    return embedded.attach(embedded.default_home(settings.root), announce=announce)
+
+
+def announce(line: str) -> None:
+    os.write(2, f"jobq: {line}\n".encode())
+
+
+def check_connection(connection: Connection) -> None:
+    """Finds out about a dead connection without a round trip: an idle one has nothing to read, but its end."""
+    readable, _, _ = select.select([connection.pgconn.socket], [], [], 0)
+    if readable:
+        connection.execute("")
+
+
+def check_server(connection: Connection) -> None:
+    major = connection.info.server_version // 10000
+    if major < OLDEST_SUPPORTED:
+        raise DatabaseTooOld(
+            f"The server is PostgreSQL {major}; jobq needs {OLDEST_SUPPORTED} or newer. Upgrade the server."
+        )
+
+
+def explain(error: Exception, database: Database) -> DatabaseError | None:
+    """What the user can do about an error of the database; None where it is a defect of ours."""
+    where = database.shown_url
+    detail = hide_password(" ".join(str(error).split()))
+    match error:
+        case pg.ReadOnlySqlTransaction():
+            return DatabaseReadOnly(
+                f"{where} is read-only: a standby, or a session that may only read. Use the primary's address."
+            )
+        case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn() | pg.UndefinedFunction():
+            return SchemaMissing(
+                f"{where} does not have jobq's tables as this version knows them in schema "
+                f"{database.schema!r} ({detail.split(' LINE ')[0]}). Run: jobq migrate"
+            )
+        case pg.InsufficientPrivilege():
+            return DatabaseForbidden(f"{where} does not allow that: {detail}. Use a role that may.")
+        case pg.TooManyConnections():
+            return DatabaseUnreachable(
+                f"{where} has no connection left ({detail}). Raise max_connections, or close some."
+            )
+        case PoolTimeout():
+            return DatabaseUnreachable(f"{where} cannot be reached: no connection within 15 s.")
+        case _ if is_transient(error):
+            if "read-only" in detail:
+                return DatabaseReadOnly(f"{where} is read-only ({detail}). Use the primary's address.")
+            return DatabaseUnreachable(
+                f"{where} cannot be reached: {detail}. Check that the server runs, and the address "
+                "(--database-url, JOBQ_DATABASE_URL, or database_url in [tool.jobq])."
+            )
+    return None
+
+
+TRANSIENT_STATES = {
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "53000",  # insufficient resources …
+    "53100",  # … disk full
+    "53200",  # … out of memory
+    "53300",  # … too many connections
+    "55P03",  # lock not available
+    "57014",  # query cancelled, or its time was up
+    "57P01",  # the server shuts down …
+    "57P02",  # … has crashed
+    "57P03",  # … is starting up
+    "57P05",  # idle session timeout
+    "25006",  # a standby answers, until the failover is over
+}
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statement may succeed later: the connection went, or the server is busy with itself."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate in TRANSIENT_STATES or error.sqlstate.startswith("08")
+
+
+@cache
+def default_database() -> Database:
+    """The database of the settings found from the working directory: what `run_in_worker()` uses."""
+    return _chosen or Database(load())
+
+
+_chosen: Database | None = None
+
+
+def use_database(database: Database | None) -> None:
+    """Makes `run_in_worker()` use this database from now on; None: the configured one again."""
+    global _chosen
+    _chosen = database
+    default_database.cache_clear()
+
+
+def host_name() -> str:
+    return socket.gethostname() or "localhost"
+
+
+def who_am_i() -> str:
+    """The person at this shell, as `user@host`: for the record of an operator's acts."""
+    import getpass
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without an entry, as in containers
+        user = str(os.getuid())
+    return f"{user}@{host_name()}"
+
+

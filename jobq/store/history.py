@@ -1,0 +1,126 @@
+"""The partitions of the history: made ahead by the day, dropped by the day.
+
+Days are days of UTC. Nothing depends on this being done in time: what no partition takes goes to the default
+partition, and moves into its day's partition when that is made.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+from psycopg import errors as pg
+
+from jobq.store.database import Connection
+from jobq.store.statements import quote_identifier
+
+DAYS_AHEAD = 7
+LOCK_TIMEOUT_MS = 2000
+WORKERS_KEPT_DAYS = 30
+
+
+def make_partitions(connection: Connection, schema: str) -> list[date]:
+    """Makes the partitions of today and the days ahead that are missing, and returns their days."""
+    existing = partition_days(connection, schema)
+    wanted = [today(connection) + timedelta(days=offset) for offset in range(DAYS_AHEAD + 1)]
+    return [day for day in wanted if day not in existing and make_partition(connection, schema, day)]
+
+
+def make_partition(connection: Connection, schema: str, day: date) -> bool:
+    """Makes one day's partition and moves into it what the default partition caught of that day.
+
+    False where somebody else made it, or where the table was too busy to wait for: the next round tries again.
+    """
+    parent, partition, default = names(schema, day)
+    first, last = day.isoformat(), (day + timedelta(days=1)).isoformat()
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}".encode())
+            connection.execute("SET LOCAL timezone = 'UTC'")
+            take_lock(connection, schema)
+            if day in partition_days(connection, schema):
+                return False
+            connection.execute(f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE".encode())
+            # No INCLUDING INDEXES: attaching it makes those of the parent, without copies beside them.
+            connection.execute(f"CREATE TABLE {partition} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)".encode())
+            connection.execute(
+                f"WITH moved AS (DELETE FROM {default} WHERE ended_at >= '{first}' AND ended_at < '{last}' "
+                f"RETURNING *) INSERT INTO {partition} SELECT * FROM moved".encode()
+            )
+            connection.execute(
+                f"ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES FROM ('{first}') TO ('{last}')"
+                .encode()
+            )
+    except pg.LockNotAvailable:
+        return False
+    return True
+
+
+def drop_old_partitions(connection: Connection, schema: str, *, keep_days: int) -> list[date]:
+    """Drops the days older than `keep_days`, and what the default partition holds of them; 0 keeps all."""
+    if keep_days == 0:
+        return []
+    oldest_kept = today(connection) - timedelta(days=keep_days)
+    dropped = []
+    for day in sorted(partition_days(connection, schema)):
+        if day < oldest_kept and drop_partition(connection, schema, day):
+            dropped.append(day)
+    _, _, default = names(schema, oldest_kept)
+    connection.execute(
+        f"DELETE FROM {escaped(default)} WHERE ended_at < %s::date::timestamp AT TIME ZONE 'UTC'".encode(), [oldest_kept]
+    )
+    return dropped
+
+
+def drop_partition(connection: Connection, schema: str, day: date) -> bool:
+    _, partition, _ = names(schema, day)
+    try:
+        with connection.transaction():
+            # Waiting for the parent's lock would make every writer behind us wait too.
+            connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}".encode())
+            take_lock(connection, schema)
+            connection.execute(f"DROP TABLE IF EXISTS {partition}".encode())
+    except pg.LockNotAvailable:
+        return False
+    return True
+
+
+def forget_workers(connection: Connection, schema: str, *, keep_days: int) -> None:
+    """Forgets workers that are long gone, with the history that names them."""
+    connection.execute(
+        f"DELETE FROM {escaped(quote_identifier(schema))}.workers "
+        "WHERE stopped_at < now() - %s * interval '1 day'".encode(),
+        [max(keep_days, WORKERS_KEPT_DAYS)],
+    )
+
+
+def partition_days(connection: Connection, schema: str) -> set[date]:
+    rows = connection.execute(
+        "SELECT child.relname FROM pg_inherits "
+        "JOIN pg_class AS child ON child.oid = inhrelid WHERE inhparent = to_regclass(%s)",
+        [f"{quote_identifier(schema)}.results"],
+    ).fetchall()
+    return {
+        datetime.strptime(name.removeprefix("results_"), "%Y%m%d").replace(tzinfo=UTC).date()
+        for (name,) in rows
+        if name != "results_default"
+    }
+
+
+def today(connection: Connection) -> date:
+    row = connection.execute("SELECT (now() AT TIME ZONE 'UTC')::date").fetchone()
+    assert row is not None
+    day: date = row[0]
+    return day
+
+
+def take_lock(connection: Connection, schema: str) -> None:
+    """One at a time, for as long as the transaction lasts: it also holds through a pooler."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq history {schema}"])
+
+
+def names(schema: str, day: date) -> tuple[str, str, str]:
+    quoted = quote_identifier(schema)
+    return f"{quoted}.results", f"{quoted}.results_{day:%Y%m%d}", f"{quoted}.results_default"
+
+
+def escaped(text: str) -> str:
+    """For statements with parameters, in which a percent sign would read as a placeholder."""
+    return text.replace("%", "%%")

@@ -1,0 +1,251 @@
+"""What happens to rows of `jobs`: each function makes one transition of `states.py`, for one job or for many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.rows import tuple_row
+
+from jobq.records import Assignment, NewJob, Report
+from jobq.store.database import Connection
+from jobq.store.statements import channel, quote_identifier, statement
+
+CHUNK = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What the database decided about a job that was enqueued."""
+
+    id: int
+    state: str
+    enqueued_at: datetime
+    run_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePosition:
+    """Where in a queue's order of service a claim begins: at the front, unless a claim left off further on."""
+
+    queue: str
+    priority: int = 32767
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    queues: tuple[str, ...]
+    promoted: int
+    next_due_seconds: float | None
+
+
+def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Added | None:
+    """Adds one job; None where its unique key is held. On any connection of psycopg's, also the caller's own."""
+    parameters = {
+        "job_class": job.job_class,
+        "arguments": job.arguments,
+        "queue": job.queue,
+        "priority": job.priority,
+        "retries": job.retries,
+        "unique_key": job.unique_key,
+        "source": job.source,
+        "trace_context": job.trace_context,
+        "run_at": job.run_at,
+        "delay": job.delay,
+        "channel": channel(schema),
+    }
+    # The caller's connection may have a row factory of its own.
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        row = cursor.execute(statement("enqueue", schema), parameters).fetchone()
+    return Added(*row[:4]) if row else None
+
+
+def enqueue_many(
+    connection: psycopg.Connection[Any], schema: str, jobs: Sequence[NewJob]
+) -> list[Added | None]:
+    """Adds many jobs in one transaction; the answer is in the order given, None where a unique key was held."""
+    added: list[Added | None] = [None] * len(jobs)
+    with connection.transaction(), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        for start in range(0, len(jobs), CHUNK):
+            chunk = jobs[start : start + CHUNK]
+            cursor.execute(statement("enqueue_many", schema), columns_of(chunk, schema))
+            for place, *values in cursor.fetchall():
+                added[start + place] = Added(*values[:4])
+    return added
+
+
+def columns_of(jobs: Sequence[NewJob], schema: str) -> dict[str, Any]:
+    return {
+        "table": f"{quote_identifier(schema)}.jobs",
+        "channel": channel(schema),
+        "job_classes": [job.job_class for job in jobs],
+        "arguments": [job.arguments for job in jobs],
+        "queues": [job.queue for job in jobs],
+        "priorities": [job.priority for job in jobs],
+        "retries": [job.retries for job in jobs],
+        "unique_keys": [job.unique_key for job in jobs],
+        "sources": [job.source for job in jobs],
+        "trace_contexts": [job.trace_context for job in jobs],
+        "run_ats": [job.run_at for job in jobs],
+        "delays": [job.delay for job in jobs],
+    }
+
+
+def claim(
+    connection: Connection,
+    schema: str,
+    *,
+    worker_id: int,
+    positions: Sequence[QueuePosition],
+    classes: Sequence[str],
+    share: int,
+) -> list[Assignment]:
+    """Claims up to `share` jobs of each queue, in the order of service: by priority, then by turns of the queues."""
+    rows = connection.execute(
+        statement("claim", schema),
+        {
+            "worker_id": worker_id,
+            "queues": [position.queue for position in positions],
+            "from_priorities": [position.priority for position in positions],
+            "from_ids": [position.id for position in positions],
+            "classes": list(classes),
+            "share": share,
+        },
+    ).fetchall()
+    return in_order_of_service([Assignment._make(row) for row in rows])
+
+
+def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
+    """Higher priority first; within a priority the queues take turns, each in the order of arrival."""
+    assignments.sort(key=itemgetter(0))
+    turns: dict[tuple[str, int], int] = {}
+    keyed = []
+    for assignment in assignments:
+        place = (assignment.queue, assignment.priority)
+        turn = turns[place] = turns.get(place, 0) + 1
+        keyed.append((-assignment.priority, turn, assignment.id, assignment))
+    keyed.sort(key=itemgetter(0, 1, 2))
+    return [assignment for *_, assignment in keyed]
+
+
+def claimed(connection: Connection, schema: str, *, worker_id: int) -> list[Assignment]:
+    """Every job that the database says this worker holds."""
+    rows = connection.execute(statement("claimed", schema), {"worker_id": worker_id}).fetchall()
+    return in_order_of_service([Assignment._make(row) for row in rows])
+
+
+def give_back(
+    connection: Connection, schema: str, *, worker_id: int, assignments: Sequence[Assignment]
+) -> list[str]:
+    """Puts claimed jobs back that have not started, and wakes workers for their queues. Returns the queues."""
+    rows = connection.execute(
+        statement("give_back", schema),
+        {
+            "worker_id": worker_id,
+            "ids": [assignment.id for assignment in assignments],
+            "attempts": [assignment.attempt for assignment in assignments],
+        },
+    ).fetchall()
+    queues = sorted({queue for _, queue in rows})
+    if queues:
+        notify(connection, schema, queues)
+    return queues
+
+
+def notify(connection: Connection, schema: str, queues: Sequence[str]) -> None:
+    """Tells every listening worker that there is something to do in these queues."""
+    connection.execute(
+        "SELECT pg_notify(%s, queue) FROM unnest(%s::text[]) AS queue", [channel(schema), list(queues)]
+    )
+
+
+def finish(
+    connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float
+) -> int:
+    """Ends attempts that end their jobs; `now` is this machine's monotonic clock. Returns how many were still ours."""
+    reports = sorted(reports, key=itemgetter(0))
+    cursor = connection.execute(
+        statement("finish", schema),
+        {
+            "worker_id": worker_id,
+            "values": [report.value for report in reports],
+            **columns_of_reports(reports, now),
+        },
+    )
+    return cursor.rowcount
+
+
+def retry(
+    connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float
+) -> int:
+    """Ends attempts that another follows, `retry_delay` seconds from now. Returns how many were still ours."""
+    reports = sorted(reports, key=itemgetter(0))
+    cursor = connection.execute(
+        statement("retry", schema),
+        {
+            "worker_id": worker_id,
+            "channel": channel(schema),
+            "delays": [report.retry_delay for report in reports],
+            "excuses": [int(report.excused) for report in reports],
+            "losses": [int(report.loss) for report in reports],
+            **columns_of_reports(reports, now),
+        },
+    )
+    return cursor.rowcount
+
+
+def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
+    return {
+        "ids": [report.id for report in reports],
+        "attempts": [report.attempt for report in reports],
+        "outcomes": [report.outcome for report in reports],
+        "start_ages": [None if report.started is None else now - report.started for report in reports],
+        "end_ages": [now - report.ended for report in reports],
+        "error_types": [report.error_type for report in reports],
+        "error_messages": [report.error_message for report in reports],
+        "tracebacks": [report.traceback for report in reports],
+    }
+
+
+def promote(connection: Connection, schema: str, *, worker_id: int, limit: int = 1000) -> Promotion:
+    """Makes up to `limit` due jobs pending."""
+    row = connection.execute(
+        statement("promote", schema), {"worker_id": worker_id, "channel": channel(schema), "limit": limit}
+    ).fetchone()
+    assert row is not None
+    queues, promoted, next_due_seconds, _ = row
+    return Promotion(tuple(queues), promoted, next_due_seconds)
+
+
+def pending_queues(connection: Connection, schema: str) -> list[str]:
+    """The queues in which something is pending."""
+    return [queue for (queue,) in connection.execute(statement("pending_queues", schema), {}).fetchall()]
+
+
+def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000) -> list[tuple[str, int, list[str]]]:
+    """Classes that no live worker knows, among the first `limit` pending jobs of each queue."""
+    return connection.execute(statement("unknown_classes", schema), {"limit": limit}).fetchall()  # type: ignore[return-value]  # rows are tuples of these
+
+
+def retry_by_hand(connection: Connection, schema: str, ids: Sequence[int]) -> list[int]:
+    """Queues finished jobs again; returns those that were, in order."""
+    return ids_of(connection, "retry_by_hand", schema, {"ids": list(ids), "channel": channel(schema)})
+
+
+def cancel(connection: Connection, schema: str, ids: Sequence[int], *, cancelled_by: str) -> list[int]:
+    """Calls off jobs that are not running; returns those that were, in order."""
+    return ids_of(connection, "cancel", schema, {"ids": list(ids), "cancelled_by": cancelled_by})
+
+
+def ids_of(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[int]:
+    rows = connection.execute(statement(name, schema), parameters).fetchall()
+    return sorted(row[0] for row in rows)
+
+
+def is_refusal_of_data(error: BaseException) -> bool:
+    """Whether PostgreSQL refused a value of ours, so that trying again would be refused again."""
+    return isinstance(error, psycopg.DataError | pg.CheckViolation | pg.ProgramLimitExceeded)

@@ -1,0 +1,45 @@
+"""The statements of `jobq/sql/`, with the schema's name put in."""
+
+from functools import lru_cache
+from importlib import resources
+
+
+def quote_identifier(name: str) -> str:
+    """A schema's or table's name as SQL reads it, whatever characters it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@lru_cache(maxsize=256)
+def statement(name: str, schema: str) -> bytes:
+    """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
+    text = resources.files("jobq.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    # A percent sign in the schema's name would read as a placeholder.
+    return text.replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
+
+
+def migration_texts(schema: str) -> list[tuple[int, str, str]]:
+    """Every migration in order: its number, its name, its SQL for execution without parameters."""
+    files = sorted(
+        entry for entry in resources.files("jobq.sql.migrations").iterdir() if entry.name.endswith(".sql")
+    )
+    return [
+        (
+            int(entry.name[:4]),
+            entry.name.removesuffix(".sql"),
+            entry.read_text(encoding="utf-8").replace("{schema}", quote_identifier(schema)),
+        )
+        for entry in sorted(files, key=lambda entry: entry.name)
+    ]
+
+
+def channel(schema: str) -> str:
+    """The NOTIFY channel of a schema; its payload is the queue in which there is something to do.
+
+    A channel's name is cut by PostgreSQL at 63 bytes, a schema's too; a long one is told apart by its hash.
+    """
+    name = f"jobq:{schema}"
+    if len(name.encode()) <= 63:
+        return name
+    from hashlib import sha256
+
+    return f"jobq:{sha256(schema.encode()).hexdigest()[:40]}"

@@ -1,0 +1,97 @@
+"""What happens to rows of `workers`: who is alive, who has gone silent, and the rescue of what they left behind."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jobq.records import ClassRecord
+from jobq.store.database import Connection
+from jobq.store.statements import channel, statement
+
+
+@dataclass(frozen=True, slots=True)
+class SilentWorker:
+    id: int
+    host: str
+    pid: int
+    silent_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    id: int
+    attempt: int
+    retried: bool  # False: it was lost too often, and rests
+
+
+def register(
+    connection: Connection,
+    schema: str,
+    *,
+    host: str,
+    pid: int,
+    version: str,
+    processes: int,
+    queues: Sequence[str],
+    classes: Sequence[ClassRecord],
+) -> int:
+    """Adds a worker and returns its id. A worker that was declared dead registers anew, under another id."""
+    row = connection.execute(
+        statement("register_worker", schema),
+        {
+            "host": host,
+            "pid": pid,
+            "version": version,
+            "processes": processes,
+            "queues": list(queues),
+            "classes": to_json(classes),
+        },
+    ).fetchone()
+    assert row is not None
+    worker_id: int = row[0]
+    return worker_id
+
+
+def learn_classes(
+    connection: Connection, schema: str, *, worker_id: int, classes: Sequence[ClassRecord]
+) -> None:
+    connection.execute(
+        statement("learn_classes", schema), {"worker_id": worker_id, "classes": to_json(classes)}
+    )
+
+
+def heartbeat(connection: Connection, schema: str, *, worker_id: int, status: Mapping[str, Any]) -> bool:
+    """Says that this worker is alive. False: it was declared dead, and owns nothing any more."""
+    row = connection.execute(
+        statement("heartbeat", schema), {"worker_id": worker_id, "status": json.dumps(status)}
+    ).fetchone()
+    return row is not None
+
+
+def set_waiting(connection: Connection, schema: str, *, worker_id: int, waiting: bool) -> None:
+    """Says whether this worker sleeps until it is notified."""
+    connection.execute(statement("waiting", schema), {"worker_id": worker_id, "waiting": waiting})
+
+
+def stop(connection: Connection, schema: str, *, worker_id: int) -> None:
+    connection.execute(statement("stop_worker", schema), {"worker_id": worker_id})
+
+
+def silence(connection: Connection, schema: str, *, timeout: float) -> list[SilentWorker]:
+    """Declares workers dead that have been silent for longer than `timeout` seconds."""
+    rows = connection.execute(statement("silence_workers", schema), {"timeout": timeout}).fetchall()
+    return [SilentWorker(*row) for row in rows]
+
+
+def rescue(connection: Connection, schema: str, *, max_losses: int, limit: int = 1000) -> list[Rescued]:
+    """Takes up to `limit` running jobs from workers that are gone."""
+    rows = connection.execute(
+        statement("rescue", schema),
+        {"max_losses": max_losses, "limit": limit, "channel": channel(schema)},
+    ).fetchall()
+    return [Rescued(*row[:3]) for row in rows]
+
+
+def to_json(classes: Sequence[ClassRecord]) -> str:
+    return json.dumps([asdict(record) for record in classes])

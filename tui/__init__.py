@@ -1,0 +1,1 @@
+"""The console, installed as `jobq.tui`."""
