@@ -1,0 +1,286 @@
+"""A real PostgreSQL for the tests, a database of its own for each, and applications to run `jobq` in."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import psycopg
+import pytest
+
+from jobq import embedded
+from jobq.settings import Settings
+from jobq.store.database import Database
+from jobq.testing import Databases, used
+
+HOME = "JOBQ_TEST_HOME"
+"""Names the folder of the embedded server, from the process that started the run to those of xdist."""
+
+KEPT = {"JOBQ_TEST_DATABASE_URL", "JOBQ_PG_BIN", HOME}
+
+for variable in list(os.environ):  # the developer's shell must not change what the tests see
+    if variable in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME") or (
+        variable.startswith("JOBQ_") and variable not in KEPT
+    ):
+        del os.environ[variable]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        home = Path(tempfile.mkdtemp(prefix="jobq-tests-"))
+        # When the tests run as root, the server is another user, to whom pytest's own tmp_path is closed.
+        home.chmod(0o755)
+        os.environ[HOME] = str(home)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        remove_server(Path(os.environ.pop(HOME)) / "server")
+
+
+def remove_server(home: Path) -> None:
+    """Waits until the server has gone with its last client: it must not write into what is being removed."""
+    if home.is_dir():
+        with suppress(embedded.EmbeddedServerError):
+            embedded.stop(home)
+    shutil.rmtree(home.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of the server that all tests share."""
+    if url := os.environ.get("JOBQ_TEST_DATABASE_URL"):
+        yield url
+        return
+    attached = embedded.attach(Path(os.environ[HOME]) / "server", linger=0)
+    try:
+        with psycopg.connect(attached.url, autocommit=True) as connection:
+            # Nothing here needs to outlive a power cut, and dropping a database waits for the disk.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield attached.url
+    finally:
+        attached.close()
+
+
+@pytest.fixture(scope="session")
+def databases(server: str) -> Iterator[Databases]:
+    with Databases.on(server, Settings()) as databases:
+        yield databases
+
+
+@pytest.fixture
+def settings(databases: Databases) -> Iterator[Settings]:
+    """The settings that lead to the test's own database."""
+    with databases.new() as settings:
+        yield settings
+
+
+@pytest.fixture
+def database_url(settings: Settings) -> str:
+    """The address of the test's own database."""
+    assert settings.database_url is not None
+    return settings.database_url
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """The test's own database: `run_in_worker()` enqueues there."""
+    with used(settings) as database:
+        yield database
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection to the test's own database, in autocommit."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    return wait_until
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 30) -> Any:
+    """Asks again and again until the answer is true, and returns it; fails with what was last seen.
+
+    An AssertionError in the condition is an answer, too: not yet.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            if seen := condition():
+                return seen
+            last = seen
+        except AssertionError as error:
+            last = error
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {timeout:g} s; last seen: {last!r}")
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def application(tmp_path: Path, database_url: str) -> Iterator["Application"]:
+    """An application's folder, to write modules into and to run `jobq` in."""
+    folder = tmp_path / "application"
+    folder.mkdir()
+    application = Application(folder)
+    # A JSON string is a TOML string.
+    application.write("pyproject.toml", f"[tool.jobq]\ndatabase_url = {json.dumps(database_url)}\n")
+    yield application
+    application.stop_all()
+
+
+class Application:
+    """The folder of an application, and the processes that were started in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._started: list[Started] = []
+
+    def write(self, name: str, source: str) -> Path:
+        """Writes a file of the application: indented as in the test, it loses its margin."""
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dedent(source).lstrip("\n"), encoding="utf-8")
+        return file
+
+    def jobq(
+        self,
+        *arguments: str,
+        timeout: float = 60,
+        environment: Mapping[str, str] | None = None,
+        input: str = "",  # noqa: A002 - as subprocess.run calls it
+    ) -> "subprocess.CompletedProcess[str]":
+        """Runs `jobq` here to its end."""
+        return subprocess.run(
+            command(arguments),
+            cwd=self.path,
+            env={**os.environ, **(environment or {})},
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    @contextmanager
+    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "Iterator[Started]":
+        """Runs `jobq` here; at the end of the block it is killed with everything that it started."""
+        started = Started(self.path, len(self._started), arguments, {**os.environ, **(environment or {})})
+        self._started.append(started)
+        try:
+            yield started
+        finally:
+            started.kill()
+
+    def stop_all(self) -> None:
+        for started in self._started:
+            started.kill()
+
+
+class Started:
+    """A `jobq` that runs in an application's folder: a supervisor with its children, say."""
+
+    def __init__(
+        self, path: Path, number: int, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        self._stdout = path / f".stdout-{number}"
+        self._stderr = path / f".stderr-{number}"
+        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                command(arguments),
+                cwd=path,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def stdout(self) -> str:
+        """What it has written so far."""
+        return self._stdout.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What it has logged so far."""
+        return self._stderr.read_text(encoding="utf-8", errors="replace")
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process alone, not to its children."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        """Its exit code; fails with its log where it does not end."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"still running after {timeout:g} s; its log:\n{self.stderr}")
+
+    def descendants(self) -> list[int]:
+        """The living processes that it started, and those that they started."""
+        return descendants_of(self.pid)
+
+    def kill(self) -> None:
+        # While it still runs, its children can be told by their parent; some may have left its session.
+        family = [] if self.process.poll() is not None else self.descendants()
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "jobq", *arguments]
+
+
+def descendants_of(ancestor: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for pid, parent in process_parents():
+        children.setdefault(parent, []).append(pid)
+    found = []
+    generation = [ancestor]
+    while generation:
+        generation = [child for pid in generation for child in children.get(pid, [])]
+        found += generation
+    return found
+
+
+def process_parents() -> Iterator[tuple[int, int]]:
+    """Every living process with its parent; a zombie does not live."""
+    if Path("/proc/self/stat").exists():
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit():
+                    state, parent = (
+                        (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+                    )
+                    if state != "Z":
+                        yield int(entry.name), int(parent)
+        return
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    )
+    for line in listed.stdout.splitlines():
+        pid, parent, state = line.split()
+        if not state.startswith("Z"):
+            yield int(pid), int(parent)
