@@ -37,8 +37,8 @@ class Registry:
             if alias in self._classes or self._aliases.get(alias, name) != name:
                 owner = self._aliases.get(alias, alias)
                 raise RegistrationError(f"alias {alias!r} of {name} is taken by {owner}. Choose another.")
-        if (owner := self._aliases.get(name)) is not None:
-            raise RegistrationError(f"{name} is an alias of {owner} already. Rename one of them.")
+        if name in self._aliases:
+            raise RegistrationError(f"{name} is an alias of {self._aliases[name]} already. Rename one of them.")
         self._classes[name] = job_class  # a module that is imported again replaces its classes
         self._aliases.update(dict.fromkeys(aliases, name))
 

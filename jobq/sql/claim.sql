@@ -1,4 +1,5 @@
--- Claims up to `share` jobs from each queue given, in the order of service: priority, then age.
+-- Claims up to `most` jobs, of each queue given at most `share`, in the order of service: priority, then age; queues
+-- take turns within a priority, in the order given.
 -- SKIP LOCKED lets any number of workers claim side by side. Each queue is entered at a position
 -- of the index jobs_pending, so that a claim need not wade through dead entries at its front.
 -- A queue that filled its share may hold more at its lowest priority claimed; jobs of other queues
@@ -7,9 +8,11 @@
 WITH alive AS MATERIALIZED (
     SELECT id FROM {schema}.workers WHERE id = %(worker_id)s AND stopped_at IS NULL
 ), found AS MATERIALIZED (
-    SELECT front.id, worked.queue, front.priority
+    SELECT
+        front.id, front.priority, worked.queue, worked.place,
+        row_number() OVER (PARTITION BY worked.place, front.priority ORDER BY front.id) AS turn
     FROM unnest(%(queues)s::text[], %(from_priorities)s::integer[], %(from_ids)s::bigint[])
-        AS worked (queue, from_priority, from_id)
+        WITH ORDINALITY AS worked (queue, from_priority, from_id, place)
     CROSS JOIN LATERAL (
         SELECT id, priority
         FROM {schema}.jobs
@@ -31,7 +34,11 @@ WITH alive AS MATERIALIZED (
     GROUP BY queue
     HAVING count(*) = %(share)s
 ), chosen AS (
-    SELECT id FROM found WHERE priority >= coalesce((SELECT max(lowest) FROM filled), priority)
+    SELECT id
+    FROM found
+    WHERE priority >= coalesce((SELECT max(lowest) FROM filled), priority)
+    ORDER BY priority DESC, turn, place
+    LIMIT %(most)s
 )
 UPDATE {schema}.jobs
 SET state = 'running',

@@ -45,8 +45,8 @@ def make_partition(connection: Connection, schema: str, day: date) -> bool:
                 f"RETURNING *) INSERT INTO {partition} SELECT * FROM moved".encode()
             )
             connection.execute(
-                f"ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES FROM ('{first}') TO ('{last}')"
-                .encode()
+                f"ALTER TABLE {parent} ATTACH PARTITION {partition} "
+                f"FOR VALUES FROM ('{first}') TO ('{last}')".encode()
             )
     except pg.LockNotAvailable:
         return False

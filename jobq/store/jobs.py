@@ -102,9 +102,9 @@ def claim(
     worker_id: int,
     positions: Sequence[QueuePosition],
     classes: Sequence[str],
-    share: int,
+    most: int,
 ) -> list[Assignment]:
-    """Claims up to `share` jobs of each queue, in the order of service: by priority, then by turns of the queues."""
+    """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns as given."""
     rows = connection.execute(
         statement("claim", schema),
         {
@@ -113,7 +113,8 @@ def claim(
             "from_priorities": [position.priority for position in positions],
             "from_ids": [position.id for position in positions],
             "classes": list(classes),
-            "share": share,
+            "most": most,
+            "share": -(-most // len(positions)),
         },
     ).fetchall()
     return in_order_of_service([Assignment._make(row) for row in rows])
@@ -226,9 +227,20 @@ def pending_queues(connection: Connection, schema: str) -> list[str]:
     return [queue for (queue,) in connection.execute(statement("pending_queues", schema), {}).fetchall()]
 
 
+def count_pending(
+    connection: Connection, schema: str, *, queues: Sequence[str] = (), limit: int = 100_000
+) -> tuple[int, bool]:
+    """How many jobs are pending, and whether there are more than were counted."""
+    row = connection.execute(
+        statement("count_pending", schema), {"queues": list(queues), "limit": limit}
+    ).fetchone()
+    assert row is not None
+    return row[0], row[0] == limit
+
+
 def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000) -> list[tuple[str, int, list[str]]]:
     """Classes that no live worker knows, among the first `limit` pending jobs of each queue."""
-    return connection.execute(statement("unknown_classes", schema), {"limit": limit}).fetchall()  # type: ignore[return-value]  # rows are tuples of these
+    return connection.execute(statement("unknown_classes", schema), {"limit": limit}).fetchall()
 
 
 def retry_by_hand(connection: Connection, schema: str, ids: Sequence[int]) -> list[int]:

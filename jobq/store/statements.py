@@ -19,9 +19,7 @@ def statement(name: str, schema: str) -> bytes:
 
 def migration_texts(schema: str) -> list[tuple[int, str, str]]:
     """Every migration in order: its number, its name, its SQL for execution without parameters."""
-    files = sorted(
-        entry for entry in resources.files("jobq.sql.migrations").iterdir() if entry.name.endswith(".sql")
-    )
+    files = [entry for entry in resources.files("jobq.sql.migrations").iterdir() if entry.name.endswith(".sql")]
     return [
         (
             int(entry.name[:4]),

@@ -1,0 +1,125 @@
+"""The child process: imports the application, then runs what it is assigned, one job after another.
+
+Started by the supervisor as `python -m jobq.worker.child`; it never touches the database.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from jobq import arguments
+from jobq.errors import ApplicationError
+from jobq.registry import load_application, registry
+from jobq.worker.executor import execute
+from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment
+
+EXIT_NOT_LOADED = 2
+
+
+def main(parent: int, assignments_fd: int, reports_fd: int) -> None:
+    die_with(parent)
+    leave_signals_to_parent()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a kill loses no whole line
+    inbox = socket.socket(socket.AF_UNIX, PACKETS, fileno=assignments_fd)
+    setup = json.loads(inbox.recv(MAX_PACKET))
+    load(setup, reports_fd)
+    work(inbox, reports_fd)
+
+
+def load(setup: dict[str, Any], reports_fd: int) -> None:
+    """Imports the application and reports what it defines, or why it does not import."""
+    try:
+        modules = load_application(Path(setup["root"]), setup["app"])
+    except ApplicationError as error:
+        trouble = {"message": str(error), "traceback": error.user_traceback}
+        os.write(reports_fd, pack_message("failed", trouble))
+        sys.exit(EXIT_NOT_LOADED)
+    write(reports_fd, pack_message("ready", {"modules": modules, "classes": known_classes()}))
+
+
+def known_classes() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "aliases": registry.aliases_of(name),
+            "parameters": [
+                {
+                    "name": parameter.name,
+                    "kind": parameter.kind,
+                    "annotation": parameter.annotation,
+                    "default": parameter.default,
+                    "required": parameter.required,
+                }
+                for parameter in arguments.parameters(job_class)
+            ],
+            "summary": (job_class.__doc__ or "").strip().partition("\n")[0] or None,
+        }
+        for name, job_class in registry
+    ]
+
+
+def work(inbox: socket.socket, reports_fd: int) -> None:
+    """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
+    while packet := inbox.recv(MAX_PACKET):
+        write(reports_fd, pack_report(execute(unpack_assignment(with_arguments(packet)), registry)))
+
+
+def with_arguments(packet: bytes) -> bytes:
+    """A packet whose arguments travelled in a file, with the arguments put in."""
+    if not packet.startswith(b"@"):
+        return packet
+    path = Path(os.fsdecode(packet[1:]))
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+def write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def leave_signals_to_parent() -> None:
+    """Ctrl-C and a service manager's SIGTERM reach the whole group; what becomes of a job is the supervisor's word.
+
+    A handler that does nothing, since ignored signals would stay ignored in the programs that jobs start.
+    """
+
+    def nothing(_signal: int, _frame: FrameType | None) -> None:
+        return None
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, nothing)
+
+
+def die_with(parent: int) -> None:
+    """Ends this process at once when its supervisor dies, whatever job holds it at that moment."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    else:
+        threading.Thread(target=watch, args=[parent], name="jobq-watch-parent", daemon=True).start()
+    if os.getppid() != parent:  # it died before we could ask to be told
+        os._exit(1)
+
+
+def watch(parent: int) -> NoReturn:
+    """Where the kernel does not tell: an orphan gets another parent."""
+    import time
+
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:4]))

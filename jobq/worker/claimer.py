@@ -1,0 +1,307 @@
+"""Claims jobs for the supervisor: what may be due is made pending, and as much is claimed as there is room for."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from jobq.records import Assignment
+from jobq.store import jobs, workers
+from jobq.store.database import Connection, Database
+from jobq.store.jobs import QueuePosition
+from jobq.worker.ownership import Ownership
+from jobq.worker.service import Service, jittered
+
+log = logging.getLogger("jobq.worker.claimer")
+
+IDLE_LOOKS_SECONDS = (0.02, 0.1, 0.5)
+"""The first looks after there was nothing more, before the slow poll: whoever began to enqueue while this worker was
+busy did not notify it, and may have committed just after its last look."""
+
+BUSY_SECONDS = 0.5
+"""Busy for so long, a worker tells enqueuers that they need not notify it."""
+
+PROMOTE_EVERY_SECONDS = 0.5
+"""While busy, due jobs are made pending so often."""
+
+DISCOVER_EVERY_SECONDS = 1.0
+"""While busy, other queues are looked for so often."""
+
+FRONT_EVERY_SECONDS = 0.1
+"""While a queue is worked off from where the last claim ended, its front is looked at so often …"""
+
+FRONT_SHARE = 20
+"""… or as seldom that these looks take one twentieth of the time, where dead entries make them slow."""
+
+
+class Claimer(Service):
+    """Keeps the supervisor's stock filled.
+
+    `deliver` gets what was claimed. The supervisor says by `want` how much there is room for.
+    """
+
+    name = "claim"
+
+    def __init__(
+        self,
+        database: Database,
+        ownership: Ownership,
+        queues: Sequence[str],
+        deliver: Callable[[list[Assignment]], None],
+        *,
+        may_sleep: Callable[[], bool],
+    ) -> None:
+        super().__init__(database)
+        self.ownership = ownership
+        self.worked = tuple(queues)  # none: all
+        self.classes: tuple[str, ...] = ()
+        self.empty_look_began: float | None = None  # when the last look began that found nothing
+        self._deliver = deliver
+        self._may_sleep = may_sleep
+        self._lock = threading.Lock()
+        self._wanted = 0
+        self._is_under_way = False
+        self._returned: list[Assignment] = []
+        self._hints: set[str] = set()
+        self._is_claiming = True
+        self._active: dict[str, QueuePosition] = {}
+        self._front_at: dict[str, float] = {}
+        self._barren_until: dict[str, float] = {}  # queues with nothing for us, though something is pending there
+        self._promote_at = 0.0
+        self._discover_at = 0.0
+        self._idle_looks = 0
+        self._said_waiting: tuple[int, bool] | None = None
+        self._idle_at = 0.0
+
+    # Called by the supervisor and the listener
+
+    def want(self, count: int) -> None:
+        """There is room for so many more jobs. While a claim is under way its answer has to be counted first."""
+        with self._lock:
+            if self._is_under_way or count == self._wanted:
+                return
+            self._wanted = count
+        self.wake()
+
+    @property
+    def wanted(self) -> int:
+        return self._wanted
+
+    def hint(self, queue: str) -> None:
+        """Something may be pending in this queue."""
+        if not self.worked or queue in self.worked:
+            with self._lock:
+                self._hints.add(queue)
+            self.wake()
+
+    def look(self) -> None:
+        """Look everywhere, soon."""
+        self._discover_at = self._promote_at = 0.0
+        self.wake()
+
+    def give_back(self, assignments: Sequence[Assignment]) -> None:
+        """These jobs have not started, and will not here."""
+        with self._lock:
+            self._returned.extend(assignments)
+        self.wake()
+
+    def stop_claiming(self) -> None:
+        self._is_claiming = False
+        self.wake()
+
+    @property
+    def has_to_give_back(self) -> bool:
+        return bool(self._returned)
+
+    # In its own thread
+
+    def on_connected(self, connection: Connection) -> None:
+        """After a lost connection: what a claim took whose answer never came is ours all the same."""
+        self._said_waiting = None
+        self._active.clear()
+        self.look()
+        held = self.ownership.held()
+        worker_id = self.ownership.worker_id
+        if missed := [
+            assignment
+            for assignment in jobs.claimed(connection, self.database.schema, worker_id=worker_id)
+            if (assignment.id, assignment.attempt) not in held
+        ]:
+            log.info("claimed again after a lost connection jobs=%s", len(missed))
+            self._hand_over(worker_id, missed)
+
+    def tick(self, connection: Connection) -> float | None:
+        """One round: give back, claim; where there is nothing, look elsewhere, then sleep ever longer."""
+        self._give_back(connection)
+        if not self._is_claiming or self._wanted <= 0 or not self.classes:
+            return self._rest(connection)
+        began = monotonic()
+        self._take_hints()
+        if self._active and self._claim(connection):
+            self._unless_long_busy(connection, began)
+            if began < min(self._promote_at, self._discover_at):
+                return 0.0
+        next_due = self._promote(connection, began)
+        self._discover(connection, began)
+        if self._active:
+            return 0.0
+        return self._sleep(connection, began, next_due)
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._lock:
+            returned = list(self._returned)
+        if not returned:
+            return
+        jobs.give_back(
+            connection, self.database.schema, worker_id=self.ownership.worker_id, assignments=returned
+        )
+        self.ownership.let_go(returned)
+        with self._lock:
+            self._returned = self._returned[len(returned) :]
+
+    def _take_hints(self) -> None:
+        with self._lock:
+            hints, self._hints = self._hints, set()
+        for queue in hints:
+            self._active.setdefault(queue, QueuePosition(queue))
+
+    def _claim(self, connection: Connection) -> bool:
+        """Claims from the queues that may hold something. False: they hold nothing."""
+        with self._lock:
+            wanted = self._wanted
+            self._is_under_way = True
+        claimed: list[Assignment] = []
+        try:
+            claimed = self._claim_most(connection, wanted)
+        finally:
+            with self._lock:
+                self._wanted = max(0, wanted - len(claimed))
+                self._is_under_way = False
+        return bool(claimed)
+
+    def _claim_most(self, connection: Connection, wanted: int) -> list[Assignment]:
+        worker_id = self.ownership.worker_id
+        began = monotonic()
+        positions = [self._position(queue, began) for queue in self._active]
+        claimed = jobs.claim(
+            connection,
+            self.database.schema,
+            worker_id=worker_id,
+            positions=positions,
+            classes=self.classes,
+            most=wanted,
+        )
+        self._learn(positions, claimed, wanted, began)
+        if claimed:
+            self._hand_over(worker_id, claimed)
+        return claimed
+
+    def _position(self, queue: str, now: float) -> QueuePosition:
+        """Where to enter a queue: where the last claim ended, and from time to time the front again."""
+        if now >= self._front_at.get(queue, 0.0):
+            return QueuePosition(queue)
+        return self._active[queue]
+
+    def _learn(
+        self, positions: Sequence[QueuePosition], claimed: Sequence[Assignment], wanted: int, began: float
+    ) -> None:
+        """Which queues are empty, and where the next claim of the others may begin.
+
+        What an open transaction elsewhere keeps from being vacuumed piles up at a queue's front, so the way in from
+        there gets longer with every job done. What comes in ahead of a position (a higher priority, a retry)
+        is found at the next look at the front.
+        """
+        took = monotonic() - began
+        last = {assignment.queue: assignment for assignment in claimed}  # the order of service ends with the last
+        is_cut = len(claimed) >= wanted
+        for position in positions:
+            queue = position.queue
+            is_front = position == QueuePosition(queue)
+            if queue in last:
+                self._active[queue] = QueuePosition(queue, last[queue].priority, last[queue].id)
+                if is_front:
+                    self._front_at[queue] = began + max(FRONT_EVERY_SECONDS, FRONT_SHARE * took)
+            if is_cut:
+                continue
+            # Less than wanted: whatever lies ahead of the positions is worth a look now.
+            self._front_at[queue] = 0.0
+            if queue not in last and is_front:
+                del self._active[queue]
+                if not claimed:
+                    self._barren_until[queue] = began + DISCOVER_EVERY_SECONDS
+        if len(self._active) > 1:  # the next turn begins with another queue
+            first = next(iter(self._active))
+            self._active[first] = self._active.pop(first)
+
+    def _hand_over(self, worker_id: int, claimed: list[Assignment]) -> None:
+        if self.ownership.take(worker_id, claimed):
+            self._idle_looks = 0
+            self.empty_look_began = None
+            self._deliver(claimed)
+
+    def _promote(self, connection: Connection, now: float) -> float | None:
+        """Makes due jobs pending; returns the seconds until the next one is due."""
+        promotion = jobs.promote(
+            connection, self.database.schema, worker_id=self.ownership.worker_id
+        )
+        for queue in promotion.queues:
+            if not self.worked or queue in self.worked:
+                self._active[queue] = QueuePosition(queue)
+                self._front_at[queue] = 0.0
+        self._promote_at = now + PROMOTE_EVERY_SECONDS
+        if promotion.next_due_seconds is not None:
+            self._promote_at = min(self._promote_at, now + promotion.next_due_seconds)
+        return promotion.next_due_seconds
+
+    def _discover(self, connection: Connection, now: float) -> None:
+        self._discover_at = now + DISCOVER_EVERY_SECONDS
+        for queue in jobs.pending_queues(connection, self.database.schema):
+            if (
+                (not self.worked or queue in self.worked)
+                and queue not in self._active
+                and now >= self._barren_until.get(queue, 0.0)
+            ):
+                self._active[queue] = QueuePosition(queue)
+
+    def _rest(self, connection: Connection) -> float | None:
+        """There is no room: nothing to do until told so, but to say after a while that nobody need notify."""
+        if self._says_waiting and not self._unless_long_busy(connection, monotonic()):
+            return BUSY_SECONDS
+        return None
+
+    def _unless_long_busy(self, connection: Connection, now: float) -> bool:
+        """After a while without a pause, enqueuers need not notify: this worker looks again by itself."""
+        if self._says_waiting and now - self._idle_at > BUSY_SECONDS:
+            self._say_waiting(connection, waiting=False)
+            return True
+        return False
+
+    @property
+    def _says_waiting(self) -> bool:
+        return self._said_waiting == (self.ownership.worker_id, True)
+
+    def _sleep(self, connection: Connection, began: float, next_due: float | None) -> float:
+        """How long to sleep now that nothing is pending.
+
+        Having said that it waits, the worker looks once more before it believes that there is nothing: whoever
+        enqueued before that was said has not notified.
+        """
+        self.empty_look_began = began
+        self._idle_at = monotonic()
+        self._barren_until.clear()
+        if self._may_sleep() and not self._says_waiting:
+            self._say_waiting(connection, waiting=True)
+            self._idle_looks = 0
+            return 0.0
+        self._idle_looks += 1
+        wait = jittered(self.database.settings.poll_every)
+        if self._idle_looks <= len(IDLE_LOOKS_SECONDS):
+            wait = min(wait, jittered(IDLE_LOOKS_SECONDS[self._idle_looks - 1]))
+        if next_due is not None:
+            wait = min(wait, next_due + 0.001)
+        return wait
+
+    def _say_waiting(self, connection: Connection, *, waiting: bool) -> None:
+        worker_id = self.ownership.worker_id
+        workers.set_waiting(connection, self.database.schema, worker_id=worker_id, waiting=waiting)
+        self._said_waiting = (worker_id, waiting)

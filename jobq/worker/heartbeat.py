@@ -1,0 +1,45 @@
+"""Says that the worker is alive, on a thread and a connection that nothing else can hold up."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jobq.records import ClassRecord
+from jobq.store import workers
+from jobq.store.database import Connection, Database
+from jobq.worker.ownership import Ownership
+from jobq.worker.service import Service, jittered
+
+
+class Heartbeat(Service):
+    """Beats; `on_declared_dead` is called when the database no longer knows this worker as alive."""
+
+    name = "heartbeat"
+
+    def __init__(
+        self,
+        database: Database,
+        ownership: Ownership,
+        status: Callable[[], dict[str, Any]],
+        on_declared_dead: Callable[[int], None],
+    ) -> None:
+        super().__init__(database)
+        self.ownership = ownership
+        self._status = status
+        self._on_declared_dead = on_declared_dead
+        self._news: tuple[ClassRecord, ...] | None = None
+
+    def tell(self, classes: tuple[ClassRecord, ...]) -> None:
+        """Has the worker's row say which classes it knows."""
+        self._news = classes
+        self.wake()
+
+    def tick(self, connection: Connection) -> float | None:
+        worker_id = self.ownership.worker_id
+        if not workers.heartbeat(
+            connection, self.database.schema, worker_id=worker_id, status=self._status()
+        ):
+            self._on_declared_dead(worker_id)
+        if (news := self._news) is not None:
+            workers.learn_classes(connection, self.database.schema, worker_id=worker_id, classes=news)
+            self._news = None
+        return jittered(self.database.settings.heartbeat_every * 0.9)

@@ -1,0 +1,45 @@
+"""Listens for notifications: a hint that something was enqueued. A lost one costs a poll, never a job."""
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+from psycopg import sql
+
+from jobq.store.database import Connection, Database
+from jobq.store.statements import channel
+from jobq.worker.service import Service
+
+log = logging.getLogger("jobq.worker.listener")
+
+PROBE_EVERY_SECONDS = 30.0
+"""So often the connection proves by a round trip that it still is one: a dead peer says nothing."""
+
+WAIT_SECONDS = 1.0
+
+
+class Listener(Service):
+    """Passes on what is notified: the name of a queue. `on_connected_again` is called when hints may have been lost."""
+
+    name = "listen"
+
+    def __init__(
+        self, database: Database, *, on_hint: Callable[[str], None], on_connected_again: Callable[[], None]
+    ) -> None:
+        super().__init__(database)
+        self._on_hint = on_hint
+        self._on_connected_again = on_connected_again
+        self._probe_at = 0.0
+
+    def on_connected(self, connection: Connection) -> None:
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel(self.database.schema))))
+        self._probe_at = monotonic() + PROBE_EVERY_SECONDS
+        self._on_connected_again()
+
+    def tick(self, connection: Connection) -> float | None:
+        for notification in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
+            self._on_hint(notification.payload)
+        if monotonic() >= self._probe_at:
+            connection.execute("SELECT 1")
+            self._probe_at = monotonic() + PROBE_EVERY_SECONDS
+        return 0.0

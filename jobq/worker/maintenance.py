@@ -1,0 +1,61 @@
+"""What any one worker does for all: declares silent workers dead, rescues their jobs, keeps the history."""
+
+import logging
+from time import monotonic
+
+from jobq.store import history, jobs, workers
+from jobq.store.database import Connection, Database
+from jobq.worker.service import Service, jittered
+
+log = logging.getLogger("jobq.worker.maintenance")
+
+HISTORY_EVERY_SECONDS = 600.0
+UNKNOWN_EVERY_SECONDS = 60.0
+
+
+class Maintenance(Service):
+    name = "maintain"
+    keeps_connection = False
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._history_at = 0.0
+        self._unknown_at = 0.0
+        self._unknown: frozenset[str] = frozenset()
+
+    def tick(self, connection: Connection) -> float | None:
+        self._rescue(connection)
+        if monotonic() >= self._history_at:
+            self._keep_history(connection)
+            self._history_at = monotonic() + jittered(HISTORY_EVERY_SECONDS)
+        if monotonic() >= self._unknown_at:
+            self._report_unknown(connection)
+            self._unknown_at = monotonic() + UNKNOWN_EVERY_SECONDS
+        return jittered(self.database.settings.heartbeat_every)
+
+    def _rescue(self, connection: Connection) -> None:
+        settings, schema = self.database.settings, self.database.schema
+        for silent in workers.silence(connection, schema, timeout=settings.heartbeat_timeout):
+            log.warning(
+                "worker declared dead worker=%s/%s silent_seconds=%.1f",
+                silent.host,
+                silent.pid,
+                silent.silent_seconds,
+            )
+        while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses):
+            again = sum(job.retried for job in rescued)
+            log.warning("rescued jobs=%s again=%s given_up=%s", len(rescued), again, len(rescued) - again)
+
+    def _keep_history(self, connection: Connection) -> None:
+        schema, days = self.database.schema, self.database.settings.job_history_days
+        history.make_partitions(connection, schema)
+        for day in history.drop_old_partitions(connection, schema, keep_days=days):
+            log.info("history dropped day=%s", day)
+        history.forget_workers(connection, schema, keep_days=days)
+
+    def _report_unknown(self, connection: Connection) -> None:
+        """Says once of each class that its jobs wait in vain, and says it again if it comes back."""
+        found = {job_class: count for job_class, count, _ in jobs.unknown_classes(connection, self.database.schema)}
+        for job_class in sorted(found.keys() - self._unknown):
+            log.warning("no worker knows %s jobs=%s", job_class, found[job_class])
+        self._unknown = frozenset(found)

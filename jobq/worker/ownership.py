@@ -1,0 +1,38 @@
+"""What this worker owns: its identity in the database, and every claimed job that it has not accounted for."""
+
+from collections.abc import Iterable
+
+from jobq.records import Assignment
+
+
+class Ownership:
+    """Shared by the threads of a supervisor. A worker that was declared dead starts anew under another id.
+
+    Each operation is one step on a set, which the interpreter does not interrupt.
+    """
+
+    def __init__(self, worker_id: int) -> None:
+        self.worker_id = worker_id
+        self._held: set[tuple[int, int]] = set()  # id, attempt
+
+    def take(self, worker_id: int, assignments: Iterable[Assignment]) -> bool:
+        """Notes what was claimed. False: it was claimed under an identity that is no longer ours."""
+        if worker_id != self.worker_id:
+            return False
+        self._held.update((assignment.id, assignment.attempt) for assignment in assignments)
+        return True
+
+    def let_go(self, assignments: Iterable[Assignment]) -> None:
+        self._held.difference_update([(assignment.id, assignment.attempt) for assignment in assignments])
+
+    def accounted(self, attempts: Iterable[tuple[int, int]]) -> None:
+        """Notes attempts whose end is in the database."""
+        self._held.difference_update(attempts)
+
+    def held(self) -> frozenset[tuple[int, int]]:
+        return frozenset(self._held)
+
+    def begin_anew(self, worker_id: int) -> None:
+        """Under a new identity nothing of the old is ours."""
+        self._held = set()
+        self.worker_id = worker_id

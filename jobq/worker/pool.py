@@ -1,0 +1,557 @@
+"""The children of a worker: starting them, handing them jobs, hearing their reports, and noticing their deaths.
+
+Belongs to the supervisor's main thread; nothing here waits, and nothing here touches the database.
+"""
+
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from jobq.records import Assignment, Report
+from jobq.states import Outcome, may_run_again
+from jobq.worker.protocol import (
+    MAX_INLINE_ARGUMENTS,
+    MAX_PACKET,
+    PACKETS,
+    pack_assignment,
+    unpack_assignment,
+    unpack_lines,
+)
+
+log = logging.getLogger("jobq.worker.pool")
+
+READ_BYTES = 1 << 18
+WINDOW_SECONDS = 0.02
+"""A child holds about so much work ahead: enough to cover the way to the supervisor and back."""
+
+MAX_WINDOW = 128
+LONG_JOB_SECONDS = 0.05
+"""From here on a child gets one job at a time: waiting for the next costs it less than a hundredth."""
+
+RECALL_AFTER_SECONDS = 0.025
+"""A child that has been at one job for so long gives up what it has not started."""
+
+HANDED_IN_SECONDS = 5.0
+"""How long a child without work may take to exit by itself."""
+
+MAX_RESTART_DELAY_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Death:
+    """How a child ended, as the kernel tells it."""
+
+    exit_code: int  # negative: the signal that killed it
+    peak_memory_bytes: int
+
+    def __str__(self) -> str:
+        memory = f"its memory peaked at {self.peak_memory_bytes / 2**20:,.0f} MB"
+        if self.exit_code >= 0:
+            return f"exited with code {self.exit_code}; {memory}"
+        try:
+            name = signal.Signals(-self.exit_code).name
+        except ValueError:
+            name = f"signal {-self.exit_code}"
+        return f"was killed by {name}; {memory}"
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """One child process, as its supervisor sees it."""
+
+    process: subprocess.Popen[bytes]
+    outbox: socket.socket
+    unread: socket.socket  # the child's own end of the socket: what it has not read can be taken back here
+    reports_fd: int
+    in_flight: dict[int, Assignment] = field(default_factory=dict)  # in the order sent; the first one runs
+    buffer: bytes = b""
+    ready: bool = False
+    dispatched: int = 0
+    busy_since: float = 0.0  # since when the first one in flight has run, as far as can be known
+    closing_since: float | None = None
+    doomed: str | None = None  # why it was killed, where that was our doing
+    cut_off: bool = False  # … and its job is not to blame
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One place among the processes: the child that works it, and the one that will take over from it."""
+
+    child: Child | None = None
+    successor: Child | None = None
+    failures: int = 0  # children that died in a row before they were ready
+    restart_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    processes: int
+    max_jobs_per_process: int | None
+    max_losses: int
+    root: str
+    app: tuple[str, ...]
+    environment: dict[str, str]
+
+
+class Pool:
+    """The processes of one worker.
+
+    `on_reports` gets every report, of children and of their deaths; `on_loaded` what the application defines, when a
+    child has imported it; `on_not_loaded` why it does not import; `on_returned` jobs that a child gave up unstarted.
+    """
+
+    def __init__(
+        self,
+        settings: PoolSettings,
+        selector: selectors.BaseSelector,
+        wake: Callable[[], None],
+        *,
+        on_reports: Callable[[list[Report]], None],
+        on_loaded: Callable[[dict[str, Any]], None],
+        on_not_loaded: Callable[[str, str], None],
+        on_returned: Callable[[list[Assignment]], None],
+    ) -> None:
+        self.settings = settings
+        self.slots = [Slot() for _ in range(settings.processes)]
+        self.mean_seconds: float | None = None  # of a job's run, lately
+        self._children: dict[int, Child] = {}  # by the descriptor of their reports
+        self._leaving: set[Child] = set()
+        self._deaths: deque[tuple[Child, Death]] = deque()
+        self._selector = selector
+        self._wake = wake
+        self._on_reports = on_reports
+        self._on_loaded = on_loaded
+        self._on_not_loaded = on_not_loaded
+        self._on_returned = on_returned
+        self._closing = False
+
+    # Starting and replacing
+
+    def keep_up(self) -> None:
+        """Starts what is missing, replaces what has served its time, and ends what does not end by itself."""
+        self._bury_the_dead()
+        now = monotonic()
+        for slot in self.slots:
+            self._keep_up_slot(slot, now)
+        for child in list(self._leaving):
+            overdue = child.closing_since is not None and now - child.closing_since > HANDED_IN_SECONDS
+            if overdue and not child.in_flight and child.doomed is None:
+                self.kill(child, "it did not exit when it had no more to do")
+
+    def _keep_up_slot(self, slot: Slot, now: float) -> None:
+        child = slot.child
+        if child is not None and self._is_spent(child) and slot.successor is not None and slot.successor.ready:
+            self.dismiss(child)
+            if not child.in_flight:
+                slot.child, slot.successor = slot.successor, None
+        if self._closing or now < slot.restart_at:
+            return
+        if slot.child is None:
+            slot.child = self._start()
+        elif slot.successor is None and self._needs_successor(slot.child):
+            slot.successor = self._start()
+
+    def _needs_successor(self, child: Child) -> bool:
+        """Early enough that the next one has imported the application when this one has done its share."""
+        most = self.settings.max_jobs_per_process
+        if most is None:
+            return False
+        early = int(0.5 / self.mean_seconds) + 1 if self.mean_seconds else 0
+        return child.dispatched >= most - min(most // 2, early)
+
+    def _is_spent(self, child: Child) -> bool:
+        most = self.settings.max_jobs_per_process
+        return most is not None and child.dispatched >= most
+
+    def _start(self) -> Child:
+        outbox, inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
+        reports_fd, child_reports_fd = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "jobq.worker.child"),
+                    *(str(os.getpid()), str(inbox.fileno()), str(child_reports_fd)),
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(inbox.fileno(), child_reports_fd),
+                env={**os.environ, **self.settings.environment},
+                process_group=0,  # what a job leaves running ends with its child; the terminal's Ctrl-C stays with us
+            )
+        except BaseException:
+            outbox.close()
+            inbox.close()
+            os.close(reports_fd)
+            raise
+        finally:
+            os.close(child_reports_fd)
+        outbox.setblocking(False)
+        os.set_blocking(reports_fd, False)
+        child = Child(process, outbox, inbox, reports_fd)
+        outbox.send(json.dumps({"root": self.settings.root, "app": self.settings.app}).encode())
+        self._children[reports_fd] = child
+        self._selector.register(reports_fd, selectors.EVENT_READ, child)
+        threading.Thread(target=self._await_death, args=[child], name=f"jobq-await-{child.pid}", daemon=True).start()
+        log.debug("child started pid=%s", child.pid)
+        return child
+
+    def _await_death(self, child: Child) -> None:
+        """A thread of its own for each child: the kernel then also tells its exit and the peak of its memory."""
+        _, status, usage = os.wait4(child.pid, 0)
+        exit_code = os.waitstatus_to_exitcode(status)
+        child.process.returncode = exit_code
+        unit = 1 if sys.platform == "darwin" else 1024
+        self._deaths.append((child, Death(exit_code, usage.ru_maxrss * unit)))
+        self._wake()
+
+    # Handing out jobs
+
+    @property
+    def window(self) -> int:
+        """How many jobs a child may hold at once, by how long they have taken lately."""
+        if self.mean_seconds is None or self.mean_seconds >= LONG_JOB_SECONDS:
+            return 1
+        return min(MAX_WINDOW, max(2, int(WINDOW_SECONDS / max(self.mean_seconds, 1e-6)) + 1))
+
+    def free(self) -> int:
+        """How many jobs could be handed out now."""
+        window = self.window
+        return sum(self._room(slot.child, window) for slot in self.slots)
+
+    def dispatch(self, stock: deque[Assignment]) -> None:
+        """Hands jobs out from the front of the stock for as long as children have room; the emptiest child first."""
+        window = self.window
+        open_children = [
+            slot.child for slot in self.slots if slot.child is not None and self._room(slot.child, window)
+        ]
+        open_children.sort(key=lambda child: len(child.in_flight))
+        # One each first, so that no child idles while another holds two.
+        for child in open_children:
+            if stock and not child.in_flight:
+                self._send(child, stock)
+        for child in open_children:
+            for _ in range(self._room(child, window)):
+                if not stock or not self._send(child, stock):
+                    break
+
+    def _room(self, child: Child | None, window: int) -> int:
+        if child is None or not child.ready or child.closing_since is not None or child.doomed is not None:
+            return 0
+        room = window - len(child.in_flight)
+        if self.settings.max_jobs_per_process is not None:
+            room = min(room, self.settings.max_jobs_per_process - child.dispatched)
+        return max(0, room)
+
+    def _send(self, child: Child, stock: deque[Assignment]) -> bool:
+        assignment = stock[0]
+        packet = pack_assignment(assignment)
+        if len(assignment.arguments) > MAX_INLINE_ARGUMENTS:
+            packet = self._by_file(packet)
+        try:
+            child.outbox.send(packet)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:  # it is dying; its death will be told
+            return False
+        stock.popleft()
+        if not child.in_flight:
+            child.busy_since = monotonic()
+        child.in_flight[assignment.id] = assignment
+        child.dispatched += 1
+        return True
+
+    def _by_file(self, packet: bytes) -> bytes:
+        with tempfile.NamedTemporaryFile(prefix="jobq-arguments-", delete=False) as file:
+            file.write(packet)
+        return b"@" + os.fsencode(file.name)
+
+    # Hearing from children
+
+    def hear(self, child: Child) -> None:
+        """Reads what a child has written, and passes its reports on."""
+        try:
+            data = os.read(child.reports_fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self._unregister(child)
+            return
+        lines = (child.buffer + data).split(b"\n")
+        child.buffer = lines.pop()
+        if lines:
+            self._take(child, lines)
+
+    def _take(self, child: Child, lines: list[bytes]) -> None:
+        try:
+            unpacked = unpack_lines(lines)
+            reports = [Report(*entry) for entry in unpacked if type(entry) is list]
+        except (ValueError, TypeError):
+            self.kill(child, "it wrote something that is no report: a job must have used a descriptor not its own")
+            return
+        for entry in unpacked:
+            if type(entry) is dict:
+                self._take_message(child, entry)
+        # A report of a job that is not its own would be a lie; the fence in the database refuses it too.
+        reports = [report for report in reports if child.in_flight.pop(report.id, None) is not None]
+        if reports:
+            child.busy_since = monotonic()
+            self._learn(reports)
+            self._on_reports(reports)
+
+    def _take_message(self, child: Child, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            child.ready = True
+            for slot in self.slots:
+                if child in (slot.child, slot.successor):
+                    slot.failures = 0
+            self._on_loaded(message["ready"])
+        elif "failed" in message:
+            self._on_not_loaded(message["failed"]["message"], message["failed"]["traceback"])
+
+    def _learn(self, reports: list[Report]) -> None:
+        """What jobs take lately: recent ones count for more, so that the windows follow a change within a moment."""
+        latest = sum(report.ended - (report.started or report.ended) for report in reports) / len(reports)
+        weight = min(1.0, 0.1 * len(reports)) if self.mean_seconds is not None else 1.0
+        self.mean_seconds = latest if self.mean_seconds is None else (
+            weight * latest + (1 - weight) * self.mean_seconds
+        )
+
+    # Taking jobs back
+
+    def rebalance(self) -> None:
+        """Takes back what waits in a child behind a long job, so that it holds no other job up."""
+        now = monotonic()
+        for child in self._working():
+            if len(child.in_flight) > 1 and now - child.busy_since > RECALL_AFTER_SECONDS:
+                self._recall(child)
+
+    def recall_all(self) -> None:
+        for child in self._working():
+            self._recall(child)
+
+    def _recall(self, child: Child) -> None:
+        if returned := self._take_unread(child):
+            child.dispatched -= len(returned)
+            self._on_returned(returned)
+
+    def _take_unread(self, child: Child) -> list[Assignment]:
+        """Every packet that the child has not read: once read here, it can no longer get it."""
+        returned = []
+        if not child.ready:
+            return []
+        while True:
+            try:
+                # Not a non-blocking socket: the child's end is the same, and the child must wait there.
+                packet = child.unread.recv(MAX_PACKET, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            if not packet:
+                break
+            if packet.startswith(b"@"):
+                with open(os.fsdecode(packet[1:]), "rb") as file:
+                    content = file.read()
+                os.unlink(os.fsdecode(packet[1:]))
+                packet = content
+            assignment = unpack_assignment(packet)
+            if child.in_flight.pop(assignment.id, None) is not None:
+                returned.append(assignment)
+        return returned
+
+    # Endings
+
+    def dismiss(self, child: Child) -> None:
+        """Lets a child go: it ends what it has, and exits."""
+        if child.closing_since is None:
+            child.closing_since = monotonic()
+            self._leaving.add(child)
+            if sys.platform == "linux":
+                child.outbox.shutdown(socket.SHUT_WR)
+            else:  # a datagram socket has no end to tell; an empty packet reads the same
+                child.outbox.send(b"")
+
+    def close(self) -> None:
+        """No more jobs: children that are idle go at once, the others when their job is done."""
+        self._closing = True
+        for child in list(self._children.values()):
+            self.dismiss(child)
+
+    def kill(self, child: Child, reason: str, *, is_cut_off: bool = False) -> None:
+        """Ends a child and all that its job started."""
+        child.doomed = reason
+        child.cut_off = is_cut_off
+        end_group(child.pid)
+
+    def cut_off_working(self, reason: str) -> None:
+        """Ends every child that is at a job; the jobs are given back, with nothing held against them."""
+        for child in self._working():
+            self.kill(child, reason, is_cut_off=True)
+
+    def drop_working(self, reason: str) -> None:
+        """Ends every child that is at a job, without a report: the jobs belong to somebody else by now."""
+        for child in self._working():
+            self._take_unread(child)
+            child.in_flight.clear()
+            self.kill(child, reason)
+
+    def kill_all(self, reason: str) -> None:
+        for child in self._all():
+            self.kill(child, reason, is_cut_off=True)
+
+    def _bury_the_dead(self) -> None:
+        while self._deaths:
+            child, death = self._deaths.popleft()
+            self._bury(child, death)
+
+    def _bury(self, child: Child, death: Death) -> None:
+        """Hears the last words of a dead child, and says what became of each job that it held."""
+        while child.reports_fd in self._children:
+            before = len(child.buffer), len(child.in_flight)
+            self.hear(child)
+            if child.reports_fd in self._children and (len(child.buffer), len(child.in_flight)) == before:
+                break  # a descendant that a job left behind still holds the pipe open
+        unstarted = self._take_unread(child)
+        self._forget(child, death)
+        if death.exit_code != 0:
+            end_group(child.pid)
+        if unstarted:
+            self._on_returned(unstarted)
+        if child.in_flight:
+            running, *never_read = child.in_flight.values()
+            if child.cut_off and child.doomed:
+                report = cut_off(running, child.busy_since, child.doomed)
+            else:
+                report = lost(running, child, death, max_losses=self.settings.max_losses)
+            self._on_reports([report])
+            child.in_flight.clear()
+            if never_read:  # cannot be: what it has not read was taken back
+                log.error("jobs unaccounted for in child pid=%s: %s", child.pid, never_read)
+
+    def _forget(self, child: Child, death: Death) -> None:
+        self._unregister(child)
+        os.close(child.reports_fd)
+        child.outbox.close()
+        child.unread.close()
+        self._leaving.discard(child)
+        for slot in self.slots:
+            if slot.child is child:
+                slot.child, slot.successor = slot.successor, None
+            elif slot.successor is child:
+                slot.successor = None
+            else:
+                continue
+            if not child.ready:
+                slot.failures += 1
+                slot.restart_at = monotonic() + min(0.5 * 2**slot.failures, MAX_RESTART_DELAY_SECONDS)
+        if child.closing_since is None or death.exit_code != 0:
+            reason = f" ({child.doomed})" if child.doomed else ""
+            log.warning("child pid=%s %s%s", child.pid, death, reason)
+        else:
+            log.debug("child pid=%s %s", child.pid, death)
+
+    def _unregister(self, child: Child) -> None:
+        if self._children.pop(child.reports_fd, None) is not None:
+            self._selector.unregister(child.reports_fd)
+
+    # Looking
+
+    def _working(self) -> Iterable[Child]:
+        return [child for child in self._all() if child.in_flight]
+
+    def _all(self) -> set[Child]:
+        return {*self._children.values(), *self._leaving}
+
+    @property
+    def in_flight(self) -> list[Assignment]:
+        return [assignment for child in self._working() for assignment in child.in_flight.values()]
+
+    @property
+    def is_idle(self) -> bool:
+        return not any(child.in_flight for child in self._all())
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._all() and not self._deaths
+
+    @property
+    def ready_children(self) -> int:
+        return sum(1 for slot in self.slots if slot.child is not None and slot.child.ready)
+
+    def holds_behind_another(self) -> bool:
+        """Whether some child has a job waiting behind the one it runs."""
+        return any(len(child.in_flight) > 1 for child in self._children.values())
+
+    def seconds_at_current(self) -> float | None:
+        """The shortest time that a busy child has been at its job; None while some child is free."""
+        now = monotonic()
+        children = [slot.child for slot in self.slots]
+        if any(child is None or not child.in_flight for child in children):
+            return None
+        return min(now - child.busy_since for child in children if child is not None)
+
+    def status(self) -> list[dict[str, Any]]:
+        """What each child is doing, for the heartbeat."""
+        now = monotonic()
+        return [
+            {
+                "pid": child.pid,
+                "ready": child.ready,
+                "job": next(iter(list(child.in_flight)), None),
+                "seconds": round(now - child.busy_since, 1) if child.in_flight else None,
+            }
+            for child in list(self._children.values())
+        ]
+
+
+def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int) -> Report:
+    """The report that a dead child cannot make about the job it was running."""
+    losses = assignment.losses + 1
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.LOST.value,
+        started=child.busy_since,
+        ended=monotonic(),
+        error_type="ProcessDied",
+        error_message=f"child process {child.pid} {death}; loss {losses} of {max_losses}",
+        retry_delay=0.0 if may_run_again(losses=losses, max_losses=max_losses) else None,
+        excused=True,
+        loss=True,
+    )
+
+
+def cut_off(assignment: Assignment, started: float, reason: str) -> Report:
+    """The report about a job that the supervisor cut off: it runs again elsewhere, and nothing is held against it."""
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.LOST.value,
+        started=started,
+        ended=monotonic(),
+        error_type="CutOff",
+        error_message=reason,
+        retry_delay=0.0,
+        excused=True,
+    )
+
+
+def end_group(pid: int) -> None:
+    """Kills a child's process group: the child, and what its jobs started and left."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return  # nothing of it is left

@@ -1,0 +1,53 @@
+"""Logs from time to time what the worker has done: processes, queues, pending, running, done, jobs per second."""
+
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from jobq.store import jobs
+from jobq.store.database import Connection, Database
+from jobq.worker.service import Service
+
+log = logging.getLogger("jobq.worker")
+
+
+class Reporter(Service):
+    name = "stats"
+    keeps_connection = False
+
+    def __init__(
+        self,
+        database: Database,
+        queues: Sequence[str],
+        *,
+        processes: Callable[[], int],
+        running: Callable[[], int],
+        done: Callable[[], int],
+    ) -> None:
+        super().__init__(database)
+        self.queues = tuple(queues)
+        self._processes = processes
+        self._running = running
+        self._done = done
+        self._last_done = 0
+        self._last_at = monotonic()
+        self._is_first = True
+
+    def tick(self, connection: Connection) -> float | None:
+        if self._is_first:  # nothing to say about no time at all
+            self._is_first = False
+            return self.database.settings.stats_every
+        now, done = monotonic(), self._done()
+        pending, is_more = jobs.count_pending(connection, self.database.schema, queues=self.queues)
+        log.info(
+            "stats processes=%s queues=%s pending=%s%s running=%s done=%s per_second=%.1f",
+            self._processes(),
+            ",".join(self.queues) or "all",
+            pending,
+            "+" if is_more else "",
+            self._running(),
+            done - self._last_done,
+            (done - self._last_done) / max(now - self._last_at, 1e-9),
+        )
+        self._last_done, self._last_at = done, now
+        return self.database.settings.stats_every

@@ -1,0 +1,124 @@
+"""The harness of everything that a supervisor does beside its main loop: one thread, one connection, start, tick, stop.
+
+A service says in `tick` what it does once, and how long to wait until the next time. What it does about a lost
+database is the same for all, and is written here.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from jobq.store.database import Connection, Database, is_transient
+
+log = logging.getLogger("jobq.worker")
+
+FIRST_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 10.0
+LOG_AGAIN_SECONDS = 60.0
+
+
+class Service:
+    """A thread that calls `tick` again and again, on a connection that is made anew when it was lost."""
+
+    name = "service"
+    keeps_connection = True
+    """False: connect for each tick and hang up after it, for what happens rarely."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.is_connected = False
+        self._connection: Connection | None = None
+        self._stopping = threading.Event()
+        self._woken = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name=f"jobq-{self.name}", daemon=True)
+        self._backoff = FIRST_BACKOFF_SECONDS
+        self._lost_since: float | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Asks it to end after the tick at hand. False: it did not within `timeout` seconds."""
+        self._stopping.set()
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def wake(self) -> None:
+        """Ends its wait: there is something to do."""
+        self._woken.set()
+
+    def tick(self, connection: Connection) -> float | None:
+        """Does its work once; returns the seconds until the next time, None for when woken."""
+        raise NotImplementedError
+
+    def on_connected(self, connection: Connection) -> None:
+        """Called with each new connection, before the first tick on it."""
+
+    def on_stopped(self) -> None:
+        """Called once, after the last tick."""
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def _loop(self) -> None:
+        while not self.is_stopping:
+            wait = self._attempt()
+            self._woken.wait(wait)
+            self._woken.clear()
+        self._disconnect()
+        self.on_stopped()
+
+    def _attempt(self) -> float | None:
+        """One tick, or the wait before trying again; nothing that goes wrong ends the thread."""
+        try:
+            wait = self.tick(self._connect())
+            self._recovered()
+            if not self.keeps_connection:
+                self._disconnect()
+            return wait
+        except Exception as error:  # noqa: BLE001 - the edge around one tick
+            self._disconnect()
+            return self._failed(error)
+
+    def _connect(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = self.database.connect(f"worker {self.name}", walk_indexes=True)
+            self.on_connected(self._connection)
+            self.is_connected = True
+        return self._connection
+
+    def _disconnect(self) -> None:
+        self.is_connected = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _recovered(self) -> None:
+        if self._lost_since is not None:
+            log.info("database back service=%s", self.name)
+        self._lost_since = None
+        self._backoff = FIRST_BACKOFF_SECONDS
+
+    def _failed(self, error: Exception) -> float:
+        """Says so once, not at every try; returns the seconds to wait: ever longer, and never the same for all."""
+        if self._lost_since is None:
+            self._lost_since = self._backoff
+            if is_transient(error):
+                log.warning("database lost service=%s error=%s", self.name, " ".join(str(error).split()))
+            else:
+                log.error("service failed service=%s", self.name, exc_info=error)
+        wait = self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        self._backoff = min(self._backoff * 2, MAX_BACKOFF_SECONDS)
+        return wait
+
+
+OnEvent = Callable[[], None]
+
+
+def jittered(seconds: float) -> float:
+    """About so many seconds: a thousand workers started together must not all ask together."""
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

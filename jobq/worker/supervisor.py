@@ -1,0 +1,438 @@
+"""The supervisor: claims, hands out, watches and records. It never imports the user's code."""
+
+import logging
+import os
+import selectors
+import signal
+import sys
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+import jobq
+from jobq.errors import JobqError
+from jobq.records import Assignment, ClassRecord, ParameterRecord, Report
+from jobq.settings import Settings
+from jobq.store import migrations, workers
+from jobq.store.database import Database, host_name
+from jobq.worker import logs
+from jobq.worker.claimer import Claimer
+from jobq.worker.completer import Completer
+from jobq.worker.heartbeat import Heartbeat
+from jobq.worker.listener import Listener
+from jobq.worker.machine import usable_cpus
+from jobq.worker.maintenance import Maintenance
+from jobq.worker.ownership import Ownership
+from jobq.worker.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings
+from jobq.worker.reporter import Reporter
+from jobq.worker.service import Service
+
+log = logging.getLogger("jobq.worker")
+
+TICK_SECONDS = 0.25
+
+STOCK_SECONDS = 0.05
+"""The stock of claimed jobs is about so much work for all children."""
+
+STALE_STOCK_SECONDS = 0.5
+"""Jobs for which no child came free in so long are given back: another worker may be free."""
+
+FLUSH_SECONDS = 10.0
+"""How long the last reports may take on the way out, where the database is away."""
+
+SECOND_SIGNAL_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def run(settings: Settings, *, queues: Sequence[str] = (), drain: bool = False) -> int:
+    """Works the queues (none: all) until a signal ends it, or with `drain` until nothing is due.
+
+    Returns the exit code: 0 after a clean end, 1 where results could not be recorded, 2 where the application does not
+    import, 130 or 143 where a second SIGINT or SIGTERM cut the running jobs off.
+    Raises DatabaseError where the database cannot be used from the start.
+    """
+    logs.configure(settings)
+    database = Database(settings)
+    try:
+        migrations.require_current(database)
+        return Supervisor(database, queues, drain=drain).run()
+    finally:
+        database.close()
+
+
+class Supervisor:
+    """One worker. Its main thread owns the children and the stock; every service has a thread of its own."""
+
+    def __init__(self, database: Database, queues: Sequence[str], *, drain: bool) -> None:
+        settings = database.settings
+        self.database = database
+        self.settings = settings
+        self.queues = tuple(dict.fromkeys(queues))
+        self.drain = drain
+        self.processes = settings.max_processes or usable_cpus()
+        self.stock: deque[Assignment] = deque()
+        self.classes: tuple[ClassRecord, ...] = ()
+        self.exit_code: int | None = None
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = os.pipe()
+        for fd in (self._wake_in, self._wake_out):
+            os.set_blocking(fd, False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._delivered: deque[list[Assignment]] = deque()
+        self._declared_dead: deque[int] = deque()
+        self._signals: deque[int] = deque()
+        self._stopping_since: float | None = None
+        self._is_cut_off = False
+        self._stock_moved_at = monotonic()
+        self._active_at = monotonic()
+        self._is_loaded = False
+        self._flushing_since: float | None = None
+        self._forced_exit_code = 0
+        self.ownership = Ownership(0)
+        self.pool = Pool(
+            PoolSettings(
+                processes=self.processes,
+                max_jobs_per_process=settings.max_jobs_per_process,
+                max_losses=settings.max_losses,
+                root=str(settings.root),
+                app=settings.app,
+                environment=environment_of_children(settings),
+            ),
+            self._selector,
+            self.wake,
+            on_reports=self._on_reports,
+            on_loaded=self._on_loaded,
+            on_not_loaded=self._on_not_loaded,
+            on_returned=self._on_returned,
+        )
+        self.completer = Completer(
+            database, self.ownership, on_recorded=self.wake, on_disowned=self._on_disowned
+        )
+        self.listener: Listener | None = None
+        self.claimer = Claimer(
+            database, self.ownership, self.queues, self._deliver, may_sleep=self._is_listening
+        )
+        self.heartbeat = Heartbeat(database, self.ownership, self._status, self._on_declared_dead)
+        self.services: list[Service] = [self.completer, self.claimer, self.heartbeat, Maintenance(database)]
+        if settings.listen and not settings.transaction_pooler:
+            self.listener = Listener(
+                database, on_hint=self.claimer.hint, on_connected_again=self.claimer.look
+            )
+            self.services.append(self.listener)
+        if settings.stats_every:
+            self.services.append(
+                Reporter(
+                    database,
+                    self.queues,
+                    processes=lambda: self.pool.ready_children,
+                    running=lambda: len(self.ownership.held()),
+                    done=lambda: self.completer.tally.attempts,
+                )
+            )
+
+    def run(self) -> int:
+        self._register()
+        self._catch_signals()
+        try:
+            self.pool.keep_up()
+            for service in self.services:
+                service.start()
+            while self.exit_code is None:
+                self._turn()
+            return self.exit_code
+        finally:
+            self._leave()
+
+    # One turn of the main loop
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._seconds_to_wait()):
+            if isinstance(key.data, Child):
+                self.pool.hear(key.data)
+            else:
+                self._drain_wake_pipe()
+        self._obey_signals()
+        self._begin_anew_if_declared_dead()
+        self.pool.keep_up()
+        self._receive()
+        if self._stopping_since is None:
+            self.pool.dispatch(self.stock)
+            self.pool.rebalance()
+            self._return_stale_stock()
+            self._ask_for_more()
+            self._stop_if_drained()
+        else:
+            self._stop_in_steps()
+
+    def _seconds_to_wait(self) -> float:
+        return RECALL_AFTER_SECONDS if self.pool.holds_behind_another() else TICK_SECONDS
+
+    def _receive(self) -> None:
+        while self._delivered:
+            self.stock.extend(self._delivered.popleft())
+            self._stock_moved_at = monotonic()
+
+    def _ask_for_more(self) -> None:
+        """Asks when half of what may be held is used up: the claim then runs while the children work."""
+        free = self.pool.free()
+        most = self._most_in_stock()
+        room = free + most - len(self.stock)
+        if self._delivered:  # claimed in the meantime, and not counted yet
+            return
+        if room > 0 and (room >= (free + most) / 2 or not self.stock):
+            self.claimer.want(room)
+        elif self.claimer.wanted > room:
+            self.claimer.want(max(0, room))
+
+    def _most_in_stock(self) -> int:
+        """How many jobs may wait here, by how long they take: none where they are long, hundreds where short."""
+        seconds = self.pool.mean_seconds
+        if seconds is None:
+            return 0
+        if (at_current := self.pool.seconds_at_current()) is not None:
+            seconds = max(seconds, at_current)
+        most = self.settings.max_pending_per_process * self.processes
+        return min(most, int(STOCK_SECONDS * self.processes / max(seconds, 1e-6)))
+
+    def _return_stale_stock(self) -> None:
+        now = monotonic()
+        if not self.stock or self.pool.free():
+            self._stock_moved_at = now
+        elif now - self._stock_moved_at > STALE_STOCK_SECONDS:
+            self._give_back_stock()
+
+    def _give_back_stock(self) -> None:
+        if self.stock:
+            self.claimer.give_back(list(self.stock))
+            self.stock.clear()
+
+    # Ending
+
+    def _stop_if_drained(self) -> None:
+        """Drained: a look that began after the last sign of work found nothing, and nothing is under way."""
+        if not self.drain:
+            return
+        if self.stock or not self.pool.is_idle or self.completer.backlog or self._delivered:
+            self._active_at = monotonic()
+            return
+        began = self.claimer.empty_look_began
+        if began is not None and began > self._active_at:
+            log.info("drained done=%s", self.completer.tally.attempts)
+            self._begin_to_stop()
+        elif began is not None:
+            self.claimer.look()
+
+    def _begin_to_stop(self) -> None:
+        """The first signal: nothing new is claimed, what has not started goes back, what runs may finish."""
+        self._stopping_since = monotonic()
+        self.claimer.stop_claiming()
+        self.pool.recall_all()
+        self._receive()
+        self._give_back_stock()
+        self.pool.close()
+        log.info(
+            "stopping running=%s grace_seconds=%g", len(self.pool.in_flight), self.settings.shutdown_grace
+        )
+
+    def _stop_in_steps(self) -> None:
+        assert self._stopping_since is not None
+        self._receive()
+        self._give_back_stock()
+        elapsed = monotonic() - self._stopping_since
+        if not self._is_cut_off and not self.pool.is_idle and elapsed > self.settings.shutdown_grace:
+            self._cut_off(f"the worker stopped, and the job had not ended within {self.settings.shutdown_grace:g} s")
+        if not self.pool.is_empty:
+            return
+        if self.completer.backlog or self.claimer.has_to_give_back:
+            self._flushing_since = self._flushing_since or monotonic()
+            if monotonic() - self._flushing_since < FLUSH_SECONDS:
+                return
+            log.error(
+                "results could not be recorded; these jobs will run again jobs=%s", len(self.ownership.held())
+            )
+            self.exit_code = 1
+            return
+        self.exit_code = self._forced_exit_code
+
+    def _cut_off(self, reason: str) -> None:
+        self._is_cut_off = True
+        if running := self.pool.in_flight:
+            log.warning("cutting off jobs=%s reason=%s", len(running), reason)
+        self.pool.cut_off_working(reason)
+        self.pool.kill_all(reason)
+
+    def _leave(self) -> None:
+        """Ends every service and child, and signs off; a database that is away must not hold the exit up."""
+        self.pool.kill_all("the worker has ended")
+        for service in self.services:
+            service.stop(timeout=2.0)
+        deadline = monotonic() + 2.0
+        while not self.pool.is_empty and monotonic() < deadline:
+            self.pool.keep_up()
+            self._selector.select(0.02)
+        try:
+            with self.database.connect("worker sign off") as connection:
+                workers.stop(connection, self.database.schema, worker_id=self.ownership.worker_id)
+        except Exception as error:  # noqa: BLE001 - the edge of the process: others will find it silent
+            log.warning("could not sign off error=%s", " ".join(str(error).split()))
+        self._selector.close()
+        for fd in (self._wake_in, self._wake_out):
+            os.close(fd)
+        log.info("stopped worker=%s done=%s", self.ownership.worker_id, self.completer.tally.attempts)
+
+    # What the children say
+
+    def _on_reports(self, reports: list[Report]) -> None:
+        self.completer.add(reports)
+
+    def _on_returned(self, assignments: list[Assignment]) -> None:
+        """Jobs that a child gave up unstarted go back to the front of the stock, in their order."""
+        self.stock.extendleft(reversed(assignments))
+
+    def _on_loaded(self, loaded: dict[str, Any]) -> None:
+        classes = tuple(class_record(entry) for entry in loaded["classes"])
+        if self._is_loaded and classes == self.classes:
+            return
+        if not classes:
+            where = ", ".join(loaded["modules"]) or "any jobs.py or {package}/jobs.py"
+            self._refuse(
+                f"jobq: error: No job class is registered in {where} of {self.settings.root}. "
+                "Decorate Job classes with @register_job, or name their modules with --app.\n"
+            )
+            return
+        self._is_loaded = True
+        self.classes = classes
+        self.heartbeat.tell(classes)
+        self.claimer.classes = tuple(name for record in classes for name in (record.name, *record.aliases))
+        self.claimer.look()
+        log.info("application loaded classes=%s modules=%s", len(classes), ",".join(loaded["modules"]))
+
+    def _on_not_loaded(self, message: str, user_traceback: str) -> None:
+        """The first child could not import the application: that is the user's to mend. Later ones are tried again."""
+        self._refuse(f"{user_traceback}jobq: error: {message}\n")
+
+    def _refuse(self, message: str) -> None:
+        if self._is_loaded:
+            log.error("a new child could not load the application error=%s", message)
+            return
+        sys.stderr.write(message)
+        self.exit_code = 2
+
+    # What the services say (in their threads)
+
+    def _deliver(self, assignments: list[Assignment]) -> None:
+        self._delivered.append(assignments)
+        self.wake()
+
+    def _on_declared_dead(self, worker_id: int) -> None:
+        self._declared_dead.append(worker_id)
+        self.wake()
+
+    def _on_disowned(self) -> None:
+        """A report came too late: the heartbeat finds out at once whether this worker was declared dead."""
+        self.heartbeat.wake()
+
+    def _is_listening(self) -> bool:
+        return self.listener is not None and self.listener.is_connected
+
+    def wake(self) -> None:
+        try:
+            os.write(self._wake_out, b"\0")
+        except BlockingIOError:
+            return  # the pipe is full of wake-ups already
+        except OSError:
+            return  # the main loop has ended; a thread that outlived it has nobody to wake
+
+    def _drain_wake_pipe(self) -> None:
+        try:
+            os.read(self._wake_in, 1 << 16)
+        except BlockingIOError:
+            return
+
+    def _status(self) -> dict[str, Any]:
+        return {"children": self.pool.status(), "done": self.completer.tally.attempts}
+
+    # Identity
+
+    def _register(self) -> None:
+        with self.database.explained(), self.database.connect("worker") as connection:
+            worker_id = workers.register(
+                connection,
+                self.database.schema,
+                host=host_name(),
+                pid=os.getpid(),
+                version=jobq.__version__,
+                processes=self.processes,
+                queues=self.queues,
+                classes=self.classes,
+            )
+        self.ownership.begin_anew(worker_id)
+        log.info(
+            "worker started worker=%s host=%s pid=%s processes=%s queues=%s",
+            worker_id,
+            host_name(),
+            os.getpid(),
+            self.processes,
+            ",".join(self.queues) or "all",
+        )
+
+    def _begin_anew_if_declared_dead(self) -> None:
+        """Drops what is no longer ours: the jobs run elsewhere by now, and late reports would change nothing."""
+        if not self._declared_dead:
+            return
+        worker_id = self._declared_dead.popleft()
+        if worker_id != self.ownership.worker_id:
+            return
+        held = len(self.ownership.held())
+        log.warning("this worker was declared dead; starting anew worker=%s jobs_dropped=%s", worker_id, held)
+        self.pool.recall_all()
+        self.pool.drop_working("its job belongs to another worker by now")
+        self._delivered.clear()
+        self.stock.clear()
+        self.completer.drop_all()
+        try:
+            self._register()
+        except JobqError as error:
+            log.warning("could not register anew error=%s", error)
+            self._declared_dead.append(worker_id)  # the heartbeat finds out again
+            self.heartbeat.wake()
+            return
+        self.claimer.look()
+
+    # Signals
+
+    def _catch_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note_signal)
+
+    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.append(number)
+        self.wake()
+
+    def _obey_signals(self) -> None:
+        while self._signals:
+            number = signal.Signals(self._signals.popleft())
+            log.info("signal received name=%s", number.name)
+            if self._stopping_since is None:
+                self._begin_to_stop()
+            elif not self._is_cut_off:
+                self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[number]
+                self._cut_off(f"the worker was told to stop at once ({number.name})")
+
+
+def environment_of_children(settings: Settings) -> dict[str, str]:
+    """What a job needs to enqueue jobs itself: the same database, however this worker was told of it."""
+    environment = {"JOBQ_SCHEMA": settings.schema}
+    if settings.database_url is not None:
+        environment["JOBQ_DATABASE_URL"] = settings.database_url
+    return environment
+
+
+def class_record(entry: dict[str, Any]) -> ClassRecord:
+    return ClassRecord(
+        name=entry["name"],
+        aliases=tuple(entry["aliases"]),
+        parameters=tuple(ParameterRecord(**parameter) for parameter in entry["parameters"]),
+        summary=entry["summary"],
+    )
