@@ -16,9 +16,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import namedtuple_row
 
 from jobq import embedded
+from jobq.records import Assignment, ClassRecord, NewJob, Report
 from jobq.settings import Settings
+from jobq.store import jobs, workers
 from jobq.store.database import Database
 from jobq.testing import Databases, used
 
@@ -108,6 +111,13 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]
 
 
 @pytest.fixture
+def store(settings: Settings) -> "Iterator[Store]":
+    """The statements of the store on the test's own database."""
+    with Store.on(settings) as store:
+        yield store
+
+
+@pytest.fixture
 def eventually() -> Callable[..., Any]:
     return wait_until
 
@@ -128,6 +138,141 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30) -> Any:
         if time.monotonic() > deadline:
             pytest.fail(f"not within {timeout:g} s; last seen: {last!r}")
         time.sleep(0.01)
+
+
+JOB_CLASS = "shop.jobs.Work"
+
+
+class Store:
+    """The statements of the store on one connection, with what most tests do not care about filled in."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], settings: Settings) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.schema = settings.schema
+
+    @classmethod
+    @contextmanager
+    def on(cls, settings: Settings) -> "Iterator[Store]":
+        with Database(settings).connect("test", walk_indexes=True) as connection:
+            yield cls(connection, settings)
+
+    @contextmanager
+    def another(self) -> "Iterator[Store]":
+        """The same on a connection of its own, for another thread or another transaction."""
+        with Store.on(self.settings) as other:
+            yield other
+
+    def add(self, **fields: Any) -> int | None:
+        """Enqueues a job; None where its unique key is held."""
+        added = jobs.enqueue(self.connection, self.schema, new_job(**fields))
+        return added.id if added else None
+
+    def add_many(self, *fields: Mapping[str, Any]) -> list[int | None]:
+        added = jobs.enqueue_many(self.connection, self.schema, [new_job(**job) for job in fields])
+        return [job.id if job else None for job in added]
+
+    def worker(self, *, host: str = "here", pid: int = 1, classes: Sequence[ClassRecord] = ()) -> int:
+        return workers.register(
+            self.connection,
+            self.schema,
+            host=host,
+            pid=pid,
+            version="1",
+            processes=1,
+            queues=[],
+            classes=classes,
+        )
+
+    def claim(
+        self,
+        worker_id: int,
+        queues: Sequence[str | jobs.QueuePosition] = ("default",),
+        *,
+        most: int = 100,
+        classes: Sequence[str] = (JOB_CLASS,),
+    ) -> list[Assignment]:
+        return jobs.claim(
+            self.connection,
+            self.schema,
+            worker_id=worker_id,
+            positions=[jobs.QueuePosition(queue) if isinstance(queue, str) else queue for queue in queues],
+            classes=classes,
+            most=most,
+        )
+
+    def finish(self, worker_id: int, *reports: Report) -> int:
+        return jobs.finish(self.connection, self.schema, worker_id=worker_id, reports=reports, now=time.monotonic())
+
+    def retry(self, worker_id: int, *reports: Report) -> int:
+        return jobs.retry(self.connection, self.schema, worker_id=worker_id, reports=reports, now=time.monotonic())
+
+    def give_back(self, worker_id: int, *assignments: Assignment) -> list[str]:
+        return jobs.give_back(self.connection, self.schema, worker_id=worker_id, assignments=assignments)
+
+    def cancel(self, *ids: int) -> list[int]:
+        return jobs.cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
+
+    def retry_by_hand(self, *ids: int) -> list[int]:
+        return jobs.retry_by_hand(self.connection, self.schema, ids)
+
+    def promote(self, worker_id: int = 0, *, limit: int = 1000) -> jobs.Promotion:
+        return jobs.promote(self.connection, self.schema, worker_id=worker_id, limit=limit)
+
+    def declare_dead(self, worker_id: int) -> None:
+        """As `workers.silence` does with one of which nothing is heard."""
+        self.execute(
+            "UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent', waiting = false WHERE id = %s",
+            worker_id,
+        )
+
+    def rescue(self, *, max_losses: int = 3, limit: int = 1000) -> list[workers.Rescued]:
+        return workers.rescue(self.connection, self.schema, max_losses=max_losses, limit=limit)
+
+    def unfinished(self) -> list[Any]:
+        """What is to be done, in the order of ids."""
+        return self.rows("SELECT * FROM jobq.jobs ORDER BY id")
+
+    def job(self, job_id: int | None) -> Any:
+        """One row of what is to be done; None where there is none."""
+        return next(iter(self.rows("SELECT * FROM jobq.jobs WHERE id = %s", job_id)), None)
+
+    def results(self, job_id: int | None = None) -> list[Any]:
+        """What was done, in the order of ids and attempts."""
+        return self.rows(
+            "SELECT * FROM jobq.results WHERE id = coalesce(%s, id) ORDER BY id, attempt, ended_at", job_id
+        )
+
+    def execute(self, statement: str, *parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
+        return self.connection.execute(statement.encode(), parameters or None)
+
+    def rows(self, statement: str, *parameters: Any) -> list[Any]:
+        with self.connection.cursor(row_factory=namedtuple_row) as cursor:
+            return cursor.execute(statement.encode(), parameters or None).fetchall()
+
+
+def new_job(**fields: Any) -> NewJob:
+    return NewJob(**{"job_class": JOB_CLASS, "arguments": "{}", **fields, "delay": float(fields.get("delay", 0))})
+
+
+def report_on(assignment: Assignment, outcome: str = "successful", **fields: Any) -> Report:
+    """A report on a claimed job that began and ended just now."""
+    now = time.monotonic()
+    return Report(
+        **{
+            "id": assignment.id,
+            "attempt": assignment.attempt,
+            "outcome": outcome,
+            "started": now,
+            "ended": now,
+            **fields,
+        }
+    )
+
+
+@pytest.fixture
+def report() -> Callable[..., Report]:
+    return report_on
 
 
 @pytest.fixture
@@ -193,9 +338,7 @@ class Application:
 class Started:
     """A `jobq` that runs in an application's folder: a supervisor with its children, say."""
 
-    def __init__(
-        self, path: Path, number: int, arguments: Sequence[str], environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, path: Path, number: int, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self._stdout = path / f".stdout-{number}"
         self._stderr = path / f".stderr-{number}"
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
@@ -271,15 +414,11 @@ def process_parents() -> Iterator[tuple[int, int]]:
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 if entry.name.isdigit():
-                    state, parent = (
-                        (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-                    )
+                    state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
                     if state != "Z":
                         yield int(entry.name), int(parent)
         return
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
-    )
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
     for line in listed.stdout.splitlines():
         pid, parent, state = line.split()
         if not state.startswith("Z"):
