@@ -1,17 +1,18 @@
 -- Adds many jobs in one statement; a row whose unique key is held (in the table, or by an earlier row of the
--- same batch) is left out, never the whole batch. Ids are drawn in the order given, so that
--- first come stays first served, and so that the answer can name each row's place.
-WITH given AS MATERIALIZED (
+-- same batch) is left out, never the whole batch. Their ids were drawn before (draw_ids.sql), so that
+-- rows can go in by another order than the one in which they are served: that of their keys. Two batches
+-- that meet then wait for each other one way only, and neither falls to a deadlock.
+WITH given AS (
     SELECT
-        nextval((SELECT pg_get_serial_sequence(%(table)s, 'id')::regclass)) AS id,
-        place, job_class, arguments, queue, priority, retries, unique_key, source, trace_context,
+        id, place, job_class, arguments, queue, priority, retries, unique_key, source, trace_context,
         coalesce(run_at, statement_timestamp() + delay * interval '1 second') AS run_at
     FROM unnest(
-        %(job_classes)s::text[], %(arguments)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
-        %(retries)s::integer[], %(unique_keys)s::text[], %(sources)s::text[], %(trace_contexts)s::text[],
+        %(ids)s::bigint[], %(job_classes)s::text[], %(arguments)s::text[], %(queues)s::text[],
+        %(priorities)s::smallint[], %(retries)s::integer[], %(unique_keys)s::text[], %(sources)s::text[], %(trace_contexts)s::text[],
         %(run_ats)s::timestamptz[], %(delays)s::float8[]
     ) WITH ORDINALITY AS row (
-        job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, delay, place
+        id, job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, delay,
+        place
     )
 ), added AS (
     INSERT INTO {schema}.jobs
@@ -28,8 +29,5 @@ WITH given AS MATERIALIZED (
     FROM (SELECT DISTINCT queue FROM added) AS touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
 )
-SELECT
-    given.place - 1 AS place, added.id, added.state, added.enqueued_at, added.run_at,
-    (SELECT count(*) FROM woken) AS notified
+SELECT id, state, enqueued_at, run_at, (SELECT count(*) FROM woken) AS notified
 FROM added
-JOIN given USING (id)

@@ -68,20 +68,31 @@ def enqueue_many(
     connection: psycopg.Connection[Any], schema: str, jobs: Sequence[NewJob]
 ) -> list[Added | None]:
     """Adds many jobs in one transaction; the answer is in the order given, None where a unique key was held."""
-    added: list[Added | None] = [None] * len(jobs)
+    added: dict[int, Added] = {}
     with connection.transaction(), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        for start in range(0, len(jobs), CHUNK):
-            chunk = jobs[start : start + CHUNK]
-            cursor.execute(statement("enqueue_many", schema), columns_of(chunk, schema))
-            for place, *values in cursor.fetchall():
-                added[start + place] = Added(*values[:4])
-    return added
+        cursor.execute(
+            statement("draw_ids", schema),
+            {"table": f"{quote_identifier(schema)}.jobs", "count": len(jobs)},
+        )
+        ids = sorted(job_id for (job_id,) in cursor.fetchall())
+        ordered = sorted(zip(ids, jobs, strict=True), key=order_of_insertion)
+        for start in range(0, len(ordered), CHUNK):
+            cursor.execute(statement("enqueue_many", schema), columns_of(ordered[start : start + CHUNK], schema))
+            added |= {row[0]: Added(*row[:4]) for row in cursor.fetchall()}
+    return [added.get(job_id) for job_id in ids]
 
 
-def columns_of(jobs: Sequence[NewJob], schema: str) -> dict[str, Any]:
+def order_of_insertion(numbered: tuple[int, NewJob]) -> tuple[str, str, int]:
+    """By unique key, over all chunks: see enqueue_many.sql. Of two with one key the first comes first."""
+    job_id, job = numbered
+    return (job.job_class, job.unique_key, job_id) if job.unique_key else ("", "", job_id)
+
+
+def columns_of(numbered: Sequence[tuple[int, NewJob]], schema: str) -> dict[str, Any]:
+    jobs = [job for _, job in numbered]
     return {
-        "table": f"{quote_identifier(schema)}.jobs",
         "channel": channel(schema),
+        "ids": [job_id for job_id, _ in numbered],
         "job_classes": [job.job_class for job in jobs],
         "arguments": [job.arguments for job in jobs],
         "queues": [job.queue for job in jobs],
