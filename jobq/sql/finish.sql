@@ -3,6 +3,8 @@
 -- finds no row. Ordered by id, so that two statements never wait for each other crosswise.
 -- Ages are seconds since the event, measured by the worker's monotonic clock: only the
 -- database's clock says what time it was.
+-- The worker is compared in a form that no index serves (and only a running job has one): the way in must be
+-- the primary key, never a walk over all that this worker has claimed.
 WITH ended AS (
     DELETE FROM {schema}.jobs
     USING unnest(
@@ -14,8 +16,7 @@ WITH ended AS (
     )
     WHERE jobs.id = report.id
         AND jobs.attempt = report.attempt
-        AND jobs.worker_id = %(worker_id)s
-        AND jobs.state = 'running'
+        AND jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
     RETURNING
         jobs.id, jobs.attempt,
         statement_timestamp() - report.end_age * interval '1 second' AS ended_at,

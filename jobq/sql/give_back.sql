@@ -8,6 +8,5 @@ SET state = 'pending',
 FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[]) AS unstarted (id, attempt)
 WHERE jobs.id = unstarted.id
     AND jobs.attempt = unstarted.attempt
-    AND jobs.worker_id = %(worker_id)s
-    AND jobs.state = 'running'
+    AND jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
 RETURNING jobs.id, jobs.queue

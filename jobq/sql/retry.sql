@@ -13,7 +13,7 @@ WITH ended AS (
     ) AS report (
         id, attempt, outcome, start_age, end_age, error_type, error_message, traceback, delay, excuse, loss
     ) ON jobs.id = report.id AND jobs.attempt = report.attempt
-    WHERE jobs.worker_id = %(worker_id)s AND jobs.state = 'running'
+    WHERE jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
     ORDER BY jobs.id
     FOR UPDATE OF jobs
 ), requeued AS (

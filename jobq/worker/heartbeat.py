@@ -20,12 +20,15 @@ class Heartbeat(Service):
         database: Database,
         ownership: Ownership,
         status: Callable[[], dict[str, Any]],
+        *,
         on_declared_dead: Callable[[int], None],
+        on_classes_known: Callable[[], None],
     ) -> None:
         super().__init__(database)
         self.ownership = ownership
         self._status = status
         self._on_declared_dead = on_declared_dead
+        self._on_classes_known = on_classes_known
         self._news: tuple[ClassRecord, ...] | None = None
 
     def tell(self, classes: tuple[ClassRecord, ...]) -> None:
@@ -42,4 +45,5 @@ class Heartbeat(Service):
         if (news := self._news) is not None:
             workers.learn_classes(connection, self.database.schema, worker_id=worker_id, classes=news)
             self._news = None
+            self._on_classes_known()
         return jittered(self.database.settings.heartbeat_every * 0.9)

@@ -1,6 +1,7 @@
 """What any one worker does for all: declares silent workers dead, rescues their jobs, keeps the history."""
 
 import logging
+from math import inf
 from time import monotonic
 
 from jobq.store import history, jobs, workers
@@ -20,8 +21,13 @@ class Maintenance(Service):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._history_at = 0.0
-        self._unknown_at = 0.0
+        self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
+
+    def look_for_unknown(self) -> None:
+        """Compare what waits with what workers know, soon: this worker's own classes are known now."""
+        self._unknown_at = 0.0
+        self.wake()
 
     def tick(self, connection: Connection) -> float | None:
         self._rescue(connection)

@@ -39,6 +39,9 @@ STOCK_SECONDS = 0.05
 STALE_STOCK_SECONDS = 0.5
 """Jobs for which no child came free in so long are given back: another worker may be free."""
 
+MAX_UNRECORDED = 5000
+"""With so many reports not in the database yet, nothing more is claimed until it has caught up, or is back."""
+
 FLUSH_SECONDS = 10.0
 """How long the last reports may take on the way out, where the database is away."""
 
@@ -113,8 +116,15 @@ class Supervisor:
         self.claimer = Claimer(
             database, self.ownership, self.queues, self._deliver, may_sleep=self._is_listening
         )
-        self.heartbeat = Heartbeat(database, self.ownership, self._status, self._on_declared_dead)
-        self.services: list[Service] = [self.completer, self.claimer, self.heartbeat, Maintenance(database)]
+        maintenance = Maintenance(database)
+        self.heartbeat = Heartbeat(
+            database,
+            self.ownership,
+            self._status,
+            on_declared_dead=self._on_declared_dead,
+            on_classes_known=maintenance.look_for_unknown,
+        )
+        self.services: list[Service] = [self.completer, self.claimer, self.heartbeat, maintenance]
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
                 database, on_hint=self.claimer.hint, on_connected_again=self.claimer.look
@@ -178,6 +188,8 @@ class Supervisor:
         free = self.pool.free()
         most = self._most_in_stock()
         room = free + most - len(self.stock)
+        if self.completer.backlog > MAX_UNRECORDED:
+            room = 0
         if self._delivered:  # claimed in the meantime, and not counted yet
             return
         if room > 0 and (room >= (free + most) / 2 or not self.stock):
@@ -266,7 +278,7 @@ class Supervisor:
         """Ends every service and child, and signs off; a database that is away must not hold the exit up."""
         self.pool.kill_all("the worker has ended")
         for service in self.services:
-            service.stop(timeout=2.0)
+            service.stop(timeout=0.0 if service is self.listener else 2.0)  # it sits in a wait without a statement
         deadline = monotonic() + 2.0
         while not self.pool.is_empty and monotonic() < deadline:
             self.pool.keep_up()
