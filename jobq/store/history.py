@@ -37,6 +37,9 @@ def make_partition(connection: Connection, schema: str, day: date) -> bool:
             take_lock(connection, schema)
             if day in partition_days(connection, schema):
                 return False
+            # Writers wait at the parent, before they choose a partition: one that had chosen the default partition
+            # and waited there would be refused once the day has a partition of its own.
+            connection.execute(f"LOCK TABLE ONLY {parent} IN SHARE ROW EXCLUSIVE MODE".encode())
             connection.execute(f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE".encode())
             # No INCLUDING INDEXES: attaching it makes those of the parent, without copies beside them.
             connection.execute(f"CREATE TABLE {partition} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)".encode())

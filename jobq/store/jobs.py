@@ -1,6 +1,6 @@
 """What happens to rows of `jobs`: each function makes one transition of `states.py`, for one job or for many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -184,7 +184,7 @@ def finish(
         statement("finish", schema),
         {
             "worker_id": worker_id,
-            "values": [report.value for report in reports],
+            "values": texts([report.value for report in reports]),
             **columns_of_reports(reports, now),
         },
     )
@@ -212,15 +212,25 @@ def retry(
 
 def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
     return {
-        "ids": [report.id for report in reports],
-        "attempts": [report.attempt for report in reports],
+        "ids": numbers([report.id for report in reports]),
+        "attempts": numbers([report.attempt for report in reports]),
         "outcomes": [report.outcome for report in reports],
-        "start_ages": [None if report.started is None else now - report.started for report in reports],
-        "end_ages": [now - report.ended for report in reports],
-        "error_types": [report.error_type for report in reports],
-        "error_messages": [report.error_message for report in reports],
-        "tracebacks": [report.traceback for report in reports],
+        "start_ages": numbers(["NULL" if report.started is None else now - report.started for report in reports]),
+        "end_ages": numbers([now - report.ended for report in reports]),
+        "error_types": texts([report.error_type for report in reports]),
+        "error_messages": texts([report.error_message for report in reports]),
+        "tracebacks": texts([report.traceback for report in reports]),
     }
+
+
+def numbers(values: Iterable[object]) -> str:
+    """An array of numbers as PostgreSQL reads it; psycopg takes ten times as long over a list."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def texts(values: list[str | None]) -> list[str | None] | None:
+    """A column of texts; None where there is none: unnest() fills the shorter columns up with NULL."""
+    return None if values.count(None) == len(values) else values
 
 
 def promote(connection: Connection, schema: str, *, worker_id: int, limit: int = 1000) -> Promotion:
