@@ -243,6 +243,14 @@ class Store:
             "SELECT * FROM jobq.results WHERE id = coalesce(%s, id) ORDER BY id, attempt, ended_at", job_id
         )
 
+    def wait_until_another_waits(self) -> None:
+        """Returns once another session of this database waits for a lock, such as this one's transaction holds."""
+        wait_until(
+            lambda: self.rows(
+                "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+            )
+        )
+
     def execute(self, statement: str, *parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
         return self.connection.execute(statement.encode(), parameters or None)
 

@@ -34,13 +34,13 @@ WITH orphaned AS (
         losses + 1 < %(max_losses)s,
         'lost', queue, job_class, arguments, unique_key, source, trace_context,
         'WorkerLost',
-        coalesce(
-            format(
+        CASE
+            WHEN host IS NULL THEN format('worker %%s is not known', worker_id)
+            ELSE format(
                 'worker %%s/%%s was last heard of %%s s before this was recorded',
                 host, pid, round(extract(epoch FROM statement_timestamp() - heartbeat_at)::numeric, 1)
-            ),
-            format('worker %%s is not known', worker_id)
-        ) || format('; loss %%s of %%s', losses + 1, %(max_losses)s)
+            )
+        END || format('; loss %%s of %%s', losses + 1, %(max_losses)s)
     FROM orphaned
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)

@@ -45,7 +45,7 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
         if current_version(connection, schema) >= migration.version:
             return False
         if migration.version == 1:
-            if not exists(connection, schema):  # asking for it IF NOT EXISTS needs the right to create schemas
+            if not schema_exists(connection, schema):  # asking for it IF NOT EXISTS needs the right to create schemas
                 connection.execute(f"CREATE SCHEMA {quoted}".encode())
             connection.execute(bookkeeping(schema).encode())
         connection.execute(migration.text.encode())
@@ -103,7 +103,7 @@ def current_version(connection: Connection, schema: str) -> int:
     return int(row[0]) if row else 0
 
 
-def exists(connection: Connection, schema: str) -> bool:
+def schema_exists(connection: Connection, schema: str) -> bool:
     row = connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", [quote_identifier(schema)]).fetchone()
     return bool(row and row[0])
 

@@ -272,6 +272,7 @@ def test_a_job_on_the_callers_connection_waits_for_the_unique_key_of_an_open_tra
     with psycopg.connect(database_url) as own, ThreadPoolExecutor(1) as threads, store.another() as other:
         assert Report("ops").run_in_worker(connection=own) is not None
         waiting = threads.submit(other.add, job_class=f"{__name__}.Report", unique_key="ops")
+        store.wait_until_another_waits()
         own.rollback()
         assert waiting.result(30) is not None
 

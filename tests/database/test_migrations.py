@@ -1,0 +1,183 @@
+"""Migrations: applied once, wherever from, into a schema of whatever name; and what is said where they are not."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from jobq.errors import DatabaseForbidden, SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.records import NewJob, Report
+from jobq.settings import Settings
+from jobq.store import history, jobs, migrations, workers
+from jobq.store.database import Database
+
+ODD_NAMES = [
+    'a "quoted" one',
+    "100%s",
+    "%(id)s",
+    "{schema}",
+    "with space",
+    "UPPER",
+    "ünï-cödé",
+    "a;b--c",
+    "x" * 63,
+    "it's",
+    "a.b",
+]
+
+
+@pytest.fixture
+def empty(settings: Settings, connection: psycopg.Connection[Any]) -> Database:
+    """A database without jobq's tables."""
+    connection.execute("DROP SCHEMA jobq CASCADE")
+    return Database(settings)
+
+
+def columns(connection: psycopg.Connection[Any], schema: str) -> list[Any]:
+    return connection.execute(
+        "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+        "WHERE table_schema = %s ORDER BY 1, 2",
+        [schema],
+    ).fetchall()
+
+
+def test_a_second_migration_finds_nothing_to_do(empty: Database) -> None:
+    assert migrations.migrate(empty) == migrations.known("jobq")
+    assert migrations.migrate(empty) == []
+
+
+def test_of_ten_that_migrate_at_once_one_applies(empty: Database, connection: psycopg.Connection[Any]) -> None:
+    start = threading.Barrier(10)
+
+    def migrate(_: int) -> list[migrations.Migration]:
+        start.wait(30)
+        return migrations.migrate(empty)
+
+    with ThreadPoolExecutor(10) as threads:
+        applied = [migration for done in threads.map(migrate, range(10)) for migration in done]
+    assert sorted(applied, key=lambda migration: migration.version) == migrations.known("jobq")
+    recorded = connection.execute("SELECT version, name FROM jobq.migrations ORDER BY version").fetchall()
+    assert recorded == [(migration.version, migration.name) for migration in migrations.known("jobq")]
+
+
+def test_the_plan_says_what_would_be_applied_and_applies_nothing(
+    empty: Database, connection: psycopg.Connection[Any]
+) -> None:
+    assert migrations.plan(empty) == migrations.known("jobq")
+    assert columns(connection, "jobq") == []
+    migrations.migrate(empty)
+    assert migrations.plan(empty) == []
+
+
+def test_the_numbers_of_migrations_follow_each_other() -> None:
+    assert [migration.version for migration in migrations.known("s")] == list(range(1, len(migrations.known("s")) + 1))
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(
+    empty: Database, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, *_ = migrations.known("jobq")
+    bad = replace(good, text=good.text + "; SELECT 1 / 0")
+    monkeypatch.setattr(migrations, "known", lambda schema: [bad])
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrations.migrate(empty)
+    assert columns(connection, "jobq") == []
+
+
+@pytest.mark.parametrize("schema", ODD_NAMES)
+def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection: psycopg.Connection[Any]) -> None:
+    """The whole way of a job, in a schema of that name beside the usual one."""
+    database = Database(replace(settings, schema=schema))
+    migrations.migrate(database)
+    migrations.require_current(database)
+    assert columns(connection, schema) == columns(connection, "jobq")
+
+    added = jobs.enqueue(connection, schema, NewJob("shop.jobs.Work", "{}", unique_key="k"))
+    assert added is not None
+    assert jobs.enqueue_many(connection, schema, [NewJob("shop.jobs.Work", "{}", unique_key="k")]) == [None]
+    worker = workers.register(connection, schema, host="here", pid=1, version="1", processes=1, queues=[], classes=[])
+    assert jobs.pending_queues(connection, schema) == ["default"]
+    (assignment,) = jobs.claim(
+        connection,
+        schema,
+        worker_id=worker,
+        positions=[jobs.QueuePosition("default")],
+        classes=["shop.jobs.Work"],
+        most=1,
+    )
+    report = Report(assignment.id, assignment.attempt, "errored", 1.0, 2.0, retry_delay=0.0)
+    assert jobs.give_back(connection, schema, worker_id=worker, assignments=[assignment]) == ["default"]
+    jobs.claim(
+        connection,
+        schema,
+        worker_id=worker,
+        positions=[jobs.QueuePosition("default")],
+        classes=["shop.jobs.Work"],
+        most=1,
+    )
+    assert jobs.retry(connection, schema, worker_id=worker, reports=[report], now=3.0) == 1
+    assert jobs.promote(connection, schema, worker_id=worker).promoted == 0
+    assert jobs.unknown_classes(connection, schema) == [("shop.jobs.Work", 1, ["default"])]
+    assert jobs.cancel(connection, schema, [assignment.id], cancelled_by="100%s") == [assignment.id]
+    assert jobs.retry_by_hand(connection, schema, [assignment.id]) == [assignment.id]
+    workers.stop(connection, schema, worker_id=worker)
+    assert workers.rescue(connection, schema, max_losses=3) == []
+    assert history.make_partitions(connection, schema) == []
+    assert history.drop_old_partitions(connection, schema, keep_days=1) == []
+    history.forget_workers(connection, schema, keep_days=1)
+    assert connection.execute("SELECT count(*) FROM jobq.jobs").fetchone() == (0,)
+
+
+def test_a_schema_that_somebody_made_for_jobq_is_used(empty: Database, connection: psycopg.Connection[Any]) -> None:
+    """A role that owns its schema needs no right to create schemas in the database."""
+    role = f"owner_{connection.info.dbname}"
+    connection.execute(f"CREATE ROLE {role} LOGIN")
+    connection.execute(f"CREATE SCHEMA jobq AUTHORIZATION {role}")
+    url = psycopg.conninfo.make_conninfo(empty.settings.database_url or "", user=role)
+    try:
+        assert migrations.migrate(Database(replace(empty.settings, database_url=url)))
+    finally:
+        connection.execute(f"DROP OWNED BY {role}")
+        connection.execute(f"DROP ROLE {role}")
+
+
+def test_a_role_that_may_not_create_a_schema_is_told_so(empty: Database, connection: psycopg.Connection[Any]) -> None:
+    role = f"guest_{connection.info.dbname}"
+    connection.execute(f"CREATE ROLE {role} LOGIN")
+    url = psycopg.conninfo.make_conninfo(empty.settings.database_url or "", user=role)
+    try:
+        with pytest.raises(DatabaseForbidden, match="permission denied"):
+            migrations.migrate(Database(replace(empty.settings, database_url=url)))
+    finally:
+        connection.execute(f"DROP ROLE {role}")
+
+
+def test_a_database_without_the_tables_says_what_to_run(empty: Database) -> None:
+    with pytest.raises(SchemaMissing, match="Run: jobq migrate"):
+        migrations.require_current(empty)
+
+
+def test_a_schema_that_is_behind_says_what_to_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = [*migrations.known("jobq"), migrations.Migration(9999, "9999_more", "SELECT 1")]
+    monkeypatch.setattr(migrations, "known", lambda schema: newer)
+    with pytest.raises(SchemaBehind, match=r"9999.*Run: jobq migrate"):
+        migrations.require_current(Database(settings))
+
+
+def test_a_schema_that_is_ahead_says_to_upgrade(settings: Settings, connection: psycopg.Connection[Any]) -> None:
+    connection.execute("INSERT INTO jobq.migrations (version, name) VALUES (9999, 'later')")
+    with pytest.raises(SchemaAhead, match=r"9999.*Upgrade"):
+        migrations.require_current(Database(settings))
+
+
+def test_every_table_and_column_is_commented(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    bare = connection.execute(
+        "SELECT c.relname, a.attname FROM pg_class c "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum >= 0 AND NOT a.attisdropped "
+        "WHERE c.relnamespace = 'jobq'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
+        "AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)"
+    ).fetchall()
+    assert bare == []
