@@ -247,7 +247,8 @@ class Store:
         """Returns once another session of this database waits for a lock, such as this one's transaction holds."""
         wait_until(
             lambda: self.rows(
-                "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+                "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) "
+                "WHERE NOT granted AND datname = current_database()"
             )
         )
 
@@ -431,3 +432,10 @@ def process_parents() -> Iterator[tuple[int, int]]:
         pid, parent, state = line.split()
         if not state.startswith("Z"):
             yield int(pid), int(parent)
+
+
+@pytest.fixture
+def sample(application: Application) -> Application:
+    """An application with the jobs of sample_jobs.py, and a worker's settings for impatient tests."""
+    application.write("jobs.py", (Path(__file__).parent / "sample_jobs.py").read_text())
+    return application

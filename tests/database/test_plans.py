@@ -1,0 +1,217 @@
+"""How PostgreSQL goes about the hot statements when the tables are large: along one index, over few pages.
+
+Each plan is the generic one that a worker's connection keeps, made while the tables were still empty.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from jobq.store.statements import statement
+
+Node = dict[str, Any]
+
+SCHEDULED, BUSY, UNWORKED, RUNNING = 20_000, 20_000, 10_000, 1_000
+
+
+class Planned:
+    """A statement as the worker's connection prepared it."""
+
+    def __init__(self, store: Any, name: str, parameters: Mapping[str, Any]) -> None:
+        self.store = store
+        self.name = name
+        self.parameters: list[str] = []
+        numbered = re.sub(r"%\((\w+)\)s", self._number, statement(name, store.schema).decode()).replace("%%", "%")
+        store.connection.execute(f"PREPARE {name} AS {numbered}".encode())
+        self.plan(**parameters)
+
+    def _number(self, placeholder: re.Match[str]) -> str:
+        if placeholder[1] not in self.parameters:
+            self.parameters.append(placeholder[1])
+        return f"${self.parameters.index(placeholder[1]) + 1}"
+
+    def plan(self, **parameters: Any) -> Node:
+        return self._explain("FORMAT JSON", parameters)
+
+    def run(self, **parameters: Any) -> Node:
+        """The plan with what it did: the statement is executed."""
+        return self._explain("ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON", parameters)
+
+    def _explain(self, options: str, parameters: Mapping[str, Any]) -> Node:
+        values = sql.SQL(", ").join(sql.Literal(parameters[name]) for name in self.parameters)
+        query = sql.SQL("EXPLAIN ({}) EXECUTE {}").format(sql.SQL(options), sql.Identifier(self.name))
+        if self.parameters:
+            query += sql.SQL("({})").format(values)
+        (explained,) = self.store.connection.execute(query).fetchone()
+        plan: Node = explained[0]["Plan"]
+        return plan
+
+
+def nodes(plan: Node) -> Iterator[Node]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def ways_into(plan: Node, table: str) -> set[str]:
+    """By which index each part of a plan reads a table; a scan of another kind by its name."""
+    return {
+        node.get("Index Name", node["Node Type"])
+        for node in nodes(plan)
+        if node.get("Relation Name") == table and node["Node Type"] not in ("ModifyTable",)
+    }
+
+
+def pages(plan: Node) -> int:
+    """How many pages a statement went through."""
+    touched: int = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return touched
+
+
+def claim_from(*queues: str, most: int = 10, from_id: int = 0, priority: int = 32767) -> dict[str, Any]:
+    return {
+        "worker_id": 1,
+        "queues": list(queues),
+        "from_priorities": [priority] * len(queues),
+        "from_ids": [from_id] * len(queues),
+        "classes": ["shop.jobs.Work"],
+        "share": most,
+        "most": most,
+    }
+
+
+def reports_on(*ids: int) -> dict[str, Any]:
+    count = len(ids)
+    return {
+        "worker_id": 1,
+        "channel": "c",
+        "ids": list(ids),
+        "attempts": [1] * count,
+        "outcomes": ["successful"] * count,
+        "start_ages": [1.0] * count,
+        "end_ages": [0.5] * count,
+        "values": ["1"] * count,
+        "error_types": [""] * count,
+        "error_messages": [""] * count,
+        "tracebacks": [""] * count,
+        "delays": [0.0] * count,
+        "excuses": [0] * count,
+        "losses": [0] * count,
+    }
+
+
+def fill(store: Any) -> None:
+    """Work waiting in a busy queue, more in one that nobody works, more still for next week, and some running."""
+    for count, values in (
+        (SCHEDULED, "'busy', 100, 'scheduled', now() + interval '7 days' + n * interval '1 s', NULL, NULL, 0"),
+        (BUSY, "'busy', n % 3, 'pending', now(), NULL, NULL, 0"),
+        (UNWORKED, "'unworked', 50, 'pending', now(), NULL, NULL, 0"),
+        (RUNNING, "'busy', 0, 'running', now(), 1, now(), 1"),
+    ):
+        store.execute(
+            "INSERT INTO jobq.jobs (job_class, queue, priority, state, run_at, worker_id, started_at, attempt) "
+            f"SELECT 'shop.jobs.Work', {values} FROM generate_series(1, {count}) AS n"
+        )
+
+
+@pytest.fixture
+def worker(store: Any) -> int:
+    worker: int = store.worker()
+    assert worker == 1
+    return worker
+
+
+def test_a_claim_walks_the_index_of_pending_jobs_in_its_order(store: Any, worker: int) -> None:
+    claim = Planned(store, "claim", claim_from("busy"))
+    fill(store)
+    plan = claim.plan(**claim_from("busy"))
+    assert ways_into(plan, "jobs") == {"jobs_pending", "jobs_pkey"}
+    (walk,) = [node for node in nodes(plan) if node["Node Type"] == "LockRows"]
+    assert "Sort" not in {node["Node Type"] for node in nodes(walk)}, "the order is that of the index"
+
+
+def test_a_claim_touches_few_pages_however_much_waits(store: Any, worker: int) -> None:
+    """Neither next week's jobs nor those of a queue that nobody works are in its way."""
+    claim = Planned(store, "claim", claim_from("busy"))
+    fill(store)
+    claimed = claim.run(**claim_from("busy"))
+    assert claimed["Actual Rows"] == 10
+    assert pages(claimed) < 300
+
+
+def test_a_claim_that_resumes_does_not_wade_through_dead_entries(store: Any, worker: int) -> None:
+    """They pile up at the front of the queue while a transaction is open elsewhere in the database."""
+    claim = Planned(store, "claim", claim_from("busy"))
+    with store.another() as elsewhere, elsewhere.connection.transaction():
+        elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        elsewhere.rows("SELECT 1")
+        fill(store)
+        store.execute("UPDATE jobq.jobs SET priority = 0 WHERE queue = 'busy' AND state = 'pending'")
+        (middle,) = store.rows(
+            "SELECT id FROM jobq.jobs WHERE queue = 'busy' AND state = 'pending' ORDER BY id OFFSET 15000 LIMIT 1"
+        )
+        store.execute("DELETE FROM jobq.jobs WHERE queue = 'busy' AND state = 'pending' AND id < %s", middle.id)
+        resumed = claim.run(**claim_from("busy", priority=0, from_id=middle.id))
+        from_front = claim.run(**claim_from("busy"))
+    assert resumed["Actual Rows"] == from_front["Actual Rows"] == 10
+    assert pages(resumed) < 300 < 1000 < pages(from_front)
+
+
+@pytest.mark.parametrize("name", ["finish", "retry", "give_back"])
+def test_attempts_end_by_the_primary_key(name: str, store: Any, worker: int) -> None:
+    ending = Planned(store, name, reports_on(1))
+    fill(store)
+    ids = [row.id for row in store.rows("SELECT id FROM jobq.jobs WHERE state = 'running' ORDER BY id LIMIT 20")]
+    assert ways_into(ending.plan(**reports_on(*ids)), "jobs") == {"jobs_pkey"}
+    assert pages(ending.run(**reports_on(*ids))) < 1500
+    (left,) = store.rows("SELECT count(*) AS n FROM jobq.jobs WHERE state = 'running'")
+    assert left.n == RUNNING - 20
+
+
+def test_due_jobs_are_found_by_their_time(store: Any, worker: int) -> None:
+    parameters = {"limit": 1000, "channel": "c", "worker_id": 1}
+    promote = Planned(store, "promote", parameters)
+    fill(store)
+    assert ways_into(promote.plan(**parameters), "jobs") == {"jobs_scheduled", "jobs_pkey"}
+    assert pages(promote.run(**parameters)) < 100, "nothing is due"
+
+
+def test_the_queues_are_found_by_a_step_of_the_index_each(store: Any, worker: int) -> None:
+    find = Planned(store, "pending_queues", {})
+    fill(store)
+    assert ways_into(find.plan(), "jobs") == {"jobs_pending"}
+    found = find.run()
+    assert found["Actual Rows"] == 2
+    assert pages(found) < 100
+
+
+def test_orphans_are_found_among_what_is_running(store: Any, worker: int) -> None:
+    parameters = {"limit": 1000, "max_losses": 3, "channel": "c"}
+    rescue = Planned(store, "rescue", parameters)
+    fill(store)
+    ways = ways_into(rescue.plan(**parameters), "jobs")
+    assert ways <= {"jobs_running", "jobs_pkey"}, "never all jobs"
+
+
+def test_what_a_worker_holds_is_found_by_its_id(store: Any, worker: int) -> None:
+    held = Planned(store, "claimed", {"worker_id": 1})
+    fill(store)
+    assert ways_into(held.plan(worker_id=1), "jobs") == {"jobs_running"}
+
+
+def test_jobs_are_cancelled_by_the_primary_key(store: Any, worker: int) -> None:
+    parameters = {"ids": [1, 2, 3], "cancelled_by": "ada"}
+    cancel = Planned(store, "cancel", parameters)
+    fill(store)
+    assert ways_into(cancel.plan(**parameters), "jobs") == {"jobs_pkey"}
+
+
+def test_the_last_attempt_of_a_job_is_found_by_its_id_in_every_day(store: Any, worker: int) -> None:
+    parameters = {"ids": [1, 2, 3], "channel": "c"}
+    retry = Planned(store, "retry_by_hand", parameters)
+    for node in nodes(retry.plan(**parameters)):
+        if str(node.get("Relation Name", "")).startswith("results_"):
+            assert node["Node Type"] in ("Index Scan", "ModifyTable"), node
