@@ -1,7 +1,7 @@
 """`Job`: what users subclass, and how an instance of it becomes a row."""
 
 import json
-import math
+import os
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ MAX_RETRIES = 1_000_000
 MAX_DELAY_SECONDS = 100 * 365.25 * 86400
 LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
 
-PACKAGE_FOLDER = str(Path(__file__).parent)
+PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
 
 
 class Job:
@@ -48,7 +48,7 @@ class Job:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        self._constructor_arguments = (args, kwargs)
+        object.__setattr__(self, "_constructor_arguments", (args, kwargs))  # also in a frozen dataclass
         return self
 
     def run(self) -> Any:
@@ -185,12 +185,16 @@ def due(delay: float | timedelta | datetime | None) -> tuple[float, datetime | N
         return 0.0, delay
     if isinstance(delay, timedelta):
         delay = delay.total_seconds()
-    if isinstance(delay, bool) or not isinstance(delay, int | float) or not math.isfinite(delay):
-        raise EnqueueError(f"delay is {delay!r}, but must be seconds, a timedelta, or an aware datetime.")
+    if isinstance(delay, bool) or not isinstance(delay, int | float) or delay != delay:
+        raise EnqueueError(
+            f"delay is {shortened(delay)}, but must be seconds, a timedelta, or an aware datetime."
+        )
     if delay < 0:
-        raise EnqueueError(f"delay is {delay:g} seconds, but a job cannot start in the past. Leave it out.")
+        raise EnqueueError(
+            f"delay is {shortened(delay)} seconds, but a job cannot start in the past. Leave it out."
+        )
     if delay > MAX_DELAY_SECONDS:
-        raise EnqueueError(f"delay is {delay:g} seconds, more than 100 years.")
+        raise EnqueueError(f"delay is {shortened(delay)} seconds, more than 100 years.")
     return float(delay), None
 
 

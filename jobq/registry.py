@@ -113,7 +113,7 @@ def name_of_main() -> str:
     """The name by which a worker will import the program that is running as `__main__`."""
     main = sys.modules["__main__"]
     if (spec := getattr(main, "__spec__", None)) is not None:
-        return str(spec.name).removesuffix(".__main__")
+        return str(spec.name)
     if (file := getattr(main, "__file__", None)) is None:
         return "__main__"  # an interactive session: no worker can import it
     path = Path(file).resolve().with_suffix("")

@@ -6,7 +6,7 @@ def exponential(attempt: int, *, first: float = 1.0, factor: float = 2.0, most: 
 
     Never longer than `most`. The usual answer to a service that is down: ask soon, then ever more rarely.
     """
-    exponent = max(attempt, 1) - 1
-    if exponent * (factor - 1) > 64:  # beyond any `most` that makes sense, and before the power overflows
-        return most
-    return float(min(most, first * factor**exponent))
+    try:
+        return float(min(most, first * float(factor) ** (max(attempt, 1) - 1)))
+    except OverflowError:  # beyond any `most`
+        return float(most)

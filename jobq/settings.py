@@ -49,24 +49,13 @@ class Settings:
     log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
 
     def __post_init__(self) -> None:
-        for name, least in MINIMA.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigurationError(f"{name} is {value}, but must be at least {least}.")
+        for f in fields(self):
+            check(f.name, getattr(self, f.name), "Settings")
         if self.heartbeat_timeout < 2 * self.heartbeat_every:
             raise ConfigurationError(
                 f"heartbeat_timeout ({self.heartbeat_timeout:g} s) must be at least twice heartbeat_every "
                 f"({self.heartbeat_every:g} s), or workers that are alive would be declared dead."
             )
-        for name, words in CHOICES.items():
-            if getattr(self, name) not in words:
-                raise ConfigurationError(
-                    f"{name} is {getattr(self, name)!r}, but must be one of: {', '.join(words)}."
-                )
-        if not self.schema or "\0" in self.schema or len(self.schema.encode()) > 63:
-            raise ConfigurationError("schema must be a name of 1 to 63 bytes, as PostgreSQL's names are.")
-        if self.schema.startswith("pg_"):
-            raise ConfigurationError(f"schema is {self.schema!r}, but PostgreSQL keeps names with pg_ for itself.")
 
     def __repr__(self) -> str:
         shown = (
@@ -127,7 +116,8 @@ def read_table(pyproject: Path) -> dict[str, Any]:
         document = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{pyproject} cannot be read: {error}.") from None
-    table = document.get("tool", {}).get("jobq", {})
+    tool = document.get("tool", {})
+    table = tool.get("jobq", {}) if isinstance(tool, dict) else tool
     if not isinstance(table, dict):
         raise ConfigurationError(f"tool.jobq in {pyproject} must be a table, {TABLE}.")
     return table
@@ -153,9 +143,29 @@ def convert(name: str, value: Any, where: str) -> Any:
         )
     wanted = TYPES[name]
     try:
-        return CONVERTERS[wanted](value)
+        converted = CONVERTERS[wanted](value)
     except (TypeError, ValueError):
         raise ConfigurationError(f"{where}: {name} is {value!r}, but must be {WORDS[wanted]}.") from None
+    check(name, converted, where)
+    return converted
+
+
+def check(name: str, value: Any, where: str) -> None:
+    """What a setting's type does not say: its range, or the words it may be."""
+    least, words = MINIMA.get(name), CHOICES.get(name)
+    if least is not None and value is not None and value < least:
+        raise ConfigurationError(f"{where}: {name} is {value}, but must be at least {least}.")
+    if words is not None and value not in words:
+        raise ConfigurationError(f"{where}: {name} is {value!r}, but must be one of: {', '.join(words)}.")
+    if name == "schema":
+        if not value or "\0" in value or len(value.encode()) > 63:
+            raise ConfigurationError(
+                f"{where}: schema is {value!r}, but must be a name of 1 to 63 bytes, as PostgreSQL's names are."
+            )
+        if value.startswith("pg_"):
+            raise ConfigurationError(
+                f"{where}: schema is {value!r}, but PostgreSQL keeps names with pg_ for itself."
+            )
 
 
 def to_bool(value: Any) -> bool:
@@ -219,7 +229,12 @@ TYPES = get_type_hints(Settings)
 NAMES = {f.name for f in fields(Settings)} - {"root"}
 
 
-def hide_password(url: str) -> str:
-    """A database's address as it may be shown: without its password, in either of libpq's forms."""
-    url = re.sub(r"(://[^:/?#@\s]*):[^@/?#]*@", r"\1:***@", url)
-    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url, flags=re.IGNORECASE)
+def hide_password(text: str) -> str:
+    """A database's address, or a message with one in it, as it may be shown: without the password, in any form.
+
+    Rather too much is hidden than too little: a password that is wrongly quoted is still a password.
+    """
+    is_url = re.search(r"postgres(?:ql)?://", text)
+    text = re.sub(r"(?s)(://[^:/\s]*):\S*@", r"\1:***@", text)
+    value = r"'(?:[^'\\]|\\.)*'?|" + (r"[^\s&]+" if is_url else r"(?:\\.|[^\s\\])+")
+    return re.sub(rf"(?si)(password\s*=\s*)({value})", r"\1***", text)

@@ -1,0 +1,215 @@
+"""`states.py` against everything that must agree with it: the constraints, the statements, and what they do."""
+
+import re
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from jobq.states import (
+    CANCELLABLE,
+    FINISHED,
+    TRANSITIONS,
+    Outcome,
+    State,
+    Transition,
+    may_retry,
+    may_run_again,
+)
+
+STATEMENTS = {
+    file.name.removesuffix(".sql"): re.sub(r"--.*", "", file.read_text())
+    for file in resources.files("jobq.sql").iterdir()
+    if file.name.endswith(".sql")
+}
+
+OTHER_WORDS = {"WorkerLost", "Cancelled", "name", "aliases", "id", "stopped", "silent"}
+"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end."""
+
+
+def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
+    """What the CHECK constraints of a column allow, as the database has them."""
+    rows = connection.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'c'",
+        [f"jobq.{table}"],
+    ).fetchall()
+    (listed,) = [text for (text,) in rows if re.match(rf"CHECK \(\({column} = ANY", text)]
+    return set(re.findall(r"'(\w+)'::text", listed))
+
+
+def test_the_database_allows_the_states_that_there_are(connection: Any) -> None:
+    assert words_allowed_by(connection, "jobs", "state") == set(State)
+
+
+def test_the_database_allows_the_outcomes_that_there_are(connection: Any) -> None:
+    assert words_allowed_by(connection, "results", "outcome") == set(Outcome)
+
+
+def test_no_word_is_both_a_state_and_an_outcome() -> None:
+    assert set(State) & set(Outcome) == set()
+    assert FINISHED not in set(State) | set(Outcome)
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS))
+def test_every_word_that_a_statement_compares_is_a_state_or_an_outcome(name: str) -> None:
+    words = set(re.findall(r"'([A-Za-z]\w*)'", STATEMENTS[name]))
+    assert words <= {*State, *Outcome, *OTHER_WORDS}
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS))
+def test_every_state_that_a_statement_names_is_one(name: str) -> None:
+    named = re.findall(r"\bstate\s*=\s*'(\w+)'", STATEMENTS[name])
+    for listed in re.findall(r"\bstate\s+IN\s*\(([^)]*)\)", STATEMENTS[name]):
+        named += re.findall(r"'(\w+)'", listed)
+    assert set(named) <= set(State)
+
+
+# One act a transition: it brings a job to where the transition leaves from, and returns the call of the statement
+# that makes the transition.
+
+
+def promote(store: Any, report: Any) -> Callable[[], object]:
+    store.add(delay=60)
+    store.execute("UPDATE jobq.jobs SET run_at = now()")
+    return lambda: store.promote()
+
+
+def claim(store: Any, report: Any) -> Callable[[], object]:
+    store.add()
+    worker = store.worker()
+    return lambda: store.claim(worker)
+
+
+def running(store: Any) -> tuple[int, Any]:
+    store.add()
+    worker = store.worker()
+    (assignment,) = store.claim(worker)
+    return worker, assignment
+
+
+def give_back(store: Any, report: Any) -> Callable[[], object]:
+    worker, assignment = running(store)
+    return lambda: store.give_back(worker, assignment)
+
+
+def finish_as(outcome: Outcome) -> Callable[[Any, Any], Callable[[], object]]:
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        worker, assignment = running(store)
+        return lambda: store.finish(worker, report(assignment, outcome))
+
+    return prepare
+
+
+def retry_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        worker, assignment = running(store)
+        return lambda: store.retry(worker, report(assignment, Outcome.ERRORED, retry_delay=delay))
+
+    return prepare
+
+
+def rescue_with(max_losses: int) -> Callable[[Any, Any], Callable[[], object]]:
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        worker, _ = running(store)
+        store.declare_dead(worker)
+        return lambda: store.rescue(max_losses=max_losses)
+
+    return prepare
+
+
+def cancel_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        job = store.add(delay=delay)
+        return lambda: store.cancel(job)
+
+    return prepare
+
+
+def retry_by_hand(store: Any, report: Any) -> Callable[[], object]:
+    worker, assignment = running(store)
+    store.finish(worker, report(assignment, Outcome.ERRORED))
+    return lambda: store.retry_by_hand(assignment.id)
+
+
+ACTS: dict[str, Callable[[Any, Any], Callable[[], object]]] = {
+    "enqueue": lambda store, report: lambda: store.add(),
+    "schedule": lambda store, report: lambda: store.add(delay=60),
+    "promote": promote,
+    "claim": claim,
+    "give back": give_back,
+    "succeed": finish_as(Outcome.SUCCESSFUL),
+    "fail": finish_as(Outcome.ERRORED),
+    "retry": retry_after(60),
+    "retry at once": retry_after(0),
+    "rescue": rescue_with(2),
+    "give up": rescue_with(1),
+    "cancel": cancel_after(0),
+    "cancel scheduled": cancel_after(60),
+    "retry by hand": retry_by_hand,
+}
+
+
+def standing(store: Any) -> str | None:
+    """The state of the one job that there is."""
+    return next((job.state for job in store.unfinished()), None)
+
+
+@pytest.mark.parametrize("transition", TRANSITIONS, ids=lambda transition: transition.name)
+def test_every_transition_is_made_by_a_statement(transition: Transition, store: Any, report: Any) -> None:
+    act = ACTS[transition.name](store, report)
+    recorded = len(store.results())
+    assert standing(store) == transition.source
+    act()
+    assert standing(store) == transition.target
+    assert [result.outcome for result in store.results()[recorded:]] == (
+        [transition.outcome] if transition.outcome else []
+    )
+
+
+def test_no_act_is_tested_that_is_no_transition() -> None:
+    assert set(ACTS) == {transition.name for transition in TRANSITIONS}
+
+
+def test_transitions_have_names_of_their_own_and_lead_somewhere_else() -> None:
+    assert len({transition.name for transition in TRANSITIONS}) == len(TRANSITIONS)
+    assert all(transition.source != transition.target for transition in TRANSITIONS)
+
+
+def test_a_job_leaves_the_table_only_with_an_outcome() -> None:
+    for transition in TRANSITIONS:
+        if transition.target is None:
+            assert transition.outcome is not None, transition.name
+
+
+def test_every_state_can_be_reached_and_left() -> None:
+    assert {transition.target for transition in TRANSITIONS} == {*State, None}
+    assert {transition.source for transition in TRANSITIONS} == {*State, None}
+
+
+def test_only_a_running_job_has_an_attempt_to_end_besides_a_cancelled_one() -> None:
+    for transition in TRANSITIONS:
+        if transition.outcome not in (None, Outcome.CANCELLED):
+            assert transition.source is State.RUNNING, transition.name
+
+
+def test_what_may_be_cancelled_is_what_is_not_running() -> None:
+    assert set(CANCELLABLE) == {State.PENDING, State.SCHEDULED}
+    (listed,) = re.findall(r"state\s+IN\s*\(([^)]*)\)", STATEMENTS["cancel"])
+    assert set(re.findall(r"'(\w+)'", listed)) == set(CANCELLABLE)
+
+
+@pytest.mark.parametrize("retries", range(4))
+def test_a_job_that_always_fails_is_tried_once_and_then_as_often_as_it_has_retries(retries: int) -> None:
+    tries = 1
+    while may_retry(tries=tries, retries=retries):
+        tries += 1
+    assert tries == 1 + retries
+
+
+@pytest.mark.parametrize("max_losses", range(1, 5))
+def test_a_job_that_always_kills_its_process_is_lost_as_often_as_allowed(max_losses: int) -> None:
+    losses = 1
+    while may_run_again(losses=losses, max_losses=max_losses):
+        losses += 1
+    assert losses == max_losses
