@@ -1,5 +1,5 @@
 -- Claims up to `most` jobs, of each queue given at most `share`, in the order of service: priority, then age; queues
--- take turns within a priority, in the order given.
+-- take turns within a priority, the one whose turn was longest ago first.
 -- SKIP LOCKED lets any number of workers claim side by side. Each queue is entered at a position
 -- of the index jobs_pending, so that a claim need not wade through dead entries at its front.
 -- A queue that filled its share may hold more at its lowest priority claimed; jobs of other queues
@@ -9,10 +9,10 @@ WITH alive AS MATERIALIZED (
     SELECT id FROM {schema}.workers WHERE id = %(worker_id)s AND stopped_at IS NULL
 ), found AS MATERIALIZED (
     SELECT
-        front.id, front.priority, worked.queue, worked.place,
-        row_number() OVER (PARTITION BY worked.place, front.priority ORDER BY front.id) AS turn
-    FROM unnest(%(queues)s::text[], %(from_priorities)s::integer[], %(from_ids)s::bigint[])
-        WITH ORDINALITY AS worked (queue, from_priority, from_id, place)
+        front.id, front.priority, worked.queue, worked.last_turn,
+        row_number() OVER (PARTITION BY worked.queue, front.priority ORDER BY front.id) AS turn
+    FROM unnest(%(queues)s::text[], %(from_priorities)s::integer[], %(from_ids)s::bigint[], %(last_turns)s::bigint[])
+        AS worked (queue, from_priority, from_id, last_turn)
     CROSS JOIN LATERAL (
         SELECT id, priority
         FROM {schema}.jobs
@@ -37,7 +37,7 @@ WITH alive AS MATERIALIZED (
     SELECT id
     FROM found
     WHERE priority >= coalesce((SELECT max(lowest) FROM filled), priority)
-    ORDER BY priority DESC, turn, place
+    ORDER BY priority DESC, turn, last_turn, id
     LIMIT %(most)s
 )
 UPDATE {schema}.jobs

@@ -29,11 +29,19 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """Where in a queue's order of service a claim begins: at the front, unless a claim left off further on."""
+    """Where in a queue's order of service a claim begins: at the front, unless a claim left off further on.
+
+    Of queues with equal claims, the one whose `last_turn` is lowest comes first.
+    """
 
     queue: str
     priority: int = 32767
     id: int = 0
+    last_turn: int = 0
+
+    @property
+    def is_front(self) -> bool:
+        return self.id == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ def claim(
     classes: Sequence[str],
     most: int,
 ) -> list[Assignment]:
-    """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns as given."""
+    """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns."""
     rows = connection.execute(
         statement("claim", schema),
         {
@@ -123,6 +131,7 @@ def claim(
             "queues": [position.queue for position in positions],
             "from_priorities": [position.priority for position in positions],
             "from_ids": [position.id for position in positions],
+            "last_turns": [position.last_turn for position in positions],
             "classes": list(classes),
             "most": most,
             "share": -(-most // len(positions)),

@@ -67,6 +67,7 @@ class Claimer(Service):
         self._active: dict[str, QueuePosition] = {}
         self._front_at: dict[str, float] = {}
         self._barren_until: dict[str, float] = {}  # queues with nothing for us, though something is pending there
+        self._turn = 0
         self._promote_at = 0.0
         self._discover_at = 0.0
         self._idle_looks = 0
@@ -199,7 +200,7 @@ class Claimer(Service):
     def _position(self, queue: str, now: float) -> QueuePosition:
         """Where to enter a queue: where the last claim ended, and from time to time the front again."""
         if now >= self._front_at.get(queue, 0.0):
-            return QueuePosition(queue)
+            return QueuePosition(queue, last_turn=self._active[queue].last_turn)
         return self._active[queue]
 
     def _learn(
@@ -212,26 +213,23 @@ class Claimer(Service):
         is found at the next look at the front.
         """
         took = monotonic() - began
+        self._turn += 1
         last = {assignment.queue: assignment for assignment in claimed}  # the order of service ends with the last
         is_cut = len(claimed) >= wanted
         for position in positions:
             queue = position.queue
-            is_front = position == QueuePosition(queue)
             if queue in last:
-                self._active[queue] = QueuePosition(queue, last[queue].priority, last[queue].id)
-                if is_front:
+                self._active[queue] = QueuePosition(queue, last[queue].priority, last[queue].id, self._turn)
+                if position.is_front:
                     self._front_at[queue] = began + max(FRONT_EVERY_SECONDS, FRONT_SHARE * took)
             if is_cut:
                 continue
             # Less than wanted: whatever lies ahead of the positions is worth a look now.
             self._front_at[queue] = 0.0
-            if queue not in last and is_front:
+            if queue not in last and position.is_front:
                 del self._active[queue]
                 if not claimed:
                     self._barren_until[queue] = began + DISCOVER_EVERY_SECONDS
-        if len(self._active) > 1:  # the next turn begins with another queue
-            first = next(iter(self._active))
-            self._active[first] = self._active.pop(first)
 
     def _hand_over(self, worker_id: int, claimed: list[Assignment]) -> None:
         if self.ownership.take(worker_id, claimed):

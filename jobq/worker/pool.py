@@ -252,6 +252,8 @@ class Pool:
     def _room(self, child: Child | None, window: int) -> int:
         if child is None or not child.ready or child.closing_since is not None or child.doomed is not None:
             return 0
+        if child.in_flight and monotonic() - child.busy_since > RECALL_AFTER_SECONDS:
+            return 0  # at a long job, whatever jobs have taken lately
         room = window - len(child.in_flight)
         if self.settings.max_jobs_per_process is not None:
             room = min(room, self.settings.max_jobs_per_process - child.dispatched)
@@ -301,7 +303,11 @@ class Pool:
             unpacked = unpack_lines(lines)
             reports = [Report(*entry) for entry in unpacked if type(entry) is list]
         except (ValueError, TypeError):
-            self.kill(child, "it wrote something that is no report: a job must have used a descriptor not its own")
+            if len(lines) > 1:  # what else it wrote still counts
+                for line in lines:
+                    self._take(child, [line])
+            elif child.doomed is None:
+                self.kill(child, "it wrote something that is no report: a job must have used a descriptor not its own")
             return
         for entry in unpacked:
             if type(entry) is dict:
@@ -431,15 +437,19 @@ class Pool:
         if unstarted:
             self._on_returned(unstarted)
         if child.in_flight:
-            running, *never_read = child.in_flight.values()
+            # The first was running. Any other was read by it and not reported: only a job that meddled
+            # with the child's descriptors gets there, and whether those ran nobody can know.
+            running, *unknown = child.in_flight.values()
             if child.cut_off and child.doomed:
-                report = cut_off(running, child.busy_since, child.doomed)
+                reports = [cut_off(running, child.busy_since, child.doomed)]
             else:
-                report = lost(running, child, death, max_losses=self.settings.max_losses)
-            self._on_reports([report])
+                reports = [lost(running, child, death, max_losses=self.settings.max_losses)]
+            reports += [
+                cut_off(assignment, child.busy_since, f"child process {child.pid} {death}; it may have run this job")
+                for assignment in unknown
+            ]
             child.in_flight.clear()
-            if never_read:  # cannot be: what it has not read was taken back
-                log.error("jobs unaccounted for in child pid=%s: %s", child.pid, never_read)
+            self._on_reports(reports)
 
     def _forget(self, child: Child, death: Death) -> None:
         self._unregister(child)

@@ -89,6 +89,7 @@ class Supervisor:
         self._is_cut_off = False
         self._stock_moved_at = monotonic()
         self._active_at = monotonic()
+        self._seen = 0
         self._is_loaded = False
         self._flushing_since: float | None = None
         self._forced_exit_code = 0
@@ -225,7 +226,9 @@ class Supervisor:
         """Drained: a look that began after the last sign of work found nothing, and nothing is under way."""
         if not self.drain:
             return
-        if self.stock or not self.pool.is_idle or self.completer.backlog or self._delivered:
+        recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
+        if self.stock or not self.pool.is_idle or self.completer.backlog or self._delivered or recorded != self._seen:
+            self._seen = recorded
             self._active_at = monotonic()
             return
         began = self.claimer.empty_look_began

@@ -1,0 +1,339 @@
+"""Processes that die, hang or misbehave: what it costs, and what it does not."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Application, Started, Store
+
+Eventually = Callable[..., Any]
+
+QUICK = {"JOBQ_HEARTBEAT_EVERY": "0.2", "JOBQ_HEARTBEAT_TIMEOUT": "1.5", "JOBQ_POLL_EVERY": "0.5"}
+
+
+def add(store: "Store", job_class: str, arguments: dict[str, Any] | None = None, **fields: Any) -> int:
+    job_id = store.add(job_class=f"jobs.{job_class}", arguments=json.dumps(arguments or {}), **fields)
+    assert job_id is not None
+    return job_id
+
+
+def outcomes(store: "Store", job: int) -> list[tuple[str, bool]]:
+    return [(result.outcome, result.retried) for result in store.results(job)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.fixture
+def waiting(store: "Store", tmp_path: Path) -> "Waiting":
+    return Waiting(store, tmp_path)
+
+
+class Waiting:
+    """A job that runs until it is let go."""
+
+    def __init__(self, store: "Store", folder: Path) -> None:
+        self.started, self.go = folder / "started", folder / "go"
+        self.job = add(store, "Wait", {"started": str(self.started), "go": str(self.go)})
+
+    @property
+    def pid(self) -> int | None:
+        """The process in which it runs now; None until it does."""
+        return int(self.started.read_text()) if self.started.exists() and self.started.read_text() else None
+
+
+@pytest.mark.parametrize(
+    ("how", "evidence"),
+    [
+        ("kill", "killed by SIGKILL"),
+        ("segfault", "killed by SIGSEGV"),
+        ("exit", "exited with code 3"),
+        ("exit_quietly", "exited with code 0"),
+    ],
+)
+def test_a_child_that_dies_costs_its_job_one_attempt_with_the_evidence(
+    sample: "Application", store: "Store", tmp_path: Path, how: str, evidence: str
+) -> None:
+    before = [add(store, "Echo") for _ in range(200)]
+    job = add(store, "Die", {"how": how, "once": str(tmp_path / "once")})
+    after = [add(store, "Echo") for _ in range(200)]
+
+    assert sample.jobq("run", "--drain").returncode == 0
+
+    lost, successful = store.results(job)
+    assert (lost.outcome, lost.retried, lost.error_type) == ("lost", True, "ProcessDied")
+    assert evidence in lost.error_message
+    assert "MB" in lost.error_message
+    assert (successful.outcome, successful.value) == ("successful", "alive the second time")
+    assert all(outcomes(store, other) == [("successful", False)] for other in before + after)
+
+
+def test_a_job_that_kills_its_process_every_time_comes_to_rest_as_lost(sample: "Application", store: "Store") -> None:
+    job = add(store, "Die", {"how": "kill"}, retries=5)
+
+    assert sample.jobq("run", "--drain").returncode == 0
+
+    assert outcomes(store, job) == [("lost", True), ("lost", True), ("lost", False)]
+    assert "loss 3 of 3" in store.results(job)[-1].error_message
+    assert store.unfinished() == []
+
+
+def test_losses_do_not_use_up_the_retries(sample: "Application", store: "Store", tmp_path: Path) -> None:
+    job = add(store, "Die", {"how": "kill", "once": str(tmp_path / "once")})
+
+    assert sample.jobq("run", "--drain").returncode == 0
+
+    assert outcomes(store, job) == [("lost", True), ("successful", False)]
+
+
+def test_a_killed_child_leaves_its_siblings_job_alone(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    with sample.start("run", "--max-processes", "2"):
+        eventually(lambda: waiting.pid)
+        victim = add(store, "Die", {"how": "kill"})
+        eventually(lambda: outcomes(store, victim)[-1:] == [("lost", False)])
+        waiting.go.touch()
+        eventually(lambda: outcomes(store, waiting.job) == [("successful", False)])
+
+
+@pytest.mark.parametrize("how", ["system_exit", "keyboard_interrupt"])
+def test_leaving_by_an_exception_is_an_error_and_costs_no_child(
+    sample: "Application", store: "Store", how: str
+) -> None:
+    first = add(store, "Process")
+    job = add(store, "Misbehave", {"how": how})
+    last = add(store, "Process")
+
+    assert sample.jobq("run", "--drain", "--max-processes", "1").returncode == 0
+
+    assert outcomes(store, job) == [("errored", False)]
+    assert store.results(first)[0].value == store.results(last)[0].value
+
+
+def test_a_job_that_forks_ends_once(sample: "Application", store: "Store") -> None:
+    job = add(store, "Misbehave", {"how": "fork"})
+    others = [add(store, "Echo") for _ in range(20)]
+
+    assert sample.jobq("run", "--drain", "--max-processes", "1").returncode == 0
+
+    assert outcomes(store, job) == [("successful", False)]
+    assert all(outcomes(store, other) == [("successful", False)] for other in others)
+
+
+@pytest.mark.parametrize(
+    ("how", "ends"), [("close_descriptors", ["lost", "lost", "lost"]), ("write_into_descriptors", ["successful"])]
+)
+def test_a_job_that_ruins_its_descriptors_costs_no_other_job(
+    sample: "Application", store: "Store", how: str, ends: list[str]
+) -> None:
+    others = [add(store, "Echo") for _ in range(20)]
+    job = add(store, "Misbehave", {"how": how})
+    others += [add(store, "Echo") for _ in range(20)]
+
+    assert sample.jobq("run", "--drain", "--max-processes", "1").returncode == 0
+
+    assert [outcome for outcome, _ in outcomes(store, job)] == ends
+    assert all(outcomes(store, other)[-1] == ("successful", False) for other in others)
+
+
+def test_a_job_may_write_without_end(sample: "Application", store: "Store") -> None:
+    job = add(store, "Misbehave", {"how": "shout"})
+
+    assert sample.jobq("run", "--drain").returncode == 0
+
+    assert outcomes(store, job) == [("successful", False)]
+
+
+def test_what_a_lost_job_started_ends_with_it(sample: "Application", store: "Store", eventually: Eventually) -> None:
+    job = add(store, "Misbehave", {"how": "leave_a_process_and_die"})
+
+    with sample.start("run") as worker:
+        eventually(lambda: outcomes(store, job)[-1:] == [("lost", False)])
+        eventually(lambda: not any("sleep" in command_of(pid) for pid in worker.descendants()))
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.parametrize("job_class", ["waiting", "hold_the_gil"])
+def test_children_die_with_their_supervisor_at_once(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually, job_class: str
+) -> None:
+    with sample.start("run", "--max-processes", "2") as worker:
+        eventually(lambda: waiting.pid)
+        if job_class == "hold_the_gil":
+            stuck = add(store, "Misbehave", {"how": "hold_the_gil"})
+            eventually(lambda: store.job(stuck).state == "running")
+        children = worker.descendants()
+        assert len(children) == 2
+        worker.signal(signal.SIGKILL)
+        worker.wait()
+        eventually(lambda: not any(is_alive(child) for child in children))
+
+
+def test_jobs_of_a_killed_supervisor_are_rescued_by_another_worker(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    with sample.start("run", environment=QUICK) as worker:
+        eventually(lambda: waiting.pid)
+        worker.signal(signal.SIGKILL)
+        worker.wait()
+    waiting.go.touch()
+
+    with sample.start("run", environment=QUICK):
+        eventually(lambda: outcomes(store, waiting.job) == [("lost", True), ("successful", False)])
+
+    (silent,) = store.rows("SELECT * FROM jobq.workers WHERE stop_reason = 'silent'")
+    assert silent.pid == worker.pid
+    assert f"/{silent.pid} was last heard of" in store.results(waiting.job)[0].error_message
+
+
+def test_a_worker_that_was_stopped_for_too_long_changes_nothing_when_it_comes_back(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    with sample.start("run", "--max-processes", "1", environment=QUICK) as frozen:
+        eventually(lambda: waiting.pid)
+        frozen.signal(signal.SIGSTOP)
+        first = waiting.pid
+        assert first is not None
+        waiting.started.unlink()
+        with sample.start("run", "--max-processes", "1", environment=QUICK) as other:
+            eventually(lambda: waiting.pid)
+            second = waiting.pid
+            frozen.signal(signal.SIGCONT)
+            eventually(lambda: "declared dead; starting anew" in frozen.stderr)
+            eventually(lambda: not is_alive(first))
+            assert second is not None
+            assert is_alive(second)
+            waiting.go.touch()
+            eventually(lambda: store.results(waiting.job)[-1:] and not store.unfinished())
+            assert outcomes(store, waiting.job) == [("lost", True), ("successful", False)]
+            other.signal(signal.SIGTERM)
+            assert other.wait() == 0
+        # Under its new identity it works on.
+        job = add(store, "Echo")
+        eventually(lambda: outcomes(store, job) == [("successful", False)])
+
+
+def test_a_first_signal_lets_running_jobs_finish_and_gives_the_rest_back(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    with sample.start("run", "--max-processes", "1") as worker:
+        eventually(lambda: waiting.pid)
+        later = add(store, "Echo")
+        worker.signal(signal.SIGTERM)
+        eventually(lambda: "stopping" in worker.stderr)
+        with sample.start("run", "--max-processes", "1"):
+            eventually(lambda: outcomes(store, later) == [("successful", False)])
+        assert worker.process.poll() is None
+        waiting.go.touch()
+        assert worker.wait() == 0
+
+    assert outcomes(store, waiting.job) == [("successful", False)]
+    assert store.rows("SELECT * FROM jobq.workers WHERE pid = %s", worker.pid)[0].stop_reason == "stopped"
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_second_signal_cuts_the_running_jobs_off_and_gives_them_back(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually, number: int, exit_code: int
+) -> None:
+    with sample.start("run", "--max-processes", "1") as worker:
+        eventually(lambda: waiting.pid)
+        worker.signal(number)
+        eventually(lambda: "stopping" in worker.stderr)
+        worker.signal(number)
+        assert worker.wait() == exit_code
+
+    (cut_off,) = store.results(waiting.job)
+    job = store.job(waiting.job)
+    assert (cut_off.outcome, cut_off.retried, cut_off.error_type) == ("lost", True, "CutOff")
+    assert (job.state, job.losses, job.excused) == ("pending", 0, 1)
+    assert not is_alive(waiting.pid or 0)
+
+
+def test_jobs_that_outlast_the_grace_time_are_cut_off_and_given_back(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    with sample.start("run", environment={"JOBQ_SHUTDOWN_GRACE": "0.3"}) as worker:
+        eventually(lambda: waiting.pid)
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+
+    assert outcomes(store, waiting.job) == [("lost", True)]
+    assert store.job(waiting.job).state == "pending"
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_supervisor_alone(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    with sample.start("run", "--max-processes", "1") as worker:
+        eventually(lambda: waiting.pid)
+        os.killpg(worker.pid, signal.SIGINT)
+        eventually(lambda: "stopping" in worker.stderr)
+        waiting.go.touch()
+        assert worker.wait() == 0
+
+    assert outcomes(store, waiting.job) == [("successful", False)]
+
+
+def test_signals_to_a_child_are_not_its_to_obey(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    with sample.start("run", "--max-processes", "1"):
+        eventually(lambda: waiting.pid)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(waiting.pid or 0, number)
+        waiting.go.touch()
+        eventually(lambda: outcomes(store, waiting.job) == [("successful", False)])
+
+
+def test_nothing_is_left_running_when_a_worker_has_ended(
+    sample: "Application", store: "Store", eventually: Eventually
+) -> None:
+    for _ in range(50):
+        add(store, "Echo")
+    with sample.start("run") as worker:
+        eventually(lambda: not store.unfinished())
+        family = worker.descendants()
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+        assert not any(is_alive(pid) for pid in family)
+
+
+def test_connections_that_are_terminated_are_made_again_and_no_job_is_lost(
+    sample: "Application", store: "Store", eventually: Eventually
+) -> None:
+    def terminate(service: str) -> "Started | bool":
+        return bool(
+            store.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = %s AND datname = current_database()",
+                f"jobq worker {service}",
+            )
+        )
+
+    with sample.start("run", environment=QUICK):
+        for service in ("claim", "finish", "listen", "heartbeat"):
+            eventually(lambda service=service: terminate(service))
+            store.add_many(*({"job_class": "jobs.Echo", "arguments": "{}"} for _ in range(300)))
+            terminate(service)
+            eventually(lambda: not store.unfinished())
+
+    assert len(store.results()) == 1200
+    assert {result.attempt for result in store.results()} == {1}
