@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from jobq import embedded_supervisor
-from jobq.embedded_supervisor import PORT, Account, Failure, Home, Report, end_processes, server_account
+from jobq.embedded_supervisor import LINUX, PORT, Account, Failure, Home, Report, end_processes, server_account
 from jobq.errors import EmbeddedServerError
 
 if sys.platform != "win32":
@@ -317,6 +317,7 @@ def bring_up(layout: Home, linger: float, announce: Callable[[str], None] | None
         if server_lock is None:
             report = layout.read_report()
             if report and report.state == "running":
+                refuse_invisible(layout, report)
                 return report
         else:
             try:
@@ -329,6 +330,16 @@ def bring_up(layout: Home, linger: float, announce: Callable[[str], None] | None
             finally:
                 os.close(server_lock)  # the supervisor has its own, on the same lock
         deadline.wait()
+
+
+def refuse_invisible(layout: Home, report: Report) -> None:
+    """Two containers may share a home, whose locks both obey, but not the folder with the socket."""
+    if not Path(report.socket_directory).is_dir():
+        raise EmbeddedServerError(
+            f"The embedded PostgreSQL in {layout.path} runs, but its socket in {report.socket_directory} is not to be "
+            "seen from here: it runs in another container, or with a /tmp of its own, or the folder was removed. "
+            "Stop it where it runs, or set JOBQ_DATABASE_URL to use another database."
+        )
 
 
 def refuse_to_go_on(layout: Home, starts: int) -> None:
@@ -446,15 +457,23 @@ def stop_supervisor(layout: Home, deadline: "Deadline") -> bool:
     ran = False
     while is_locked(layout.server_lock):
         ran = True
-        # Empty in the first moments of its life. It ignores all signals but the first.
-        pid = layout.server_lock.read_text()
-        if pid and is_locked(layout.server_lock):
+        pid = layout.server_lock.read_text()  # empty in the first moments of its life
+        if pid and is_supervisor(int(pid), layout):
             with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
+                os.kill(int(pid), signal.SIGTERM)  # it minds the first only
         deadline.wait()
     account = account_for(layout)
     orphans = [end_processes(cluster, account, deadline.wait) for cluster in layout.clusters().values()]
     return ran or any(orphans)
+
+
+def is_supervisor(pid: int, layout: Home) -> bool:
+    """Seen from another container that shares the home, the same pid would be a stranger's."""
+    if not LINUX:
+        return True
+    with suppress(OSError):
+        return os.fsencode(layout.path) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return False
 
 
 def url_of(report: Report) -> str:

@@ -217,9 +217,10 @@ class Signals:
 def main(home: Home, linger: float, server_lock: int, binaries: Path, version: str) -> None:
     """`linger`: seconds without a holder before the server stops. `server_lock`: handed down, locked."""
     detach()
+    signals = Signals()
     os.pwrite(server_lock, str(os.getpid()).encode(), 0)  # for those who want to stop us
     os.set_inheritable(server_lock, False)
-    last_words = supervise(home, linger, binaries, version, Signals())
+    last_words = supervise(home, linger, binaries, version, signals)
     if last_words:
         home.publish(last_words)
     # Said aloud, as a client's forked child may have inherited the lock and would keep it.
@@ -284,14 +285,10 @@ def runnable(binaries: Path, version: str, account: Account, home: Home) -> Path
 
 def can_run(binaries: Path, account: Account) -> bool:
     try:
-        return (
-            subprocess.run(
-                [binaries / "postgres", "--version"], capture_output=True, **account.process_options()
-            ).returncode
-            == 0
-        )
+        tried = subprocess.run([binaries / "postgres", "--version"], capture_output=True, **account.process_options())
     except PermissionError:
         return False
+    return tried.returncode == 0
 
 
 def copy_binaries(prefix: Path, home: Home) -> Path:

@@ -99,8 +99,11 @@ def is_running(home: Path) -> bool:
 
 def is_alive(pid: int) -> bool:
     """A zombie is not: it waits for the first process of the system, which may take its time."""
-    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
-    return bool(shown) and not shown.startswith("Z")
+    try:
+        os.kill(pid, 0)
+        return sys.platform != "linux" or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
 
 
 def supervisor_of(home: Path) -> int:
@@ -270,6 +273,15 @@ def test_an_initdb_that_was_killed_leaves_nothing_that_matters(
         assert answers(server.url)
 
 
+def test_a_client_gets_its_server_although_the_supervisor_is_killed_while_it_starts(
+    home: Path, client: Callable[[], Client], eventually: Eventually
+) -> None:
+    waiting = client()
+    eventually(lambda: list(home.glob("unfinished-*")))
+    kill_supervisor(home, eventually)
+    assert waiting.answer() == str(pid_of(home))
+
+
 def test_a_client_that_comes_while_the_server_stops_gets_a_fresh_one(home: Path) -> None:
     def come_and_go(_: int) -> bool:
         with embedded.attach(home, linger=0) as server:
@@ -429,6 +441,21 @@ def test_a_socket_folder_that_is_somebody_elses_is_refused(home: Path, folder: P
     finally:
         sockets.unlink()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o711
+
+
+def test_a_server_in_another_container_is_neither_joined_nor_mistaken_for_a_local_process(
+    home: Path, folder: Path
+) -> None:
+    with embedded.attach(home, linger=0) as server:
+        right = (home / "server.lock").read_text(), (home / "server.json").read_text()
+        (home / "server.lock").write_text(str(os.getpid()))  # there, it is the supervisor's
+        (home / "server.json").write_text(right[1].replace(str(socket_directory(server)), str(folder / "elsewhere")))
+        with pytest.raises(EmbeddedServerError, match="is not to be seen from here"):
+            embedded.attach(home)
+        with pytest.raises(EmbeddedServerError, match="did not start or stop as asked"):
+            embedded.stop(home, timeout=0)
+        (home / "server.lock").write_text(right[0])
+        (home / "server.json").write_text(right[1])
 
 
 def test_the_environment_of_a_client_does_not_lead_the_server_astray(
