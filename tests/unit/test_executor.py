@@ -22,7 +22,7 @@ def run(job_class: type[Job], arguments: dict[str, Any] | None = None, **fields:
         retries=fields.get("retries", 0),
         priority=0,
         queue="default",
-        job_class=fields.get("job_class", name_of(job_class)),
+        job_class=fields.get("named", name_of(job_class)),
         arguments=json.dumps(arguments or {}),
     )
     return execute(assignment, registry)
@@ -71,7 +71,7 @@ def test_the_traceback_begins_in_the_users_code() -> None:
     assert (report.outcome, report.error_type, report.error_message) == ("errored", "ValueError", "no good")
     assert report.traceback is not None
     assert "raise self.make()" in report.traceback
-    assert "executor.py" not in report.traceback
+    assert "worker/executor.py" not in report.traceback
 
 
 def test_the_traceback_has_every_cause() -> None:
@@ -195,7 +195,7 @@ def test_a_job_that_cannot_say_its_delay_is_retried_and_the_traceback_says_so(an
 
 
 def test_an_unregistered_class_is_an_errored_attempt_and_no_import() -> None:
-    report = run(Raises, job_class="os.system")
+    report = run(Raises, named="os.system")
 
     assert (report.outcome, report.error_type) == ("errored", "jobq.errors.UnknownJobClass")
 

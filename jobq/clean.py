@@ -1,0 +1,54 @@
+"""Untrusted text made fit to be shown: nothing in it can take effect, and nothing in it is hidden.
+
+Everything that comes from the database passes here before it is shown: arguments, messages and tracebacks, but names of
+classes, queues and workers too. What could move a cursor, ring, colour, reorder or vanish is shown as what it is.
+"""
+
+import re
+from typing import Any
+
+UNSAFE = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters of ASCII and Latin 1; not tab and newline
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0"  # shown as nothing
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f"  # of no width; turning the direction of text
+    "\ufe00-\ufe0f\ufeff\ufff0-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e0fff"  # tags: whole messages that nobody sees
+    "]"
+)
+
+
+def plain(text: str, limit: int = 4000) -> str:
+    """Text of many lines as it may be shown, cut after `limit` characters with a mark that says how many more."""
+    text = text.replace("\r\n", "\n")
+    if len(text) > limit:
+        text = f"{text[:limit]}… (+{len(text) - limit:,} characters)"
+    return UNSAFE.sub(picture, text)
+
+
+def line(text: str, limit: int = 400) -> str:
+    """The same for one row: line breaks and tabs are shown, too."""
+    return plain(text.replace("\r\n", "\n").replace("\n", "⏎").replace("\t", " "), limit)
+
+
+def deep(value: Any, limit: int = 4000) -> Any:
+    """A value as JSON has them, with every text in it, keys too, as it may be shown."""
+    if isinstance(value, str):
+        return plain(value, limit)
+    if isinstance(value, list):
+        return [deep(item, limit) for item in value]
+    if isinstance(value, dict):
+        return {plain(str(key), limit): deep(item, limit) for key, item in value.items()}
+    return value
+
+
+def picture(match: re.Match[str]) -> str:
+    """What stands for a character: ␛ for ESC, or its number."""
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
