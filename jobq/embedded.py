@@ -316,7 +316,8 @@ def bring_up(layout: Home, linger: float, announce: Callable[[str], None] | None
         server_lock = try_lock(layout.server_lock)
         if server_lock is None:
             report = layout.read_report()
-            if report and report.state == "running":
+            # Asked again, in the way that others who only ask do not disturb: theirs may have been the lock.
+            if report and report.state == "running" and is_locked(layout.server_lock):
                 refuse_invisible(layout, report)
                 return report
         else:
