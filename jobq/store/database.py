@@ -194,6 +194,11 @@ def check_connection(connection: Connection) -> None:
         connection.execute("")
 
 
+def probe(connection: Connection) -> None:
+    """Proves by a round trip that the server is still there: a dead peer says nothing. Raises psycopg's errors."""
+    connection.execute("SELECT 1")
+
+
 def check_server(connection: Connection) -> None:
     major = connection.info.server_version // 10000
     if major < OLDEST_SUPPORTED:

@@ -42,7 +42,9 @@ def make_partition(connection: Connection, schema: str, day: date) -> bool:
             connection.execute(f"LOCK TABLE ONLY {parent} IN SHARE ROW EXCLUSIVE MODE".encode())
             connection.execute(f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE".encode())
             # No INCLUDING INDEXES: attaching it makes those of the parent, without copies beside them.
-            connection.execute(f"CREATE TABLE {partition} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)".encode())
+            connection.execute(
+                f"CREATE TABLE {partition} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)".encode()
+            )
             connection.execute(
                 f"WITH moved AS (DELETE FROM {default} WHERE ended_at >= '{first}' AND ended_at < '{last}' "
                 f"RETURNING *) INSERT INTO {partition} SELECT * FROM moved".encode()
@@ -67,7 +69,8 @@ def drop_old_partitions(connection: Connection, schema: str, *, keep_days: int) 
             dropped.append(day)
     _, _, default = names(schema, oldest_kept)
     connection.execute(
-        f"DELETE FROM {escaped(default)} WHERE ended_at < %s::date::timestamp AT TIME ZONE 'UTC'".encode(), [oldest_kept]
+        f"DELETE FROM {escaped(default)} WHERE ended_at < %s::date::timestamp AT TIME ZONE 'UTC'".encode(),
+        [oldest_kept],
     )
     return dropped
 

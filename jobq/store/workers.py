@@ -7,7 +7,7 @@ from typing import Any
 
 from jobq.records import ClassRecord
 from jobq.store.database import Connection
-from jobq.store.statements import channel, statement
+from jobq.store.statements import channel, quote_identifier, statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,11 @@ def heartbeat(connection: Connection, schema: str, *, worker_id: int, status: Ma
         statement("heartbeat", schema), {"worker_id": worker_id, "status": json.dumps(status)}
     ).fetchone()
     return row is not None
+
+
+def listen(connection: Connection, schema: str) -> None:
+    """From now on this connection is notified of queues in which there is something to do."""
+    connection.execute(f"LISTEN {quote_identifier(channel(schema))}".encode())
 
 
 def set_waiting(connection: Connection, schema: str, *, worker_id: int, waiting: bool) -> None:

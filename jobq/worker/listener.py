@@ -4,10 +4,8 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
-from psycopg import sql
-
-from jobq.store.database import Connection, Database
-from jobq.store.statements import channel
+from jobq.store import workers
+from jobq.store.database import Connection, Database, probe
 from jobq.worker.service import Service
 
 log = logging.getLogger("jobq.worker.listener")
@@ -32,7 +30,7 @@ class Listener(Service):
         self._probe_at = 0.0
 
     def on_connected(self, connection: Connection) -> None:
-        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel(self.database.schema))))
+        workers.listen(connection, self.database.schema)
         self._probe_at = monotonic() + PROBE_EVERY_SECONDS
         self._on_connected_again()
 
@@ -40,6 +38,6 @@ class Listener(Service):
         for notification in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
             self._on_hint(notification.payload)
         if monotonic() >= self._probe_at:
-            connection.execute("SELECT 1")
+            probe(connection)
             self._probe_at = monotonic() + PROBE_EVERY_SECONDS
         return 0.0

@@ -63,14 +63,19 @@ def test_priority_holds_across_queues(store: Any) -> None:
     assert ids(store.claim(worker, ["low", "high"], most=8)) == low[4:]
 
 
-def test_a_claim_of_one_takes_the_queues_in_the_order_given(store: Any) -> None:
-    """So that a worker with room for one job at a time can give every queue its turn."""
+def test_a_claim_of_one_takes_from_the_queue_whose_turn_was_longest_ago(store: Any) -> None:
+    """So that a worker with room for one job at a time gives every queue its turn."""
     worker = store.worker()
     busy = store.add_many({"queue": "busy"}, {"queue": "busy"})
     quiet = store.add_many({"queue": "quiet"}, {"queue": "quiet"})
-    assert ids(store.claim(worker, ["busy", "quiet"], most=1)) == [busy[0]]
-    assert ids(store.claim(worker, ["quiet", "busy"], most=1)) == [quiet[0]]
-    assert ids(store.claim(worker, ["busy", "quiet"], most=1)) == [busy[1]]
+
+    def claim_one(busy_turn: int, quiet_turn: int) -> list[int]:
+        turns = [QueuePosition("busy", last_turn=busy_turn), QueuePosition("quiet", last_turn=quiet_turn)]
+        return ids(store.claim(worker, turns, most=1))
+
+    assert claim_one(0, 0) == [busy[0]], "first come, first served"
+    assert claim_one(1, 0) == [quiet[0]]
+    assert claim_one(1, 2) == [busy[1]]
 
 
 def test_what_a_claim_lets_go_again_is_free_for_others_at_once(store: Any) -> None:

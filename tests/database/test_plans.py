@@ -77,6 +77,7 @@ def claim_from(*queues: str, most: int = 10, from_id: int = 0, priority: int = 3
         "queues": list(queues),
         "from_priorities": [priority] * len(queues),
         "from_ids": [from_id] * len(queues),
+        "last_turns": [0] * len(queues),
         "classes": ["shop.jobs.Work"],
         "share": most,
         "most": most,

