@@ -1,8 +1,12 @@
 -- Takes running jobs from workers that are gone: the attempt ends as lost, and the job goes back to the queue
 -- until it has been lost `max_losses` times; then it rests in the history. SKIP LOCKED, and ordered by
 -- id: any number of workers may rescue at once, and none waits for a late report.
+-- What a worker had claimed and not begun looks the same as what it was running. So that a job which takes whole
+-- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
 WITH orphaned AS (
-    SELECT jobs.*, workers.host, workers.pid, workers.heartbeat_at
+    SELECT
+        jobs.*, workers.host, workers.pid, workers.heartbeat_at,
+        CASE WHEN jobs.losses > 0 THEN random() * %(spread)s::float8 ELSE 0 END * interval '1 second' AS delay
     FROM {schema}.jobs
     LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
     WHERE jobs.state = 'running' AND (workers.id IS NULL OR workers.stopped_at IS NOT NULL)
@@ -11,8 +15,8 @@ WITH orphaned AS (
     FOR UPDATE OF jobs SKIP LOCKED
 ), requeued AS (
     UPDATE {schema}.jobs
-    SET state = 'pending',
-        run_at = statement_timestamp(),
+    SET state = CASE WHEN orphaned.delay > interval '0' THEN 'scheduled' ELSE 'pending' END,
+        run_at = statement_timestamp() + orphaned.delay,
         excused = jobs.excused + 1,
         losses = jobs.losses + 1,
         worker_id = NULL,

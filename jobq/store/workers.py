@@ -89,11 +89,13 @@ def silence(connection: Connection, schema: str, *, timeout: float) -> list[Sile
     return [SilentWorker(*row) for row in rows]
 
 
-def rescue(connection: Connection, schema: str, *, max_losses: int, limit: int = 1000) -> list[Rescued]:
-    """Takes up to `limit` running jobs from workers that are gone."""
+def rescue(
+    connection: Connection, schema: str, *, max_losses: int, spread: float = 0.0, limit: int = 1000
+) -> list[Rescued]:
+    """Takes up to `limit` running jobs from workers that are gone; those lost before wait up to `spread` seconds."""
     rows = connection.execute(
         statement("rescue", schema),
-        {"max_losses": max_losses, "limit": limit, "channel": channel(schema)},
+        {"max_losses": max_losses, "spread": spread, "limit": limit, "channel": channel(schema)},
     ).fetchall()
     return [Rescued(*row[:3]) for row in rows]
 

@@ -3,7 +3,7 @@
 import inspect
 import os
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
@@ -20,10 +20,13 @@ MAX_TRACEBACK_CHARACTERS = 100_000
 MAX_VALUE_BYTES = 256 * 1024
 
 
-def execute(assignment: Assignment, registry: Registry) -> Report:
+def execute(
+    assignment: Assignment, registry: Registry, *, on_error: Callable[[BaseException], None] | None = None
+) -> Report:
     """Looks up the class, makes the job again from its arguments, runs it, and names the outcome.
 
-    Whatever the user's code raises, SystemExit and KeyboardInterrupt included, ends in a report.
+    Whatever the user's code raises, SystemExit and KeyboardInterrupt included, ends in a report. Who calls from a
+    test or a shell may want the exception itself: `on_error` gets it, and may raise.
     """
     job: Job | None = None
     process = os.getpid()
@@ -33,6 +36,8 @@ def execute(assignment: Assignment, registry: Registry) -> Report:
         value = run(job)
     except BaseException as error:  # noqa: BLE001 - the edge around the user's code
         leave_if_forked(process)
+        if on_error is not None:
+            on_error(error)
         return failed(assignment, job, error, started)
     leave_if_forked(process)
     return succeeded(assignment, value, started)

@@ -48,7 +48,8 @@ class Maintenance(Service):
                 silent.pid,
                 silent.silent_seconds,
             )
-        while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses):
+        spread = settings.heartbeat_timeout / 2
+        while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses, spread=spread):
             again = sum(job.retried for job in rescued)
             log.warning("rescued jobs=%s again=%s given_up=%s", len(rescued), again, len(rescued) - again)
 
