@@ -23,6 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(PURE, PURE),
     **dict.fromkeys(STORE, PURE | STORE),
     **dict.fromkeys(USE, PURE | STORE | USE),
+    # In a test, jobs run where the test runs: through the worker's own executor.
+    "testing": PURE | STORE | USE | {"worker"} | PUBLIC,
     "": PURE | USE,
     "worker": PURE | STORE | {"registry", "job", "worker"} | PUBLIC,
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
@@ -183,6 +185,11 @@ def test_the_faces_know_of_the_worker_only_how_to_start_it() -> None:
         if module.part in ("cli", "tui", "demo"):
             known = {name for name in imports_of(module) if name.startswith("jobq.worker")}
             assert known <= {"jobq.worker.supervisor"}, module.name
+
+
+def test_the_plugin_for_tests_has_of_the_worker_only_what_runs_a_job() -> None:
+    (testing,) = [module for module in MODULES if module.name == "jobq.testing"]
+    assert {name for name in imports_of(testing) if name.startswith("jobq.worker")} == {"jobq.worker.executor"}
 
 
 def test_the_console_is_imported_only_inside_the_command_that_opens_it() -> None:

@@ -190,7 +190,7 @@ def test_the_queues_are_found_by_a_step_of_the_index_each(store: Any, worker: in
 
 
 def test_orphans_are_found_among_what_is_running(store: Any, worker: int) -> None:
-    parameters = {"limit": 1000, "max_losses": 3, "channel": "c"}
+    parameters = {"limit": 1000, "max_losses": 3, "spread": 0.0, "channel": "c"}
     rescue = Planned(store, "rescue", parameters)
     fill(store)
     ways = ways_into(rescue.plan(**parameters), "jobs")
