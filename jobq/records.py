@@ -93,6 +93,16 @@ class ClassRecord:
     parameters: tuple[ParameterRecord, ...]
     summary: str | None  # the first line of its docstring
 
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "ClassRecord":
+        """As a child reports it, and as a worker's row keeps it."""
+        return cls(
+            name=entry["name"],
+            aliases=tuple(entry["aliases"]),
+            parameters=tuple(ParameterRecord(**parameter) for parameter in entry["parameters"]),
+            summary=entry["summary"],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:

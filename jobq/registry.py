@@ -11,7 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from jobq import arguments
 from jobq.errors import ApplicationError, RegistrationError, UnknownJobClass
+from jobq.records import ClassRecord, ParameterRecord
 
 if TYPE_CHECKING:
     from jobq.job import Job
@@ -206,6 +208,24 @@ def traceback_of_user(error: BaseException) -> str:
 
 def is_import_machinery(filename: str) -> bool:
     return filename.startswith("<frozen importlib") or filename in (__file__, importlib.__file__)
+
+
+def describe() -> tuple[ClassRecord, ...]:
+    """The registered classes with their aliases and parameters, for lists and forms."""
+    return tuple(
+        ClassRecord(
+            name=name,
+            aliases=registry.aliases_of(name),
+            parameters=tuple(
+                ParameterRecord(
+                    parameter.name, parameter.kind, parameter.annotation, parameter.default, parameter.required
+                )
+                for parameter in arguments.parameters(job_class)
+            ),
+            summary=(job_class.__doc__ or "").strip().partition("\n")[0] or None,
+        )
+        for name, job_class in registry
+    )
 
 
 def resolve(name: str) -> "type[Job]":

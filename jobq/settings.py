@@ -93,15 +93,52 @@ def load(start: Path | None = None, **flags: Any) -> Settings:
     start = (start or Path.cwd()).resolve()
     pyproject = find_pyproject(start)
     chosen: dict[str, Any] = {"root": pyproject.parent if pyproject else start}
-    if pyproject:
-        chosen |= from_table(read_table(pyproject), f"{TABLE} in {pyproject}")
-    chosen |= from_environment(os.environ)
+    for _, values in sources(pyproject):
+        chosen |= values
     chosen |= {
         name: convert(name, value, f"--{name.replace('_', '-')}")
         for name, value in flags.items()
         if value is not None and value != ()
     }
     return Settings(**chosen)
+
+
+def sources(pyproject: Path | None) -> list[tuple[str, dict[str, Any]]]:
+    """Where settings are made, the weaker first, and what is set there."""
+    found = []
+    if pyproject:
+        where = f"{TABLE} in {pyproject}"
+        found.append((where, from_table(read_table(pyproject), where)))
+    found += [(f"JOBQ_{name.upper()}", {name: value}) for name, value in from_environment(os.environ).items()]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One setting as it is in force: what it is, where that comes from, what it means."""
+
+    name: str
+    value: Any
+    origin: str
+    help: str
+
+
+def origins(start: Path | None = None) -> list[Origin]:
+    """Every setting in force, with where it was made; passwords are hidden."""
+    settings = load(start)
+    pyproject = find_pyproject((start or Path.cwd()).resolve())
+    made = {name: where for where, values in sources(pyproject) for name in values}
+    return [
+        Origin(
+            name=f.name,
+            value=hide_password(value) if f.name == "database_url" and value else value,
+            origin=made.get(f.name, "default"),
+            help=f.metadata["help"],
+        )
+        for f in fields(Settings)
+        if f.name in NAMES
+        for value in [getattr(settings, f.name)]
+    ]
 
 
 def find_pyproject(start: Path) -> Path | None:

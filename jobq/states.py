@@ -53,6 +53,7 @@ TRANSITIONS = (
     Transition("retry", State.RUNNING, State.SCHEDULED, Outcome.ERRORED),
     Transition("retry at once", State.RUNNING, State.PENDING, Outcome.ERRORED),
     Transition("rescue", State.RUNNING, State.PENDING, Outcome.LOST),
+    Transition("rescue later", State.RUNNING, State.SCHEDULED, Outcome.LOST),
     Transition("give up", State.RUNNING, None, Outcome.LOST),
     Transition("cancel", State.PENDING, None, Outcome.CANCELLED),
     Transition("cancel scheduled", State.SCHEDULED, None, Outcome.CANCELLED),

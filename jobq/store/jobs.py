@@ -283,6 +283,11 @@ def cancel(connection: Connection, schema: str, ids: Sequence[int], *, cancelled
     return ids_of(connection, "cancel", schema, {"ids": list(ids), "cancelled_by": cancelled_by})
 
 
+def purge(connection: Connection, schema: str, ids: Sequence[int]) -> list[int]:
+    """Deletes every attempt of finished jobs; returns those jobs, in order."""
+    return sorted(set(ids_of(connection, "purge", schema, {"ids": list(ids)})))
+
+
 def ids_of(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[int]:
     rows = connection.execute(statement(name, schema), parameters).fetchall()
     return sorted(row[0] for row in rows)

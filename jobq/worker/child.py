@@ -9,13 +9,13 @@ import signal
 import socket
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from jobq import arguments
 from jobq.errors import ApplicationError
-from jobq.registry import load_application, registry
+from jobq.registry import describe, load_application, registry
 from jobq.worker.executor import execute
 from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment
 
@@ -40,28 +40,7 @@ def load(setup: dict[str, Any], reports_fd: int) -> None:
         trouble = {"message": str(error), "traceback": error.user_traceback}
         os.write(reports_fd, pack_message("failed", trouble))
         sys.exit(EXIT_NOT_LOADED)
-    write(reports_fd, pack_message("ready", {"modules": modules, "classes": known_classes()}))
-
-
-def known_classes() -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "aliases": registry.aliases_of(name),
-            "parameters": [
-                {
-                    "name": parameter.name,
-                    "kind": parameter.kind,
-                    "annotation": parameter.annotation,
-                    "default": parameter.default,
-                    "required": parameter.required,
-                }
-                for parameter in arguments.parameters(job_class)
-            ],
-            "summary": (job_class.__doc__ or "").strip().partition("\n")[0] or None,
-        }
-        for name, job_class in registry
-    ]
+    write(reports_fd, pack_message("ready", {"modules": modules, "classes": [asdict(record) for record in describe()]}))
 
 
 def work(inbox: socket.socket, reports_fd: int) -> None:

@@ -4,6 +4,7 @@ import inspect
 import os
 import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,9 @@ from jobq.states import Outcome, may_retry
 MAX_MESSAGE_CHARACTERS = 10_000
 MAX_TRACEBACK_CHARACTERS = 100_000
 MAX_VALUE_BYTES = 256 * 1024
+
+OWN_FOLDERS = tuple(str(Path(__file__).parents[1] / folder) + os.sep for folder in ("worker", "cli"))
+"""Where the code lies that calls the user's."""
 
 
 def execute(
@@ -149,7 +153,7 @@ def traceback_of(error: BaseException) -> str:
 def without_own_frames(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
     """A traceback begins where the user's code does. Where it never got there, jobq's frames are the story."""
     listed = list(frames)
-    return [frame for frame in listed if frame.filename != __file__] or listed
+    return [frame for frame in listed if not frame.filename.startswith(OWN_FOLDERS)] or listed
 
 
 def storable(text: str, most: int) -> str:

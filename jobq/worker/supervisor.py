@@ -13,7 +13,7 @@ from typing import Any
 
 import jobq
 from jobq.errors import JobqError
-from jobq.records import Assignment, ClassRecord, ParameterRecord, Report
+from jobq.records import Assignment, ClassRecord, Report
 from jobq.settings import Settings
 from jobq.store import migrations, workers
 from jobq.store.database import Database, host_name
@@ -306,7 +306,7 @@ class Supervisor:
         self.stock.extendleft(reversed(assignments))
 
     def _on_loaded(self, loaded: dict[str, Any]) -> None:
-        classes = tuple(class_record(entry) for entry in loaded["classes"])
+        classes = tuple(ClassRecord.from_json(entry) for entry in loaded["classes"])
         if self._is_loaded and classes == self.classes:
             return
         if not classes:
@@ -442,12 +442,3 @@ def environment_of_children(settings: Settings) -> dict[str, str]:
     if settings.database_url is not None:
         environment["JOBQ_DATABASE_URL"] = settings.database_url
     return environment
-
-
-def class_record(entry: dict[str, Any]) -> ClassRecord:
-    return ClassRecord(
-        name=entry["name"],
-        aliases=tuple(entry["aliases"]),
-        parameters=tuple(ParameterRecord(**parameter) for parameter in entry["parameters"]),
-        summary=entry["summary"],
-    )

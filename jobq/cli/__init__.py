@@ -1,0 +1,113 @@
+"""The command line. Each command lives in the module of its noun, and is imported when it is called."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from jobq.errors import ApplicationError, JobqError
+
+COMMANDS = {
+    "run": ("jobq.cli.run", "Work the queues, with a pool of child processes."),
+    "enqueue": ("jobq.cli.enqueue", "Enqueue a job."),
+    "perform": ("jobq.cli.enqueue", "Run a job here and now, without a worker."),
+    "list": ("jobq.cli.jobs", "List jobs, newest first."),
+    "show": ("jobq.cli.jobs", "Show one job, with every attempt and its traceback."),
+    "retry": ("jobq.cli.acts", "Queue finished jobs again."),
+    "cancel": ("jobq.cli.acts", "Call off jobs that have not started."),
+    "purge": ("jobq.cli.acts", "Delete finished jobs from the history."),
+    "stats": ("jobq.cli.stats", "Show the state of everything."),
+    "queues": ("jobq.cli.stats", "List the queues."),
+    "workers": ("jobq.cli.stats", "List the workers."),
+    "jobs": ("jobq.cli.stats", "List the registered job classes."),
+    "migrate": ("jobq.cli.database", "Bring the schema up to date."),
+    "db": ("jobq.cli.database", "Manage the embedded PostgreSQL."),
+    "config": ("jobq.cli.config", "Show every setting, and where it comes from."),
+    "demo": ("jobq.cli.demo", "Run the demonstration on real work."),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command only when it is called: `jobq --help` imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(COMMANDS[cmd_name][0])
+        command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=2)
+            hint = f" Did you mean {' or '.join(near)}?" if near else " See jobq --help."
+            ctx.fail(f"There is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def print_version(ctx: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        import jobq
+
+        click.echo(f"jobq {jobq.__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=print_version, help="Show the version."
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Background jobs from the PostgreSQL database you already have.
+
+    Settings come from [tool.jobq] in pyproject.toml, then JOBQ_* variables, then options. Exit codes: 0 done, 1 the work
+    failed, 2 the call was wrong, 3 the database could not be reached or is not ready.
+    """
+    if "NO_COLOR" in os.environ:
+        ctx.color = False
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point: runs a command, and turns what went wrong into one message and an exit code."""
+    try:
+        code = cli.main(arguments, prog_name="jobq", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.stderr.write("\n")
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except JobqError as error:
+        code = explain(error)
+    except BrokenPipeError:  # the reader of our output has gone: `jobq list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def explain(error: JobqError) -> int:
+    """One clear message on stderr; for a module that does not import, the user's own traceback above it."""
+    from jobq.clean import plain
+
+    if isinstance(error, ApplicationError) and error.user_traceback:
+        sys.stderr.write(plain(error.user_traceback, 20_000))
+    sys.stderr.write(f"jobq: error: {plain(str(error), 4000)}\n")
+    return error.exit_code

@@ -1,0 +1,127 @@
+"""`jobq migrate` and `jobq db`: the schema, and the embedded PostgreSQL."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from jobq.cli.options import database_options, json_option
+from jobq.cli.render import say, show_json
+from jobq.errors import UsageError
+from jobq.settings import Settings, load
+
+
+@click.command()
+@click.option("--plan", "is_plan", is_flag=True, help="Print the SQL that would be run, and run nothing.")
+@database_options
+def migrate(is_plan: bool, settings: Settings) -> None:
+    """Bring the schema up to date.
+
+    Safe to run from any number of places at once, and under running workers.
+    """
+    from jobq.store import migrations
+    from jobq.store.database import Database
+
+    database = Database(settings)
+    click.get_current_context().call_on_close(database.close)
+    if is_plan:
+        planned = migrations.plan(database)
+        for migration in planned:
+            click.echo(f"-- {migration.name}\n{migration.text}")
+        say(f"{len(planned)} migrations would be applied" if planned else "the schema is up to date")
+        return
+    applied = migrations.migrate(database)
+    for migration in applied:
+        click.echo(f"applied {migration.name}")
+    if not applied:
+        say("the schema is up to date")
+
+
+@click.group()
+def db() -> None:
+    """Manage the embedded PostgreSQL, which is used where no database is configured.
+
+    It starts by itself with its first client, and stops by itself some seconds after its last one has gone.
+    """
+
+
+@db.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Say where it is kept, and whether it runs."""
+    from jobq import embedded
+
+    found = embedded.status(home())
+    if as_json:
+        show_json(
+            {
+                "home": str(found.home),
+                "running": found.running,
+                "pid": found.pid,
+                "url": found.url,
+                "version": found.version,
+                "data_bytes": found.data_bytes,
+            }
+        )
+        return
+    click.echo(f"home     {found.home}")
+    click.echo(f"running  {f'yes, pid {found.pid}' if found.running else 'no'}")
+    click.echo(f"version  {found.version or 'unknown until it has run'}")
+    click.echo(f"data     {(found.data_bytes or 0) / 2**20:.0f} MB")
+
+
+@db.command()
+def url() -> None:
+    """Print its address, starting it if need be: psql "$(jobq db url)"."""
+    from jobq import embedded
+
+    with embedded.attach(home(), announce=say) as server:
+        click.echo(server.url)
+
+
+@db.command()
+def start() -> None:
+    """Keep it running until Ctrl-C or SIGTERM, whether anybody uses it or not."""
+    from jobq import embedded
+
+    with embedded.attach(home(), announce=say) as server:
+        click.echo(server.url)
+        say("it runs until this command is stopped (Ctrl-C)")
+        signal.signal(signal.SIGTERM, end_by_signal)
+        signal.pause()
+
+
+def end_by_signal(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+@db.command()
+def stop() -> None:
+    """Stop it now, even while others use it."""
+    from jobq import embedded
+
+    say("stopped" if embedded.stop(home()) else "it was not running")
+
+
+@db.command()
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def reset(yes: bool) -> None:
+    """Stop it, and delete it with all its jobs and history."""
+    from jobq import embedded
+
+    if not yes:
+        click.confirm(f"delete the database in {home()} with all its jobs and history?", abort=True, err=True)
+    embedded.reset(home())
+    say(f"deleted {home()}")
+
+
+def home() -> Path:
+    from jobq import embedded
+
+    settings = load()
+    if settings.database_url is not None:
+        raise UsageError(
+            "A database is configured (JOBQ_DATABASE_URL, or database_url in [tool.jobq]), so there is no embedded one."
+        )
+    return embedded.default_home(settings.root)

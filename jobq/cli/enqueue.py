@@ -1,0 +1,110 @@
+"""`jobq enqueue` and `jobq perform`: a job from a shell."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from jobq.cli.options import app_option, database_options, delay_of, json_option, open_database
+from jobq.cli.render import say, show_json
+from jobq.errors import ArgumentsError
+from jobq.job import Job
+from jobq.settings import Settings
+
+ARGUMENTS_HELP = """\b
+    ARG… are the constructor's arguments in order, read as its annotations say; without one, as JSON where they are.
+    Negative numbers go after two dashes: jobq enqueue jobs.Add -- -1 2
+    By name: --kwargs '{"user_id": 1}'"""
+
+
+@click.command(help=f"Enqueue the job CLASS, named as module.Class.\n\n{ARGUMENTS_HELP}")
+@click.argument("job_class", metavar="CLASS")
+@click.argument("positional", metavar="[ARG]...", nargs=-1)
+@click.option("--kwargs", "named", metavar="JSON", help="Arguments by name, as a JSON object.")
+@click.option("--delay", metavar="WHEN", help="Not before: 60, 5m, 1h30m, or a time like 2026-12-01T09:00Z.")
+@click.option("-q", "--queue", metavar="NAME", help="Instead of the job's own queue.")
+@click.option("--priority", type=int, help="Higher first.")
+@click.option("--retries", type=int, help="Attempts that may follow the first after an error.")
+@click.option("--unique-key", metavar="KEY", help="Not while an unfinished job of the class has it.")
+@app_option
+@database_options
+@json_option
+def enqueue(
+    job_class: str,
+    positional: tuple[str, ...],
+    named: str | None,
+    delay: str | None,
+    app: tuple[str, ...],
+    settings: Settings,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    open_database(settings)
+    job = build(job_class, positional, named, app, settings)
+    record = job.run_in_worker(delay=None if delay is None else delay_of("--delay", delay), **chosen)
+    if record is None:
+        say("nothing was enqueued: an unfinished job of this class holds the unique key")
+    if as_json:
+        show_json(record)
+    elif record is not None:
+        click.echo(f"{record.id}")
+        say(f"enqueued {record.job_class} as job {record.id} in queue {record.queue}: {record.state}")
+
+
+@click.command(help=f"Run the job CLASS here and now, in this process: no queue, no worker.\n\n{ARGUMENTS_HELP}")
+@click.argument("job_class", metavar="CLASS")
+@click.argument("positional", metavar="[ARG]...", nargs=-1)
+@click.option("--kwargs", "named", metavar="JSON", help="Arguments by name, as a JSON object.")
+@app_option
+@database_options
+@click.pass_context
+def perform(
+    ctx: click.Context,
+    job_class: str,
+    positional: tuple[str, ...],
+    named: str | None,
+    app: tuple[str, ...],
+    settings: Settings,
+) -> None:
+    from jobq.store.database import Database, use_database
+    from jobq.worker.executor import run, traceback_of
+
+    database = Database(settings)  # what the job itself enqueues goes there
+    use_database(database)
+    ctx.call_on_close(database.close)
+    job = build(job_class, positional, named, app, settings)
+    try:
+        value = run(job)
+    except Exception as error:  # noqa: BLE001 - the edge around the user's code
+        sys.stderr.write(traceback_of(error))
+        ctx.exit(1)
+    if value is not None:
+        click.echo(json.dumps(value, default=repr, ensure_ascii=False))
+
+
+def build(
+    name: str, positional: tuple[str, ...], named: str | None, app: tuple[str, ...], settings: Settings
+) -> Job:
+    """The job that was typed. Raises UnknownJobClass, ApplicationError or ArgumentsError."""
+    from jobq import arguments
+    from jobq.registry import load_application, resolve
+
+    load_application(settings.root, [*settings.app, *app])
+    job_class = resolve(name)
+    args, kwargs = arguments.from_command_line(job_class, positional, by_name(named))
+    job = job_class(*args, **kwargs)
+    assert isinstance(job, Job)
+    return job
+
+
+def by_name(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        named = json.loads(text)
+    except ValueError as error:
+        raise ArgumentsError(f"--kwargs is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
+    if not isinstance(named, dict):
+        raise ArgumentsError("--kwargs is no JSON object. Its form is '{\"user_id\": 1}'.")
+    return named

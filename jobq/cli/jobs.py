@@ -1,0 +1,162 @@
+"""`jobq list` and `jobq show`: jobs, waiting, running and ended."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from jobq.clean import line, plain
+from jobq.cli.options import database_options, json_option, open_database, select, selection_options
+from jobq.cli.render import ago, compact, console, say, show_json, state_text, table, took
+from jobq.records import AttemptRecord, JobDetail, JobRecord
+from jobq.settings import Settings
+from jobq.states import FINISHED, State
+
+
+@click.command("list")
+@click.argument("which", metavar="[STATE]", required=False, type=click.Choice([*State, FINISHED]))
+@selection_options
+@click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Jobs at most.")
+@database_options
+@json_option
+def list_command(which: str | None, limit: int, settings: Settings, as_json: bool, **chosen: Any) -> None:
+    """List jobs, newest first.
+
+    STATE is pending, scheduled, running or finished; without it, all that have not ended.
+    """
+    from jobq import observe
+
+    database = open_database(settings)
+    selection = select(which, chosen)
+    page = observe.list_jobs(database, selection, limit=limit)
+    unknown = () if selection.is_finished else observe.unknown_classes(database)
+    if as_json:
+        show_json([json_of(job) for job in page.jobs])
+    elif selection.is_finished:
+        show_finished(page.jobs)
+    else:
+        show_unfinished(page.jobs)
+    for job_class in unknown:
+        say(f"no worker knows {line(job_class.job_class)}: {job_class.jobs} jobs wait in vain")
+    if page.next is not None and not as_json:
+        say(f"these are the first {limit}; there are more (--limit)")
+
+
+def show_unfinished(jobs: tuple[JobRecord, ...]) -> None:
+    rows = [
+        (
+            job.id,
+            state_text(job.state, None),
+            job.job_class,
+            job.queue,
+            job.priority,
+            f"{job.attempt}/{job.retries + 1}",
+            ago(job.run_at),
+            compact(job.arguments),
+            f"{job.error_type}: {job.error_message}" if job.error_type else "",
+        )
+        for job in jobs
+    ]
+    columns = ["ID", "STATE", "CLASS", "QUEUE", "PRIO", "TRY", "DUE", "ARGUMENTS", "LAST ERROR"]
+    table(columns, rows, right=["ID", "PRIO"])
+
+
+def show_finished(jobs: tuple[JobRecord, ...]) -> None:
+    rows = [
+        (
+            job.id,
+            state_text(job.state, job.outcome),
+            job.job_class,
+            job.queue,
+            f"{job.attempt}/{job.retries + 1}",
+            ago(job.ended_at),
+            took(job.started_at, job.ended_at),
+            compact(job.arguments),
+            f"{job.error_type}: {job.error_message}" if job.error_type else "",
+        )
+        for job in jobs
+    ]
+    columns = ["ID", "OUTCOME", "CLASS", "QUEUE", "TRY", "ENDED", "RAN", "ARGUMENTS", "ERROR"]
+    table(columns, rows, right=["ID", "RAN"])
+
+
+@click.command("show")
+@click.argument("job_id", metavar="ID", type=int)
+@database_options
+@json_option
+def show_command(job_id: int, settings: Settings, as_json: bool) -> None:
+    """Show one job, with every attempt and its traceback."""
+    from jobq import observe
+
+    detail = observe.show(open_database(settings), job_id)
+    if as_json:
+        show_json({**json_of(detail.job), "attempts": [attempt_json(attempt) for attempt in detail.attempts]})
+    else:
+        show_detail(detail)
+
+
+def json_of(job: JobRecord) -> dict[str, Any]:
+    return asdict(job)
+
+
+def attempt_json(attempt: AttemptRecord) -> dict[str, Any]:
+    return asdict(attempt)
+
+
+def show_detail(detail: JobDetail) -> None:
+    from rich.text import Text
+
+    job, out = detail.job, console()
+    out.print(Text.assemble((f"#{job.id} {line(job.job_class)}  ", "bold"), state_text(job.state, job.outcome)))
+    facts = {
+        "queue": job.queue,
+        "priority": job.priority,
+        "unique key": job.unique_key,
+        "enqueued": f"{job.enqueued_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.enqueued_at)})",
+        "due": f"{job.run_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.run_at)})" if job.state != FINISHED else None,
+        "attempts": f"{job.attempt} begun, {job.retries} retries allowed",
+        "worker": job.worker,
+        "enqueued by": job.source,
+        "arguments": json.dumps(job.arguments, ensure_ascii=False),
+    }
+    for name, fact in facts.items():
+        if fact is not None:
+            out.print(Text(f"  {name:<12} {line(str(fact), 2000)}"), soft_wrap=True)
+    if job.state == State.PENDING and not detail.known:
+        out.print(Text(f"  no worker knows {line(job.job_class)}: it waits in vain", style="yellow"))
+    for attempt in detail.attempts:
+        show_attempt(attempt)
+
+
+def show_attempt(attempt: AttemptRecord) -> None:
+    from rich.text import Text
+
+    out = console()
+    ran = took(attempt.started_at, attempt.ended_at)
+    heading = Text.assemble((f"\nattempt {attempt.attempt}  ", "bold"), state_text(attempt.outcome, attempt.outcome))
+    heading.append(f"  {attempt.ended_at:%Y-%m-%d %H:%M:%S %Z}")
+    heading.append(f"  ran {ran}" if ran else "  never began")
+    heading.append(f"  on {line(attempt.worker)}" if attempt.worker else "")
+    heading.append("  another attempt followed" if attempt.retried else "")
+    out.print(heading)
+    if attempt.traceback:
+        for text, is_own in frames_told_apart(attempt.traceback):
+            out.print(Text(text, style="" if is_own else "dim"), soft_wrap=True)
+    elif attempt.error_type:
+        out.print(Text(f"  {line(attempt.error_type)}: {plain(attempt.error_message or '')}"), soft_wrap=True)
+    if attempt.value is not None:
+        out.print(Text(f"  returned {line(json.dumps(attempt.value, ensure_ascii=False), 4000)}"), soft_wrap=True)
+
+
+def frames_told_apart(traceback: str) -> list[tuple[str, bool]]:
+    """A traceback's lines, each with whether it is the job's own: frames of libraries, Python's and jobq's are not."""
+    told: list[tuple[str, bool]] = []
+    is_own = True
+    for text in plain(traceback, 200_000).splitlines():
+        if text.lstrip(" |+-").startswith('File "'):
+            is_own = not any(mark in text for mark in ("/site-packages/", "/lib/python3", "<frozen ", "/jobq/worker/"))
+        elif not text.lstrip(" |").startswith(("^", "~")) and not text.startswith(("    ", "  |     ")):
+            is_own = True  # a message, or the words between two causes
+        told.append((text, is_own))
+    return told

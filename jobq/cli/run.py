@@ -1,0 +1,36 @@
+"""`jobq run`: the worker."""
+
+from typing import Any
+
+import click
+
+from jobq.cli.options import app_option
+
+
+@click.command()
+@click.option("-q", "--queue", "queues", multiple=True, metavar="NAME", help="A queue to work; repeatable. Else: all.")
+@click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: the CPUs this process may use.")
+@click.option("--max-jobs-per-process", metavar="N", help="Replace a child after so many jobs.")
+@click.option("--max-pending-per-process", metavar="N", help="Jobs claimed ahead for each child, at most.")
+@click.option("--stats-every", metavar="SECONDS", help="How often to log what is done; 0: never.")
+@click.option("--drain", is_flag=True, help="End when nothing is due.")
+@click.option("--shutdown-grace", metavar="SECONDS", help="How long running jobs may go on after the first signal.")
+@click.option("--log-format", metavar="FORMAT", help="text (key=value) or json.")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+@app_option
+@click.option("--database-url", metavar="URL", help="Address of the database (JOBQ_DATABASE_URL).")
+@click.option("--schema", metavar="NAME", help="Schema that holds jobq's tables (JOBQ_SCHEMA).")
+@click.pass_context
+def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, **flags: Any) -> None:
+    """Work the queues until stopped.
+
+    Of all queues, jobs of higher priority run first; within a priority, queues take turns, and each is worked in the
+    order of arrival. The first SIGTERM or Ctrl-C lets running jobs finish; a second one cuts them off and gives
+    them back. The log goes to stderr.
+    """
+    from jobq.job import checked_queue
+    from jobq.settings import load
+    from jobq.worker.supervisor import run as work
+
+    settings = load(**flags)
+    ctx.exit(work(settings, queues=[checked_queue(queue) for queue in queues], drain=drain))

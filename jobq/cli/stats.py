@@ -1,0 +1,164 @@
+"""`jobq stats`, `queues`, `workers` and `jobs`: the state of everything."""
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobq.clean import line
+from jobq.cli.options import app_option, database_options, json_option, open_database
+from jobq.cli.render import ago, duration, say, show_json, table
+from jobq.records import ClassRecord, Stats, WorkerRecord
+from jobq.settings import Settings
+
+if TYPE_CHECKING:
+    from jobq.store.database import Database
+
+@click.command()
+@click.option("-w", "--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+@database_options
+@json_option
+def stats(watch: bool, settings: Settings, as_json: bool) -> None:
+    """Show the state of everything: jobs by state and outcome, queues, workers."""
+    database = open_database(settings)
+    show_once(database, as_json=as_json)
+    while watch:
+        time.sleep(2)
+        if not as_json:
+            click.clear()
+        show_once(database, as_json=as_json)
+
+
+def show_once(database: "Database", *, as_json: bool) -> None:
+    from jobq import observe
+
+    seen = observe.stats(database)
+    if as_json:
+        show_json(asdict(seen))
+    else:
+        show_stats(seen)
+
+
+def show_stats(seen: Stats) -> None:
+    counted = {"scheduled": seen.scheduled, "pending": seen.pending, "running": seen.running, **seen.outcomes}
+    click.echo(
+        "  ".join(f"{name} {'about ' if name in seen.estimated else ''}{count:,}" for name, count in counted.items())
+    )
+    show_queues(seen)
+    if seen.workers:
+        show_workers(seen.workers)
+    else:
+        say("no worker runs: start one with jobq run")
+    for unknown in seen.unknown_classes:
+        where = ", ".join(line(queue) for queue in unknown.queues)
+        say(f"no worker knows {line(unknown.job_class)}: {unknown.jobs} jobs wait in vain in {where}")
+
+
+def show_queues(seen: Any) -> None:
+    rows = [
+        (
+            queue.name,
+            f"{queue.pending:,}",
+            f"{queue.running:,}",
+            f"{queue.scheduled:,}",
+            duration(queue.oldest_seconds),
+            "paused" if queue.paused else "",
+        )
+        for queue in seen.queues
+    ]
+    if rows:
+        columns = ["QUEUE", "PENDING", "RUNNING", "SCHEDULED", "OLDEST", ""]
+        table(columns, rows, right=["PENDING", "RUNNING", "SCHEDULED", "OLDEST"])
+
+
+def show_workers(workers: tuple[WorkerRecord, ...]) -> None:
+    rows = [
+        (
+            worker.name,
+            worker.processes,
+            worker.running,
+            ", ".join(worker.queues) or "all",
+            f"{duration(worker.heartbeat_seconds)} ago",
+            ago(worker.started_at),
+            worker.version,
+        )
+        for worker in workers
+    ]
+    columns = ["WORKER", "PROCESSES", "RUNNING", "QUEUES", "HEARD OF", "STARTED", "VERSION"]
+    table(columns, rows, right=["PROCESSES", "RUNNING"])
+
+
+@click.command()
+@database_options
+@json_option
+def queues(settings: Settings, as_json: bool) -> None:
+    """List the queues that hold something, or on which something is set."""
+    from jobq import observe
+
+    database = open_database(settings)
+    if as_json:
+        show_json([asdict(queue) for queue in observe.queues(database)])
+    else:
+        show_queues(observe.stats(database))
+
+
+@click.command()
+@database_options
+@json_option
+def workers(settings: Settings, as_json: bool) -> None:
+    """List the workers, and when each was last heard of."""
+    from jobq import observe
+
+    found = observe.workers(open_database(settings))
+    if as_json:
+        show_json([asdict(worker) for worker in found])
+    elif found:
+        show_workers(found)
+    else:
+        say("no worker runs: start one with jobq run")
+
+
+@click.command()
+@click.option("--local", "is_local", is_flag=True, help="Import this folder's application, instead of asking workers.")
+@app_option
+@database_options
+@json_option
+def jobs(is_local: bool, app: tuple[str, ...], settings: Settings, as_json: bool) -> None:
+    """List the registered job classes with their parameters, as live workers know them."""
+    found = local_classes(settings, app) if is_local or app else known_classes(settings)
+    if as_json:
+        show_json([asdict(record) for record in found])
+        return
+    if not found:
+        say("no live worker knows a job class: start one, or look into this folder with --local")
+        return
+    rows = [
+        (
+            record.name,
+            ", ".join(parameter_text(parameter) for parameter in record.parameters),
+            ", ".join(record.aliases),
+            record.summary or "",
+        )
+        for record in found
+    ]
+    table(["CLASS", "PARAMETERS", "ALIASES", ""], rows)
+
+
+def known_classes(settings: Settings) -> tuple[ClassRecord, ...]:
+    from jobq import observe
+
+    return observe.classes(open_database(settings))
+
+
+def local_classes(settings: Settings, app: tuple[str, ...]) -> tuple[ClassRecord, ...]:
+    from jobq.registry import describe, load_application
+
+    load_application(settings.root, [*settings.app, *app])
+    return describe()
+
+
+def parameter_text(parameter: Any) -> str:
+    annotation = f": {parameter.annotation}" if parameter.annotation else ""
+    default = f" = {parameter.default}" if parameter.default is not None else ""
+    return f"{parameter.name}{annotation}{default}"

@@ -1,0 +1,29 @@
+-- One job as it stands: from the table of jobs while it is unfinished, else from its last attempt.
+SELECT
+    jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt, jobs.retries,
+    jobs.unique_key, jobs.arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
+    failed.error_type, failed.error_message, workers.host || '/' || workers.pid AS worker, jobs.source
+FROM {schema}.jobs
+LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
+LEFT JOIN LATERAL (
+    SELECT error_type, error_message
+    FROM {schema}.results
+    WHERE results.id = jobs.id AND error_type IS NOT NULL
+    ORDER BY attempt DESC
+    LIMIT 1
+) AS failed ON true
+WHERE jobs.id = %(id)s
+UNION ALL
+(
+    SELECT
+        results.id, results.job_class, results.queue, results.priority, 'finished', results.outcome, results.attempt,
+        results.retries, results.unique_key, results.arguments, results.enqueued_at, results.run_at,
+        results.started_at, results.ended_at, results.error_type, results.error_message,
+        coalesce(workers.host || '/' || workers.pid, results.worker_id::text), results.source
+    FROM {schema}.results
+    LEFT JOIN {schema}.workers ON workers.id = results.worker_id
+    WHERE results.id = %(id)s AND NOT results.retried
+    ORDER BY results.attempt DESC
+    LIMIT 1
+)
+LIMIT 1

@@ -1,0 +1,60 @@
+-- One row a queue that holds something or that an operator has touched, each count taken no further than the limit: the
+-- index jobs_pending gives the queues by single steps, and one queue's jobs in order.
+WITH RECURSIVE pending_queue AS (
+    (
+        SELECT queue FROM {schema}.jobs WHERE state = 'pending' ORDER BY queue, -priority, id LIMIT 1
+    )
+    UNION ALL
+    SELECT following.queue
+    FROM pending_queue
+    CROSS JOIN LATERAL (
+        SELECT queue
+        FROM {schema}.jobs
+        WHERE state = 'pending' AND queue > pending_queue.queue
+        ORDER BY queue, -priority, id
+        LIMIT 1
+    ) AS following
+), running AS (
+    SELECT queue, count(*) AS jobs FROM {schema}.jobs WHERE state = 'running' GROUP BY queue
+), scheduled AS (
+    SELECT queue, count(*) AS jobs
+    FROM (SELECT queue FROM {schema}.jobs WHERE state = 'scheduled' LIMIT %(limit)s) AS counted
+    GROUP BY queue
+), known AS (
+    SELECT queue AS name FROM pending_queue
+    UNION
+    SELECT queue FROM running
+    UNION
+    SELECT queue FROM scheduled
+    UNION
+    SELECT name FROM {schema}.queues
+)
+SELECT
+    known.name,
+    pending.jobs AS pending,
+    coalesce(running.jobs, 0) AS running,
+    coalesce(scheduled.jobs, 0) AS scheduled,
+    oldest.seconds AS oldest_seconds,
+    coalesce(queues.paused_at IS NOT NULL, false) AS paused
+FROM known
+LEFT JOIN running ON running.queue = known.name
+LEFT JOIN scheduled ON scheduled.queue = known.name
+LEFT JOIN {schema}.queues ON queues.name = known.name
+CROSS JOIN LATERAL (
+    SELECT count(*) AS jobs
+    FROM (
+        SELECT FROM {schema}.jobs WHERE state = 'pending' AND queue = known.name LIMIT %(limit)s
+    ) AS counted
+) AS pending
+CROSS JOIN LATERAL (
+    -- The oldest among those that are next: an exact answer would read the whole queue.
+    SELECT greatest(extract(epoch FROM statement_timestamp() - min(run_at)), 0)::float8 AS seconds
+    FROM (
+        SELECT run_at
+        FROM {schema}.jobs
+        WHERE state = 'pending' AND queue = known.name
+        ORDER BY -priority, id
+        LIMIT 1000
+    ) AS front
+) AS oldest
+ORDER BY known.name
