@@ -226,8 +226,8 @@ class Store:
             worker_id,
         )
 
-    def rescue(self, *, max_losses: int = 3, limit: int = 1000) -> list[workers.Rescued]:
-        return workers.rescue(self.connection, self.schema, max_losses=max_losses, limit=limit)
+    def rescue(self, *, max_losses: int = 3, spread: float = 0.0, limit: int = 1000) -> list[workers.Rescued]:
+        return workers.rescue(self.connection, self.schema, max_losses=max_losses, spread=spread, limit=limit)
 
     def unfinished(self) -> list[Any]:
         """What is to be done, in the order of ids."""

@@ -242,6 +242,22 @@ def test_losses_and_errors_are_counted_apart(store: Any, report: Any) -> None:
     assert (second.tries, third.attempt, third.tries, third.losses) == (2, 3, 2, 1)
 
 
+def test_jobs_that_were_lost_before_come_back_spread_over_some_time(store: Any) -> None:
+    """So that one which takes whole workers down does not meet the same neighbours again."""
+    worker = store.worker()
+    store.add_many(*({} for _ in range(20)))
+    claimed = store.claim(worker)
+    store.execute("UPDATE jobq.jobs SET losses = 1 WHERE id > %s", claimed[9].id)
+    store.declare_dead(worker)
+    store.rescue(spread=1000.0)
+    first, before = store.unfinished()[:10], store.unfinished()[10:]
+    assert {job.state for job in first} == {"pending"}
+    assert {job.state for job in before} == {"scheduled"}
+    assert len({job.run_at for job in before}) == 10
+    (now,) = store.rows("SELECT now() AS at")
+    assert all(job.run_at <= now.at + timedelta(seconds=1000) for job in before)
+
+
 def test_only_jobs_of_workers_that_are_gone_are_rescued(store: Any) -> None:
     alive, dead = store.worker(), store.worker()
     store.add_many({}, {}, {"delay": 60}, {})

@@ -54,7 +54,7 @@ def test_no_word_is_both_a_state_and_an_outcome() -> None:
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
 def test_every_word_that_a_statement_compares_is_a_state_or_an_outcome(name: str) -> None:
     words = set(re.findall(r"'([A-Za-z]\w*)'", STATEMENTS[name]))
-    assert words <= {*State, *Outcome, *OTHER_WORDS}
+    assert words <= {*State, *Outcome, FINISHED, *OTHER_WORDS}
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
@@ -118,6 +118,13 @@ def rescue_with(max_losses: int) -> Callable[[Any, Any], Callable[[], object]]:
     return prepare
 
 
+def rescue_later(store: Any, report: Any) -> Callable[[], object]:
+    worker, _ = running(store)
+    store.execute("UPDATE jobq.jobs SET losses = 1")
+    store.declare_dead(worker)
+    return lambda: store.rescue(spread=1000.0)
+
+
 def cancel_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
     def prepare(store: Any, report: Any) -> Callable[[], object]:
         job = store.add(delay=delay)
@@ -143,6 +150,7 @@ ACTS: dict[str, Callable[[Any, Any], Callable[[], object]]] = {
     "retry": retry_after(60),
     "retry at once": retry_after(0),
     "rescue": rescue_with(2),
+    "rescue later": rescue_later,
     "give up": rescue_with(1),
     "cancel": cancel_after(0),
     "cancel scheduled": cancel_after(60),
