@@ -240,4 +240,5 @@ def resolve(name: str) -> "type[Job]":
         except ApplicationError as error:
             if error.user_traceback:
                 raise
+            raise UnknownJobClass(f"No job class {name!r} is registered. {error}") from None
     return registry.get(name)

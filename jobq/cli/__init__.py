@@ -75,8 +75,8 @@ def print_version(ctx: click.Context, _parameter: click.Parameter, is_wanted: bo
 def cli(ctx: click.Context) -> None:
     """Background jobs from the PostgreSQL database you already have.
 
-    Settings come from [tool.jobq] in pyproject.toml, then JOBQ_* variables, then options. Exit codes: 0 done, 1 the work
-    failed, 2 the call was wrong, 3 the database could not be reached or is not ready.
+    Settings come from [tool.jobq] in pyproject.toml, then JOBQ_* variables, then options. Exit codes: 0 done, 1 the
+    work failed, 2 the call was wrong, 3 the database could not be reached or is not ready.
     """
     if "NO_COLOR" in os.environ:
         ctx.color = False

@@ -14,8 +14,11 @@ from jobq.settings import Settings
 from jobq.states import FINISHED, State
 
 
+STATES = [*(state.value for state in State), FINISHED]
+
+
 @click.command("list")
-@click.argument("which", metavar="[STATE]", required=False, type=click.Choice([*State, FINISHED]))
+@click.argument("which", metavar="[STATE]", required=False, type=click.Choice(STATES))
 @selection_options
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Jobs at most.")
 @database_options

@@ -87,8 +87,11 @@ class Database:
 
     def connect(self, purpose: str, *, walk_indexes: bool = False) -> Connection:
         """A new connection in autocommit. Raises psycopg's errors: for those who handle them by themselves."""
+        url = self.url
+        if self._embedded is not None:  # whoever started it may have been killed, and taken it along
+            self._embedded.ensure_running()
         connection = psycopg.connect(
-            self.url,
+            url,
             autocommit=True,
             prepare_threshold=None if self.settings.transaction_pooler else 2,
             **self._parameters(purpose),
