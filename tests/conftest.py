@@ -14,6 +14,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
@@ -35,6 +36,11 @@ for variable in list(os.environ):  # the developer's shell must not change what 
         variable.startswith("JOBQ_") and variable not in KEPT
     ):
         del os.environ[variable]
+
+
+# A busy machine is no failure, and nothing is written into the checkout, which may be somebody else's.
+hypothesis.settings.register_profile("jobq", deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("jobq")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -100,7 +100,7 @@ def test_a_busy_queue_does_not_starve_another_of_the_same_priority(store: Any) -
     assert quiet in ids(store.claim(worker, ["busy", "quiet"], most=2))
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     waiting=st.lists(st.tuples(st.sampled_from("abc"), st.integers(-2, 2)), max_size=25),
     most=st.integers(1, 8),
