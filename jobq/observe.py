@@ -1,6 +1,6 @@
 """The read model: what the command line and the console show. Reads only, and never for long."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from jobq.records import (
 )
 from jobq.states import FINISHED, Outcome, State
 from jobq.store import jobs
-from jobq.store.database import Connection, Database
+from jobq.store.database import Connection, Database, default_database
 from jobq.store.statements import quote_identifier, statement
 
 READ_TIMEOUT_MS = 5000
@@ -165,6 +165,26 @@ def show(database: Database, job_id: int) -> JobDetail:
         attempts=tuple(AttemptRecord(**attempt) for attempt in attempts),
         known=found[0].job_class not in unknown,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one job ended, and what its run() returned."""
+
+    id: int
+    outcome: str
+    attempt: int
+    value: Any
+    error_type: str | None
+    error_message: str | None
+
+
+def ended(ids: Iterable[int], *, database: Database | None = None) -> dict[int, Ended]:
+    """Those of the jobs that have ended, by id. Without a database, that in which `run_in_worker()` enqueues."""
+    database = database or default_database()
+    with reading(database) as connection:
+        rows = dicts(connection, "observe_ended", database.schema, {"ids": list(ids)})
+    return {row["id"]: Ended(**row) for row in rows}
 
 
 def list_jobs(database: Database, selection: Selection, *, limit: int = 50, after: Position | None = None) -> Page:

@@ -1,0 +1,1 @@
+"""The demonstration: an application like any other, on real work."""
