@@ -1,7 +1,7 @@
 """Measures jobq on this machine: `python -m benchmarks [drain|latency|enqueue|all] [--jobs N] [--database-url URL]`.
 
-On the embedded PostgreSQL unless told otherwise, with its default configuration: fsync and synchronous_commit are on, and
-history is kept. Every figure is printed for each round; machines swing, so look at the spread.
+On the embedded PostgreSQL unless told otherwise, with its default configuration: fsync and synchronous_commit are on,
+and history is kept. Every figure is printed for each round; machines swing, so look at the spread.
 """
 
 import argparse
@@ -101,8 +101,9 @@ class Bench:
 
 
 def enqueue(bench: Bench) -> None:
-    from jobq import enqueue_many
     from jobs import Nothing  # type: ignore[import-not-found]  # written at run time
+
+    from jobq import enqueue_many
 
     for _ in range(bench.rounds):
         bench.begin()
@@ -117,8 +118,9 @@ def enqueue(bench: Bench) -> None:
 
 def drain(bench: Bench) -> None:
     """From the first start of a job to the last end, by the database's clock."""
-    from jobq import enqueue_many
     from jobs import Nothing
+
+    from jobq import enqueue_many
 
     for _ in range(bench.rounds):
         bench.begin()

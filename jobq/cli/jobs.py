@@ -13,7 +13,6 @@ from jobq.records import AttemptRecord, JobDetail, JobRecord
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
 
-
 STATES = [*(state.value for state in State), FINISHED]
 
 
