@@ -351,6 +351,16 @@ class Application:
             check=False,
         )
 
+    def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a program here, given as its text or as what follows `python`; it must succeed."""
+        if len(arguments) == 1:
+            arguments = ("-c", *arguments)
+        finished = subprocess.run(
+            [sys.executable, *arguments], cwd=self.path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished
+
     @contextmanager
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "Iterator[Started]":
         """Runs `jobq` here; at the end of the block it is killed with everything that it started."""
