@@ -1,10 +1,12 @@
 """`jobq demo`: the demonstration, told to a newcomer."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -115,13 +117,14 @@ def show(summary: "Summary", work: "Work", settings: Settings, processes: int) -
 
 def next_steps(summary: "Summary", settings: Settings) -> list[str]:
     """Commands that work as they stand here."""
+    jobq = "jobq" if shutil.which("jobq") or Path(sys.argv[0]).name != "jobq" else sys.argv[0]
     schema = f" --schema {settings.schema}" if settings.schema != Settings().schema else ""
     failed = next((jobs[0].id for jobs in summary.failures.values()), summary.report.id)
     return [
-        f"jobq show {failed}{schema}",
-        f"jobq list finished --outcome errored{schema}",
-        f"jobq stats{schema}",
-        f"jobq demo --keep-running{schema}",
+        f"{jobq} show {failed}{schema}",
+        f"{jobq} list finished --outcome errored{schema}",
+        f"{jobq} stats{schema}",
+        f"{jobq} demo --keep-running{schema}",
     ]
 
 
