@@ -1,7 +1,7 @@
 """`Schedule`: a job that is due again and again. What its ticks are, in its time zone; pure, given a time.
 
-The calendar's arithmetic is croniter's. What cron itself would refuse is refused here, and what the clocks going forward
-and back mean for a tick is decided here.
+The calendar's arithmetic is croniter's. What cron itself would refuse is refused here, and what a change of
+the clocks means for a tick is decided here.
 """
 
 import re
@@ -67,9 +67,10 @@ class Field:
     def allowed(self) -> str:
         named = f" or {self.names[0]} to {self.names[-1]}" if self.names else ""
         sunday = " (0 and 7 are Sunday)" if self.name == "day_of_week" else ""
+        first = self.least + 1
         return (
-            f"{self.least} to {self.most}{named}{sunday}, a range like {self.least + 1}-{self.least + 3}, a step like */2 or "
-            f"{self.least + 1}-{self.least + 5}/2, a list of these with commas, or *"
+            f"{self.least} to {self.most}{named}{sunday}, a range like {first}-{first + 2}, a step like */2 or "
+            f"{first}-{first + 4}/2, a list of these with commas, or *"
         )
 
 
@@ -95,11 +96,11 @@ class Schedule:
         Schedule(minute=0, hour=9, day_of_week="MON-FRI", timezone="Europe/Berlin")
         Schedule.from_cron("0 9 * * MON-FRI", timezone="Europe/Berlin", missed="skip")
 
-    A keyword that is left out is `*`. `timezone` is a name like Europe/Berlin; None: the setting `timezone`, which is UTC.
-    `missed` says what becomes of ticks while no worker ran: one job for all of them ("once"), none ("skip"), or one for
-    each of the last hundred ("all"). With `overlap="skip"` a tick passes while the last job is not done. `jitter` spreads
-    the start over so many seconds after the tick. `arguments` are the job's, by name. `name` tells several schedules
-    of one class apart.
+    A keyword that is left out is `*`. `timezone` is a name like Europe/Berlin; None: the setting `timezone`, which
+    is UTC. `missed` says what becomes of ticks while no worker ran: one job for all of them ("once"), none ("skip"), or
+    one for each of the last hundred ("all"). With `overlap="skip"` a tick passes while the last job is not done.
+    `jitter` spreads the start over so many seconds after the tick. `arguments` are the job's, by name. `name` tells
+    several schedules of one class apart.
 
     Raises ScheduleError, which names the field, what was found, and what is allowed.
     """
@@ -235,7 +236,7 @@ def checked_arguments(arguments: Any) -> dict[str, Any]:
     if arguments is None:
         return {}
     if not isinstance(arguments, Mapping) or not all(isinstance(key, str) for key in arguments):
-        raise ScheduleError(f"arguments is {arguments!r}, but must be the job's arguments by name, as in {{'team': 'ops'}}.")
+        raise ScheduleError(f"arguments is {arguments!r}, but must be arguments by name, as in {{'team': 'ops'}}.")
     return dict(arguments)
 
 
@@ -268,13 +269,13 @@ class Cron:
         return self.fields[1].startswith("*")
 
     def after(self, wall: datetime) -> datetime:
-        """The first tick after a time of the wall clock, which has no zone. Raises ScheduleError where there is none."""
+        """The first tick after a time of the wall clock. Raises ScheduleError where there is none."""
         from croniter import croniter
 
         iterator = croniter(self._for_croniter, wall, day_or=self.is_either_day)
         try:
             found = iterator.get_next(datetime)
-        except Exception as error:  # its own errors are ValueErrors, and a year past 9999 an OverflowError
+        except (ValueError, OverflowError) as error:
             raise ScheduleError(f"{self.expression!r} has no tick after {wall}: {error}.") from None
         assert isinstance(found, datetime)
         return found
@@ -339,7 +340,8 @@ def values_of_part(field: Field, part: str, expression: str) -> range:
     if last == 0 and field.name == "day_of_week" and first > 0:
         last = 7  # FRI-SUN: a week may end with its Sunday
     if last < first:
-        raise refused(field, part, expression, f"the range goes backwards: write {first_text}-{field.most},{field.least}-{last_text}")
+        mend = f"{first_text}-{field.most},{field.least}-{last_text}"
+        raise refused(field, part, expression, f"the range goes backwards: write {mend}")
     return range(first, last + 1, step)
 
 
@@ -363,8 +365,8 @@ def refuse_if_it_never_comes(cron: Cron) -> None:
         cron.after(datetime(2000, 1, 1))  # noqa: DTZ001 - of the wall clock
     except ScheduleError:
         raise ScheduleError(
-            f"{cron.expression!r} never comes: day_of_month is {cron.fields[2]!r} and month is {cron.fields[3]!r}, but no "
-            "such month has such a day."
+            f"{cron.expression!r} never comes: day_of_month is {cron.fields[2]!r} and month is {cron.fields[3]!r}, but "
+            "no such month has such a day."
         ) from None
 
 
@@ -399,7 +401,7 @@ class Ticks:
         return found
 
     def latest(self, since: datetime, until: datetime, *, most: int) -> list[datetime]:
-        """The last ticks from `since` to `until`, both included: up to `most`, oldest first, however many there were."""
+        """The last ticks from `since` to `until`, both included: up to `most`, oldest first."""
         limit = 10 * most
         span, short, long = timedelta(minutes=most), timedelta(0), None
         while True:
@@ -414,7 +416,7 @@ class Ticks:
             span = 2 * span if long is None else (short + long) / 2
 
     def _after_fixed(self, moment: datetime) -> datetime:
-        """Ticks of the wall clock in their order have instants in the same order: the first one after `moment` will do."""
+        """Ticks of the wall clock have their instants in the same order: the first one after `moment` will do."""
         wall = self._wall(moment)
         while True:
             wall = self.cron.after(wall)
@@ -440,7 +442,7 @@ class Ticks:
             wall = self._wall(change) - timedelta(microseconds=1)
 
     def _first_change(self, after: datetime, until: datetime) -> datetime | None:
-        """The first instant after one and up to another at which the clocks change. No zone changes them within hours."""
+        """The first instant after one and up to another at which the clocks change: never twice within hours."""
         while after < until:
             following = min(until, after + timedelta(hours=3))
             if self._offset(following) != self._offset(after):
@@ -479,7 +481,7 @@ def ticks_of(expression: str, timezone: str) -> Ticks:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be done when a tick is due: which ticks get a job, how many are passed over, when the next one comes."""
+    """What is to be done when a tick is due: which ticks get a job, which are passed over, when the next one comes."""
 
     ticks: tuple[datetime, ...]
     passed: tuple[datetime, ...]  # the last of them, `MOST_MISSED` at most
@@ -510,8 +512,8 @@ def in_words(expression: str) -> str:
     cron = Cron.checked(expression)
     times, is_clock_time = times_in_words(cron)
     days = days_in_words(cron)
-    if days == "" and is_clock_time:
-        return f"every day {times}"
+    if is_clock_time and not days.startswith(" on"):
+        return f"every day {times}{days}"
     return f"{times}{days}"
 
 
