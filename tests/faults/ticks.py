@@ -2,9 +2,9 @@
 
     python -m tests.faults.ticks [--years 10] [--from 2020] [--zone Europe/Berlin]…
 
-The other calculation knows nothing of croniter, of changes of the clocks, or of jobq's own parsing: it walks through every
-minute of the years, asks what the clocks of the zone show, and applies cron's rules to that. Whatever the clocks have not
-shown before is new; whatever they jumped over was left out.
+The other calculation knows nothing of croniter, of changes of the clocks, or of jobq's own parsing: it walks through
+every minute of the years, asks what the clocks of the zone show, and applies cron's rules to that. Whatever the clocks
+have not shown before is new; whatever they jumped over was left out.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -97,7 +98,7 @@ class Rule:
                     wall
                     for hour in sorted(self.sets[1])
                     for minute in sorted(self.sets[0])
-                    if (wall := datetime(day.year, day.month, day.day, hour, minute)) > start
+                    if (wall := datetime.combine(day, clock(hour, minute))) > start
                 ]
             day += timedelta(days=1)
         return found[:most]
