@@ -10,7 +10,7 @@ import click
 
 from jobq.clean import line
 from jobq.cli.options import database_options, delay_of, json_option, open_database
-from jobq.cli.render import ago, duration, say, show_json, state_text, table
+from jobq.cli.render import ago, console, duration, say, show_json, state_text, table
 from jobq.records import ScheduleRecord, TickRecord
 from jobq.settings import Settings
 
@@ -48,22 +48,31 @@ def document_of(record: ScheduleRecord) -> dict[str, Any]:
     }
 
 
+WIDE_ENOUGH = 140
+"""Columns below which the list keeps to what cannot be left out; `--json` has it all."""
+
+
 def show_schedules(found: tuple[ScheduleRecord, ...]) -> None:
-    rows = [
-        (
-            record.name,
-            record.expression,
-            record.words or "?",
-            record.timezone,
-            next_text(record),
-            ago(record.last.tick_at) if record.last else "",
-            standing_text(record.last),
-            duration(record.last.run_seconds) if record.last else "",
-            remark(record),
-        )
-        for record in found
-    ]
-    table(["SCHEDULE", "EXPRESSION", "MEANING", "ZONE", "NEXT", "LAST", "OUTCOME", "TOOK", ""], rows, right=["TOOK"])
+    rows = [row_of(record) for record in found]
+    columns = list(rows[0])
+    if console().width < WIDE_ENOUGH:
+        columns = [column for column in columns if column not in ("EXPRESSION", "ZONE", "TOOK")]
+    table(columns, [[row[column] for column in columns] for row in rows], right=["TOOK"])
+
+
+def row_of(record: ScheduleRecord) -> dict[str, Any]:
+    last = record.last
+    return {
+        "SCHEDULE": record.name,
+        "EXPRESSION": record.expression,
+        "MEANING": record.words or record.expression,
+        "ZONE": record.timezone,
+        "NEXT": next_text(record),
+        "LAST": ago(last.tick_at) if last else "",
+        "OUTCOME": standing_text(last),
+        "TOOK": duration(last.run_seconds) if last else "",
+        "": remark(record),
+    }
 
 
 def next_text(record: ScheduleRecord) -> str:

@@ -85,6 +85,8 @@ class Scheduler(Service):
                 self._adopt(connection, change)
             except ScheduleError as error:
                 self._leave_out(change.name, error)
+        if self._told_as is None:  # at a restart of all, what nobody declares may be this worker's own
+            return
         for name in store.undeclare(connection, self.database.schema):
             log.warning("schedule no longer declared name=%s", name)
 
