@@ -1,8 +1,11 @@
 """Schedules under real workers: what the code declares reaches the database, and ticks that are due become jobs."""
 
+import re
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,7 +65,8 @@ def test_what_the_code_declares_is_kept_with_all_that_its_ticks_enqueue(
     scheduled: "Application", store: "Store", eventually: Eventually
 ) -> None:
     with working(scheduled):
-        dev, ops = eventually(lambda: store.rows("SELECT * FROM jobq.schedules ORDER BY name"))
+        eventually(lambda: len(names(store)) == 2)
+        dev, ops = store.rows("SELECT * FROM jobq.schedules ORDER BY name")
 
     assert (dev.name, ops.name) == ("jobs.Report:dev", "jobs.Report:ops")
     assert (ops.job_class, ops.arguments, ops.queue) == ("jobs.Report", {"team": "ops"}, "reports-ops")
@@ -169,3 +173,28 @@ def test_a_command_in_pyproject_runs_as_a_job(
     assert finished.returncode == 0, finished.stderr
     assert (result.job_class, result.arguments) == ("command.hello", {})
     assert result.value == {"exit_code": 0, "output": f"42\n{scheduled.path}\n"}
+
+
+def test_the_schedules_of_the_readme_are_declared_and_its_commands_do_what_they_say(
+    application: "Application", store: "Store", eventually: Eventually
+) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Schedules\n(.*?)^## ", readme, re.M | re.S)
+    assert section
+    code = dict(re.findall(r"^```(\w+)\n(.*?)^```$", section[1], re.M | re.S))
+    assert set(code) == {"python", "toml", "console"}
+    application.write("jobs.py", code["python"])
+    with (application.path / "pyproject.toml").open("a") as file:
+        file.write(code["toml"])
+
+    with working(application):
+        eventually(lambda: len(names(store)) == 5)
+        for line in code["console"].splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            finished = application.jobq(*words[1:])
+            assert finished.returncode == 0, finished.stderr
+        (result,) = eventually(lambda: store.results())
+
+    assert names(store) == ["backup", "early", "jobs.CleanUp", "jobs.SendReport:all", "jobs.SendReport:ops"]
+    assert (result.job_class, result.outcome) == ("jobs.CleanUp", "successful")
+    assert names(store, "paused_at IS NOT NULL") == []
