@@ -1,7 +1,11 @@
 """`Command`: a command line as a job, for what used to be a line of a crontab."""
 
+import os
+import signal
 import threading
 from collections import deque
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 from jobq.errors import ScheduleError
@@ -69,11 +73,21 @@ def run_to_end(command: str) -> tuple[int, str]:
     output = Tail(process.stdout)
     try:
         exit_code = process.wait()
-    except BaseException:
-        process.kill()
+    except BaseException:  # the job was called off
+        kill_with_descendants(process.pid)
         process.wait()
         raise
     return exit_code, output.text()
+
+
+def kill_with_descendants(pid: int) -> None:
+    """Kills a process with all that it started. It stays in the child's process group, which ends with the child."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")  # elsewhere than on Linux, the shell alone is killed
+    started = children.read_text().split() if children.exists() else []
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    for child in started:
+        kill_with_descendants(int(child))
 
 
 class Tail:

@@ -20,11 +20,9 @@ from jobq.settings import Settings
 @json_option
 @click.pass_context
 def schedules(ctx: click.Context, settings: Settings, as_json: bool) -> None:
-    """List the schedules: when, in words, the next and the last tick, and what became of it.
-
-    Options for the database go after the subcommand, where there is one.
-    """
+    """List the schedules: when, in words, the next and the last tick, and what became of it."""
     if ctx.invoked_subcommand is not None:
+        refuse_misplaced(ctx)
         return
     from jobq import observe
 
@@ -35,6 +33,13 @@ def schedules(ctx: click.Context, settings: Settings, as_json: bool) -> None:
         show_schedules(found)
     else:
         say("no schedule is declared: give a job class one, or write it into [tool.jobq.schedules], and start a worker")
+
+
+def refuse_misplaced(ctx: click.Context) -> None:
+    """An option before the subcommand would be that of the list, and not be heeded: an act must not go elsewhere."""
+    for parameter in ctx.command.params:
+        if parameter.name is not None and ctx.params.get(parameter.name):
+            raise click.UsageError(f"Put {parameter.opts[0]} after {ctx.invoked_subcommand!r}.", ctx)
 
 
 def document_of(record: ScheduleRecord) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def test_a_preview_lists_the_ticks_that_will_come(kept: "Application") -> None:
         (["preview", "--next", "soon"], ["--next", "soon"]),
         (["preview", "--next", "-5"], ["--next"]),
         (["stop"], ["stop"]),
+        (["--schema", "elsewhere", "run", "hourly"], ["Put --schema after 'run'"]),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_its_reason(

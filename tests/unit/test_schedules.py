@@ -1,8 +1,14 @@
 """`Schedule`: what cron understands and what it refuses, ticks through changes of the clocks, and what is missed."""
 
+import os
 import random
+import signal
+import sys
+import threading
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -409,6 +415,44 @@ def test_a_command_that_fails_is_an_error_with_the_end_of_its_output() -> None:
         Command("seq 1 100000; echo no 1>&2; seq 99999 100000; exit 3").run()
     with pytest.raises(CommandFailed, match="signal 9"):
         Command("kill -9 $$").run()
+
+
+@pytest.mark.usefixtures("callable_off")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_a_command_that_is_called_off_ends_with_all_that_it_started(tmp_path: Path, eventually: Any) -> None:
+    started = tmp_path / "started"
+    calling_off = threading.Thread(target=signal_when_there, args=[started, eventually])
+    calling_off.start()
+    with pytest.raises(CalledOff):
+        Command(f"(sleep 600 & echo $! > {started}.part; mv {started}.part {started}; wait) | cat").run()
+    calling_off.join()
+    eventually(lambda: not is_running(int(started.read_text())))
+
+
+class CalledOff(BaseException):
+    pass
+
+
+def signal_when_there(file: Path, eventually: Any) -> None:
+    """As a supervisor calls a job off: by a signal whose handler raises."""
+    eventually(file.exists)
+    os.kill(os.getpid(), signal.SIGUSR2)
+
+
+@pytest.fixture
+def callable_off() -> Iterator[None]:
+    def call_off(_signal: int, _frame: object) -> None:
+        raise CalledOff
+
+    before = signal.signal(signal.SIGUSR2, call_off)
+    yield
+    signal.signal(signal.SIGUSR2, before)
+
+
+def is_running(pid: int) -> bool:
+    """It has been killed: it may still be waited for by whoever adopted it, but it runs no more."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
 
 
 def test_a_command_does_not_wait_for_what_it_left_behind() -> None:
