@@ -28,6 +28,9 @@ STYLES = {
     "running": ("▶", "cyan"),
     "pending": ("…", ""),
     "scheduled": ("◷", "blue"),
+    "overlapped": ("⊘", "yellow"),
+    "held": ("⊘", "yellow"),
+    "missed": ("⊘", "yellow"),
 }
 
 

@@ -58,21 +58,22 @@ WIDE_ENOUGH = 140
 
 
 def show_schedules(found: tuple[ScheduleRecord, ...]) -> None:
-    rows = [row_of(record) for record in found]
+    is_wide = console().width >= WIDE_ENOUGH
+    rows = [row_of(record, is_wide=is_wide) for record in found]
     columns = list(rows[0])
-    if console().width < WIDE_ENOUGH:
+    if not is_wide:
         columns = [column for column in columns if column not in ("EXPRESSION", "ZONE", "TOOK")]
     table(columns, [[row[column] for column in columns] for row in rows], right=["TOOK"])
 
 
-def row_of(record: ScheduleRecord) -> dict[str, Any]:
+def row_of(record: ScheduleRecord, *, is_wide: bool) -> dict[str, Any]:
     last = record.last
     return {
         "SCHEDULE": record.name,
         "EXPRESSION": record.expression,
         "MEANING": record.words or record.expression,
         "ZONE": record.timezone,
-        "NEXT": next_text(record),
+        "NEXT": next_text(record) if is_wide else ago(record.next_at),
         "LAST": ago(last.tick_at) if last else "",
         "OUTCOME": standing_text(last),
         "TOOK": duration(last.run_seconds) if last else "",
