@@ -192,14 +192,17 @@ def preview(
 ) -> list[Preview]:
     """The ticks that come within a time from now, in their order, up to `limit`."""
     with reading(database) as connection:
-        until = now(connection) + window
-    coming = [coming_ticks(record, until) for record in schedules(database, names, runs=0)]
+        moment = now(connection)
+    coming = [coming_ticks(record, moment, moment + window) for record in schedules(database, names, runs=0)]
     return list(islice(heapq.merge(*coming, key=lambda tick: tick.tick_at), limit))
 
 
-def coming_ticks(record: ScheduleRecord, until: datetime) -> Iterator[Preview]:
-    moment = record.next_at
-    while moment is not None and moment <= until:
+def coming_ticks(record: ScheduleRecord, now: datetime, until: datetime) -> Iterator[Preview]:
+    """What is owed from before comes now, as one."""
+    if record.next_at is None:
+        return
+    moment = max(record.next_at, now)
+    while moment <= until:
         yield Preview(moment, record.name, record.job_class, record.paused_at is not None)
         try:
             moment = ticks_of(record.expression, record.timezone).after(moment)

@@ -544,6 +544,16 @@ def test_a_preview_has_the_ticks_of_all_schedules_in_their_order(schedules: Sche
     assert len(observe.preview(database, timedelta(hours=24), ["half"])) == 4
 
 
+def test_what_is_owed_stands_once_at_the_front_of_a_preview(schedules: Schedules, database: Database) -> None:
+    schedules.set_up()
+    schedules.pass_time(days=3)
+
+    coming = observe.preview(database, timedelta(hours=2))
+
+    assert len(coming) == 3
+    assert coming[0].tick_at > schedules.row().next_at
+
+
 def test_ticks_and_schedules_are_forgotten_as_results_are(schedules: Schedules) -> None:
     worker = schedules.set_up()
     for _ in range(3):
