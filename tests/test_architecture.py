@@ -16,7 +16,7 @@ PURE = {
     "states", "errors", "directives", "retries", "arguments", "clean", "records", "settings", "telemetry", "schedules",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
-USE = {"registry", "job", "observe", "operate", "testing"}
+USE = {"registry", "job", "command", "observe", "operate", "testing"}
 PUBLIC = {""}  # `import jobq` itself: the names that users have
 
 MAY_IMPORT: dict[str, set[str]] = {

@@ -32,6 +32,9 @@ STYLES = {
     "running": ("▶", "cyan"),
     "pending": ("…", ""),
     "scheduled": ("◷", "blue"),
+    "overlapped": ("⊘", "yellow"),
+    "held": ("⊘", "yellow"),
+    "missed": ("⊘", "yellow"),
 }
 
 
