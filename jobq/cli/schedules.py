@@ -63,7 +63,7 @@ def show_schedules(found: tuple[ScheduleRecord, ...]) -> None:
     columns = list(rows[0])
     if not is_wide:
         columns = [column for column in columns if column not in ("EXPRESSION", "ZONE", "TOOK")]
-    table(columns, [[row[column] for column in columns] for row in rows], right=["TOOK"])
+    table(columns, [[row[column] for column in columns] for row in rows], right=["TOOK"], elastic=["MEANING", "NOTE"])
 
 
 def row_of(record: ScheduleRecord, *, is_wide: bool) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def row_of(record: ScheduleRecord, *, is_wide: bool) -> dict[str, Any]:
         "LAST": ago(last.tick_at) if last else "",
         "OUTCOME": standing_text(last),
         "TOOK": duration(last.run_seconds) if last else "",
-        "": remark(record),
+        "NOTE": remark(record),
     }
 
 
