@@ -12,7 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from jobq import arguments
+from jobq.clean import line
 from jobq.errors import ApplicationError, RegistrationError, UnknownJobClass
+from jobq.names import name_of as name_of
 from jobq.records import ClassRecord, ParameterRecord
 
 if TYPE_CHECKING:
@@ -101,32 +103,6 @@ def register_job(job_class: Any = None, /, *, alias: str | Sequence[str] = ()) -
         return decorated
 
     return register if job_class is None else register(job_class)
-
-
-def name_of(job_class: type) -> str:
-    """The name under which jobs of a class are stored: `module.Class`."""
-    module = job_class.__module__
-    if module == "__main__":
-        module = name_of_main()
-    return f"{module}.{job_class.__qualname__}"
-
-
-def name_of_main() -> str:
-    """The name by which a worker will import the program that is running as `__main__`."""
-    main = sys.modules["__main__"]
-    if (spec := getattr(main, "__spec__", None)) is not None:
-        return str(spec.name)
-    if (file := getattr(main, "__file__", None)) is None:
-        return "__main__"  # an interactive session: no worker can import it
-    path = Path(file).resolve().with_suffix("")
-    from jobq.settings import find_pyproject
-
-    pyproject = find_pyproject(path.parent)
-    roots = [pyproject.parent / "src", pyproject.parent] if pyproject else [path.parent]
-    for root in roots:
-        if path.is_relative_to(root):
-            return ".".join(path.relative_to(root).parts)
-    return path.name
 
 
 def check_job_class(job_class: Any) -> None:
@@ -222,7 +198,7 @@ def describe() -> tuple[ClassRecord, ...]:
                 )
                 for parameter in arguments.parameters(job_class)
             ),
-            summary=(job_class.__doc__ or "").strip().partition("\n")[0] or None,
+            summary=line((job_class.__doc__ or "").strip().partition("\n")[0]) or None,
         )
         for name, job_class in registry
     )
