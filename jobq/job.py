@@ -54,7 +54,7 @@ class Job:
 
     _constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         object.__setattr__(self, "_constructor_arguments", (args, kwargs))  # also in a frozen dataclass
         return self

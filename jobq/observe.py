@@ -10,7 +10,9 @@ from operator import itemgetter
 from typing import Any
 
 from psycopg.rows import DictRow, dict_row, tuple_row
+from psycopg.types.json import set_json_loads
 
+from jobq.arguments import legible
 from jobq.errors import JobNotFound, ScheduleError, ScheduleNotFound, UsageError
 from jobq.records import (
     AttemptRecord,
@@ -302,6 +304,7 @@ def records(connection: Connection, name: str, schema: str, parameters: dict[str
 def dicts(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[DictRow]:
     # Not prepared: the plan should know which conditions apply.
     with connection.cursor(row_factory=dict_row) as cursor:
+        set_json_loads(legible, cursor)
         return cursor.execute(statement(name, schema), parameters, prepare=False).fetchall()
 
 

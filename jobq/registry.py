@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from jobq import arguments
+from jobq.clean import line
 from jobq.errors import (
     ApplicationError,
     ArgumentsError,
@@ -23,6 +24,7 @@ from jobq.errors import (
     ScheduleError,
     UnknownJobClass,
 )
+from jobq.names import name_of as name_of
 from jobq.records import ClassRecord, DeclaredSchedule, ParameterRecord
 from jobq.schedules import Schedule, checked_name
 from jobq.settings import SCHEDULES, Settings, read_table
@@ -217,32 +219,6 @@ def check_call(job_class: "type[Job]", schedule: Schedule, name: str) -> None:
         ) from None
 
 
-def name_of(job_class: type) -> str:
-    """The name under which jobs of a class are stored: `module.Class`."""
-    module = job_class.__module__
-    if module == "__main__":
-        module = name_of_main()
-    return f"{module}.{job_class.__qualname__}"
-
-
-def name_of_main() -> str:
-    """The name by which a worker will import the program that is running as `__main__`."""
-    main = sys.modules["__main__"]
-    if (spec := getattr(main, "__spec__", None)) is not None:
-        return str(spec.name)
-    if (file := getattr(main, "__file__", None)) is None:
-        return "__main__"  # an interactive session: no worker can import it
-    path = Path(file).resolve().with_suffix("")
-    from jobq.settings import find_pyproject
-
-    pyproject = find_pyproject(path.parent)
-    roots = [pyproject.parent / "src", pyproject.parent] if pyproject else [path.parent]
-    for root in roots:
-        if path.is_relative_to(root):
-            return ".".join(path.relative_to(root).parts)
-    return path.name
-
-
 def check_job_class(job_class: Any) -> None:
     from jobq.job import Job
 
@@ -391,7 +367,7 @@ def describe() -> tuple[ClassRecord, ...]:
                 )
                 for parameter in arguments.parameters(job_class)
             ),
-            summary=(job_class.__doc__ or "").strip().partition("\n")[0] or None,
+            summary=line((job_class.__doc__ or "").strip().partition("\n")[0]) or None,
         )
         for name, job_class in registry
     )

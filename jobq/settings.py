@@ -205,7 +205,7 @@ def check(name: str, value: Any, where: str) -> None:
         except ScheduleError as error:
             raise ConfigurationError(f"{where}: timezone: {error}") from None
     if name == "schema":
-        if not value or "\0" in value or len(value.encode()) > 63:
+        if not is_identifier(value):
             raise ConfigurationError(
                 f"{where}: schema is {value!r}, but must be a name of 1 to 63 bytes, as PostgreSQL's names are."
             )
@@ -213,6 +213,14 @@ def check(name: str, value: Any, where: str) -> None:
             raise ConfigurationError(
                 f"{where}: schema is {value!r}, but PostgreSQL keeps names with pg_ for itself."
             )
+
+
+def is_identifier(name: str) -> bool:
+    """Whether PostgreSQL would take it, quoted, and keep all of it."""
+    try:
+        return 0 < len(name.encode()) <= 63 and "\0" not in name
+    except UnicodeEncodeError:  # bytes of the environment that are no UTF-8
+        return False
 
 
 def to_bool(value: Any) -> bool:

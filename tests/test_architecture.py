@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PURE = {
-    "states", "errors", "directives", "retries", "arguments", "clean", "records", "settings", "telemetry", "schedules",
+    "states", "errors", "directives", "retries", "arguments", "names", "clean", "records", "settings", "telemetry",
+    "schedules",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {"registry", "job", "command", "observe", "operate", "testing"}
