@@ -8,6 +8,7 @@
     │   ├── RegistrationError       a class cannot be registered
     │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
     │   ├── EnqueueError            a delay, queue, priority, … that cannot be
+    │   ├── NotRunning              asked of a job that no worker runs
     │   └── JobNotFound             no job has that id
     ├── DatabaseError               the database could not do it                  exit code 3
     │   ├── DatabaseUnreachable     no connection
@@ -60,6 +61,10 @@ class ArgumentsError(UsageError):
 
 class EnqueueError(UsageError):
     pass
+
+
+class NotRunning(UsageError, AttributeError):
+    """What only a running job has. An AttributeError too: who merely looks a job over finds that it is not there."""
 
 
 class JobNotFound(UsageError):

@@ -223,9 +223,16 @@ def describe() -> tuple[ClassRecord, ...]:
                 for parameter in arguments.parameters(job_class)
             ),
             summary=(job_class.__doc__ or "").strip().partition("\n")[0] or None,
+            has_abort_hook=has_abort_hook(job_class),
         )
         for name, job_class in registry
     )
+
+
+def has_abort_hook(job_class: "type[Job]") -> bool:
+    from jobq.job import Job
+
+    return job_class.on_aborted is not Job.on_aborted
 
 
 def resolve(name: str) -> "type[Job]":

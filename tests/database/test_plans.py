@@ -101,6 +101,9 @@ def reports_on(*ids: int) -> dict[str, Any]:
         "delays": [0.0] * count,
         "excuses": [0] * count,
         "losses": [0] * count,
+        "cpu_seconds": [0.1] * count,
+        "peak_memories": [1000] * count,
+        "aborted": [False] * count,
     }
 
 

@@ -1,0 +1,84 @@
+"""In a child: lets the supervisor's word into the user's code, and only there.
+
+The word comes as a signal; what it is stands on the board, with the attempt that it is for. So one that comes late hits
+nothing of the next job, and one that comes early waits for its job. It is raised at most once an attempt, and only
+between `open` and `close`: never while jobq's own code reads an assignment or writes a report.
+"""
+
+import faulthandler
+import json
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from jobq.directives import JobCancelled, JobInterrupted, JobTimedOut
+from jobq.worker.board import ORDER, PROGRESS, Board
+from jobq.worker.protocol import Order, OrderKind
+
+if TYPE_CHECKING:
+    import asyncio
+
+INTERRUPT = signal.SIGUSR1
+"""Has the child look at its board for an order."""
+
+SHOW_STACK = signal.SIGUSR2
+"""Has the interpreter write every thread's stack onto the board."""
+
+EXCEPTIONS: dict[OrderKind, type[JobInterrupted]] = {
+    OrderKind.CANCEL: JobCancelled,
+    OrderKind.TIMEOUT: JobTimedOut,
+}
+
+
+class Guard:
+    """The guard of one process; without a board (in a test, in a shell) it lets nothing in, and tells nobody."""
+
+    def __init__(self, board: Board | None = None) -> None:
+        self.delivered: Order | None = None  # what the attempt at hand, or the last one, was told
+        self._board = board
+        self._order: Order | None = None
+        self._attempt: tuple[int, int] | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def listen(self) -> None:
+        """From now on signals are heard."""
+        assert self._board is not None
+        signal.signal(INTERRUPT, self._on_signal)
+        faulthandler.register(SHOW_STACK, file=self._board.fd, all_threads=True, chain=False)
+
+    def open(self, job_id: int, attempt: int) -> None:
+        """The user's code begins. Raises at once what was ordered for this attempt before it began."""
+        self.delivered = None
+        self._attempt = (job_id, attempt)
+        if self._order is not None:
+            self._deliver()
+
+    def close(self) -> None:
+        """The user's code has ended. Where an exception is raised even in here, it was the only one: see `_deliver`."""
+        self._attempt = None
+
+    def enter(self, task: "asyncio.Task[Any] | None") -> None:
+        """From now on what is ordered cancels this task; None: it is raised."""
+        self._task = task
+
+    def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
+        if self._board is not None:
+            self._board.write(PROGRESS, json.dumps([job_id, attempt, progress]).encode())
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        assert self._board is not None
+        if note := self._board.read(ORDER):
+            self._order = Order.unpack(note)
+            self._deliver()
+
+    def _deliver(self) -> None:
+        order = self._order
+        if order is None or self.delivered is not None or self._attempt != (order.job_id, order.attempt):
+            return
+        self.delivered = order
+        self._order = None
+        if self._task is not None:
+            # A coroutine is ended where it waits; an exception raised here would end its loop instead.
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+            return
+        raise EXCEPTIONS[order.kind](order.message)
