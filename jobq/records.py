@@ -208,7 +208,7 @@ class Assignment(NamedTuple):
     losses: int
     retries: int
     priority: int
-    enqueued: float  # seconds since 1970, by the database's clock
+    enqueued_microseconds: int  # since 1970, by the database's clock; a whole number is the cheapest to pass on
     queue: str
     job_class: str
     arguments: str  # JSON text, opened only by the child
@@ -229,7 +229,7 @@ class Report(NamedTuple):
     outcome: str
     started: float | None
     ended: float
-    cpu_seconds: float | None = None
+    cpu_microseconds: int | None = None
     peak_memory_kilobytes: int | None = None
     value: str | None = None  # JSON text
     error_type: str | None = None

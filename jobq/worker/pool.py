@@ -70,6 +70,9 @@ STACK_QUIET_SECONDS = 0.1
 STACK_WAIT_SECONDS = 3.0
 """A process that has not begun to write its stack by then is stopped, or waits in the kernel."""
 
+PRESSING_SECONDS = 0.05
+"""While a job is being stopped, or asked what it is doing, its child is looked at so often."""
+
 MAX_ORDER_CHARACTERS = 500
 
 
@@ -190,6 +193,7 @@ class Pool:
         self._on_stack = on_stack
         self._closing = False
         self._memory_at = 0.0
+        self._is_pressing = False  # something is being stopped, or asked
 
     # Starting and replacing
 
@@ -199,7 +203,13 @@ class Pool:
         now = monotonic()
         for slot in self.slots:
             self._keep_up_slot(slot, now)
-        for child in self._all():
+        self._is_pressing = False
+        for slot in self.slots:
+            if slot.child is not None:
+                self._watch(slot.child, now)
+            if slot.successor is not None:
+                self._watch(slot.successor, now)
+        for child in self._leaving:
             self._watch(child, now)
         if self.settings.max_memory_per_job is not None and now >= self._memory_at:
             self._memory_at = now + MEMORY_EVERY_SECONDS
@@ -482,6 +492,7 @@ class Pool:
             return
         order = Order(assignment.id, assignment.attempt, kind, message[:MAX_ORDER_CHARACTERS])
         child.interruption = Interruption(order, assignment, grace, monotonic() + grace)
+        self._is_pressing = True
         self._recall(child)  # what waits behind it goes to a process that has not been interrupted
         log.info("stopping job=%s attempt=%s pid=%s reason=%s", assignment.id, assignment.attempt, child.pid, message)
         self._signal(child, SHOW_STACK)
@@ -502,10 +513,12 @@ class Pool:
     def _watch(self, child: Child, now: float) -> None:
         """Its timeout, the end of its grace time, the stack that it is writing."""
         if child.stack_asked_at is not None:
+            self._is_pressing = True
             self._follow_stack(child, now)
         if not child.in_flight:
             return
         if (interruption := child.interruption) is not None:
+            self._is_pressing = True
             if now >= interruption.kill_at and child.doomed is None:
                 self.kill(child, interruption.order.message)
             return
@@ -537,6 +550,7 @@ class Pool:
             return True
         child.stack_job = job_id
         child.stack_asked_at = child.stack_grew_at = monotonic()
+        self._is_pressing = True
         child.stack_bytes = 0
         return True
 
@@ -561,11 +575,10 @@ class Pool:
         return stack
 
     def seconds_to_next_look(self) -> float | None:
-        """While a job is being stopped, or asked what it is doing, or may take too much memory, time matters."""
-        children = self._all()
-        if any(child.stack_asked_at is not None or child.interruption is not None for child in children):
-            return 0.05
-        if self.settings.max_memory_per_job is not None and any(child.in_flight for child in children):
+        """None: there is nothing to look after that no event would tell of."""
+        if self._is_pressing:
+            return PRESSING_SECONDS
+        if self.settings.max_memory_per_job is not None and not self.is_idle:
             return MEMORY_EVERY_SECONDS
         return None
 

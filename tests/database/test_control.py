@@ -298,11 +298,11 @@ def test_what_an_attempt_used_is_recorded(store: Any, report: Any) -> None:
     worker, assignment = claim_one(store, timeout=5.0, retries=1)
     store.retry(
         worker,
-        report(assignment, Outcome.ERRORED, retry_delay=0.0, cpu_seconds=1.5, peak_memory_kilobytes=2048),
+        report(assignment, Outcome.ERRORED, retry_delay=0.0, cpu_microseconds=1_500_000, peak_memory_kilobytes=2048),
     )
     (assignment,) = store.claim(worker)
     assert assignment.timeout == 5.0
-    store.finish(worker, report(assignment, cpu_seconds=0.25, peak_memory_kilobytes=1024))
+    store.finish(worker, report(assignment, cpu_microseconds=250_000, peak_memory_kilobytes=1024))
 
     used = [(result.cpu_seconds, result.peak_memory_kilobytes, result.timeout) for result in store.results()]
     assert used == [(1.5, 2048, 5.0), (0.25, 1024, 5.0)]

@@ -101,7 +101,7 @@ def reports_on(*ids: int) -> dict[str, Any]:
         "delays": [0.0] * count,
         "excuses": [0] * count,
         "losses": [0] * count,
-        "cpu_seconds": [0.1] * count,
+        "cpu_microseconds": [100_000] * count,
         "peak_memories": [1000] * count,
         "aborted": [False] * count,
     }
