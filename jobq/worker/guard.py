@@ -74,7 +74,7 @@ class Guard:
 
     def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
         if self._board is not None:
-            self._board.write(PROGRESS, json.dumps([job_id, attempt, progress]).encode())
+            self._board.write(PROGRESS, json.dumps([job_id, attempt, progress], ensure_ascii=False).encode())
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         assert self._board is not None

@@ -249,7 +249,7 @@ class Pool:
     def _start(self) -> Child:
         outbox, inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
         reports_fd, child_reports_fd = os.pipe()
-        board = Board.new()
+        board = Board.of_supervisor()
         try:
             process = subprocess.Popen(
                 [
@@ -590,7 +590,10 @@ class Pool:
             if note is None or note == child.progress:
                 continue
             child.progress = note
-            job_id, attempt, progress = json.loads(note)
+            try:
+                job_id, attempt, progress = json.loads(note)
+            except (ValueError, TypeError):  # no word of jobq's: the job has written there itself
+                continue
             if (assignment := child.in_flight.get(job_id)) is not None and assignment.attempt == attempt:
                 said.append((job_id, attempt, progress))
         return said
