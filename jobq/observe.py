@@ -19,6 +19,7 @@ from jobq.records import (
     ClassRecord,
     JobDetail,
     JobRecord,
+    Progress,
     QueueStats,
     ScheduleRecord,
     Stats,
@@ -298,7 +299,20 @@ def reading(database: Database) -> Iterator[Connection]:
 
 
 def records(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[JobRecord]:
-    return [JobRecord(**row) for row in dicts(connection, name, schema, parameters)]
+    return [record_of(row) for row in dicts(connection, name, schema, parameters)]
+
+
+def record_of(row: DictRow) -> JobRecord:
+    if row.get("progress"):
+        row["progress"] = progress_of(row["progress"], row["attempt"])
+    return JobRecord(**row)
+
+
+def progress_of(stored: dict[str, Any], attempt: int) -> Progress | None:
+    """What the attempt that runs now said last; what an earlier one said has no meaning any more."""
+    if stored.get("attempt") != attempt:
+        return None
+    return Progress(stored["done"], stored["total"], stored["message"], datetime.fromisoformat(stored["at"]))
 
 
 def dicts(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[DictRow]:

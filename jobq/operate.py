@@ -1,19 +1,27 @@
-"""What operators may do with jobs and with schedules. Each act says truly what it did, and why it left the rest."""
+"""What operators may do with jobs, queues and schedules. Each act says truly what it did, and why it left the rest."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from jobq import observe
-from jobq.errors import JobNotFound
-from jobq.observe import Selection
+from jobq.errors import JobNotFound, NotRunning
+from jobq.job import checked_queue
+from jobq.observe import Ended, Selection
 from jobq.schedules import Verdict, ticks_of
-from jobq.states import CANCELLABLE, FINISHED, State
-from jobq.store import jobs
+from jobq.states import FINISHED, WAITING, State
+from jobq.store import control, jobs
 from jobq.store import schedules as schedule_store
 from jobq.store.database import Database, who_am_i
 
 CHUNK = 500
+
+CANCEL_ROUNDS = 3
+"""A job may be claimed, or put back, just while it is being cancelled: then it is looked for where it is now."""
+
+WAIT_SECONDS = 0.1
+STACK_WAIT_SECONDS = 0.05
 
 Progress = Callable[[int], None]
 """Called with the number of jobs seen to so far."""
@@ -21,9 +29,13 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Acted:
-    """What came of an act: the ids it was done to, and why not for each of the others."""
+    """What came of an act: the ids it was done to, and why not for each of the others.
+
+    `asked` are running jobs whose end was asked for, and is still to come.
+    """
 
     done: list[int] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
     skipped: dict[int, str] = field(default_factory=dict)
 
 
@@ -38,14 +50,92 @@ def retry(database: Database, ids: Iterable[int], *, progress: Progress | None =
 
 
 def cancel(database: Database, ids: Iterable[int], *, progress: Progress | None = None) -> Acted:
-    """Calls off jobs that are not running."""
+    """Calls off jobs that wait, at once, and asks for the end of those that run; see `wait_for_end`."""
     cancelled_by = who_am_i()
+    asked: list[int] = []
 
     def act(chunk: Sequence[int]) -> list[int]:
+        done: list[int] = []
+        left = set(chunk)
         with database.connection() as connection:
-            return jobs.cancel(connection, database.schema, chunk, cancelled_by=cancelled_by)
+            for _ in range(CANCEL_ROUNDS):
+                called_off = jobs.cancel(connection, database.schema, sorted(left), cancelled_by=cancelled_by)
+                left.difference_update(called_off)
+                running = jobs.request_cancel(connection, database.schema, sorted(left), cancelled_by=cancelled_by)
+                left.difference_update(running)
+                done += called_off
+                asked.extend(running)
+                if not left:
+                    break
+        return [*done, *(job_id for job_id in chunk if job_id in set(asked))]
 
-    return in_chunks(database, ids, act, why_not_cancelled, progress)
+    acted = in_chunks(database, ids, act, why_not_cancelled, progress)
+    told = set(asked)
+    acted.done = [job_id for job_id in acted.done if job_id not in told]
+    acted.asked = sorted(told)
+    return acted
+
+
+def wait_for_end(database: Database, ids: Iterable[int], *, timeout: float | None = None) -> dict[int, Ended]:
+    """Waits until jobs have ended, for `timeout` seconds at most, and returns how each of those that have did."""
+    waiting = list(dict.fromkeys(ids))
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        ended = observe.ended(waiting, database=database)
+        if len(ended) == len(waiting) or (deadline is not None and time.monotonic() >= deadline):
+            return ended
+        time.sleep(WAIT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a running job was doing a moment ago."""
+
+    job_id: int
+    attempt: int
+    worker: str | None  # host/pid
+    text: str  # of the form of a traceback; or why it could not be had
+
+
+def stack(database: Database, job_id: int, *, timeout: float = 10.0) -> Stack:
+    """The Python stack of a running job, asked of its process, which goes on meanwhile.
+
+    Raises JobNotFound; NotRunning where it is not, or where its worker did not answer within `timeout` seconds.
+    """
+    job = observe.show(database, job_id).job
+    with database.connection() as connection:
+        asked = control.request_stack(connection, database.schema, job_id)
+        if asked is None:
+            state = job.outcome or job.state
+            raise NotRunning(f"Job {job_id} is {state}: only a running job has a stack.")
+        deadline = time.monotonic() + timeout
+        while (text := control.read_stack(connection, database.schema, asked.id)) is None:
+            if time.monotonic() >= deadline:
+                raise NotRunning(
+                    f"Worker {asked.worker or 'unknown'} did not answer within {timeout:g} s. It may be gone (its jobs "
+                    "are rescued then), or be of a release that cannot tell."
+                )
+            time.sleep(STACK_WAIT_SECONDS)
+    return Stack(job_id, asked.attempt, asked.worker, text)
+
+
+def pause_queues(database: Database, queues: Iterable[str], *, reason: str | None = None) -> list[str]:
+    """Has nothing started from these queues from now on; what runs goes on. Returns those that were not paused already.
+
+    Raises EnqueueError for what cannot be the name of a queue.
+    """
+    names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
+    database.prepare()
+    with database.connection() as connection:
+        return control.pause_queues(connection, database.schema, names, paused_by=who_am_i(), reason=reason or None)
+
+
+def resume_queues(database: Database, queues: Iterable[str]) -> list[str]:
+    """Has these queues worked again. Returns those that were paused."""
+    names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
+    database.prepare()
+    with database.connection() as connection:
+        return control.resume_queues(connection, database.schema, names)
 
 
 def purge(database: Database, ids: Iterable[int], *, progress: Progress | None = None) -> Acted:
@@ -184,12 +274,10 @@ def why_not_retried(state: str) -> str:
 
 
 def why_not_cancelled(state: str) -> str:
-    if state == State.RUNNING:
-        return "it is running"
     if state == FINISHED:
         return "it has ended already"
-    assert state in CANCELLABLE
-    return "it was just taken by another"
+    assert state in (*WAITING, State.RUNNING)
+    return "it changes hands too quickly; try again"
 
 
 def why_not_purged(state: str) -> str:

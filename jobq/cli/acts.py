@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -34,12 +35,20 @@ def retry(**chosen: Any) -> None:
 
 @click.command()
 @click.option("--scheduled", "is_scheduled", is_flag=True, help="With a filter: those whose time has not come.")
+@click.option("--running", "is_running", is_flag=True, help="With a filter: those that run.")
+@click.option("--wait", is_flag=True, help="Wait until the running ones have ended, and say how.")
 @act_options
-def cancel(is_scheduled: bool, **chosen: Any) -> None:
-    """Call off jobs that have not started, by ID or by filter."""
+def cancel(is_scheduled: bool, is_running: bool, wait: bool, **chosen: Any) -> None:
+    """Call off jobs that wait, and stop jobs that run, by ID or by filter.
+
+    In a running job an exception is raised; where it has not ended within cancel_grace, its process is killed.
+    """
     from jobq import operate
 
-    act("cancel", "cancelled", operate.cancel, State.SCHEDULED if is_scheduled else State.PENDING, **chosen)
+    if is_scheduled and is_running:
+        raise UsageError("Say either --scheduled or --running.")
+    which = State.RUNNING if is_running else State.SCHEDULED if is_scheduled else State.PENDING
+    act("cancel", "cancelled", operate.cancel, which, wait=wait, **chosen)
 
 
 @click.command()
@@ -61,6 +70,7 @@ def act(
     yes: bool,
     settings: Settings,
     as_json: bool,
+    wait: bool = False,
     **chosen: Any,
 ) -> None:
     """Finds the jobs, says how many they are and shows a few, asks, acts, and says what came of it."""
@@ -73,16 +83,30 @@ def act(
         length=len(ids), label=verb, file=sys.stderr, hidden=len(ids) < 1000 or not sys.stderr.isatty()
     ) as bar:
         acted = operation(database, ids, progress=lambda seen: bar.update(seen - bar.pos))
+    ended = wait_for(database, acted.asked) if wait else {}
     if as_json:
-        show_json({"done": acted.done, "skipped": {str(job): why for job, why in acted.skipped.items()}})
+        skipped = {str(job): why for job, why in acted.skipped.items()}
+        document = {"done": acted.done, "asked": acted.asked, "skipped": skipped}
+        show_json(document | ({"ended": {str(job): asdict(how) for job, how in ended.items()}} if wait else {}))
     else:
-        click.echo(f"{done} {len(acted.done)}")
+        click.echo(f"{done} {len(acted.done)}" + (f", asked {len(acted.asked)} to stop" if acted.asked else ""))
+    for job, how in list(ended.items())[:20]:
+        why = line(how.error_message or "it was done before it could be stopped")
+        say(f"job {job} has ended as {how.outcome}: {why}")
     for job, why in list(acted.skipped.items())[:20]:
         say(f"job {job} was left alone: {why}")
     if len(acted.skipped) > 20:
         say(f"… and {len(acted.skipped) - 20} more")
-    if not acted.done and acted.skipped:
+    if not acted.done and not acted.asked and acted.skipped:
         click.get_current_context().exit(1)
+
+
+def wait_for(database: Any, ids: list[int]) -> dict[int, Any]:
+    from jobq import operate
+
+    if ids:
+        say(f"waiting for {len(ids)} running jobs to end; Ctrl-C ends the waiting, not the request")
+    return operate.wait_for_end(database, ids)
 
 
 def confirmed(database: Any, verb: str, which: str, chosen: dict[str, Any], *, is_sure: bool) -> tuple[int, ...]:

@@ -103,6 +103,14 @@ def delay_of(option: str, text: str) -> float | datetime:
     return value
 
 
+def duration_of(option: str, text: str) -> float:
+    """Seconds (60), or a duration (5m, 1h30m)."""
+    value = delay_of(option, text)
+    if isinstance(value, datetime):
+        raise click.BadParameter(f"{text!r} is a time, not how long: 60, 5m, 1h30m.", param_hint=option)
+    return value
+
+
 def open_database(settings: Settings) -> "Database":
     """The database of a command; it becomes that of `run_in_worker()` too."""
     from jobq.store.database import Database, use_database

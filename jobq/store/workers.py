@@ -7,7 +7,7 @@ from typing import Any
 
 from jobq.records import ClassRecord
 from jobq.store.database import Connection
-from jobq.store.statements import channel, quote_identifier, statement
+from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Rescued:
     id: int
     attempt: int
     retried: bool  # False: it was lost too often, and rests
+    is_owed_hook: bool  # a call of on_aborted() is owed for it
 
 
 def register(
@@ -70,8 +71,9 @@ def heartbeat(connection: Connection, schema: str, *, worker_id: int, status: Ma
 
 
 def listen(connection: Connection, schema: str) -> None:
-    """From now on this connection is notified of queues in which there is something to do."""
-    connection.execute(f"LISTEN {quote_identifier(channel(schema))}".encode())
+    """From now on this connection is notified of queues in which there is something to do, and of operators' words."""
+    for name in (channel(schema), control_channel(schema)):
+        connection.execute(f"LISTEN {quote_identifier(name)}".encode())
 
 
 def set_waiting(connection: Connection, schema: str, *, worker_id: int, waiting: bool) -> None:
@@ -97,7 +99,7 @@ def rescue(
         statement("rescue", schema),
         {"max_losses": max_losses, "spread": spread, "limit": limit, "channel": channel(schema)},
     ).fetchall()
-    return [Rescued(*row[:3]) for row in rows]
+    return [Rescued(*row[:4]) for row in rows]
 
 
 def to_json(classes: Sequence[ClassRecord]) -> str:
