@@ -8,7 +8,9 @@
     │   ├── RegistrationError       a class cannot be registered
     │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
     │   ├── EnqueueError            a delay, queue, priority, … that cannot be
-    │   └── JobNotFound             no job has that id
+    │   ├── JobNotFound             no job has that id
+    │   ├── FilterError             a filter cannot be read; shows where
+    │   └── ActNotUndone            an act cannot be undone (any more)
     ├── DatabaseError               the database could not do it                  exit code 3
     │   ├── DatabaseUnreachable     no connection
     │   ├── DatabaseReadOnly        a standby, or a read-only role
@@ -17,6 +19,7 @@
     │   ├── SchemaMissing           `jobq migrate` has not been run
     │   ├── SchemaBehind            … has not been run since jobq was upgraded
     │   └── SchemaAhead             this jobq is older than the schema
+    ├── QueryTooSlow                a look took longer than a look may            exit code 1
     └── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
 """
 
@@ -63,6 +66,24 @@ class EnqueueError(UsageError):
 
 
 class JobNotFound(UsageError):
+    pass
+
+
+class FilterError(UsageError):
+    """A filter that cannot be read. `start` and `end` are the place of the mistake in its text."""
+
+    def __init__(self, message: str, *, problem: str = "", start: int = 0, end: int = 0) -> None:
+        super().__init__(message)
+        self.problem = problem or message
+        self.start = start
+        self.end = end
+
+
+class ActNotUndone(UsageError):
+    pass
+
+
+class QueryTooSlow(JobqError):
     pass
 
 

@@ -18,6 +18,8 @@ COMMANDS = {
     "retry": ("jobq.cli.acts", "Queue finished jobs again."),
     "cancel": ("jobq.cli.acts", "Call off jobs that have not started."),
     "purge": ("jobq.cli.acts", "Delete finished jobs from the history."),
+    "audit": ("jobq.cli.audit", "Show what operators did."),
+    "undo": ("jobq.cli.audit", "Take back the last act, within a minute."),
     "stats": ("jobq.cli.stats", "Show the state of everything."),
     "queues": ("jobq.cli.stats", "List the queues."),
     "workers": ("jobq.cli.stats", "List the workers."),

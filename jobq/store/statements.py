@@ -17,6 +17,11 @@ def statement(name: str, schema: str) -> bytes:
     return text.replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
 
 
+def filtered(name: str, schema: str, condition: str) -> bytes:
+    """A statement with a condition put in: text of ours, in which values stand as placeholders."""
+    return statement(name, schema).replace(b"{condition}", condition.encode())
+
+
 def migration_texts(schema: str) -> list[tuple[int, str, str]]:
     """Every migration in order: its number, its name, its SQL for execution without parameters."""
     files = [entry for entry in resources.files("jobq.sql.migrations").iterdir() if entry.name.endswith(".sql")]
