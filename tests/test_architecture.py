@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(USE, PURE | STORE | USE),
     # In a test, jobs run where the test runs: through the worker's own executor.
     "testing": PURE | STORE | USE | {"worker"} | PUBLIC,
+    "observe": PURE | STORE | USE | PUBLIC,  # `jobq doctor` compares versions
     "": PURE | USE,
     "worker": PURE | STORE | {"registry", "job", "worker"} | PUBLIC,
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.

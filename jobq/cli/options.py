@@ -92,19 +92,21 @@ def is_given(chosen: dict[str, Any]) -> bool:
     return any(value is not None for value in chosen.values())
 
 
-def since_option(default: str) -> Callable[[Command], Command]:
+def since_option(default: str | None, help: str = "1h, 2d, or a time.") -> Callable[[Command], Command]:  # noqa: A002
     """--since for commands that look at a period; the command gets it as a `Moment`."""
 
-    def read(_ctx: click.Context, _parameter: click.Parameter, text: str) -> Any:
+    def read(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
         from jobq.filters import moment
 
+        if text is None:
+            return None
         try:
             return moment(text)
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
 
     return click.option(
-        "--since", metavar="WHEN", default=default, show_default=True, callback=read, help="1h, 2d, or a time."
+        "--since", metavar="WHEN", default=default, show_default=default is not None, callback=read, help=help
     )
 
 
