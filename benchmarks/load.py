@@ -40,6 +40,7 @@ JOBS = """
         %(state)s, now() + %(ahead)s * n * interval '1 second', now() - n * interval '3 ms', '/srv/app/api.py:52'
     FROM generate_series(1, %(jobs)s) AS n
     JOIN classes ON classes.number = n %% (SELECT count(*) FROM classes)
+    ORDER BY n
 """
 
 RESULTS = """
@@ -49,8 +50,8 @@ RESULTS = """
     SELECT
         %(first)s + n, 1, started_at + run * interval '1 second', started_at, started_at - wait * interval '1 second',
         started_at - wait * interval '1 second', 1 + n %% 8, 3, 0, kind.outcome = 'errored' AND n %% 7 = 0,
-        kind.outcome, classes.queue, classes.name, jsonb_build_object('customer', n %% 5000, 'invoice', n, 'country', 'CH'),
-        '/srv/app/billing/api.py:52',
+        kind.outcome, classes.queue, classes.name,
+        jsonb_build_object('customer', n %% 5000, 'invoice', n, 'country', 'CH'), '/srv/app/billing/api.py:52',
         failures.error_type, replace(failures.message, '{{}}', (n %% 1000)::text),
         CASE WHEN failures.number IS NOT NULL
             THEN repeat(E'  File "/srv/app/x.py", line 31, in run\\n    do()\\n', 12)

@@ -73,11 +73,11 @@ class Term:
 
     @property
     def name(self) -> str:
-        """The key as it is written, `args.a.b:`; free text has none."""
-        return ".".join((self.key, *self.path)) + ":" if self.key else "free text"
+        """The key as it is written, `args.a.b`; free text has none."""
+        return ".".join((self.key, *self.path)) if self.key else "free text"
 
     def __str__(self) -> str:
-        prefix = ("-" if self.is_negated else "") + (self.name if self.key else "")
+        prefix = ("-" if self.is_negated else "") + (f"{self.name}:" if self.key else "")
         return prefix + ",".join(written(value, is_free=not self.key) for value in self.values)
 
 
@@ -386,6 +386,10 @@ def quoted(text: str, *, is_free: bool) -> str:
 
 
 def in_seconds(seconds: float) -> str:
+    """A duration in the largest unit in which it is whole: 1h, 90s."""
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % UNITS[unit] == 0:
+            return f"{seconds / UNITS[unit]:.0f}{unit}"
     return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 

@@ -40,12 +40,13 @@ def show_acts(acts: tuple[ActRecord, ...]) -> None:
             f"{act.who} ({act.database_user})",
             act.verb if act.undoes is None else f"{act.verb} of {act.undoes}",
             f"{act.affected:,}",
-            what(act),
             f"undone {ago(act.undone_at)}" if act.undone_at else "",
+            what(act),
         )
         for act in acts
     ]
-    table(["ACT", "AT", "WHO", "WHAT", "JOBS", "WHICH", ""], rows, right=["ACT", "JOBS"])
+    columns = ["ACT", "AT", "WHO", "WHAT", "JOBS", "", "WHICH"]
+    table(columns, rows, right=["ACT", "JOBS"], whole=columns[:-1])
 
 
 def what(act: ActRecord) -> str:

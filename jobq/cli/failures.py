@@ -49,14 +49,14 @@ def show_groups(groups: "tuple[FailureGroup, ...]") -> None:
             ago(group.ever_first_at) + (" new" if group.is_new else ""),
             ago(group.last_at),
             group.example_id,
-            group.job_class,
+            line(group.job_class, 50),
+            line(group.frame or "", 50),
             f"{group.error_type}: {group.error_message}",
-            group.frame or "",
         )
         for group in groups
     ]
-    columns = ["GROUP", "FAILED", "AT REST", "", "FIRST", "LAST", "EXAMPLE", "CLASS", "ERROR", "PLACE"]
-    table(columns, rows, right=["FAILED", "AT REST", "EXAMPLE"])
+    columns = ["GROUP", "FAILED", "AT REST", "", "FIRST", "LAST", "EXAMPLE", "CLASS", "PLACE", "ERROR"]
+    table(columns, rows, right=["FAILED", "AT REST", "EXAMPLE"], whole=columns[:-1])
 
 
 def show_examples(groups: "tuple[FailureGroup, ...]") -> None:

@@ -61,19 +61,27 @@ def console() -> "Console":
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """A table of one line a row; text that does not fit ends in an ellipsis."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), whole: Sequence[str] = ()
+) -> None:
+    """A table of one line a row; text that does not fit ends in an ellipsis, but never that of the `whole` columns."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
+    cells = [[cell if isinstance(cell, Text) else Text(line(str(cell))) for cell in row] for row in rows]
+    for index, column in enumerate(columns):
+        widest = max((row[index].cell_len for row in cells), default=0)
         drawn.add_column(
-            Text(column), justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis"
+            Text(column),
+            justify="right" if column in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=max(widest, len(column)) if column in whole else None,
         )
-    for row in rows:
-        drawn.add_row(*[cell if isinstance(cell, Text) else Text(line(str(cell))) for cell in row])
+    for row in cells:
+        drawn.add_row(*row)
     console().print(drawn)
 
 

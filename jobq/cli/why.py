@@ -6,7 +6,7 @@ import click
 
 from jobq.clean import line
 from jobq.cli.options import database_options, json_option, open_database
-from jobq.cli.render import console, duration, show_json, state_text
+from jobq.cli.render import console, show_json, state_text
 from jobq.observe import Why
 from jobq.settings import Settings
 
@@ -35,5 +35,3 @@ def show_why(found: Why) -> None:
         out.print(Text(f"  {line(reason.text, 1000)}"), soft_wrap=True)
         if reason.mend is not None:
             out.print(Text(f"    → {line(reason.mend, 1000)}", style="bold"), soft_wrap=True)
-    if found.estimated_seconds is not None and len(found.reasons) > 1:
-        out.print(Text(f"  at the pace of its queue it would run in {duration(found.estimated_seconds)}"))

@@ -16,7 +16,7 @@ from jobq import __version__
 from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.observe.overview import unknown_records, worker_records
 from jobq.observe.reading import dicts, reading
-from jobq.observe.words import shell, spoken
+from jobq.observe.words import many, shell, spoken
 from jobq.store import migrations
 from jobq.store.database import Connection, Database
 from jobq.store.statements import quote_identifier
@@ -247,7 +247,7 @@ def workers_check(patient: Patient) -> Iterator[Finding]:
     silent = dicts(patient.connection, "doctor_workers", patient.schema, asked)
     for worker in silent:
         since = spoken(worker["silent_seconds"])
-        holds = f"; it holds {worker['holds']:,} jobs" if worker["holds"] else ""
+        holds = f"; it holds {many(worker['holds'], 'job')}" if worker["holds"] else ""
         text = f"{worker['name']} was declared dead: last heard of {since} ago" if worker["is_dead"] else (
             f"{worker['name']} is silent for {since}"
         )
@@ -261,7 +261,7 @@ def workers_check(patient: Patient) -> Iterator[Finding]:
     if not alive:
         yield wrong("workers", "none runs", "jobq run")
     elif not silent:
-        yield fine("workers", f"{len(alive)} run, and all were heard of lately")
+        yield fine("workers", f"{many(len(alive), 'worker')}, all heard of lately")
 
 
 def queues_check(patient: Patient) -> Iterator[Finding]:
@@ -269,7 +269,7 @@ def queues_check(patient: Patient) -> Iterator[Finding]:
     found = dicts(patient.connection, "doctor_unworked", patient.schema, {"limit": COUNT_LIMIT})
     stuck = [queue for queue in found if queue["paused_at"] is not None or queue["workers"] == 0]
     for queue in stuck:
-        jobs = f"{queue['pending']:,}{' or more' if queue['pending'] >= COUNT_LIMIT else ''} jobs wait"
+        jobs = f"waiting: {many(queue['pending'], 'job', COUNT_LIMIT)}"
         name = shell(queue["queue"])
         if queue["paused_at"] is not None:
             by = f" by {queue['paused_by']}" if queue["paused_by"] else ""
@@ -288,7 +288,7 @@ def classes_check(patient: Patient) -> Iterator[Finding]:
     for one in unknown:
         yield wrong(
             "classes",
-            f"no worker knows {one.job_class}; {one.jobs:,} jobs wait in {', '.join(one.queues)}",
+            f"no worker knows {one.job_class}; waiting: {many(one.jobs, 'job')} in {', '.join(one.queues)}",
             f"Deploy it, register it as an alias, or: jobq cancel 'class:\"{one.job_class}\"'",
         )
     if not unknown:
@@ -301,7 +301,7 @@ def poison_check(patient: Patient) -> Iterator[Finding]:
     for one in found:
         yield wrong(
             "poison",
-            f"{one['jobs']:,} jobs of {one['job_class']} came to rest as lost in the last day: each time, their "
+            f"{many(one['jobs'], 'job')} of {one['job_class']} came to rest as lost in the last day: each time, their "
             "process or worker died",
             f"jobq show {one['example']}",
         )

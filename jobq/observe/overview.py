@@ -79,14 +79,16 @@ def queue_stats(connection: Connection, schema: str) -> tuple[QueueStats, ...]:
 def outcome_counts(connection: Connection, schema: str, estimated: set[str]) -> dict[str, int]:
     """Attempts by outcome; what went wrong is counted by itself where the whole is too much to count."""
     counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-    counts |= dict(tuples(connection, "observe_outcomes", schema, {"limit": OUTCOME_LIMIT}))
-    if sum(counts.values()) < OUTCOME_LIMIT:
-        return counts
+    total = estimates(connection, schema)["results"]
+    if total < OUTCOME_LIMIT:  # or so it was when it was last analysed
+        counts |= dict(tuples(connection, "observe_outcomes", schema, {"limit": OUTCOME_LIMIT}))
+        if sum(counts.values()) < OUTCOME_LIMIT:
+            return counts
     unsuccessful = [outcome.value for outcome in Outcome if outcome is not Outcome.SUCCESSFUL]
     counts |= dict(
         tuples(connection, "observe_unsuccessful", schema, {"outcomes": unsuccessful, "limit": COUNT_LIMIT})
     )
-    total = max(estimates(connection, schema)["results"], OUTCOME_LIMIT)
+    total = max(total, OUTCOME_LIMIT)
     counts[Outcome.SUCCESSFUL] = total - sum(counts[outcome] for outcome in unsuccessful)
     estimated.update(outcome for outcome in unsuccessful if counts[outcome] >= COUNT_LIMIT)
     estimated.add(Outcome.SUCCESSFUL.value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobq.filters import Comparison, Filter, Moment, Pattern, Term, Value
-from jobq.states import Outcome
+from jobq.states import Outcome, State
 from jobq.store.statements import quote_identifier
 
 
@@ -36,7 +36,8 @@ UNFINISHED_JOBS = Table(
     "enqueued_at",
     "statement_timestamp() - started_at",
     "coalesce(started_at, statement_timestamp()) - run_at",
-    "EXISTS (SELECT FROM SCHEMA.results AS failed WHERE failed.id = jobs.id AND (CONDITION))",
+    # Only what was tried before can have an error: the history need not be asked about the others.
+    "jobs.attempt > 0 AND EXISTS (SELECT FROM SCHEMA.results AS failed WHERE failed.id = jobs.id AND (CONDITION))",
 )
 
 Meaning = Callable[[Term, Value, Table, Parameters], str]
@@ -179,6 +180,8 @@ def is_narrow(term: Term) -> bool:
         return False
     if term.key == "outcome":
         return all(isinstance(value, Pattern) and value.text != Outcome.SUCCESSFUL for value in term.values)
+    if term.key == "state":
+        return term.values == (Pattern((State.RUNNING.value,)),)
     return term.key in ("id", "group", "since")
 
 

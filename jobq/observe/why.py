@@ -6,7 +6,7 @@ from typing import Any
 
 from jobq.observe.jobs import show
 from jobq.observe.reading import dicts, reading
-from jobq.observe.words import shell, spoken
+from jobq.observe.words import many, shell, spoken
 from jobq.records import JobRecord
 from jobq.states import FINISHED, State
 from jobq.store.database import Database
@@ -123,14 +123,14 @@ def why_never(facts: dict[str, Any]) -> Iterator[Reason]:
     elif facts["working_it"] == 0:
         yield Reason(
             "queue not worked",
-            f"none of the {facts['workers']} workers works queue {facts['queue']!r}",
+            f"of {many(facts['workers'], 'worker')}, none works queue {facts['queue']!r}",
             f"jobq run --queue {shell(facts['queue'])}",
         )
     elif facts["knowing_it"] == 0:
         yield Reason(
             "class not known",
-            f"none of the {facts['working_it']} workers of its queue knows the class {facts['job_class']}: deploy the "
-            "code that has it, or register it as an alias of what it is called now",
+            f"of {many(facts['working_it'], 'worker')} of its queue, none knows the class {facts['job_class']}: deploy "
+            "the code that has it, or register it as an alias of what it is called now",
             "jobq jobs",
         )
 
@@ -140,11 +140,12 @@ def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
     if facts["state"] != State.PENDING:
         return
     if facts["ahead"]:
-        many = f"{facts['ahead']:,}" + (" or more" if facts["ahead"] >= AHEAD_LIMIT else "")
         pace = "nothing of its queue ended lately" if seconds is None else f"about {spoken(seconds)} at today's pace"
-        yield Reason("behind", f"{many} jobs of its queue go before it: {pace}", "jobq stats --since 1h")
+        ahead = many(facts["ahead"], "job", AHEAD_LIMIT)
+        yield Reason("behind", f"{ahead} of its queue before it: {pace}", "jobq stats --since 1h")
     if facts["knowing_it"] and facts["busy"] >= facts["processes"]:
-        yield Reason("busy", f"all {facts['processes']} processes that could run it are busy", "jobq list running")
+        busy = f"nothing is free: {many(facts['processes'], 'process')} could run it"
+        yield Reason("busy", busy, "jobq list running")
 
 
 def estimate(facts: dict[str, Any]) -> float | None:

@@ -14,3 +14,9 @@ def spoken(seconds: float) -> str:
 def shell(name: str) -> str:
     """A name as a shell takes it."""
     return quote(name)
+
+
+def many(count: int, noun: str, limit: int | None = None) -> str:
+    """`1 job`, `12,000 jobs`, or, counted up to a limit, `100,000 or more jobs`."""
+    more = " or more" if limit is not None and count >= limit else ""
+    return f"{count:,}{more} {noun}{'' if count == 1 else 'es' if noun.endswith('ss') else 's'}"
