@@ -14,8 +14,9 @@ import psycopg
 from jobq.fingerprints import fingerprint
 from jobq.histograms import BUCKETS
 from jobq.settings import load
-from jobq.store import history, metrics, migrations
+from jobq.store import history, migrations
 from jobq.store.database import Database
+from jobq.store.statements import BOUNDS
 
 SCHEMA = "jobq_benchmark"
 DAYS = 30
@@ -85,8 +86,8 @@ METRICS = """
     FROM (
         SELECT
             date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, retried,
-            width_bucket(started_at - run_at, %(bounds)s::interval[]) AS wait_bucket,
-            width_bucket(ended_at - started_at, %(bounds)s::interval[]) AS run_bucket
+            width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
+            width_bucket(ended_at - started_at, {bounds}) AS run_bucket
         FROM {schema}.results
         WHERE ended_at >= %(day)s AND ended_at < %(day)s + interval '1 day'
     ) AS ended
@@ -172,7 +173,7 @@ class Loader:
                 "SELECT least(86400, extract(epoch FROM now() - %s::timestamptz))::float8 - 60", [day]
             ).fetchone() or (86400.0,)
             self.run(RESULTS, first=100_000_000 + back * share, day=day, jobs=share, seconds=seconds)
-            self.run(METRICS, day=day, bounds=metrics.INTERVALS)
+            self.run(METRICS, day=day)
             self.say(f"{share:,} results of {day}")
 
     def levels(self) -> None:
@@ -191,7 +192,7 @@ class Loader:
             + "]::integer[]"
             for name, column in (("waits", "wait_bucket"), ("runs", "run_bucket"))
         }
-        self.connection.execute(statement.format(schema=SCHEMA, **histograms).encode(), parameters)
+        self.connection.execute(statement.format(schema=SCHEMA, bounds=BOUNDS, **histograms).encode(), parameters)
 
     def say(self, what: str) -> None:
         print(f"{time.monotonic() - self.began:6.0f} s  {what}", flush=True)

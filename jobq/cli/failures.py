@@ -66,7 +66,7 @@ def show_examples(groups: "tuple[FailureGroup, ...]") -> None:
 
     out = console()
     for group in groups:
-        heading = f"\n{group.group}  {line(group.job_class)}  job {group.example_id}  {compact(group.arguments)}"
+        heading = f"\n{line(group.group)}  {line(group.job_class)}  job {group.example_id}  {compact(group.arguments)}"
         out.print(Text(heading, style="bold"), soft_wrap=True)
         for text, is_own in frames_told_apart(group.traceback or f"{group.error_type}: {group.error_message}"):
             out.print(Text(text, style="" if is_own else "dim"), soft_wrap=True)

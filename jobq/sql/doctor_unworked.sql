@@ -27,3 +27,4 @@ SELECT
     ) AS pending
 FROM step
 LEFT JOIN {schema}.queues ON queues.name = step.queue
+ORDER BY step.queue

@@ -40,8 +40,8 @@ WITH ended AS (
 )
 SELECT
     date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, false AS retried,
-    width_bucket(started_at - run_at, %(bounds)s::interval[]) AS wait_bucket,
-    width_bucket(ended_at - started_at, %(bounds)s::interval[]) AS run_bucket,
+    width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
+    width_bucket(ended_at - started_at, {bounds}) AS run_bucket,
     count(*) AS attempts
 FROM ended
 GROUP BY 1, 2, 3, 4, 6, 7

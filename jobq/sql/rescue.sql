@@ -56,6 +56,6 @@ WITH orphaned AS (
 SELECT
     id, attempt, losses + 1 < %(max_losses)s AS retried,
     date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute, queue, job_class,
-    width_bucket(started_at - run_at, %(bounds)s::interval[]) AS wait_bucket,
+    width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
     (SELECT count(*) FROM woken) AS notified
 FROM orphaned

@@ -48,8 +48,8 @@ WITH ended AS (
 )
 SELECT
     date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, true AS retried,
-    width_bucket(began_at - run_at, %(bounds)s::interval[]) AS wait_bucket,
-    width_bucket(ended_at - began_at, %(bounds)s::interval[]) AS run_bucket,
+    width_bucket(began_at - run_at, {bounds}) AS wait_bucket,
+    width_bucket(ended_at - began_at, {bounds}) AS run_bucket,
     count(*) AS attempts, (SELECT count(*) FROM woken) AS notified
 FROM ended
 GROUP BY 1, 2, 3, 4, 6, 7

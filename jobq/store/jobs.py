@@ -246,7 +246,6 @@ def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
         "tracebacks": texts([report.traceback for report in reports]),
         "fingerprints": texts([report.fingerprint for report in reports]),
         "frames": texts([report.frame for report in reports]),
-        "bounds": metrics.INTERVALS,
     }
 
 

@@ -4,14 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from jobq.histograms import BOUNDS, BUCKETS
+from jobq.histograms import BUCKETS
 from jobq.records import Count
 from jobq.states import Outcome
 from jobq.store.database import Connection
 from jobq.store.statements import quote_identifier, statement
-
-INTERVALS = "{" + ",".join(f"{bound} s" for bound in BOUNDS) + "}"
-"""The bounds of the histograms as an array of intervals, for width_bucket()."""
 
 LEVEL_LIMIT = 2_000_000
 """Jobs of one queue are counted up to here once a minute: some tenths of a second of one connection."""

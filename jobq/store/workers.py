@@ -106,7 +106,6 @@ def rescue(
                 "spread": spread,
                 "limit": limit,
                 "channel": channel(schema),
-                "bounds": metrics.INTERVALS,
             },
         ).fetchall()
         if rows:

@@ -228,7 +228,9 @@ def test_figures_are_kept_as_long_as_the_history(store: Any) -> None:
     for days in (3, 40):
         count = Count(store.rows("SELECT now() AS at")[0].at, "q", "c", Outcome.LOST, False, None, None, days)
         metrics.add(store.connection, store.schema, metrics.figures_of([count]))
-        store.execute("UPDATE jobq.metrics SET minute = minute - lost * interval '1 day' WHERE minute > now() - interval '1 day'")
+        store.execute(
+            "UPDATE jobq.metrics SET minute = minute - lost * interval '1 day' WHERE minute > now() - interval '1 day'"
+        )
     metrics.forget(store.connection, store.schema, keep_days=30)
     assert [row.lost for row in rows(store)] == [3]
     metrics.forget(store.connection, store.schema, keep_days=0)

@@ -18,9 +18,10 @@ TEXTS = st.lists(
     st.one_of(
         st.sampled_from(
             [
-                *(f"{key}:" for key in KEYS), "args.a.b:", "args.%s:", "-", ",", " ", " ", "*", '"', "\\", ".", ">", "<=",
-                "errored", "finished", "pending", "mail", "1h", "42", "2026-12-01T09:00Z", "0001-01-01T00:00Z", "%", "_",
-                "'", ";", "$1", "%s", "%(limit)s", "{schema}", "{condition}", "SCHEMA", "CONDITION", "漢", "9" * 18,
+                *(f"{key}:" for key in KEYS), "args.a.b:", "args.%s:", "-", ",", " ", " ", "*", '"', "\\", ".", ">",
+                "errored", "finished", "pending", "mail", "1h", "42", "2026-12-01T09:00Z", "0001-01-01T00:00Z", "%",
+                "_", "<=", "'", ";", "$1", "%s", "%(limit)s", "{schema}", "{condition}", "SCHEMA", "CONDITION",
+                "漢", "9" * 18,
             ]
         ),
         st.text(max_size=8),
@@ -56,7 +57,11 @@ def shop(store: Any, report: Any) -> dict[str, int]:
         worker,
         report(by_id[ids["sent"]], ended=report(by_id[ids["sent"]]).started + 9),
         report(
-            by_id[ids["failed"]], Outcome.ERRORED, error_type="TimeoutError", error_message="100% of 30s", fingerprint="f" * 12
+            by_id[ids["failed"]],
+            Outcome.ERRORED,
+            error_type="TimeoutError",
+            error_message="100% of 30s",
+            fingerprint="f" * 12,
         ),
         report(by_id[ids["lost"]], Outcome.LOST, error_type="ProcessDied", error_message="SIGSEGV"),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobq.histograms import BOUNDS, BUCKETS, bucket, quantile
-from jobq.store.metrics import INTERVALS
+from jobq.store import statements
 
 
 def counted(durations: list[float]) -> list[int]:
@@ -36,7 +36,7 @@ def test_what_takes_longer_than_the_last_bound_is_said_to_take_that_long() -> No
 def test_the_database_numbers_the_buckets_alike(connection: Any) -> None:
     durations = [0.0, 0.0005, *map(float, BOUNDS), *(bound * 1.01 for bound in BOUNDS)]
     rows = connection.execute(
-        "SELECT width_bucket(seconds * interval '1 second', %s::interval[]) FROM unnest(%s::float8[]) AS seconds",
-        [INTERVALS, durations],
+        f"SELECT width_bucket(seconds * interval '1 second', {statements.BOUNDS}) FROM unnest(%s::float8[]) AS seconds",
+        [durations],
     ).fetchall()
     assert [number for (number,) in rows] == [bucket(seconds) for seconds in durations]
