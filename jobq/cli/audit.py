@@ -36,17 +36,17 @@ def show_acts(acts: tuple[ActRecord, ...]) -> None:
     rows = [
         (
             act.id,
-            f"{act.at:%Y-%m-%d %H:%M:%S %Z}",
+            ago(act.at),
             f"{act.who} ({act.database_user})",
             act.verb if act.undoes is None else f"{act.verb} of {act.undoes}",
             f"{act.affected:,}",
-            f"undone {ago(act.undone_at)}" if act.undone_at else "",
             what(act),
+            f"undone {ago(act.undone_at)}" if act.undone_at else "",
         )
         for act in acts
     ]
-    columns = ["ACT", "AT", "WHO", "WHAT", "JOBS", "", "WHICH"]
-    table(columns, rows, right=["ACT", "JOBS"], whole=columns[:-1])
+    columns = ["ACT", "BEGAN", "WHO", "WHAT", "JOBS", "WHICH", ""]
+    table(columns, rows, right=["ACT", "JOBS"], whole=["ACT", "WHAT", "JOBS"])
 
 
 def what(act: ActRecord) -> str:

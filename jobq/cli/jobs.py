@@ -64,7 +64,7 @@ def show_unfinished(jobs: tuple[JobRecord, ...]) -> None:
         for job in jobs
     ]
     columns = ["ID", "STATE", "CLASS", "QUEUE", "PRIO", "TRY", "DUE", "ARGUMENTS", "LAST ERROR"]
-    table(columns, rows, right=["ID", "PRIO"])
+    table(columns, rows, right=["ID", "PRIO"], whole=["ID", "STATE"])
 
 
 def show_finished(jobs: tuple[JobRecord, ...]) -> None:
@@ -83,7 +83,7 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
         for job in jobs
     ]
     columns = ["ID", "OUTCOME", "CLASS", "QUEUE", "TRY", "ENDED", "RAN", "ARGUMENTS", "ERROR"]
-    table(columns, rows, right=["ID", "RAN"])
+    table(columns, rows, right=["ID", "RAN"], whole=["ID", "OUTCOME"])
 
 
 @click.command("show")

@@ -71,16 +71,13 @@ def table(
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     cells = [[cell if isinstance(cell, Text) else Text(line(str(cell))) for cell in row] for row in rows]
-    for index, column in enumerate(columns):
-        widest = max((row[index].cell_len for row in cells), default=0)
-        drawn.add_column(
-            Text(column),
-            justify="right" if column in right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=max(widest, len(column)) if column in whole else None,
-        )
+    for column in columns:
+        # To rich, a column that may wrap is one that may be made narrower, the widest first; no cell does wrap.
+        heading = Text(column, no_wrap=True, overflow="ellipsis")
+        drawn.add_column(heading, justify="right" if column in right else "left", no_wrap=column in whole)
     for row in cells:
+        for cell in row:
+            cell.no_wrap, cell.overflow = True, "ellipsis"
         drawn.add_row(*row)
     console().print(drawn)
 

@@ -51,7 +51,7 @@ def test_a_night_of_failures_is_found_mended_and_undone(sample: "Application", s
     assert "undone 3" in undone.stdout
     assert store.unfinished() == []
     assert [act["verb"] for act in document(sample.jobq("audit", "--json"))] == ["undo", "retry"]
-    table = sample.jobq("audit").stdout
+    table = sample.jobq("audit", environment={"COLUMNS": "200"}).stdout
     assert f"group:{group['group']}" in table
     assert "undo of 1" in table
 
