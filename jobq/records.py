@@ -83,6 +83,12 @@ class ParameterRecord:
     default: str | None
     required: bool
 
+    def shown_as(self, name: str) -> str:
+        """As in a signature: `user_id: int = 0`."""
+        annotation = f": {self.annotation}" if self.annotation else ""
+        default = f" = {self.default}" if self.default is not None else ""
+        return f"{name}{annotation}{default}"
+
 
 @dataclass(frozen=True, slots=True)
 class ClassRecord:

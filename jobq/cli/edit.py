@@ -1,14 +1,13 @@
 """`jobq retry ID --arguments JSON`: a new job like an old one, with other arguments."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobq.clean import line
-from jobq.cli.options import is_given, open_database
+from jobq.cli.options import is_given, json_object, open_database
 from jobq.cli.render import say, show_json
-from jobq.errors import ApplicationError, ArgumentsError, UsageError
+from jobq.errors import ApplicationError, UsageError
 from jobq.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def run_again(
 
     if len(words) != 1 or not words[0].isdigit() or is_given(chosen):
         raise UsageError("--arguments goes with the ID of one job: jobq retry 4711 --arguments '{\"user_id\": 1}'")
-    arguments = from_json(text)
+    arguments = json_object("--arguments", text)
     database = open_database(settings)
     record = operate.run_again(database, int(words[0]), arguments, known=known_classes(database, settings, app))
     if as_json:
@@ -43,16 +42,6 @@ def run_again(
         click.echo(record.id)
         say(f"enqueued {line(record.job_class)} as job {record.id} in queue {line(record.queue)}")
         say(f"job {words[0]} is as it was")
-
-
-def from_json(text: str) -> dict[str, Any]:
-    try:
-        arguments = json.loads(text)
-    except ValueError as error:
-        raise ArgumentsError(f"--arguments is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
-    if not isinstance(arguments, dict):
-        raise ArgumentsError("--arguments is no JSON object. Its form is '{\"user_id\": 1}'.")
-    return arguments
 
 
 def known_classes(database: "Database", settings: Settings, app: tuple[str, ...]) -> "tuple[ClassRecord, ...]":

@@ -1,5 +1,6 @@
 """Options that several commands share, and the values they take."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import wraps
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jobq.errors import UsageError
+from jobq.errors import ArgumentsError, UsageError
 from jobq.filters import seconds_of
 from jobq.settings import Settings, load
 
@@ -126,6 +127,17 @@ def delay_of(option: str, text: str) -> float | datetime:
             f"{text!r} has no time zone. Add one: {text}Z, or {text}+02:00.", param_hint=option
         )
     return value
+
+
+def json_object(option: str, text: str) -> dict[str, Any]:
+    """Arguments by name. Raises ArgumentsError where the text is no JSON object."""
+    try:
+        named = json.loads(text)
+    except ValueError as error:
+        raise ArgumentsError(f"{option} is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
+    if not isinstance(named, dict):
+        raise ArgumentsError(f"{option} is no JSON object. Its form is '{{\"user_id\": 1}}'.")
+    return named
 
 
 def open_database(settings: Settings) -> "Database":

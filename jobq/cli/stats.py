@@ -174,7 +174,7 @@ def jobs(is_local: bool, app: tuple[str, ...], settings: Settings, as_json: bool
     rows = [
         (
             record.name,
-            ", ".join(parameter_text(parameter) for parameter in record.parameters),
+            ", ".join(parameter.shown_as(parameter.name) for parameter in record.parameters),
             ", ".join(record.aliases),
             record.summary or "",
         )
@@ -194,9 +194,3 @@ def local_classes(settings: Settings, app: tuple[str, ...]) -> tuple[ClassRecord
 
     load_application(settings.root, [*settings.app, *app])
     return describe()
-
-
-def parameter_text(parameter: Any) -> str:
-    annotation = f": {parameter.annotation}" if parameter.annotation else ""
-    default = f" = {parameter.default}" if parameter.default is not None else ""
-    return f"{parameter.name}{annotation}{default}"

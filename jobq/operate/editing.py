@@ -53,8 +53,8 @@ def class_of(name: str, known: Iterable[ClassRecord]) -> ClassRecord:
 def check(job_class: ClassRecord, arguments: Mapping[str, Any]) -> None:
     """Whether the arguments fit the parameters by name. Raises ArgumentsError, which names those that do not."""
     parameters = {stored_name(parameter): parameter for parameter in job_class.parameters}
-    signature = f"{job_class.name} takes ({', '.join(shown(name, parameters[name]) for name in parameters)})"
-    if strangers := sorted(arguments.keys() - (parameters.keys())):
+    signature = f"{job_class.name} takes ({', '.join(one.shown_as(name) for name, one in parameters.items())})"
+    if strangers := sorted(arguments.keys() - parameters.keys()):
         raise ArgumentsError(f"There is no argument {', '.join(strangers)}: {signature}.")
     if missing := [name for name, one in parameters.items() if one.required and name not in arguments]:
         raise ArgumentsError(f"{', '.join(missing)} is missing: {signature}.")
@@ -62,12 +62,6 @@ def check(job_class: ClassRecord, arguments: Mapping[str, Any]) -> None:
 
 def stored_name(parameter: ParameterRecord) -> str:
     return {"rest": "*", "named rest": "**"}.get(parameter.kind, "") + parameter.name
-
-
-def shown(name: str, parameter: ParameterRecord) -> str:
-    annotation = f": {parameter.annotation}" if parameter.annotation else ""
-    default = f" = {parameter.default}" if parameter.default is not None else ""
-    return f"{name}{annotation}{default}"
 
 
 def as_stored(arguments: Mapping[str, Any], max_bytes: int) -> str:
