@@ -20,6 +20,10 @@ POINTS = 60
 """A chart has about so many steps, none shorter than a minute."""
 
 
+SAMPLED_SECONDS = 3 * 86400
+"""Quantiles of a longer period are read from some of its minutes, about as many as so long a period has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What ended of one queue, class, or both. `ended` are jobs, `attempts` count each try of a job."""
@@ -27,7 +31,7 @@ class Figures:
     name: str
     outcomes: Mapping[str, int]  # attempts
     retried: int  # attempts that another followed
-    waits: tuple[int, ...]  # histograms of seconds, with the bounds of jobq.histograms
+    waits: tuple[int, ...]  # histograms of seconds, with the bounds of jobq.histograms; of a sample over many days
     runs: tuple[int, ...]
 
     @property
@@ -103,7 +107,8 @@ def figures(
         at = now(connection)
         first, last = whole_minutes(at, since, until)
         step = step_of(last - first)
-        asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step}
+        every = max(1, round((last - first).total_seconds() / SAMPLED_SECONDS))
+        asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step, "every": every}
         rows = dicts(connection, "observe_metrics", database.schema, asked)
         chart = dicts(connection, "observe_chart", database.schema, asked)
         # Levels are those of queues: of one class nobody knows what waits.
@@ -139,7 +144,8 @@ def summed(name: str, rows: Iterable[dict[str, Any]]) -> Figures:
     listed = list(rows)
 
     def histogram(column: str) -> tuple[int, ...]:
-        return tuple(map(sum, zip(*(row[column] for row in listed), strict=True))) or (0,) * BUCKETS
+        counts = zip(*(row[column] for row in listed), strict=True)
+        return tuple(sum(count or 0 for count in bucket) for bucket in counts) or (0,) * BUCKETS
 
     return Figures(
         name=name,

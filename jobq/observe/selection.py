@@ -36,8 +36,10 @@ UNFINISHED_JOBS = Table(
     "enqueued_at",
     "statement_timestamp() - started_at",
     "coalesce(started_at, statement_timestamp()) - run_at",
-    # Only what was tried before can have an error: the history need not be asked about the others.
-    "jobs.attempt > 0 AND EXISTS (SELECT FROM SCHEMA.results AS failed WHERE failed.id = jobs.id AND (CONDITION))",
+    # Only what was tried before can have an error: the history is not asked about the others. And not as EXISTS, which
+    # the planner may turn into reading the whole history once.
+    "jobs.attempt > 0 AND coalesce("
+    "(SELECT true FROM SCHEMA.results AS failed WHERE failed.id = jobs.id AND (CONDITION) LIMIT 1), false)",
 )
 
 Meaning = Callable[[Term, Value, Table, Parameters], str]
