@@ -25,8 +25,12 @@ STATEMENTS = {
     if file.name.endswith(".sql")
 }
 
-OTHER_WORDS = {"WorkerLost", "Cancelled", "name", "aliases", "id", "stopped", "silent"}
-"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end."""
+OTHER_WORDS = {
+    "WorkerLost", "Cancelled", "name", "aliases", "id", "stopped", "silent", "active", "inactive", "jobs", "workers",
+    "queues", "metrics", "schedules", "server_version", "max_connections",
+}  # fmt: skip
+"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, and
+what the doctor asks the server about."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
