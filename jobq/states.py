@@ -63,6 +63,9 @@ TRANSITIONS = (
     Transition("expire", State.PENDING, None, Outcome.CANCELLED),
     Transition("expire scheduled", State.SCHEDULED, None, Outcome.CANCELLED),
     Transition("retry by hand", None, State.PENDING),
+    Transition("undo retry", State.PENDING, None),
+    Transition("undo cancel", None, State.PENDING),
+    Transition("undo cancel scheduled", None, State.SCHEDULED),
 )
 
 WAITING = (State.PENDING, State.SCHEDULED)

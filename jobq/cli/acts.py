@@ -7,8 +7,17 @@ from typing import Any
 
 import click
 
+from jobq import filters
 from jobq.clean import line
-from jobq.cli.options import database_options, is_given, json_option, open_database, select, selection_options
+from jobq.cli.options import (
+    app_option,
+    database_options,
+    is_given,
+    json_option,
+    open_database,
+    select,
+    selection_options,
+)
 from jobq.cli.render import compact, say, show_json
 from jobq.errors import UsageError
 from jobq.settings import Settings
@@ -18,19 +27,28 @@ from jobq.states import FINISHED, State
 def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = json_option(database_options(selection_options(function)))
-    return click.argument("ids", metavar="[ID]...", nargs=-1, type=int)(function)
+    return click.argument("words", metavar="[ID|FILTER]...", nargs=-1)(function)
 
 
 @click.command()
+@click.option(
+    "--arguments", metavar="JSON", help="Enqueue a new job like ID with these arguments; the old one stays as it is."
+)
+@app_option
 @act_options
-def retry(**chosen: Any) -> None:
-    """Queue finished jobs again, by ID or by filter.
+def retry(arguments: str | None, app: tuple[str, ...], **chosen: Any) -> None:
+    """Queue finished jobs again, by ID or by filter: jobq retry 'outcome:errored since:1h'.
 
     A job keeps its id, its arguments and its history, and gets one more attempt.
     """
     from jobq import operate
 
-    act("retry", "retried", operate.retry, FINISHED, **chosen)
+    if arguments is not None:
+        from jobq.cli.edit import run_again
+
+        run_again(arguments, app, **chosen)
+        return
+    act("retry", "retried", operate.retry, [FINISHED], **chosen)
 
 
 @click.command()
@@ -39,34 +57,38 @@ def retry(**chosen: Any) -> None:
 @click.option("--wait", is_flag=True, help="Wait until the running ones have ended, and say how.")
 @act_options
 def cancel(is_scheduled: bool, is_running: bool, wait: bool, **chosen: Any) -> None:
-    """Call off jobs that wait, and stop jobs that run, by ID or by filter.
+    """Call off jobs that wait, and stop jobs that run, by ID or by filter: jobq cancel 'queue:mail since:1h'.
 
-    In a running job an exception is raised; where it has not ended within cancel_grace, its process is killed.
+    A filter that says no state means pending jobs. In a running job an exception is raised; where it has not ended
+    within cancel_grace, its process is killed.
     """
     from jobq import operate
 
     if is_scheduled and is_running:
         raise UsageError("Say either --scheduled or --running.")
     which = State.RUNNING if is_running else State.SCHEDULED if is_scheduled else State.PENDING
-    act("cancel", "cancelled", operate.cancel, which, wait=wait, **chosen)
+    act("cancel", "cancelled", operate.cancel, [which], wait=wait, **chosen)
 
 
 @click.command()
 @act_options
 def purge(**chosen: Any) -> None:
-    """Delete finished jobs from the history, by ID or by filter. This cannot be undone."""
+    """Delete finished jobs from the history, by ID or by filter: jobq purge 'outcome:successful until:7d'.
+
+    They are out of sight at once, and gone some minutes later.
+    """
     from jobq import operate
 
-    act("purge", "purged", operate.purge, FINISHED, **chosen)
+    act("purge", "purged", operate.purge, [FINISHED], **chosen)
 
 
 def act(
     verb: str,
     done: str,
     operation: Callable[..., Any],
-    which: str,
+    states: list[str],
     *,
-    ids: tuple[int, ...],
+    words: tuple[str, ...],
     yes: bool,
     settings: Settings,
     as_json: bool,
@@ -74,23 +96,56 @@ def act(
     **chosen: Any,
 ) -> None:
     """Finds the jobs, says how many they are and shows a few, asks, acts, and says what came of it."""
-    if bool(ids) == is_given(chosen):
-        raise UsageError(f"Say which jobs to {verb}: either ids, or a filter such as --queue or --class.")
+    by_id = bool(words) and all(word.isascii() and word.isdigit() for word in words)
+    if by_id == (is_given(chosen) or (bool(words) and not by_id)):
+        raise UsageError(f"Say which jobs to {verb}: either ids, or a filter such as --queue or 'outcome:errored'.")
     database = open_database(settings)
-    if not ids:
-        ids = confirmed(database, verb, which, chosen, is_sure=yes)
+    selection = None
+    if by_id:
+        ids = tuple(id_of(word) for word in words)
+    else:
+        selection = select(words, chosen).among(*states).checked()
+        check_states(verb, selection, states)
+        ids = confirmed(database, verb, selection, is_sure=yes)
     with click.progressbar(
         length=len(ids), label=verb, file=sys.stderr, hidden=len(ids) < 1000 or not sys.stderr.isatty()
     ) as bar:
-        acted = operation(database, ids, progress=lambda seen: bar.update(seen - bar.pos))
-    ended = wait_for(database, acted.asked) if wait else {}
+        acted = operation(
+            database,
+            ids,
+            selection=None if selection is None else str(selection),
+            progress=lambda seen: bar.update(seen - bar.pos),
+        )
+    ended = wait_for(database, acted.asked) if wait else None
+    show_acted(acted, done, ended, as_json=as_json)
+    if acted.act is not None and acted.done:
+        say(f"jobq undo takes it back, within {operate_seconds():g} s")
+
+
+def operate_seconds() -> float:
+    from jobq.operate import UNDO_SECONDS
+
+    return UNDO_SECONDS
+
+
+def show_acted(acted: Any, done: str, ended: dict[int, Any] | None = None, *, as_json: bool) -> None:
+    """What was done, and why not to the rest. Exit code 1 where it was done to none of them.
+
+    `ended` is how the running jobs ended that were waited for.
+    """
     if as_json:
-        skipped = {str(job): why for job, why in acted.skipped.items()}
-        document = {"done": acted.done, "asked": acted.asked, "skipped": skipped}
-        show_json(document | ({"ended": {str(job): asdict(how) for job, how in ended.items()}} if wait else {}))
+        document = {
+            "done": acted.done,
+            "asked": acted.asked,
+            "skipped": {str(job): why for job, why in acted.skipped.items()},
+            "act": acted.act,
+        }
+        if ended is not None:
+            document["ended"] = {str(job): asdict(how) for job, how in ended.items()}
+        show_json(document)
     else:
         click.echo(f"{done} {len(acted.done)}" + (f", asked {len(acted.asked)} to stop" if acted.asked else ""))
-    for job, how in list(ended.items())[:20]:
+    for job, how in list((ended or {}).items())[:20]:
         why = line(how.error_message or "it was done before it could be stopped")
         say(f"job {job} has ended as {how.outcome}: {why}")
     for job, why in list(acted.skipped.items())[:20]:
@@ -109,15 +164,29 @@ def wait_for(database: Any, ids: list[int]) -> dict[int, Any]:
     return operate.wait_for_end(database, ids)
 
 
-def confirmed(database: Any, verb: str, which: str, chosen: dict[str, Any], *, is_sure: bool) -> tuple[int, ...]:
-    """The ids that the filter selects now: what was counted and confirmed is what is acted on."""
-    from jobq import observe, operate
+def id_of(word: str) -> int:
+    if len(word) > 19 or int(word) > filters.MAX_NUMBER:
+        raise UsageError(f"There is no job {word[:40]}: ids are smaller.")
+    return int(word)
 
-    selection = select(which, chosen)
-    ids = tuple(operate.select(database, selection))
-    say(f"{len(ids)} {which} jobs match")
+
+def check_states(verb: str, selection: filters.Filter, states: list[str]) -> None:
+    """An act that fits none of the jobs selected is a mistake in the filter, which names its place."""
+    possible = {FINISHED} if FINISHED in states else {state.value for state in State}
+    for term in selection.terms:
+        if term.key in ("state", "outcome", "group") and not set(selection.states or ()) <= possible:
+            raise selection.mistake(f"To {verb} is possible for {' and '.join(sorted(possible))} jobs only.", term)
+
+
+def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: bool) -> tuple[int, ...]:
+    """The ids that the filter selects now: what was counted and confirmed is what is acted on."""
+    from jobq import observe
+
+    ids = tuple(observe.select(database, selection))
+    say(f"{len(ids):,} {' or '.join(selection.states or ())} jobs match")
     for job in observe.list_jobs(database, selection, limit=3).jobs if ids else ():
-        say(f"  {job.id}  {line(job.job_class)}  {line(job.queue)}  {compact(job.arguments)}")
+        error = f"  {line(job.error_type)}: {line(job.error_message or '', 80)}" if job.error_type else ""
+        say(f"  {job.id}  {line(job.job_class)}  {line(job.queue)}  {compact(job.arguments)}{error}")
     if ids and not is_sure:
-        click.confirm(f"{verb} {len(ids)} jobs?", abort=True, err=True)
+        click.confirm(f"{verb} {len(ids):,} jobs?", abort=True, err=True)
     return ids

@@ -13,24 +13,25 @@ from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
 
-STATES = [*(state.value for state in State), FINISHED]
-
 
 @click.command("list")
-@click.argument("which", metavar="[STATE]", required=False, type=click.Choice(STATES))
+@click.argument("words", metavar="[STATE] [FILTER]...", nargs=-1)
 @selection_options
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Jobs at most.")
 @database_options
 @json_option
-def list_command(which: str | None, limit: int, settings: Settings, as_json: bool, **chosen: Any) -> None:
+def list_command(words: tuple[str, ...], limit: int, settings: Settings, as_json: bool, **chosen: Any) -> None:
     """List jobs, newest first.
 
-    STATE is pending, scheduled, running or finished; without it, all that have not ended.
+    STATE is pending, scheduled, running or finished; without it, all that have not ended. A FILTER says more:
+    jobq list 'outcome:errored queue:mail,default since:1h -error:Deadlock'. A space means and, a comma or, - not;
+    quotes take text as it is, * stands for anything. Its words: state: outcome: queue: class: error: group: worker:
+    key: id: args.NAME: since: until: tries: ran: wait: and free text.
     """
     from jobq import observe
 
     database = open_database(settings)
-    selection = select(which, chosen)
+    selection = select(words, chosen)
     page = observe.list_jobs(database, selection, limit=limit)
     unknown = () if selection.is_finished else observe.unknown_classes(database)
     if as_json:
@@ -41,6 +42,8 @@ def list_command(which: str | None, limit: int, settings: Settings, as_json: boo
         show_unfinished(page.jobs)
     for job_class in unknown:
         say(f"no worker knows {line(job_class.job_class)}: {job_class.jobs} jobs wait in vain")
+    if page.slow and not as_json:
+        say(f"no index serves {', '.join(page.slow)}: jobs were looked at one by one (since: narrows it)")
     if page.next is not None and not as_json:
         say(f"these are the first {limit}; there are more (--limit)")
 

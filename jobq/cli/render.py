@@ -140,6 +140,17 @@ def duration(seconds: float | None) -> str:
     return f"{whole}s"
 
 
+def sparkline(counts: Sequence[int | None]) -> str:
+    """A small chart: a bar a number, the highest as high as can be; a dot for none, a space for what is not known."""
+    most = max((count or 0 for count in counts), default=0)
+    return "".join(
+        " " if count is None else "·" if count == 0 else BARS[-(-count * len(BARS) // most) - 1] for count in counts
+    )
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
 def took(started: datetime | None, ended: datetime | None) -> str:
     return duration((ended - started).total_seconds()) if started and ended else ""
 

@@ -45,4 +45,9 @@ SELECT
         WHERE expires_at > statement_timestamp()
         ORDER BY expires_at
         LIMIT 1
-    ) AS next_expiry_seconds
+    ) AS next_expiry_seconds,
+    date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute,
+    (
+        SELECT coalesce(array_agg(ARRAY[counted.queue, counted.job_class, counted.jobs]), '{}')
+        FROM (SELECT queue, job_class, count(*)::text AS jobs FROM ended GROUP BY queue, job_class) AS counted
+    ) AS counts

@@ -4,6 +4,7 @@
 -- What a worker had claimed and not begun looks the same as what it was running. So that a job which takes whole
 -- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
 -- A job whose end somebody has asked for does not run again: it ends here, as cancelled.
+-- The fingerprint is what fingerprints.py makes of the same words.
 WITH orphaned AS (
     SELECT
         jobs.*, workers.host, workers.pid, workers.heartbeat_at,
@@ -47,11 +48,12 @@ WITH orphaned AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
          outcome, queue, job_class, arguments, unique_key, source, trace_context,
-         error_type, error_message, timeout, has_abort_hook)
+         error_type, error_message, timeout, has_abort_hook, fingerprint)
     SELECT
         id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
         outcome, queue, job_class, arguments, unique_key, source, trace_context,
-        'WorkerLost', error_message, timeout, has_abort_hook
+        'WorkerLost', error_message, timeout, has_abort_hook,
+        CASE WHEN NOT cancelled THEN left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12) END
     FROM told
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
@@ -70,5 +72,9 @@ WITH orphaned AS (
     FROM (SELECT DISTINCT queue FROM orphaned WHERE retried) AS touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
 )
-SELECT id, attempt, retried, has_abort_hook, (SELECT count(*) FROM woken) AS notified
-FROM orphaned
+SELECT
+    id, attempt, retried, has_abort_hook, outcome,
+    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class,
+    width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
+    (SELECT count(*) FROM woken) AS notified
+FROM told

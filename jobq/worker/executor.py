@@ -15,6 +15,7 @@ from typing import Any
 from jobq import arguments, states
 from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobTimedOut
 from jobq.errors import ArgumentsError
+from jobq.fingerprints import fingerprint, own_frame
 from jobq.job import Job
 from jobq.records import Assignment, AttemptRecord, Report, RunningJob
 from jobq.registry import Registry, name_of
@@ -68,11 +69,11 @@ def execute(
     return succeeded(assignment, value, started)
 
 
-def build(assignment: Assignment, registry: Registry, guard: Guard) -> Job:
+def build(assignment: Assignment, registry: Registry, guard: Guard | None = None) -> Job:
     job_class = registry.get(assignment.job_class)
     job = arguments.rebuild(job_class, arguments.decode(assignment.arguments))
     assert isinstance(job, Job)
-    object.__setattr__(job, "_attempt", Running(assignment, guard))  # also in a frozen dataclass
+    object.__setattr__(job, "_attempt", Running(assignment, guard or Guard()))  # also in a frozen dataclass
     return job
 
 
@@ -238,7 +239,12 @@ def ended_by(error: BaseException, assignment: Assignment, job: Job | None, orde
             return failed(assignment, job, error, may_retry=False)
     if order is not None and (isinstance(error, JobTimedOut) or is_cancellation(error)):
         report = failed(assignment, job, error)
-        return report._replace(error_type=TIMED_OUT, error_message=order.message, aborted=job is None)
+        return report._replace(
+            error_type=TIMED_OUT,
+            error_message=order.message,
+            fingerprint=fingerprint(assignment.job_class, TIMED_OUT),  # wherever it was at that moment
+            aborted=job is None,
+        )
     return failed(assignment, job, error)
 
 
@@ -284,16 +290,19 @@ def failed(assignment: Assignment, job: Job | None, error: BaseException, *, may
     if may_retry and states.may_retry(tries=assignment.tries, retries=assignment.retries):
         retry_delay, trouble = delay_of(job, assignment.tries)
         described += trouble
+    error_type, message, frame = type_of(error), message_of(error), own_frame(error)
     return Report(
         id=assignment.id,
         attempt=assignment.attempt,
         outcome=Outcome.ERRORED.value,
         started=None,
         ended=ended,
-        error_type=type_of(error),
-        error_message=message_of(error),
+        error_type=error_type,
+        error_message=message,
         traceback=described,
         retry_delay=retry_delay,
+        fingerprint=fingerprint(assignment.job_class, error_type, frame, message),
+        frame=None if frame is None else storable(frame, 500),
     )
 
 

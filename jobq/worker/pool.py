@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from jobq.fingerprints import fingerprint
 from jobq.records import Assignment, Report
 from jobq.retries import exponential
 from jobq.states import Outcome, may_retry, may_run_again
@@ -760,6 +761,7 @@ def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int)
         ended=monotonic(),
         error_type="ProcessDied",
         error_message=f"child process {child.pid} {death}; loss {losses} of {max_losses}",
+        fingerprint=fingerprint(assignment.job_class, "ProcessDied"),
         retry_delay=0.0 if may_run_again(losses=losses, max_losses=max_losses) else None,
         excused=True,
         loss=True,
@@ -793,6 +795,7 @@ def stopped(assignment: Assignment, child: Child, interruption: Interruption, de
         error_type=error_type,
         error_message=f"{order.message}; {how}",
         traceback=interruption.stack or None,
+        fingerprint=fingerprint(assignment.job_class, error_type) if outcome is Outcome.ERRORED else None,
         retry_delay=retry_delay,
         aborted=True,
         peak_memory_kilobytes=death.peak_memory_bytes // 1024,

@@ -19,6 +19,7 @@ from jobq.states import (
     may_retry,
     may_run_again,
 )
+from jobq.store import audit, jobs
 
 STATEMENTS = {
     file.name.removesuffix(".sql"): re.sub(r"--.*", "", file.read_text())
@@ -28,10 +29,11 @@ STATEMENTS = {
 
 OTHER_WORDS = {
     *("WorkerLost", "Cancelled", "Expired", "epoch", "name", "aliases", "id", "stopped", "silent"),
-    *(*Verdict, *OVERLAP),
+    *("active", "inactive", "jobs", "workers", "queues", "metrics", "schedules", "server_version", "max_connections"),
+    *("error_message", *Verdict, *OVERLAP),
 }
-"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, and
-what becomes of a schedule's tick."""
+"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
+the doctor asks the server about, and what becomes of a schedule's tick."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
@@ -170,6 +172,22 @@ def retry_by_hand(store: Any, report: Any) -> Callable[[], object]:
     return lambda: store.retry_by_hand(assignment.id)
 
 
+def undo_retry(store: Any, report: Any) -> Callable[[], object]:
+    retry_by_hand(store, report)()
+    (job,) = store.unfinished()
+    audit.keep(store.connection, store.schema, 1, [(job.id, job.attempt)])
+    return lambda: audit.undo_retry(store.connection, store.schema, 1, [job.id])
+
+
+def undo_cancel_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        job = store.add(delay=delay)
+        jobs.cancel(store.connection, store.schema, [job], cancelled_by="ada@here", act=1)
+        return lambda: audit.undo_cancel(store.connection, store.schema, 1, [job])
+
+    return prepare
+
+
 ACTS: dict[str, Callable[[Any, Any], Callable[[], object]]] = {
     "enqueue": lambda store, report: lambda: store.add(),
     "schedule": lambda store, report: lambda: store.add(delay=60),
@@ -191,6 +209,9 @@ ACTS: dict[str, Callable[[Any, Any], Callable[[], object]]] = {
     "expire": expire_after(0),
     "expire scheduled": expire_after(60),
     "retry by hand": retry_by_hand,
+    "undo retry": undo_retry,
+    "undo cancel": undo_cancel_after(0),
+    "undo cancel scheduled": undo_cancel_after(60),
 }
 
 
@@ -221,8 +242,9 @@ def test_transitions_have_names_of_their_own_and_lead_somewhere_else() -> None:
 
 
 def test_a_job_leaves_the_table_only_with_an_outcome() -> None:
+    """Only an undone retry leaves it without one: the outcome it had before is its outcome again."""
     for transition in TRANSITIONS:
-        if transition.target is None:
+        if transition.target is None and transition.name != "undo retry":
             assert transition.outcome is not None, transition.name
 
 
@@ -249,7 +271,7 @@ def test_the_diagram_in_the_readme_has_every_transition_and_no_other() -> None:
     diagram = readme[readme.index("stateDiagram-v2") :].partition("```")[0]
     drawn = set(re.findall(r"^ +(\S+) --> (\S+): (.+)$", diagram, re.MULTILINE))
     assert drawn == {
-        (transition.source or "[*]", transition.target or transition.outcome, transition.name)
+        (transition.source or "[*]", transition.target or transition.outcome or "[*]", transition.name)
         for transition in TRANSITIONS
     }
 

@@ -1,0 +1,32 @@
+"""What operators may do. Each act says truly what it did, and leaves a record of who did it."""
+
+from jobq.operate.acting import Act, Part, acting
+from jobq.operate.editing import run_again
+from jobq.operate.jobs import Acted, Progress, cancel, purge, retry, wait_for_end
+from jobq.operate.queues import pause_queues, resume_queues
+from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
+from jobq.operate.stacks import Stack, stack
+from jobq.operate.undo import UNDO_SECONDS, undo
+
+__all__ = [
+    "UNDO_SECONDS",
+    "Act",
+    "Acted",
+    "ActedOnSchedules",
+    "Part",
+    "Progress",
+    "Stack",
+    "acting",
+    "cancel",
+    "pause_queues",
+    "pause_schedule",
+    "purge",
+    "resume_queues",
+    "resume_schedule",
+    "retry",
+    "run_again",
+    "run_schedule",
+    "stack",
+    "undo",
+    "wait_for_end",
+]
