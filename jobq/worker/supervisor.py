@@ -317,7 +317,8 @@ class Supervisor:
         if not self.drain:
             return
         recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
-        if self.stock or not self.pool.is_idle or self.completer.backlog or self._delivered or recorded != self._seen:
+        is_at_work = self.stock or not self.pool.is_idle or self._delivered
+        if is_at_work or self.completer.backlog or self.claimer.has_to_give_back or recorded != self._seen:
             self._seen = recorded
             self._active_at = monotonic()
             return
