@@ -27,6 +27,7 @@ MAX_MESSAGE_CHARACTERS = 500
 LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
 
 PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
+DEMO_FOLDER = PACKAGE_FOLDER + "demo" + os.sep  # an application like any other
 
 
 class Attempt(Protocol):
@@ -336,9 +337,13 @@ def shortened(value: Any) -> str:
 def source_of_caller() -> str | None:
     """file:line of the nearest frame outside jobq."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE_FOLDER):
+    while frame.f_back is not None and is_own(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def is_own(filename: str) -> bool:
+    return filename.startswith(PACKAGE_FOLDER) and not filename.startswith(DEMO_FOLDER)
 
 
 def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:

@@ -31,6 +31,9 @@ HOME = "JOBQ_TEST_HOME"
 
 KEPT = {"JOBQ_TEST_DATABASE_URL", "JOBQ_PG_BIN", HOME}
 
+OLDEST = Path("/usr/lib/postgresql/15/bin")
+"""Where Debian has the oldest PostgreSQL that is supported; it is tested where it is installed."""
+
 for variable in list(os.environ):  # the developer's shell must not change what the tests see
     if variable in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME") or (
         variable.startswith("JOBQ_") and variable not in KEPT
@@ -53,29 +56,42 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        remove_server(Path(os.environ.pop(HOME)) / "server")
+        remove_servers(Path(os.environ.pop(HOME)))
 
 
-def remove_server(home: Path) -> None:
-    """Waits until the server has gone with its last client: it must not write into what is being removed."""
-    if home.is_dir():
+def remove_servers(folder: Path) -> None:
+    """Waits until each server has gone with its last client: it must not write into what is being removed."""
+    for home in folder.iterdir():
         with suppress(embedded.EmbeddedServerError):
             embedded.stop(home)
-    shutil.rmtree(home.parent, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What the store's statements mean must be the same on the oldest PostgreSQL that is supported."""
+    if "server" in metafunc.fixturenames and metafunc.definition.path.parent.name == "database":
+        versions = ["embedded", *(["15"] if OLDEST.is_dir() and not KEPT - {HOME} & set(os.environ) else [])]
+        metafunc.parametrize("server", versions, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of the server that all tests share."""
     if url := os.environ.get("JOBQ_TEST_DATABASE_URL"):
         yield url
         return
-    attached = embedded.attach(Path(os.environ[HOME]) / "server", linger=0)
+    home = Path(os.environ[HOME])
+    if getattr(request, "param", "embedded") == "15":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JOBQ_PG_BIN", str(OLDEST))
+            attached = embedded.attach(home / "server-15", linger=0)
+    else:
+        attached = embedded.attach(home / "server", linger=0)
     try:
         with psycopg.connect(attached.url, autocommit=True) as connection:
             # Nothing here needs to outlive a power cut, and dropping a database waits for the disk.
             for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+                connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
             connection.execute("SELECT pg_reload_conf()")
         yield attached.url
     finally:
@@ -345,6 +361,16 @@ class Application:
             check=False,
         )
 
+    def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a program here, given as its text or as what follows `python`; it must succeed."""
+        if len(arguments) == 1:
+            arguments = ("-c", *arguments)
+        finished = subprocess.run(
+            [sys.executable, *arguments], cwd=self.path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished
+
     @contextmanager
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "Iterator[Started]":
         """Runs `jobq` here; at the end of the block it is killed with everything that it started."""
@@ -375,6 +401,8 @@ class Started:
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
+                # Tests that run in the background of a script inherit that Ctrl-C is ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     @property

@@ -18,7 +18,7 @@ def config(as_json: bool) -> None:
         show_json({entry.name: {"value": entry.value, "from": entry.origin, "help": entry.help} for entry in found})
     else:
         rows = [(entry.name, shown(entry.value), entry.origin, entry.help) for entry in found]
-        table(["SETTING", "VALUE", "FROM", ""], rows)
+        table(["SETTING", "VALUE", "FROM", "WHAT IT IS"], rows, elastic=["WHAT IT IS", "VALUE", "FROM"])
 
 
 def shown(value: Any) -> str:

@@ -1,11 +1,13 @@
 """`jobq demo`: the demonstration, told to a newcomer."""
 
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +17,8 @@ from jobq.cli.render import duration, say
 from jobq.settings import Settings
 
 if TYPE_CHECKING:
-    from jobq.demo.course import Summary, Work
+    from jobq.demo.course import Summary, Work, Worker
+    from jobq.store.database import Database
 
 DEMO_SCHEMA = "jobq_demo"
 
@@ -31,10 +34,11 @@ def demo(most_files: int | None, max_processes: int | None, keep_running: bool, 
     They analyse the source files of Python's own standard library, one job a file. With a database configured, the
     demonstration keeps to a schema of its own there (jobq_demo).
     """
+    from jobq import observe
     from jobq.demo import course
 
     settings = apart(settings)
-    migrate(settings)
+    database = migrated(settings)
     files = course.source_files(most_files)
     work = course.enqueue(files)
     say(f"enqueued {len(work.ids):,} jobs: {len(work.files):,} source files of {sys.version.split()[0]}'s library to "
@@ -42,7 +46,8 @@ def demo(most_files: int | None, max_processes: int | None, keep_running: bool, 
     with course.worker(settings, max_processes) as worker:
         with progress() as on_progress:
             summary = course.follow(work, worker, on_progress, pause=lambda: time.sleep(0.2))
-        show(summary, work, settings, max_processes)
+        processes = sum(worker.processes for worker in observe.workers(database))
+        show(summary, work, settings, processes)
         if keep_running:
             keep_going(course.trickle(files), worker)
 
@@ -54,13 +59,13 @@ def apart(settings: Settings) -> Settings:
     return replace(settings, schema=DEMO_SCHEMA)
 
 
-def migrate(settings: Settings) -> None:
+def migrated(settings: Settings) -> "Database":
     from jobq.store import migrations
 
     database = open_database(settings)
-    where = f"{database.shown_url}, schema {settings.schema}"
     migrations.migrate(database)
-    say(f"the database: {where}")
+    say(f"the database: {database.shown_url}, schema {settings.schema}")
+    return database
 
 
 @contextmanager
@@ -87,13 +92,11 @@ def progress() -> Iterator[Callable[[int, int], None]]:
     yield tell
 
 
-def show(summary: "Summary", work: "Work", settings: Settings, processes: int | None) -> None:
-    from jobq.worker.machine import usable_cpus
-
+def show(summary: "Summary", work: "Work", settings: Settings, processes: int) -> None:
     count = len(summary.ended)
     report = summary.report.value or {}
     lines = [
-        f"\n{count:,} jobs in {duration(summary.seconds)} on {processes or usable_cpus()} child processes, "
+        f"\n{count:,} jobs in {duration(summary.seconds)} on {processes} child processes, "
         f"{count / summary.seconds:,.0f} a second: "
         + ", ".join(f"{number:,} {line(outcome)}" for outcome, number in sorted(summary.outcomes.items())),
         "\nThe report job added up what the others returned:",
@@ -101,8 +104,9 @@ def show(summary: "Summary", work: "Work", settings: Settings, processes: int | 
         f"\n{len(summary.retried)} jobs came too early for what they build on, were retried, and succeeded:",
         *(f"  #{job.id}  {line(work.summaries.get(job.id, 'the report'))}, at attempt {job.attempt}"
           for job in summary.retried[:5]),
-        f"\n{sum(map(len, summary.failures.values()))} jobs failed, and truly: "
-        "the library ships files that do not parse, for its own tests.",
+        f"\n{failed} jobs failed, and truly: the library ships files that do not parse, for its own tests."
+        if (failed := sum(map(len, summary.failures.values())))
+        else "\nNo job failed: none of these files is one of those that do not parse.",
         *(f"  {len(jobs):4} × {line(name)}, as #{jobs[0].id}: {line(jobs[0].error_message or '', 90)}"
           for name, jobs in sorted(summary.failures.items())),
         "\nLook around:",
@@ -113,17 +117,18 @@ def show(summary: "Summary", work: "Work", settings: Settings, processes: int | 
 
 def next_steps(summary: "Summary", settings: Settings) -> list[str]:
     """Commands that work as they stand here."""
+    jobq = "jobq" if shutil.which("jobq") or Path(sys.argv[0]).name != "jobq" else sys.argv[0]
     schema = f" --schema {settings.schema}" if settings.schema != Settings().schema else ""
     failed = next((jobs[0].id for jobs in summary.failures.values()), summary.report.id)
     return [
-        f"jobq show {failed}{schema}",
-        f"jobq list finished --outcome errored{schema}",
-        f"jobq stats{schema}",
-        f"jobq demo --keep-running{schema}",
+        f"{jobq} show {failed}{schema}",
+        f"{jobq} list finished --outcome errored{schema}",
+        f"{jobq} stats{schema}",
+        f"{jobq} demo --keep-running{schema}",
     ]
 
 
-def keep_going(trickle: Any, worker: Any) -> None:
+def keep_going(trickle: "Iterable[int]", worker: "Worker") -> None:
     say("\na few jobs a second keep coming; Ctrl-C ends it")
     try:
         for _ in trickle:

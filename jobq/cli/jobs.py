@@ -62,7 +62,7 @@ def show_unfinished(jobs: tuple[JobRecord, ...]) -> None:
         for job in jobs
     ]
     columns = ["ID", "STATE", "CLASS", "QUEUE", "PRIO", "TRY", "DUE", "ARGUMENTS", "PROGRESS", "LAST ERROR"]
-    table(columns, rows, right=["ID", "PRIO"])
+    table(columns, rows, right=["ID", "PRIO"], elastic=["ARGUMENTS", "PROGRESS", "LAST ERROR"])
 
 
 def show_finished(jobs: tuple[JobRecord, ...]) -> None:
@@ -81,7 +81,7 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
         for job in jobs
     ]
     columns = ["ID", "OUTCOME", "CLASS", "QUEUE", "TRY", "ENDED", "RAN", "ARGUMENTS", "ERROR"]
-    table(columns, rows, right=["ID", "RAN"])
+    table(columns, rows, right=["ID", "RAN"], elastic=["ARGUMENTS", "ERROR"])
 
 
 @click.command("show")

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-WIDE = 200
+WIDE = 4000
 """Columns where the output is no terminal: a pipe has no width, and nothing should be cut for it."""
+
+GAP = 2
+NARROWEST = 12
+"""Columns that an elastic column keeps, if need be at the cost of the others."""
 
 STYLES = {
     "successful": ("✓", "green"),
@@ -61,20 +65,45 @@ def console() -> "Console":
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """A table of one line a row; text that does not fit ends in an ellipsis."""
-    from rich import box
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), elastic: Sequence[str] = ()
+) -> None:
+    """A table of one line a row; text that does not fit ends in an ellipsis, that of the elastic columns first."""
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
+    out = console()
+    cells = [[cell if isinstance(cell, Text) else Text(line(str(cell))) for cell in row] for row in rows]
+    widths = [max([len(column), *(row[place].cell_len for row in cells)]) for place, column in enumerate(columns)]
+    drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for column, width in zip(columns, fitted(columns, widths, elastic, out.width), strict=True):
         drawn.add_column(
-            Text(column), justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis"
+            Text(column),
+            justify="right" if column in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=width,
         )
-    for row in rows:
-        drawn.add_row(*[cell if isinstance(cell, Text) else Text(line(str(cell))) for cell in row])
-    console().print(drawn)
+    for row in cells:
+        drawn.add_row(*row)
+    out.print(drawn)
+
+
+def fitted(columns: Sequence[str], widths: Sequence[int], elastic: Sequence[str], most: int) -> list[int]:
+    """The widths at which the columns fit side by side: elastic ones give way first, then the widest."""
+    fit = list(widths)
+    excess = sum(fit) + GAP * (len(fit) - 1) - most
+    bounds = [
+        min(width, NARROWEST) if column in elastic else width for column, width in zip(columns, widths, strict=True)
+    ]
+    for least in (bounds, [1] * len(fit)):
+        while excess > 0:
+            able = [place for place in range(len(fit)) if fit[place] > least[place]]
+            if not able:
+                break
+            fit[max(able, key=fit.__getitem__)] -= 1
+            excess -= 1
+    return fit
 
 
 def state_text(state: str, outcome: str | None) -> "Text":

@@ -149,7 +149,7 @@ def jobs(is_local: bool, app: tuple[str, ...], settings: Settings, as_json: bool
         )
         for record in found
     ]
-    table(["CLASS", "PARAMETERS", "ALIASES", ""], rows)
+    table(["CLASS", "PARAMETERS", "ALIASES", "WHAT IT DOES"], rows, elastic=["PARAMETERS", "WHAT IT DOES"])
 
 
 def known_classes(settings: Settings) -> tuple[ClassRecord, ...]:

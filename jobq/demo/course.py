@@ -74,9 +74,14 @@ def source_files(most: int | None = None) -> list[Path]:
         raise DemoFailed(f"There are no source files of the standard library in {folder}: this Python ships none.")
     if most is None or most >= len(found):
         return found
-    # A few from everywhere: the files that do not parse are among the tests.
-    broken = [path for path in found if path.name.startswith("bad")][: max(1, most // 20)]
+    # A few from everywhere, and some that do not parse, where this Python ships its tests.
+    broken = [path for path in found if is_broken(path)][: most // 20]
     return sorted({*broken, *random.Random(most).sample(found, most - len(broken))})  # noqa: S311 - the same for all
+
+
+def is_broken(path: Path) -> bool:
+    """By their names: the tests of the library's tokenizer need files that do not parse."""
+    return path.parent.name == "tokenizedata" and path.name.startswith("bad")
 
 
 def enqueue(files: list[Path]) -> Work:
@@ -166,7 +171,7 @@ def summarise(work: Work, found: dict[int, Ended], seconds: float) -> Summary:
 def trickle(files: list[Path]) -> Iterable[int]:
     """Enqueues a handful of jobs each time it is asked for more; yields how many. Without end."""
     chosen = random.Random()  # noqa: S311 - which files come next is nobody's secret
-    broken = [path for path in files if path.name.startswith("bad")]
+    broken = [path for path in files if is_broken(path)]
     while True:
         some = chosen.sample(files, min(4, len(files)))
         if broken and chosen.random() < 0.3:

@@ -49,7 +49,10 @@ CROSS JOIN LATERAL (
 ) AS pending
 CROSS JOIN LATERAL (
     -- The oldest among those that are next: an exact answer would read the whole queue.
-    SELECT greatest(extract(epoch FROM statement_timestamp() - min(run_at)), 0)::float8 AS seconds
+    SELECT
+        CASE
+            WHEN count(*) > 0 THEN greatest(extract(epoch FROM statement_timestamp() - min(run_at)), 0)::float8
+        END AS seconds
     FROM (
         SELECT run_at
         FROM {schema}.jobs

@@ -50,7 +50,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.schema = settings.schema
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # opening the pool asks for the address
         self._embedded: embedded.EmbeddedServer | None = None
         self._pool: ConnectionPool[Connection] | None = None
         self._pool_pid = 0

@@ -1,0 +1,157 @@
+"""The README says what is true: its code runs, its commands exist, its tables and its diagram are the program's own."""
+
+import re
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobq import states
+from jobq.cli import COMMANDS
+from jobq.settings import NAMES, Settings
+
+if TYPE_CHECKING:
+    from conftest import Application, Store
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    section: str
+    language: str
+    text: str
+
+
+def blocks() -> list[Block]:
+    """The fenced blocks of the README, each with the heading that it stands under."""
+    found, section = [], ""
+    for heading, language, text in re.findall(r"^## ([^\n]+)$|^```(\w+)\n(.*?)^```$", README, re.M | re.S):
+        section = heading or section
+        if language:
+            found.append(Block(section, language, text))
+    return found
+
+
+def code(section: str, language: str = "python") -> list[str]:
+    found = [block.text for block in blocks() if (block.section, block.language) == (section, language)]
+    assert found, f"the README has no {language} under {section!r}"
+    return found
+
+
+def commands(section: str) -> list[list[str]]:
+    """What the README types at the shell's prompt, without comments."""
+    typed = [line.removeprefix("$ ") for text in code(section, "console") for line in text.splitlines()]
+    return [shlex.split(line, comments=True) for line in typed]
+
+
+def between(begin: str, end: str) -> str:
+    return README.partition(begin)[2].partition(end)[0].strip()
+
+
+def test_the_smallest_job_is_enqueued_run_and_seen_as_the_readme_types_it(
+    application: "Application", store: "Store"
+) -> None:
+    definition, use = code("The smallest job")
+    application.write("jobs.py", definition)
+    application.python(use)
+
+    shown = []
+    for command in commands("The smallest job"):
+        assert command[0] == "jobq"
+        finished = application.jobq(*command[1:], *(["--drain"] if command[1] == "run" else []))
+        assert finished.returncode == 0, finished.stderr
+        shown.append(finished.stdout)
+
+    assert [result.outcome for result in store.results()] == ["successful"]
+    assert [(job.id, job.state) for job in store.unfinished()] == [(2, "scheduled"), (3, "scheduled")]
+    assert store.job(2).unique_key == "welcome-2"
+    assert "jobs.WelcomeUser" in shown[-1]
+
+
+def test_jobs_defined_as_in_the_readme_have_what_they_ask_for(application: "Application", store: "Store") -> None:
+    definition, use, *_ = code("Defining jobs")
+    application.write("jobs.py", definition)
+    application.python(use)
+
+    receipts = store.unfinished()
+    assert [(job.queue, job.priority, job.retries) for job in receipts] == [("mail", 10, 5)] * 2
+    assert [job.unique_key for job in receipts] == ["receipt-1", "receipt-2"]
+    application.jobq("run", "--drain")
+    assert [result.value for result in store.results()] == [{"sent": 1}, {"sent": 2}]
+
+
+def test_the_test_in_the_readme_passes(application: "Application") -> None:
+    (example,) = code("Testing your jobs")
+    application.write("jobs.py", code("Defining jobs")[0])
+    application.write(
+        "shop.py",
+        """
+        from jobs import SendReceipt
+
+        def place_order(number):
+            SendReceipt(number).run_in_worker()
+        """,
+    )
+    application.write("test_shop.py", f"from jobs import SendReceipt\nfrom shop import place_order\n{example}")
+    finished = application.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py")
+    assert "1 passed" in finished.stdout
+
+
+def test_every_command_is_in_the_readme() -> None:
+    missing = [name for name in COMMANDS if not re.search(rf"`jobq [^`]*\b{name}\b|`jobq {name}", README)]
+    assert missing == []
+
+
+def test_every_command_and_option_that_the_readme_names_exists(application: "Application") -> None:
+    typed = set(re.findall(r"`jobq ([a-z]+)", README)) | {
+        words[1] for block in blocks() if block.language == "console" for words in commands(block.section)
+        if words[:1] == ["jobq"]
+    }  # fmt: skip
+    assert typed <= set(COMMANDS)
+    helps = "".join(application.jobq(name, "--help").stdout for name in sorted(typed))
+    table = between("## Commands", "## Settings")
+    for option in set(re.findall(r"--[a-z][a-z-]+", table)):
+        assert option in helps, option
+
+
+def test_the_settings_in_the_readme_are_those_that_there_are() -> None:
+    assert between("<!-- settings -->", "<!-- end of settings -->") == settings_table()
+
+
+def settings_table() -> str:
+    rows = [
+        f"| `{field.name}` | {shown(field.metadata['default'])} | {field.metadata['help']} |"
+        for field in fields(Settings)
+        if field.name in NAMES
+    ]
+    return "\n".join(["| setting | default | what it is |", "|---|---|---|", *rows])
+
+
+def shown(default: Any) -> str:
+    if default is None or default == ():
+        return "none"
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def test_the_diagram_in_the_readme_is_that_of_the_states() -> None:
+    drawn = set(re.findall(r"^ *(\S+) --> (\S+): (.+)$", between("stateDiagram-v2", "```"), re.M))
+    assert drawn == {
+        (
+            transition.source or "[*]",
+            str(transition.target or transition.outcome),
+            transition.name,
+        )
+        for transition in states.TRANSITIONS
+    }
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself(application: "Application", command: str) -> None:
+    finished = application.jobq(command, "--help")
+    assert finished.returncode == 0
+    assert finished.stdout.startswith(f"Usage: jobq {command}")
