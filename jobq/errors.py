@@ -7,6 +7,7 @@
     │   ├── UnknownJobClass         nothing is registered under that name
     │   ├── RegistrationError       a class cannot be registered
     │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
+    │   │   └── RowGone             a row that an argument refers to is not there any more
     │   ├── EnqueueError            a delay, queue, priority, … that cannot be
     │   ├── NotRunning              asked of a job that no worker runs
     │   └── JobNotFound             no job has that id
@@ -18,6 +19,7 @@
     │   ├── SchemaMissing           `jobq migrate` has not been run
     │   ├── SchemaBehind            … has not been run since jobq was upgraded
     │   └── SchemaAhead             this jobq is older than the schema
+    ├── AttemptSuperseded           an attempt that is not the job's any more     exit code 1
     └── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
 """
 
@@ -56,6 +58,10 @@ class RegistrationError(UsageError):
 
 
 class ArgumentsError(UsageError):
+    pass
+
+
+class RowGone(ArgumentsError):
     pass
 
 
@@ -100,6 +106,10 @@ class SchemaBehind(DatabaseError):
 
 
 class SchemaAhead(DatabaseError):
+    pass
+
+
+class AttemptSuperseded(JobqError):
     pass
 
 

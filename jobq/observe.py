@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg.rows import DictRow, dict_row, tuple_row
 
+from jobq.arguments import without_secrets
 from jobq.errors import JobNotFound, UsageError
 from jobq.records import (
     AttemptRecord,
@@ -16,6 +17,7 @@ from jobq.records import (
     JobRecord,
     Progress,
     QueueStats,
+    Shape,
     Stats,
     UnknownClass,
     WorkerRecord,
@@ -27,6 +29,9 @@ from jobq.store.statements import quote_identifier, statement
 
 READ_TIMEOUT_MS = 5000
 """A look must not hold anything up, nor be held up, for longer."""
+
+SHAPES_TIMEOUT_MS = 300_000
+"""Except where somebody asks, before a deployment, for all that is queued."""
 
 COUNT_LIMIT = 100_000
 """Unfinished jobs are counted exactly up to here, for each queue; beyond it PostgreSQL's statistics speak."""
@@ -163,7 +168,7 @@ def show(database: Database, job_id: int) -> JobDetail:
         unknown = {entry.job_class for entry in unknown_records(connection, database.schema)}
     return JobDetail(
         job=found[0],
-        attempts=tuple(AttemptRecord(**attempt) for attempt in attempts),
+        attempts=tuple(AttemptRecord(**attempt | {"value": without_secrets(attempt["value"])}) for attempt in attempts),
         known=found[0].job_class not in unknown,
     )
 
@@ -185,7 +190,7 @@ def ended(ids: Iterable[int], *, database: Database | None = None) -> dict[int, 
     database = database or default_database()
     with reading(database) as connection:
         rows = dicts(connection, "observe_ended", database.schema, {"ids": list(ids)})
-    return {row["id"]: Ended(**row) for row in rows}
+    return {row["id"]: Ended(**row | {"value": without_secrets(row["value"])}) for row in rows}
 
 
 def list_jobs(database: Database, selection: Selection, *, limit: int = 50, after: Position | None = None) -> Page:
@@ -215,15 +220,22 @@ def pages(database: Database, selection: Selection, *, size: int = 1000) -> Iter
         after = page.next
 
 
+def shapes(database: Database) -> tuple[Shape, ...]:
+    """The shapes of all unfinished jobs: for a look at whether the code at hand can still load them."""
+    with reading(database, timeout_ms=SHAPES_TIMEOUT_MS) as connection:
+        rows = tuples(connection, "observe_shapes", database.schema, {})
+    return tuple(Shape(name, tuple(names), tuple(tags), *rest) for name, names, tags, *rest in rows)
+
+
 # Reading
 
 
 @contextmanager
-def reading(database: Database) -> Iterator[Connection]:
+def reading(database: Database, *, timeout_ms: int = READ_TIMEOUT_MS) -> Iterator[Connection]:
     """A connection on which nothing takes long, and nothing is written."""
     database.prepare()
     with database.connection() as connection, connection.transaction():
-        connection.execute(f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {READ_TIMEOUT_MS}".encode())
+        connection.execute(f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {timeout_ms}".encode())
         yield connection
 
 
@@ -234,6 +246,7 @@ def records(connection: Connection, name: str, schema: str, parameters: dict[str
 def record_of(row: DictRow) -> JobRecord:
     if row.get("progress"):
         row["progress"] = progress_of(row["progress"], row["attempt"])
+    row["arguments"] = without_secrets(row["arguments"])
     return JobRecord(**row)
 
 

@@ -199,6 +199,18 @@ class Stats:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What unfinished jobs of a class have in common that were enqueued alike: which arguments, of which types."""
+
+    job_class: str
+    names: tuple[str, ...]  # of the arguments
+    tags: tuple[str, ...]  # of their types, beyond those of JSON
+    jobs: int
+    first_id: int
+    arguments: str  # those of the first job, as JSON text
+
+
 class Assignment(NamedTuple):
     """A claimed job on its way to a child. A tuple: there are tens of thousands a second."""
 
@@ -213,6 +225,8 @@ class Assignment(NamedTuple):
     job_class: str
     arguments: str  # JSON text, opened only by the child
     timeout: float | None = None  # seconds; the supervisor's to watch
+    waited: float = 0.0  # seconds from when it was due to when it was claimed, by the database's clock
+    trace_context: str | None = None  # JSON text
     hook: str | None = None  # JSON text: call on_aborted() with this result, instead of run()
 
     @property
@@ -239,3 +253,12 @@ class Report(NamedTuple):
     excused: bool = False  # does not count against retries
     loss: bool = False  # counts against the limit of losses
     aborted: bool = False  # run() could not see this end: on_aborted() is owed
+    completed: bool = False  # the job has recorded its success itself; this holds only where that was rolled back
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The success of a running attempt, to be recorded by the job itself."""
+
+    worker_id: int
+    report: Report

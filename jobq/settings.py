@@ -29,6 +29,7 @@ class Settings:
     database_url: str | None = setting(None, "Address of the PostgreSQL database; none: an embedded server.")
     schema: str = setting("jobq", "Schema that holds jobq's tables.")
     app: tuple[str, ...] = setting((), "Modules that define jobs, besides jobs.py and {package}/jobs.py.")
+    middleware: tuple[str, ...] = setting((), "Functions around every run, by dotted name; the first is the outermost.")
     env: str = setting("development", "With `production`, the embedded server is refused.")
     transaction_pooler: bool = setting(
         False, "The address is a pooler in transaction mode: no LISTEN, no prepared statements."

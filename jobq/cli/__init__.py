@@ -25,6 +25,7 @@ COMMANDS = {
     "queues": ("jobq.cli.stats", "List the queues."),
     "workers": ("jobq.cli.stats", "List the workers."),
     "jobs": ("jobq.cli.stats", "List the registered job classes."),
+    "check": ("jobq.cli.check", "Find out whether the code at hand can load what is queued."),
     "migrate": ("jobq.cli.database", "Bring the schema up to date."),
     "db": ("jobq.cli.database", "Manage the embedded PostgreSQL."),
     "config": ("jobq.cli.config", "Show every setting, and where it comes from."),

@@ -5,6 +5,7 @@
 -- database's clock says what time it was.
 -- The worker is compared in a form that no index serves (and only a running job has one): the way in must be
 -- the primary key, never a walk over all that this worker has claimed.
+-- A job that ends itself (Job.complete) uses this statement too, on a connection of its own.
 -- An attempt that could not see its own end (killed, cancelled before its start) is owed a call of on_aborted().
 WITH ended AS (
     DELETE FROM {schema}.jobs
@@ -49,3 +50,4 @@ SELECT
     queue, job_class, arguments, unique_key, source, trace_context,
     value, error_type, error_message, traceback, cpu_seconds, peak_memory, timeout, has_abort_hook
 FROM ended
+RETURNING id, attempt

@@ -14,8 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from jobq import telemetry
 from jobq.errors import ApplicationError
 from jobq.registry import describe, load_application, registry
+from jobq.worker import middleware
 from jobq.worker.board import Board
 from jobq.worker.executor import execute
 from jobq.worker.guard import Guard
@@ -39,7 +41,10 @@ def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int) -> No
 def load(setup: dict[str, Any], reports_fd: int) -> None:
     """Imports the application and reports what it defines, or why it does not import."""
     try:
+        if setup["automatic_telemetry"]:
+            telemetry.set_up_like_parent()
         modules = load_application(Path(setup["root"]), setup["app"])
+        middleware.use(setup["middleware"])
     except ApplicationError as error:
         trouble = {"message": str(error), "traceback": error.user_traceback}
         os.write(reports_fd, pack_message("failed", trouble))

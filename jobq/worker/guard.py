@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobq.directives import JobCancelled, JobInterrupted, JobTimedOut
-from jobq.worker.board import ORDER, PROGRESS, Board
+from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
 from jobq.worker.protocol import Order, OrderKind
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ class Guard:
     def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
         if self._board is not None:
             self._board.write(PROGRESS, json.dumps([job_id, attempt, progress]).encode())
+
+    @property
+    def worker_id(self) -> int | None:
+        """The worker that this process works for; None where it works for none."""
+        note = None if self._board is None else self._board.read(WORKER)
+        return int(note) if note else None
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         assert self._board is not None

@@ -22,7 +22,7 @@ from typing import Any
 from jobq.records import Assignment, Report
 from jobq.retries import exponential
 from jobq.states import Outcome, may_retry, may_run_again
-from jobq.worker.board import ORDER, PROGRESS, Board
+from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
 from jobq.worker.guard import INTERRUPT, SHOW_STACK
 from jobq.worker.machine import catches_signal, resident_kilobytes
 from jobq.worker.protocol import (
@@ -152,7 +152,14 @@ class PoolSettings:
     cancel_grace: float
     root: str
     app: tuple[str, ...]
+    middleware: tuple[str, ...]
     environment: dict[str, str]
+    automatic_telemetry: bool = False  # children set their SDK up as `opentelemetry-instrument` did here
+
+    def for_child(self) -> bytes:
+        """What a child is told before its first job."""
+        names = ("root", "app", "middleware", "automatic_telemetry")
+        return json.dumps({name: getattr(self, name) for name in names}).encode()
 
 
 class Pool:
@@ -190,6 +197,13 @@ class Pool:
         self._on_stack = on_stack
         self._closing = False
         self._memory_at = 0.0
+        self._worker_id = 0
+
+    def tell_worker(self, worker_id: int) -> None:
+        """Under what id this worker goes now: jobs that complete themselves have to know it."""
+        self._worker_id = worker_id
+        for child in self._all():
+            child.board.write(WORKER, str(worker_id).encode())
 
     # Starting and replacing
 
@@ -262,7 +276,8 @@ class Pool:
         outbox.setblocking(False)
         os.set_blocking(reports_fd, False)
         child = Child(process, outbox, inbox, reports_fd, board)
-        outbox.send(json.dumps({"root": self.settings.root, "app": self.settings.app}).encode())
+        outbox.send(self.settings.for_child())
+        board.write(WORKER, str(self._worker_id).encode())
         self._children[reports_fd] = child
         self._selector.register(reports_fd, selectors.EVENT_READ, child)
         threading.Thread(target=self._await_death, args=[child], name=f"jobq-await-{child.pid}", daemon=True).start()

@@ -23,6 +23,7 @@ MAX_INLINE_ARGUMENTS = 32 * 1024
 """Arguments larger than this travel in a file: a socket's buffer bounds its packets, and a few would fill it."""
 
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
+NOT_COMMITTED = "NotCommitted"
 """What stands in the place of an exception's type where none of the user's ended the attempt."""
 
 quoted = lru_cache(maxsize=4096)(json.dumps)
@@ -55,19 +56,21 @@ class Order(NamedTuple):
 
 def pack_assignment(assignment: Assignment) -> bytes:
     """One packet: a header, and the arguments as the database gave them. Timeouts are none of the child's business."""
-    hook = "" if assignment.hook is None else f",{json.dumps(assignment.hook)}"
+    rest = ""
+    if assignment.trace_context is not None or assignment.hook is not None:
+        rest = f",{json.dumps(assignment.trace_context)},{json.dumps(assignment.hook)}"
     return (
         f"[{assignment.id},{assignment.attempt},{assignment.excused},{assignment.losses},{assignment.retries},"
-        f"{assignment.priority},{assignment.enqueued!r},{quoted(assignment.queue)},{quoted(assignment.job_class)}"
-        f"{hook}]\n{assignment.arguments}"
+        f"{assignment.priority},{assignment.enqueued!r},{quoted(assignment.queue)},{quoted(assignment.job_class)},"
+        f"{assignment.waited:.4f}{rest}]\n{assignment.arguments}"
     ).encode()
 
 
 def unpack_assignment(packet: bytes) -> Assignment:
     header, _, arguments = packet.partition(b"\n")
     fields = json.loads(header)
-    hook = fields.pop() if len(fields) > 9 else None
-    return Assignment._make([*fields, arguments.decode(), None, hook])
+    fields[9:9] = [arguments.decode(), None]  # before what the claim says of the wait
+    return Assignment(*fields)
 
 
 def pack_report(report: Report) -> bytes:

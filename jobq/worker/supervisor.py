@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import jobq
+from jobq import telemetry
 from jobq.errors import JobqError
 from jobq.records import Assignment, ClassRecord, Report
 from jobq.settings import Settings
@@ -116,7 +117,9 @@ class Supervisor:
                 cancel_grace=settings.cancel_grace,
                 root=str(settings.root),
                 app=settings.app,
+                middleware=settings.middleware,
                 environment=environment_of_children(settings),
+                automatic_telemetry=telemetry.is_automatic(),
             ),
             self._selector,
             self.wake,
@@ -530,6 +533,7 @@ class Supervisor:
                 classes=self.classes,
             )
         self.ownership.begin_anew(worker_id)
+        self.pool.tell_worker(worker_id)
         log.info(
             "worker started worker=%s host=%s pid=%s processes=%s queues=%s",
             worker_id,
