@@ -1,8 +1,9 @@
 """jobq: background jobs from the PostgreSQL database you already have."""
 
+from jobq.arguments import Secret
 from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
 from jobq.errors import JobqError
-from jobq.job import Job, enqueue_many
+from jobq.job import Job, enqueue_many, enqueue_many_async
 from jobq.records import AttemptRecord, JobRecord
 from jobq.registry import register_job
 
@@ -17,7 +18,9 @@ __all__ = [
     "JobRecord",
     "JobTimedOut",
     "JobqError",
+    "Secret",
     "enqueue_many",
+    "enqueue_many_async",
     "register_job",
 ]
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -174,13 +174,14 @@ class Job:
         (record,) = added_to_database([new], connection)
         return record
 
-    async def run_in_worker_async(self, *, connection: Any = None, **options: "Unpack[Options]") -> JobRecord | None:
-        """`run_in_worker` for code that runs in an event loop, which it does not hold up.
+    def run_in_worker_async(
+        self, *, connection: Any = None, **options: "Unpack[Options]"
+    ) -> Coroutine[Any, Any, JobRecord | None]:
+        """`run_in_worker` for code that runs in an event loop, to be awaited: it does not hold the loop up.
 
         `connection` is psycopg's AsyncConnection, or an AsyncConnection or AsyncSession of SQLAlchemy.
         """
-        (record,) = await added_to_database_async([new_job(self, **options)], connection)
-        return record
+        return only(added_to_database_async([new_job(self, **options)], connection))
 
     def complete(self, connection: Any, value: Any = None) -> None:
         """Records this running job as successful on a connection of yours: its end commits with what it has done there.
@@ -248,9 +249,16 @@ def enqueue_many(jobs: Iterable[Job], *, connection: Any = None) -> list[JobReco
     return added_to_database([new_job(job) for job in jobs], connection)
 
 
-async def enqueue_many_async(jobs: Iterable[Job], *, connection: Any = None) -> list[JobRecord | None]:
+def enqueue_many_async(
+    jobs: Iterable[Job], *, connection: Any = None
+) -> Coroutine[Any, Any, list[JobRecord | None]]:
     """`enqueue_many` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
-    return await added_to_database_async([new_job(job) for job in jobs], connection)
+    return added_to_database_async([new_job(job) for job in jobs], connection)
+
+
+async def only(added: Coroutine[Any, Any, list[JobRecord | None]]) -> JobRecord | None:
+    (record,) = await added
+    return record
 
 
 def added_to_database(new: list[NewJob], connection: Any) -> list[JobRecord | None]:

@@ -71,10 +71,11 @@ def driver_connection(given: Any) -> psycopg.Connection[Any]:
         found = found.connection
     found = of_sqlalchemy(found)
     if not isinstance(found, psycopg.Connection | psycopg.AsyncConnection):  # … whose connection a pool lends out
+        begin(found)
         found = getattr(getattr(found, "connection", found), "driver_connection", found)
     if isinstance(found, psycopg.Connection):
         return found
-    if isinstance(found, psycopg.AsyncConnection) or hasattr(found, "get_raw_connection"):
+    if isinstance(found, psycopg.AsyncConnection) or is_async_session(found) or hasattr(found, "get_raw_connection"):
         raise EnqueueError(
             "connection is one of an event loop: await job.run_in_worker_async(connection=…) instead, or "
             "enqueue_many_async."
@@ -88,6 +89,7 @@ async def async_driver_connection(given: Any) -> psycopg.AsyncConnection[Any]:
     if is_async_session(found):
         found = await found.connection()
     if hasattr(found, "get_raw_connection"):
+        begin(found.sync_connection)
         found = (await found.get_raw_connection()).driver_connection
     if isinstance(found, psycopg.AsyncConnection):
         return found
@@ -99,6 +101,15 @@ def of_sqlalchemy(given: Any) -> Any:
     if hasattr(given, "get_bind") and callable(getattr(given, "connection", None)) and not is_async_session(given):
         return given.connection()
     return given
+
+
+def begin(connection: Any) -> None:
+    """Has a Connection of SQLAlchemy know that its transaction has begun, as with a statement of its own.
+
+    Its commit() would do nothing otherwise.
+    """
+    if hasattr(connection, "in_nested_transaction") and not connection.in_transaction():
+        connection.begin()
 
 
 def is_async_session(given: Any) -> bool:
