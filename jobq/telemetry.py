@@ -258,10 +258,11 @@ def is_automatic() -> bool:
 
 
 def set_up_like_parent() -> None:
-    """In a child of a process that `opentelemetry-instrument` started: that reaches one process only by itself."""
+    """In a child of a process that `opentelemetry-instrument` started: some releases reach that one process only."""
     from importlib import import_module
 
-    import_module(AUTO).initialize()
+    if not is_automatic():
+        import_module(AUTO).initialize()
 
 
 # Names

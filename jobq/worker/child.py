@@ -45,11 +45,21 @@ def load(setup: dict[str, Any], reports_fd: int) -> None:
             telemetry.set_up_like_parent()
         modules = load_application(Path(setup["root"]), setup["app"])
         middleware.use(setup["middleware"])
+        require_classes(modules, setup["root"])
     except ApplicationError as error:
         trouble = {"message": str(error), "traceback": error.user_traceback}
         os.write(reports_fd, pack_message("failed", trouble))
         sys.exit(EXIT_NOT_LOADED)
     write(reports_fd, pack_message("ready", {"modules": modules, "classes": [asdict(record) for record in describe()]}))
+
+
+def require_classes(modules: list[str], root: str) -> None:
+    if not len(registry):
+        where = ", ".join(modules) or "any jobs.py or {package}/jobs.py"
+        raise ApplicationError(
+            f"No job class is registered in {where} of {root}. "
+            "Decorate Job classes with @register_job, or name their modules with --app."
+        )
 
 
 def work(inbox: socket.socket, reports_fd: int, guard: Guard) -> None:

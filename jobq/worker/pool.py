@@ -111,6 +111,7 @@ class Child:
     unread: socket.socket  # the child's own end of the socket: what it has not read can be taken back here
     reports_fd: int
     board: Board
+    generation: int = 0  # which state of the application's code it has imported
     in_flight: dict[int, Assignment] = field(default_factory=dict)  # in the order sent; the first one runs
     buffer: bytes = b""
     ready: bool = False
@@ -150,6 +151,7 @@ class PoolSettings:
     max_memory_per_job: int | None
     max_losses: int
     cancel_grace: float
+    shutdown_grace: float
     root: str
     app: tuple[str, ...]
     middleware: tuple[str, ...]
@@ -198,6 +200,9 @@ class Pool:
         self._closing = False
         self._memory_at = 0.0
         self._worker_id = 0
+        self._generation = 0  # counts the changes of the application's code
+        self._is_renewed = True  # a child has imported the latest one …
+        self._is_unfit = False  # … or could not
 
     def tell_worker(self, worker_id: int) -> None:
         """Under what id this worker goes now: jobs that complete themselves have to know it."""
@@ -222,9 +227,38 @@ class Pool:
             overdue = child.closing_since is not None and now - child.closing_since > HANDED_IN_SECONDS
             if overdue and not child.in_flight and child.doomed is None:
                 self.kill(child, "it did not exit when it had no more to do")
+            elif self._is_outdated(child) and child.doomed is None and self._is_past_grace(child, now):
+                self.kill(child, "the code changed, and its job had not ended in time", is_cut_off=True)
+
+    def renew(self, settings: PoolSettings) -> None:
+        """The application has changed: children that import it anew take over, as soon as they have done so."""
+        self.settings = settings
+        self._generation += 1
+        self._is_renewed = self._is_unfit = False
+        for slot in self.slots:
+            slot.failures, slot.restart_at = 0, 0.0
+            if (successor := slot.successor) is not None:
+                slot.successor = None
+                self.dismiss(successor)
+
+    def _is_outdated(self, child: Child) -> bool:
+        return child.generation != self._generation
+
+    def _is_past_grace(self, child: Child, now: float) -> bool:
+        return child.closing_since is not None and now - child.closing_since > self.settings.shutdown_grace
+
+    def _replace_outdated(self, slot: Slot, child: Child) -> None:
+        """Once the new code is there, nothing is begun with the old: what one of them knows the other may not."""
+        self._recall(child)
+        self.dismiss(child)
+        if slot.successor is not None and slot.successor.ready:
+            slot.child, slot.successor = slot.successor, None
 
     def _keep_up_slot(self, slot: Slot, now: float) -> None:
         child = slot.child
+        if child is not None and self._is_outdated(child) and self._is_renewed:
+            self._replace_outdated(slot, child)
+            child = slot.child
         if child is not None and self._is_spent(child) and slot.successor is not None and slot.successor.ready:
             self.dismiss(child)
             if not child.in_flight:
@@ -240,6 +274,10 @@ class Pool:
         """Early enough that the next one has imported the application when this one has done its share."""
         if child.is_spent or child.interruption is not None:
             return True
+        if self._is_unfit:
+            return False  # it could not import the application
+        if self._is_outdated(child):
+            return True
         most = self.settings.max_jobs_per_process
         if most is None:
             return False
@@ -247,6 +285,8 @@ class Pool:
         return child.dispatched >= most - min(most // 2, early)
 
     def _is_spent(self, child: Child) -> bool:
+        if self._is_unfit:
+            return child.is_spent  # there is none that could replace it
         most = self.settings.max_jobs_per_process
         return child.is_spent or (most is not None and child.dispatched >= most)
 
@@ -275,7 +315,7 @@ class Pool:
             os.close(child_reports_fd)
         outbox.setblocking(False)
         os.set_blocking(reports_fd, False)
-        child = Child(process, outbox, inbox, reports_fd, board)
+        child = Child(process, outbox, inbox, reports_fd, board, self._generation)
         outbox.send(self.settings.for_child())
         board.write(WORKER, str(self._worker_id).encode())
         self._children[reports_fd] = child
@@ -326,13 +366,14 @@ class Pool:
     def _room(self, child: Child | None, window: int) -> int:
         if child is None or not child.ready or child.closing_since is not None or child.doomed is not None:
             return 0
-        if child.is_spent or child.interruption is not None:
+        if child.is_spent or child.interruption is not None or (self._is_renewed and self._is_outdated(child)):
             return 0
         if child.in_flight and monotonic() - child.busy_since > RECALL_AFTER_SECONDS:
             return 0  # at a long job, whatever jobs have taken lately
         room = window - len(child.in_flight)
         if self.settings.max_jobs_per_process is not None:
-            room = min(room, self.settings.max_jobs_per_process - child.dispatched)
+            most = self.settings.max_jobs_per_process if not self._is_unfit else child.dispatched + room
+            room = min(room, most - child.dispatched)
         return max(0, room)
 
     def _send(self, child: Child, stock: deque[Assignment]) -> bool:
@@ -413,12 +454,22 @@ class Pool:
     def _take_message(self, child: Child, message: dict[str, Any]) -> None:
         if "ready" in message:
             child.ready = True
+            self._is_renewed = self._is_renewed or not self._is_outdated(child)
             for slot in self.slots:
                 if child in (slot.child, slot.successor):
                     slot.failures = 0
-            self._on_loaded(message["ready"])
+            if not self._is_outdated(child):
+                self._on_loaded(message["ready"])
         elif "failed" in message:
+            if self._is_unfit:
+                return  # the children of one change say the same
+            self._note_unfit(child)
             self._on_not_loaded(message["failed"]["message"], message["failed"]["traceback"])
+
+    def _note_unfit(self, child: Child) -> None:
+        """The code cannot be imported as it is now: it will not be tried again before it changes."""
+        if not self._is_renewed and not self._is_outdated(child):
+            self._is_unfit = True
 
     def _learn(self, reports: list[Report]) -> None:
         """What jobs take lately: recent ones count for more, so that the windows follow a change within a moment."""
@@ -690,6 +741,7 @@ class Pool:
             else:
                 continue
             if not child.ready:
+                self._note_unfit(child)
                 slot.failures += 1
                 slot.restart_at = monotonic() + min(0.5 * 2**slot.failures, MAX_RESTART_DELAY_SECONDS)
         if child.closing_since is None or death.exit_code != 0:

@@ -6,14 +6,15 @@ import selectors
 import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from types import FrameType
 from typing import Any
 
 import jobq
 from jobq import telemetry
-from jobq.errors import JobqError
+from jobq.clean import plain
+from jobq.errors import ConfigurationError, JobqError
 from jobq.records import Assignment, ClassRecord, Report
 from jobq.settings import Settings
 from jobq.store import migrations, workers
@@ -29,6 +30,7 @@ from jobq.worker.machine import usable_cpus
 from jobq.worker.maintenance import Maintenance
 from jobq.worker.ownership import Ownership
 from jobq.worker.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings, cancelled_unstarted
+from jobq.worker.reloader import Reloader
 from jobq.worker.reporter import Reporter
 from jobq.worker.service import Service
 
@@ -54,8 +56,16 @@ FLUSH_SECONDS = 10.0
 SECOND_SIGNAL_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-def run(settings: Settings, *, queues: Sequence[str] = (), drain: bool = False) -> int:
+def run(
+    settings: Settings,
+    *,
+    queues: Sequence[str] = (),
+    drain: bool = False,
+    reload: Callable[[], Settings] | None = None,
+) -> int:
     """Works the queues (none: all) until a signal ends it, or with `drain` until nothing is due.
+
+    With `reload`, which reads the settings again, children are replaced when code or settings change.
 
     Returns the exit code: 0 after a clean end, 1 where results could not be recorded, 2 where the application does not
     import, 130 or 143 where a second SIGINT or SIGTERM cut the running jobs off.
@@ -64,8 +74,9 @@ def run(settings: Settings, *, queues: Sequence[str] = (), drain: bool = False) 
     logs.configure(settings)
     database = Database(settings)
     try:
-        migrations.require_current(database)
-        return Supervisor(database, queues, drain=drain).run()
+        with telemetry.quiet():
+            migrations.require_current(database)
+            return Supervisor(database, queues, drain=drain, reload=reload).run()
     finally:
         database.close()
 
@@ -73,7 +84,14 @@ def run(settings: Settings, *, queues: Sequence[str] = (), drain: bool = False) 
 class Supervisor:
     """One worker. Its main thread owns the children and the stock; every service has a thread of its own."""
 
-    def __init__(self, database: Database, queues: Sequence[str], *, drain: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queues: Sequence[str],
+        *,
+        drain: bool,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
         settings = database.settings
         self.database = database
         self.settings = settings
@@ -90,6 +108,9 @@ class Supervisor:
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         self._delivered: deque[list[Assignment]] = deque()
         self._declared_dead: deque[int] = deque()
+        self._changed: deque[list[str]] = deque()
+        self._read_settings = reload
+        self.reloader = Reloader(settings.root, self._on_changed) if reload is not None else None
         self._cancel_requests: deque[list[CancelRequest]] = deque()
         self._stack_requests: deque[list[StackRequest]] = deque()
         self._asked: dict[int, list[int]] = {}  # questions of what a job is doing, by job
@@ -104,23 +125,12 @@ class Supervisor:
         self._active_at = monotonic()
         self._seen = 0
         self._is_loaded = False
+        self._is_reloading = False
         self._flushing_since: float | None = None
         self._forced_exit_code = 0
         self.ownership = Ownership(0)
         self.pool = Pool(
-            PoolSettings(
-                processes=self.processes,
-                max_jobs_per_process=settings.max_jobs_per_process,
-                max_memory_per_process=settings.max_memory_per_process,
-                max_memory_per_job=settings.max_memory_per_job,
-                max_losses=settings.max_losses,
-                cancel_grace=settings.cancel_grace,
-                root=str(settings.root),
-                app=settings.app,
-                middleware=settings.middleware,
-                environment=environment_of_children(settings),
-                automatic_telemetry=telemetry.is_automatic(),
-            ),
+            pool_settings(settings, self.processes),
             self._selector,
             self.wake,
             on_reports=self._on_reports,
@@ -184,6 +194,8 @@ class Supervisor:
             self.pool.keep_up()
             for service in self.services:
                 service.start()
+            if self.reloader is not None:
+                self.reloader.start()
             while self.exit_code is None:
                 self._turn()
             return self.exit_code
@@ -200,6 +212,7 @@ class Supervisor:
                 self._drain_wake_pipe()
         self._obey_signals()
         self._begin_anew_if_declared_dead()
+        self._reload_if_changed()
         self.pool.keep_up()
         self._receive()
         self._obey_operators()
@@ -262,6 +275,23 @@ class Supervisor:
             self.control.leave(hooks)
         self.claimer.give_back([assignment for assignment in self.stock if assignment.id > 0])
         self.stock.clear()
+
+    # What developers do
+
+    def _reload_if_changed(self) -> None:
+        """Settings of the worker itself stay as they are: only its children are made anew."""
+        if not self._changed or self._read_settings is None or self._stopping_since is not None:
+            return
+        changed = sorted({name for names in self._changed for name in names})
+        self._changed.clear()
+        log.info("reloading changed=%s", ",".join(changed[:5]) + (",…" if len(changed) > 5 else ""))
+        try:
+            settings = self._read_settings()
+        except ConfigurationError as error:
+            log.error("the settings cannot be used; going on as before error=%s", error)
+            return
+        self._is_reloading = True
+        self.pool.renew(pool_settings(settings, self.processes))
 
     # What operators want
 
@@ -368,6 +398,8 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Ends every service and child, and signs off; a database that is away must not hold the exit up."""
+        if self.reloader is not None:
+            self.reloader.stop()
         self.pool.kill_all("the worker has ended")
         for service in self.services:
             service.stop(timeout=0.0 if service is self.listener else 2.0)  # it sits in a wait without a statement
@@ -422,15 +454,11 @@ class Supervisor:
 
     def _on_loaded(self, loaded: dict[str, Any]) -> None:
         classes = tuple(ClassRecord.from_json(entry) for entry in loaded["classes"])
-        if self._is_loaded and classes == self.classes:
+        if self._is_loaded and classes == self.classes and not self._is_reloading:
             return
-        if not classes:
-            where = ", ".join(loaded["modules"]) or "any jobs.py or {package}/jobs.py"
-            self._refuse(
-                f"jobq: error: No job class is registered in {where} of {self.settings.root}. "
-                "Decorate Job classes with @register_job, or name their modules with --app.\n"
-            )
-            return
+        if self._is_reloading:
+            self._is_reloading = False
+            self._give_back_stock()  # a claim finds out which of it the new code knows
         self._is_loaded = True
         self.classes = classes
         self.heartbeat.tell(classes)
@@ -444,19 +472,21 @@ class Supervisor:
 
     def _on_not_loaded(self, message: str, user_traceback: str) -> None:
         """The first child could not import the application: that is the user's to mend. Later ones are tried again."""
-        self._refuse(f"{user_traceback}jobq: error: {message}\n")
-
-    def _refuse(self, message: str) -> None:
+        sys.stderr.write(plain(user_traceback, 20_000))
         if self._is_loaded:
-            log.error("a new child could not load the application error=%s", message)
+            log.error("a new child could not load the application; the others go on error=%s", message)
             return
-        sys.stderr.write(message)
+        sys.stderr.write(f"jobq: error: {plain(message)}\n")
         self.exit_code = 2
 
     # What the services say (in their threads)
 
     def _deliver(self, assignments: list[Assignment]) -> None:
         self._delivered.append(assignments)
+        self.wake()
+
+    def _on_changed(self, names: list[str]) -> None:
+        self._changed.append(names)
         self.wake()
 
     def _on_declared_dead(self, worker_id: int) -> None:
@@ -586,6 +616,23 @@ class Supervisor:
             elif not self._is_cut_off:
                 self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[number]
                 self._cut_off(f"the worker was told to stop at once ({number.name})")
+
+
+def pool_settings(settings: Settings, processes: int) -> PoolSettings:
+    return PoolSettings(
+        processes=processes,
+        max_jobs_per_process=settings.max_jobs_per_process,
+        max_memory_per_process=settings.max_memory_per_process,
+        max_memory_per_job=settings.max_memory_per_job,
+        max_losses=settings.max_losses,
+        cancel_grace=settings.cancel_grace,
+        shutdown_grace=settings.shutdown_grace,
+        root=str(settings.root),
+        app=settings.app,
+        middleware=settings.middleware,
+        environment=environment_of_children(settings),
+        automatic_telemetry=telemetry.is_automatic(),
+    )
 
 
 def environment_of_children(settings: Settings) -> dict[str, str]:
