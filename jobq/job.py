@@ -25,6 +25,7 @@ MAX_PRIORITY = 32767
 MAX_RETRIES = 1_000_000
 MAX_DELAY_SECONDS = 100 * 365.25 * 86400
 MAX_MESSAGE_CHARACTERS = 500
+MAX_PROGRESS = 10**15
 LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
 
 PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
@@ -131,8 +132,10 @@ class Job:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Says how far this running job is. As often as it likes: what it said last is stored once a second."""
         for name, value in (("done", done), ("total", total)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != value):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise TypeError(f"progress: {name} is {shortened(value)}, but must be a number.")
+            if value is not None and not -MAX_PROGRESS <= value <= MAX_PROGRESS:  # nor is it, where it is no number
+                raise ValueError(f"progress: {name} is {shortened(value)}, but must be within ±{MAX_PROGRESS:.0e}.")
         if message is not None:
             message = str(message)[:MAX_MESSAGE_CHARACTERS]
         if self._attempt is not None:

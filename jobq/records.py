@@ -220,12 +220,12 @@ class Assignment(NamedTuple):
     losses: int
     retries: int
     priority: int
-    enqueued: float  # seconds since 1970, by the database's clock
+    enqueued_microseconds: int  # since 1970, by the database's clock; a whole number is the cheapest to pass on
     queue: str
     job_class: str
     arguments: str  # JSON text, opened only by the child
     timeout: float | None = None  # seconds; the supervisor's to watch
-    waited: float = 0.0  # seconds from when it was due to when it was claimed, by the database's clock
+    waited_microseconds: int = 0  # from when it was due to when it was claimed, by the database's clock
     trace_context: str | None = None  # JSON text
     hook: str | None = None  # JSON text: call on_aborted() with this result, instead of run()
 
@@ -243,7 +243,7 @@ class Report(NamedTuple):
     outcome: str
     started: float | None
     ended: float
-    cpu_seconds: float | None = None
+    cpu_microseconds: int | None = None
     peak_memory_kilobytes: int | None = None
     value: str | None = None  # JSON text
     error_type: str | None = None

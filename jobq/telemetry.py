@@ -149,7 +149,7 @@ class Processing:
             span.add_event("exception", {name: text for name, text in exception.items() if text is not None})
         instruments().process_duration.record(monotonic() - self._began, measured)
         instruments().consumed.add(1, measured)
-        instruments().time_in_queue.record(max(0.0, assignment.waited), measured)
+        instruments().time_in_queue.record(max(0, assignment.waited_microseconds) / 1e6, measured)
 
 
 @contextmanager

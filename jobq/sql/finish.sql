@@ -12,10 +12,10 @@ WITH ended AS (
     USING unnest(
         %(ids)s::bigint[], %(attempts)s::integer[], %(outcomes)s::text[], %(start_ages)s::float8[],
         %(end_ages)s::float8[], %(values)s::text[], %(error_types)s::text[], %(error_messages)s::text[],
-        %(tracebacks)s::text[], %(cpu_seconds)s::real[], %(peak_memories)s::integer[], %(aborted)s::boolean[]
+        %(tracebacks)s::text[], %(cpu_microseconds)s::bigint[], %(peak_memories)s::integer[], %(aborted)s::boolean[]
     ) AS report (
         id, attempt, outcome, start_age, end_age, value, error_type, error_message, traceback,
-        cpu_seconds, peak_memory, aborted
+        cpu_microseconds, peak_memory, aborted
     )
     WHERE jobs.id = report.id
         AND jobs.attempt = report.attempt
@@ -27,7 +27,7 @@ WITH ended AS (
         jobs.enqueued_at, jobs.run_at, jobs.worker_id, jobs.retries, jobs.priority, report.outcome,
         jobs.queue, jobs.job_class, jobs.arguments, jobs.unique_key, jobs.source, jobs.trace_context,
         report.value::jsonb AS value, report.error_type, report.error_message, report.traceback,
-        report.cpu_seconds, report.peak_memory, jobs.timeout, jobs.has_abort_hook, report.aborted
+        report.cpu_microseconds / 1000000.0::float8 AS cpu_seconds, report.peak_memory, jobs.timeout, jobs.has_abort_hook, report.aborted
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
     SELECT

@@ -3,7 +3,7 @@
 WITH requested AS (
     UPDATE {schema}.jobs
     SET cancel_requested_at = coalesce(cancel_requested_at, statement_timestamp()),
-        cancel_requested_by = coalesce(cancel_requested_by, %(cancelled_by)s)
+        cancel_requested_by = CASE WHEN cancel_requested_at IS NULL THEN %(cancelled_by)s ELSE cancel_requested_by END
     WHERE id = ANY (%(ids)s::bigint[]) AND state = 'running'
     RETURNING id, worker_id
 ), told AS (

@@ -6,7 +6,7 @@
 -- the attempt itself reported.
 WITH ended AS (
     SELECT jobs.*, report.start_age, report.end_age, report.error_type, report.traceback, report.delay, report.excuse,
-        report.loss, report.cpu_seconds, report.peak_memory, report.aborted,
+        report.loss, report.cpu_microseconds / 1000000.0::float8 AS cpu_seconds, report.peak_memory, report.aborted,
         jobs.cancel_requested_at IS NULL AS retried,
         CASE WHEN jobs.cancel_requested_at IS NULL THEN report.outcome ELSE 'cancelled' END AS outcome,
         CASE
@@ -19,11 +19,11 @@ WITH ended AS (
     JOIN unnest(
         %(ids)s::bigint[], %(attempts)s::integer[], %(outcomes)s::text[], %(start_ages)s::float8[],
         %(end_ages)s::float8[], %(error_types)s::text[], %(error_messages)s::text[], %(tracebacks)s::text[],
-        %(delays)s::float8[], %(excuses)s::integer[], %(losses)s::integer[], %(cpu_seconds)s::real[],
+        %(delays)s::float8[], %(excuses)s::integer[], %(losses)s::integer[], %(cpu_microseconds)s::bigint[],
         %(peak_memories)s::integer[], %(aborted)s::boolean[]
     ) AS report (
         id, attempt, outcome, start_age, end_age, error_type, error_message, traceback, delay, excuse, loss,
-        cpu_seconds, peak_memory, aborted
+        cpu_microseconds, peak_memory, aborted
     ) ON jobs.id = report.id AND jobs.attempt = report.attempt
     WHERE jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
     ORDER BY jobs.id

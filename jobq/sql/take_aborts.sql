@@ -17,6 +17,6 @@ SET worker_id = %(worker_id)s, tries = tries + 1
 FROM chosen
 WHERE aborts.id = chosen.id AND tries < %(max_tries)s
 RETURNING
-    aborts.id, aborts.job_id, aborts.attempt, aborts.priority, date_part('epoch', aborts.enqueued_at), aborts.queue,
+    aborts.id, aborts.job_id, aborts.attempt, aborts.priority, (date_part('epoch', aborts.enqueued_at) * 1000000)::bigint, aborts.queue,
     aborts.job_class,
     aborts.arguments::text, aborts.result::text

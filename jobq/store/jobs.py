@@ -268,17 +268,19 @@ def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
         "error_types": texts([report.error_type for report in reports]),
         "error_messages": texts([report.error_message for report in reports]),
         "tracebacks": texts([report.traceback for report in reports]),
-        "cpu_seconds": numbers(["NULL" if report.cpu_seconds is None else report.cpu_seconds for report in reports]),
-        "peak_memories": numbers(
-            ["NULL" if report.peak_memory_kilobytes is None else report.peak_memory_kilobytes for report in reports]
-        ),
-        "aborted": [report.aborted for report in reports] if any(report.aborted for report in reports) else None,
+        "cpu_microseconds": numbers_or_null([report.cpu_microseconds for report in reports]),
+        "peak_memories": numbers_or_null([report.peak_memory_kilobytes for report in reports]),
+        "aborted": aborted if True in (aborted := [report.aborted for report in reports]) else None,
     }
 
 
 def numbers(values: Iterable[object]) -> str:
     """An array of numbers as PostgreSQL reads it; psycopg takes ten times as long over a list."""
     return "{" + ",".join(map(str, values)) + "}"
+
+
+def numbers_or_null(values: list[int | None]) -> str:
+    return numbers(values) if None not in values else numbers("NULL" if value is None else value for value in values)
 
 
 def texts(values: list[str | None]) -> list[str | None] | None:

@@ -32,7 +32,7 @@ def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int) -> No
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a kill loses no whole line
     inbox = socket.socket(socket.AF_UNIX, PACKETS, fileno=assignments_fd)
     setup = json.loads(inbox.recv(MAX_PACKET))
-    guard = Guard(Board(board_fd))
+    guard = Guard(Board.of_child(board_fd))
     guard.listen()
     load(setup, reports_fd)
     work(inbox, reports_fd, guard)

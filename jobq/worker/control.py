@@ -15,6 +15,7 @@ from jobq.records import Assignment
 from jobq.store import control
 from jobq.store.control import CancelRequest, ProgressReport, StackRequest
 from jobq.store.database import Connection, Database
+from jobq.store.jobs import is_refusal_of_data
 from jobq.worker.ownership import Ownership
 from jobq.worker.service import Service, jittered
 
@@ -121,7 +122,7 @@ class Control(Service):
             progress, stacks = list(outbox.progress.values()), outbox.stacks[:]
             made, left = outbox.made[:], outbox.left[:]
         if progress:
-            control.store_progress(connection, schema, worker_id=worker_id, reports=progress)
+            self._store_progress(connection, progress)
         for request_id, stack in stacks:
             control.answer_stack(connection, schema, request_id=request_id, stack=stack)
         if made:
@@ -133,6 +134,17 @@ class Control(Service):
                 if outbox.progress.get(report.job_id) is report:
                     del outbox.progress[report.job_id]
             del outbox.stacks[: len(stacks)], outbox.made[: len(made)], outbox.left[: len(left)]
+
+    def _store_progress(self, connection: Connection, progress: list[ProgressReport]) -> None:
+        """Progress that the database would refuse again and again is none; the next word may be better."""
+        try:
+            control.store_progress(
+                connection, self.database.schema, worker_id=self.ownership.worker_id, reports=progress
+            )
+        except Exception as error:
+            if not is_refusal_of_data(error):
+                raise
+            log.warning("progress could not be stored error=%s", " ".join(str(error).split()))
 
     def _look(self, connection: Connection, now: float) -> None:
         schema, worker_id = self.database.schema, self.ownership.worker_id

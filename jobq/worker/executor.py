@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
-from time import monotonic, process_time
+from time import monotonic
 from typing import Any
 
 from jobq import arguments, references, states, telemetry
@@ -90,7 +90,7 @@ def build(assignment: Assignment, registry: Registry, running: "Running") -> Job
 
 def perform(job: Job) -> Any:
     """Runs a job here and now, outside any worker: it knows itself as attempt 1 of job 0."""
-    name, now = name_of(type(job)), datetime.now(UTC).timestamp()
+    name, now = name_of(type(job)), int(datetime.now(UTC).timestamp() * 1e6)
     assignment = Assignment(0, 1, 0, 0, 0, job.get_priority(), now, job.get_queue(), name, "{}")
     object.__setattr__(job, "_attempt", Running(assignment, Guard()))
     return run(job)
@@ -124,14 +124,14 @@ def call_hook(job: Job, hook: str, guard: Guard) -> Any:
 class Running:
     """An attempt while it runs, and how it ended: what a job knows of itself."""
 
-    __slots__ = ("_assignment", "_cpu", "_guard", "_is_completed", "_started")
+    __slots__ = ("_assignment", "_guard", "_is_completed", "_started")
 
     def __init__(self, assignment: Assignment, guard: Guard) -> None:
         self._assignment = assignment
         self._guard = guard
         self._is_completed = False
-        self._cpu = process_time()
         self._started = monotonic()
+        usage.begin(self._started)
 
     @property
     def job(self) -> RunningJob:
@@ -144,7 +144,7 @@ class Running:
             job_class=assignment.job_class,
             queue=assignment.queue,
             priority=assignment.priority,
-            enqueued_at=datetime.fromtimestamp(assignment.enqueued, UTC),
+            enqueued_at=datetime.fromtimestamp(assignment.enqueued_microseconds / 1e6, UTC),
         )
 
     @property
@@ -160,7 +160,7 @@ class Running:
         worker_id = self._guard.worker_id
         if worker_id is None or self._assignment.id <= 0:
             return None
-        return Completion(worker_id, succeeded(self._assignment, value, self._started, self._cpu))
+        return Completion(worker_id, succeeded(self._assignment, value, self._started))
 
     def completed(self) -> None:
         self._is_completed = True
@@ -168,13 +168,14 @@ class Running:
     def successful(self, value: Any) -> Report:
         if self._is_completed:
             return self._not_committed()
-        return succeeded(self._assignment, value, self._started, self._cpu)
+        return succeeded(self._assignment, value, self._started)
 
     def unsuccessful(self, report: Report) -> Report:
+        cpu, memory = usage.end(self._started, report.ended)
         return report._replace(
             started=None if report.aborted else self._started,
-            cpu_seconds=round(process_time() - self._cpu, 6),
-            peak_memory_kilobytes=memory.peak_kilobytes(),
+            cpu_microseconds=cpu,
+            peak_memory_kilobytes=memory,
             completed=self._is_completed,
         )
 
@@ -185,18 +186,46 @@ class Running:
         return self.unsuccessful(report)._replace(error_type=NOT_COMMITTED, traceback=None)
 
 
-class Memory:
-    """The most memory that this process held since the last attempt ended."""
+MEASURE_SECONDS = 0.001
+"""The kernel is asked what a process used at most so often: asking costs as much as the shortest jobs do. A job that is
+shorter has its run time for CPU time, and the memory that was found last; of longer ones both are right to about what
+a process does in this time."""
+
+IDLE_SECONDS = 0.1
+"""After a pause, what the process did in it (the threads that jobs leave behind) is not the next job's."""
+
+
+class Usage:
+    """What the attempts of this process use."""
 
     def __init__(self) -> None:
-        self._least = 0
+        self._at = 0.0  # when the kernel was asked last …
+        self._cpu = 0.0  # … and what it said
+        self._peak = 0
+        self._least = 0  # a peak above this one is new
 
-    def peak_kilobytes(self) -> int:
-        peak = getrusage(RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-        if peak > self._least:
-            self._least = peak
+    def begin(self, now: float) -> None:
+        if now - self._at > IDLE_SECONDS:
+            self._measure(now)
+
+    def end(self, started: float, now: float) -> tuple[int, int]:
+        """CPU time in microseconds, and the peak of memory in kilobytes, of the attempt that ends now."""
+        seconds = now - started
+        if now - self._at > MEASURE_SECONDS:
+            before = self._cpu
+            self._measure(now)
+            if seconds > MEASURE_SECONDS:
+                seconds = self._cpu - before
+        return int(seconds * 1e6), self._peak
+
+    def _measure(self, now: float) -> None:
+        used = getrusage(RUSAGE_SELF)
+        self._at = now
+        self._cpu = used.ru_utime + used.ru_stime
+        self._peak = used.ru_maxrss // KILOBYTE
+        if self._peak > self._least:
+            self._least = self._peak
             self._begin_anew()
-        return peak
 
     def _begin_anew(self) -> None:
         """After a new peak, and not after every job: the kernel forgets it, so that the next job's is its own."""
@@ -205,10 +234,13 @@ class Memory:
                 file.write(b"5")
         except OSError:
             return  # not on this platform, or not allowed: then it is the peak of the process so far
-        self._least = getrusage(RUSAGE_SELF).ru_maxrss
+        self._least = getrusage(RUSAGE_SELF).ru_maxrss // KILOBYTE
 
 
-memory = Memory()
+KILOBYTE = 1024 if sys.platform == "darwin" else 1
+"""In the unit in which the kernel tells the peak of memory."""
+
+usage = Usage()
 
 
 def leave_if_forked(process: int) -> None:
@@ -217,16 +249,17 @@ def leave_if_forked(process: int) -> None:
         os._exit(0)
 
 
-def succeeded(assignment: Assignment, value: Any, started: float, cpu: float) -> Report:
+def succeeded(assignment: Assignment, value: Any, started: float) -> Report:
     ended = monotonic()
+    cpu, memory = usage.end(started, ended)
     return Report(
         assignment.id,
         assignment.attempt,
         "successful",  # Outcome.SUCCESSFUL as its text: this line is passed tens of thousands of times a second
         started,
         ended,
-        process_time() - cpu,
-        memory.peak_kilobytes(),
+        cpu,
+        memory,
         None if value is None else as_json(value),
     )
 

@@ -7,6 +7,7 @@ between `open` and `close`: never while jobq's own code reads an assignment or w
 
 import faulthandler
 import json
+import os
 import signal
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jobq.directives import JobCancelled, JobInterrupted, JobTimedOut
 from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
 from jobq.worker.protocol import Order, OrderKind
+from jobq.worker.stacks import TASK
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,7 +46,14 @@ class Guard:
         """From now on signals are heard."""
         assert self._board is not None
         signal.signal(INTERRUPT, self._on_signal)
-        faulthandler.register(SHOW_STACK, file=self._board.fd, all_threads=True, chain=False)
+        signal.signal(SHOW_STACK, self._on_show_stack)
+        self._write_stacks(with_coroutines=False)
+
+    def _write_stacks(self, *, with_coroutines: bool) -> None:
+        """Where no coroutines run, system calls go on as if nothing had been asked."""
+        assert self._board is not None
+        faulthandler.unregister(SHOW_STACK)  # registered over itself, it would keep its old flags, and write twice
+        faulthandler.register(SHOW_STACK, file=self._board.fd, all_threads=True, chain=with_coroutines)
 
     def open(self, job_id: int, attempt: int) -> None:
         """The user's code begins. Raises at once what was ordered for this attempt before it began."""
@@ -60,10 +69,12 @@ class Guard:
     def enter(self, task: "asyncio.Task[Any] | None") -> None:
         """From now on what is ordered cancels this task; None: it is raised."""
         self._task = task
+        if self._board is not None:
+            self._write_stacks(with_coroutines=task is not None)
 
     def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
         if self._board is not None:
-            self._board.write(PROGRESS, json.dumps([job_id, attempt, progress]).encode())
+            self._board.write(PROGRESS, json.dumps([job_id, attempt, progress], ensure_ascii=False).encode())
 
     @property
     def worker_id(self) -> int | None:
@@ -77,6 +88,15 @@ class Guard:
             self._order = Order.unpack(note)
             self._deliver()
 
+    def _on_show_stack(self, _number: int, _frame: FrameType | None) -> None:
+        """Coroutines that wait are on no thread's stack; what they wait for is told beside the threads."""
+        if self._task is None or self._board is None:
+            return
+        import asyncio
+
+        for task in asyncio.all_tasks(self._task.get_loop()):
+            os.write(self._board.fd, described(task.get_coro()).encode(errors="replace"))
+
     def _deliver(self) -> None:
         order = self._order
         if order is None or self.delivered is not None or self._attempt != (order.job_id, order.attempt):
@@ -88,3 +108,12 @@ class Guard:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
             return
         raise EXCEPTIONS[order.kind](order.message)
+
+
+def described(coroutine: Any) -> str:
+    """A coroutine and what it waits for, in the form in which the interpreter writes a thread."""
+    frames = []
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        frames.append(f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}\n')
+        coroutine = coroutine.cr_await
+    return "".join([f"\n{TASK} (most recent call first):\n", *reversed(frames)])

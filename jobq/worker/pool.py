@@ -70,6 +70,9 @@ STACK_QUIET_SECONDS = 0.1
 STACK_WAIT_SECONDS = 3.0
 """A process that has not begun to write its stack by then is stopped, or waits in the kernel."""
 
+PRESSING_SECONDS = 0.05
+"""While a job is being stopped, or asked what it is doing, its child is looked at so often."""
+
 MAX_ORDER_CHARACTERS = 500
 
 
@@ -199,6 +202,7 @@ class Pool:
         self._on_stack = on_stack
         self._closing = False
         self._memory_at = 0.0
+        self._is_pressing = False  # something is being stopped, or asked
         self._worker_id = 0
         self._generation = 0  # counts the changes of the application's code
         self._is_renewed = True  # a child has imported the latest one …
@@ -218,7 +222,13 @@ class Pool:
         now = monotonic()
         for slot in self.slots:
             self._keep_up_slot(slot, now)
-        for child in self._all():
+        self._is_pressing = False
+        for slot in self.slots:
+            if slot.child is not None:
+                self._watch(slot.child, now)
+            if slot.successor is not None:
+                self._watch(slot.successor, now)
+        for child in self._leaving:
             self._watch(child, now)
         if self.settings.max_memory_per_job is not None and now >= self._memory_at:
             self._memory_at = now + MEMORY_EVERY_SECONDS
@@ -293,7 +303,7 @@ class Pool:
     def _start(self) -> Child:
         outbox, inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
         reports_fd, child_reports_fd = os.pipe()
-        board = Board.new()
+        board = Board.of_supervisor()
         try:
             process = subprocess.Popen(
                 [
@@ -548,6 +558,7 @@ class Pool:
             return
         order = Order(assignment.id, assignment.attempt, kind, message[:MAX_ORDER_CHARACTERS])
         child.interruption = Interruption(order, assignment, grace, monotonic() + grace)
+        self._is_pressing = True
         self._recall(child)  # what waits behind it goes to a process that has not been interrupted
         log.info("stopping job=%s attempt=%s pid=%s reason=%s", assignment.id, assignment.attempt, child.pid, message)
         self._signal(child, SHOW_STACK)
@@ -568,10 +579,12 @@ class Pool:
     def _watch(self, child: Child, now: float) -> None:
         """Its timeout, the end of its grace time, the stack that it is writing."""
         if child.stack_asked_at is not None:
+            self._is_pressing = True
             self._follow_stack(child, now)
         if not child.in_flight:
             return
         if (interruption := child.interruption) is not None:
+            self._is_pressing = True
             if now >= interruption.kill_at and child.doomed is None:
                 self.kill(child, interruption.order.message)
             return
@@ -603,6 +616,7 @@ class Pool:
             return True
         child.stack_job = job_id
         child.stack_asked_at = child.stack_grew_at = monotonic()
+        self._is_pressing = True
         child.stack_bytes = 0
         return True
 
@@ -627,11 +641,10 @@ class Pool:
         return stack
 
     def seconds_to_next_look(self) -> float | None:
-        """While a job is being stopped, or asked what it is doing, or may take too much memory, time matters."""
-        children = self._all()
-        if any(child.stack_asked_at is not None or child.interruption is not None for child in children):
-            return 0.05
-        if self.settings.max_memory_per_job is not None and any(child.in_flight for child in children):
+        """None: there is nothing to look after that no event would tell of."""
+        if self._is_pressing:
+            return PRESSING_SECONDS
+        if self.settings.max_memory_per_job is not None and not self.is_idle:
             return MEMORY_EVERY_SECONDS
         return None
 
@@ -643,7 +656,10 @@ class Pool:
             if note is None or note == child.progress:
                 continue
             child.progress = note
-            job_id, attempt, progress = json.loads(note)
+            try:
+                job_id, attempt, progress = json.loads(note)
+            except (ValueError, TypeError):  # no word of jobq's: the job has written there itself
+                continue
             if (assignment := child.in_flight.get(job_id)) is not None and assignment.attempt == attempt:
                 said.append((job_id, attempt, progress))
         return said

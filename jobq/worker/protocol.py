@@ -61,8 +61,8 @@ def pack_assignment(assignment: Assignment) -> bytes:
         rest = f",{json.dumps(assignment.trace_context)},{json.dumps(assignment.hook)}"
     return (
         f"[{assignment.id},{assignment.attempt},{assignment.excused},{assignment.losses},{assignment.retries},"
-        f"{assignment.priority},{assignment.enqueued!r},{quoted(assignment.queue)},{quoted(assignment.job_class)},"
-        f"{assignment.waited:.4f}{rest}]\n{assignment.arguments}"
+        f"{assignment.priority},{assignment.enqueued_microseconds},{quoted(assignment.queue)},{quoted(assignment.job_class)},"
+        f"{assignment.waited_microseconds}{rest}]\n{assignment.arguments}"
     ).encode()
 
 
@@ -74,11 +74,11 @@ def unpack_assignment(packet: bytes) -> Assignment:
 
 
 def pack_report(report: Report) -> bytes:
-    if report.error_type is None and report.value is None and report.cpu_seconds is not None:
+    if report.error_type is None and report.value is None and report.cpu_microseconds is not None:
         # By far the most common, and the cheapest to write.
         return (
             f'[{report.id},{report.attempt},"{report.outcome}",{report.started!r},{report.ended!r},'
-            f"{report.cpu_seconds:.6f},{report.peak_memory_kilobytes}]\n"
+            f"{report.cpu_microseconds},{report.peak_memory_kilobytes}]\n"
         ).encode()
     return json.dumps(report, separators=(",", ":")).encode() + b"\n"
 

@@ -6,28 +6,41 @@ from pathlib import Path
 OWN_FOLDER = str(Path(__file__).parent) + "/"
 
 FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
+TASK = "Coroutine"
+"""Begins the lines of one coroutine, as others begin those of a thread."""
+
 MACHINERY = ("<frozen runpy>", OWN_FOLDER)
 
 
 def readable(written: str) -> str:
-    """The threads of a process with their frames, the innermost last as in a traceback; the main thread first."""
-    threads = [frames for block in blocks(written) if (frames := frames_of(block))]
+    """The threads of a process with their frames, the innermost last as in a traceback.
+
+    Coroutines come first, then the main thread.
+    """
+    tasks, threads = blocks(written)
     if not threads:
         return ""
     *others, main = threads  # the interpreter writes the youngest thread first
-    named = [("main thread", main), *(("another thread", frames) for frames in others)]
+    named = [
+        *(("coroutine", frames) for frames in tasks),
+        ("main thread", main),
+        *(("another thread", frames) for frames in others),
+    ]
     return "\n".join(f"{name} (most recent call last):\n{text_of(frames)}" for name, frames in named)
 
 
-def blocks(written: str) -> list[list[str]]:
-    """The lines of each thread. Of two stacks written one after the other the last counts."""
-    found: list[list[str]] = []
+def blocks(written: str) -> tuple[list[list[str]], list[list[str]]]:
+    """The frames of each coroutine, and of each thread."""
+    tasks: list[list[str]] = []
+    threads: list[list[str]] = []
+    lines: list[str] = []
     for line in written.splitlines():
-        if line.startswith(("Thread 0x", "Current thread 0x")):
-            found.append([])
-        elif found and line.strip():
-            found[-1].append(line)
-    return found
+        if line.startswith((TASK, "Thread 0x", "Current thread 0x")):
+            lines = []
+            (tasks if line.startswith(TASK) else threads).append(lines)
+        elif line.strip():
+            lines.append(line)
+    return [frames_of(block) for block in tasks], [frames_of(block) for block in threads]
 
 
 def frames_of(block: list[str]) -> list[str]:

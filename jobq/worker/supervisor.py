@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -43,6 +44,8 @@ STOCK_SECONDS = 0.05
 
 PROGRESS_EVERY_SECONDS = 1.0
 """What running jobs say of their progress is stored so often."""
+
+IS_ABORTED = attrgetter("aborted")
 
 STALE_STOCK_SECONDS = 0.5
 """Jobs for which no child came free in so long are given back: another worker may be free."""
@@ -423,7 +426,8 @@ class Supervisor:
         if self._hooks:
             reports = [report for report in reports if not self._is_of_hook(report)]
         self.completer.add(reports)
-        self._owes_hooks = self._owes_hooks or any(report.aborted for report in reports)
+        if any(map(IS_ABORTED, reports)):
+            self._owes_hooks = True
 
     def _is_of_hook(self, report: Report) -> bool:
         """Accounts for a call of on_aborted(); what went wrong in it is logged, and changes nothing."""
