@@ -131,6 +131,11 @@ class ClassRecord:
     parameters: tuple[ParameterRecord, ...]
     summary: str | None  # the first line of its docstring
     has_abort_hook: bool = False  # it has an on_aborted() of its own
+    is_coroutine: bool = False  # its run() is `async def`
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "ClassRecord":
@@ -141,6 +146,7 @@ class ClassRecord:
             parameters=tuple(ParameterRecord(**parameter) for parameter in entry["parameters"]),
             summary=entry["summary"],
             has_abort_hook=entry.get("has_abort_hook", False),
+            is_coroutine=entry.get("is_coroutine", False),
         )
 
 

@@ -24,6 +24,11 @@ def close_opened() -> None:
         close()
 
 
+def may_be_in(stored: str) -> bool:
+    """Whether stored arguments may refer to rows: a look at their text."""
+    return any(f'"{name}"' in stored for name in arguments.ROWS)
+
+
 # Django
 
 
@@ -113,7 +118,9 @@ def session_of_attempt() -> Any:
     if session is None:
         session = SQLALCHEMY["sessions"]()
         SESSION.set(session)
-        OPENED.set([*(OPENED.get() or ()), session.close, forget_session])
+        if (opened := OPENED.get()) is None:
+            OPENED.set(opened := [])
+        opened += [session.close, forget_session]
     return session
 
 

@@ -12,6 +12,7 @@ from jobq.settings import Settings
 @click.command()
 @click.option("-q", "--queue", "queues", multiple=True, metavar="NAME", help="A queue to work; repeatable. Else: all.")
 @click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: the CPUs this process may use.")
+@click.option("--concurrency", metavar="N", help="Coroutines (async def run) that one child runs at once. Default: 1.")
 @click.option("--max-jobs-per-process", metavar="N", help="Replace a child after so many jobs.")
 @click.option("--max-memory-per-process", metavar="MB", help="Replace a child, between jobs, that holds more.")
 @click.option("--max-memory-per-job", metavar="MB", help="End a job whose process holds more.")

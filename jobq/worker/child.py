@@ -9,7 +9,9 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -21,12 +23,12 @@ from jobq.worker import middleware
 from jobq.worker.board import Board
 from jobq.worker.executor import execute
 from jobq.worker.guard import Guard
-from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment
+from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment, with_arguments
 
 EXIT_NOT_LOADED = 2
 
 
-def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int) -> None:
+def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int, coroutines_fd: int) -> None:
     die_with(parent)
     leave_signals_to_parent()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a kill loses no whole line
@@ -35,7 +37,10 @@ def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int) -> No
     guard = Guard(Board.of_child(board_fd))
     guard.listen()
     load(setup, reports_fd)
-    work(inbox, reports_fd, guard)
+    if setup["concurrency"] > 1:
+        work_beside_coroutines(inbox, coroutines_fd, reports_fd, guard)
+    else:
+        work(inbox, partial(write, reports_fd), guard)
 
 
 def load(setup: dict[str, Any], reports_fd: int) -> None:
@@ -46,6 +51,8 @@ def load(setup: dict[str, Any], reports_fd: int) -> None:
         modules = load_application(Path(setup["root"]), setup["app"])
         middleware.use(setup["middleware"])
         require_classes(modules, setup["root"])
+        if setup["concurrency"] > 1:
+            middleware.require_asynchronous()
     except ApplicationError as error:
         trouble = {"message": str(error), "traceback": error.user_traceback}
         os.write(reports_fd, pack_message("failed", trouble))
@@ -62,20 +69,26 @@ def require_classes(modules: list[str], root: str) -> None:
         )
 
 
-def work(inbox: socket.socket, reports_fd: int, guard: Guard) -> None:
+def work(inbox: socket.socket, report: Callable[[bytes], None], guard: Guard) -> None:
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
     while packet := inbox.recv(MAX_PACKET):
-        write(reports_fd, pack_report(execute(unpack_assignment(with_arguments(packet)), registry, guard)))
+        report(pack_report(execute(unpack_assignment(with_arguments(packet)), registry, guard)))
 
 
-def with_arguments(packet: bytes) -> bytes:
-    """A packet whose arguments travelled in a file, with the arguments put in."""
-    if not packet.startswith(b"@"):
-        return packet
-    path = Path(os.fsdecode(packet[1:]))
-    content = path.read_bytes()
-    path.unlink()
-    return content
+def work_beside_coroutines(inbox: socket.socket, coroutines_fd: int, reports_fd: int, guard: Guard) -> None:
+    """The same, while coroutines come by another way and run in another thread."""
+    from jobq.worker.coroutines import Coroutines
+
+    lock = threading.Lock()
+
+    def report(lines: bytes) -> None:
+        with lock:
+            write(reports_fd, lines)
+
+    coroutines = Coroutines(socket.socket(socket.AF_UNIX, PACKETS, fileno=coroutines_fd), guard, report)
+    coroutines.start()
+    work(inbox, report, guard)
+    coroutines.join()
 
 
 def write(fd: int, data: bytes) -> None:
@@ -120,4 +133,4 @@ def watch(parent: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:5]))
+    main(*map(int, sys.argv[1:6]))

@@ -80,6 +80,46 @@ def attempt(
     return running.successful(value)
 
 
+async def execute_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
+    """The same for a coroutine in an event loop, beside others."""
+    if not telemetry.is_on():
+        return await attempt_async(assignment, registry, guard)
+    with telemetry.processing(assignment) as processing:
+        report = await attempt_async(assignment, registry, guard)
+        processing.ended(report)
+    return report
+
+
+async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
+    job: Job | None = None
+    process = os.getpid()
+    running = Running(assignment, guard)
+    try:
+        try:
+            guard.open(assignment.id, assignment.attempt)
+            job = await built_beside_others(assignment, registry, running)
+            value = middleware.chain.call_async(job, guard)
+            value = await value if inspect.isawaitable(value) else value
+        finally:
+            guard.close()
+            references.close_opened()
+    except BaseException as error:  # noqa: BLE001 - the edge around the user's code
+        leave_if_forked(process)
+        return running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
+    leave_if_forked(process)
+    return running.successful(value)
+
+
+async def built_beside_others(assignment: Assignment, registry: Registry, running: "Running") -> Job:
+    """Rows are loaded in a thread: the database that they come from must not hold the others up."""
+    if not references.may_be_in(assignment.arguments):
+        return build(assignment, registry, running)
+    import asyncio
+
+    references.OPENED.set([])  # a list that the thread's copy of this context shares
+    return await asyncio.to_thread(build, assignment, registry, running)
+
+
 def build(assignment: Assignment, registry: Registry, running: "Running") -> Job:
     job_class = registry.get(assignment.job_class)
     job = arguments.rebuild(job_class, arguments.decode(assignment.arguments))
@@ -160,7 +200,7 @@ class Running:
         worker_id = self._guard.worker_id
         if worker_id is None or self._assignment.id <= 0:
             return None
-        return Completion(worker_id, succeeded(self._assignment, value, self._started))
+        return Completion(worker_id, self._measured(succeeded(self._assignment, value, self._started)))
 
     def completed(self) -> None:
         self._is_completed = True
@@ -168,15 +208,21 @@ class Running:
     def successful(self, value: Any) -> Report:
         if self._is_completed:
             return self._not_committed()
-        return succeeded(self._assignment, value, self._started)
+        return self._measured(succeeded(self._assignment, value, self._started))
+
+    def _measured(self, report: Report) -> Report:
+        """What a process used while it ran several jobs is not one's own."""
+        return report._replace(cpu_microseconds=None) if self._guard.is_shared else report
 
     def unsuccessful(self, report: Report) -> Report:
         cpu, memory = usage.end(self._started, report.ended)
-        return report._replace(
-            started=None if report.aborted else self._started,
-            cpu_microseconds=cpu,
-            peak_memory_kilobytes=memory,
-            completed=self._is_completed,
+        return self._measured(
+            report._replace(
+                started=None if report.aborted else self._started,
+                cpu_microseconds=cpu,
+                peak_memory_kilobytes=memory,
+                completed=self._is_completed,
+            )
         )
 
     def _not_committed(self) -> Report:

@@ -35,6 +35,8 @@ EXCEPTIONS: dict[OrderKind, type[JobInterrupted]] = {
 class Guard:
     """The guard of one process; without a board (in a test, in a shell) it lets nothing in, and tells nobody."""
 
+    is_shared = False  # whether the process runs other jobs beside the one that is guarded
+
     def __init__(self, board: Board | None = None) -> None:
         self.delivered: Order | None = None  # what the attempt at hand, or the last one, was told
         self._board = board

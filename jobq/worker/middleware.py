@@ -15,7 +15,7 @@ from typing import Any
 
 from jobq.errors import ApplicationError
 from jobq.job import Job
-from jobq.registry import import_module
+from jobq.registry import import_module, registry
 from jobq.worker.guard import Guard
 
 CallNext = Callable[[Job], Any]
@@ -55,6 +55,16 @@ def use(names: Sequence[str]) -> None:
         ordinary=tuple(function for function in functions if not is_async(function)),
         asynchronous=tuple(function for function in functions if is_async(function)),
     )
+
+
+def require_asynchronous() -> None:
+    """An ordinary function cannot surround one of many coroutines: it would have to hold all of them up."""
+    coroutines = [name for name, job_class in registry if inspect.iscoroutinefunction(job_class.run)]
+    if coroutines and chain.ordinary:
+        raise ApplicationError(
+            f"With a concurrency above 1 the middleware of coroutines ({coroutines[0]}, …) must be `async def`, but "
+            f"{getattr(chain.ordinary[0], '__qualname__', chain.ordinary[0])} is not."
+        )
 
 
 def called(functions: Sequence[Middleware], job: Job, run: CallNext) -> Any:

@@ -7,10 +7,13 @@ written before the next job begins: what is in the pipe survives the child.
 """
 
 import json
+import os
 import socket
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobq.records import Assignment, Report
@@ -25,6 +28,9 @@ MAX_INLINE_ARGUMENTS = 32 * 1024
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
 NOT_COMMITTED = "NotCommitted"
 """What stands in the place of an exception's type where none of the user's ended the attempt."""
+
+ORDERS, ASK = b"!", b"?"
+"""What a packet to coroutines begins with that is no assignment: one is to end, or is asked what it waits for."""
 
 quoted = lru_cache(maxsize=4096)(json.dumps)
 
@@ -52,6 +58,28 @@ class Order(NamedTuple):
     def unpack(cls, note: bytes) -> "Order":
         job_id, attempt, kind, message = json.loads(note)
         return cls(job_id, attempt, OrderKind(kind), message)
+
+
+@dataclass(slots=True)
+class Interruption:
+    """A job is to end before its own end: it has been told, and is killed where it does not obey."""
+
+    order: Order
+    assignment: Assignment
+    grace: float
+    kill_at: float
+    stack: str = ""  # what it was doing when it was told
+    is_stack_asked: bool = False  # of a coroutine: before its process is killed
+
+
+def with_arguments(packet: bytes) -> bytes:
+    """A packet whose arguments travelled in a file, with the arguments put in."""
+    if not packet.startswith(b"@"):
+        return packet
+    path = Path(os.fsdecode(packet[1:]))
+    content = path.read_bytes()
+    path.unlink()
+    return content
 
 
 def pack_assignment(assignment: Assignment) -> bytes:

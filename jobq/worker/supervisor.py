@@ -22,7 +22,7 @@ from jobq.store import migrations, workers
 from jobq.store.control import CancelRequest, StackRequest
 from jobq.store.database import Database, host_name
 from jobq.worker import logs
-from jobq.worker.claimer import Claimer
+from jobq.worker.claimer import Claimer, CoroutineClaimer, Waiting
 from jobq.worker.completer import Completer
 from jobq.worker.control import Control
 from jobq.worker.heartbeat import Heartbeat
@@ -102,6 +102,8 @@ class Supervisor:
         self.drain = drain
         self.processes = settings.max_processes or usable_cpus()
         self.stock: deque[Assignment] = deque()
+        self.coroutine_stock: deque[Assignment] = deque()
+        self.coroutine_classes: frozenset[str] = frozenset()  # those that children run side by side
         self.classes: tuple[ClassRecord, ...] = ()
         self.exit_code: int | None = None
         self._selector = selectors.DefaultSelector()
@@ -154,14 +156,23 @@ class Supervisor:
             hooks_wanted=lambda: not self._hooks and self._stopping_since is None,
         )
         self.listener: Listener | None = None
-        self.claimer = Claimer(
-            database,
-            self.ownership,
-            self.queues,
-            self._deliver,
-            may_sleep=self._is_listening,
-            on_owed_hooks=self.control.look,
+        waiting = Waiting()
+        self.claimer, self.coroutine_claimer = (
+            claimer(
+                database,
+                self.ownership,
+                self.queues,
+                self._deliver,
+                may_sleep=self._is_listening,
+                on_owed_hooks=self.control.look,
+                waiting=waiting,
+            )
+            for claimer in (Claimer, CoroutineClaimer)
         )
+        self.claimers = [self.claimer]
+        if settings.concurrency > 1:
+            self.claimers.append(self.coroutine_claimer)
+            self.claimer.other, self.coroutine_claimer.other = self.coroutine_claimer, self.claimer
         maintenance = Maintenance(database, on_owed_hooks=self.control.look)
         self.heartbeat = Heartbeat(
             database,
@@ -170,11 +181,11 @@ class Supervisor:
             on_declared_dead=self._on_declared_dead,
             on_classes_known=maintenance.look_for_unknown,
         )
-        self.services: list[Service] = [self.completer, self.claimer, self.heartbeat, self.control, maintenance]
+        self.services: list[Service] = [self.completer, *self.claimers, self.heartbeat, self.control, maintenance]
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
                 database,
-                on_hint=self.claimer.hint,
+                on_hint=self._on_hint,
                 on_control=self._on_control,
                 on_connected_again=self._look_everywhere,
             )
@@ -222,6 +233,8 @@ class Supervisor:
         self._tell_progress()
         if self._stopping_since is None:
             self.pool.dispatch(self.stock)
+            if self.coroutine_stock:
+                self.pool.dispatch_coroutines(self.coroutine_stock)
             self.pool.rebalance()
             self._return_stale_stock()
             self._ask_for_more()
@@ -236,8 +249,15 @@ class Supervisor:
 
     def _receive(self) -> None:
         while self._delivered:
-            self.stock.extend(self._delivered.popleft())
+            batch = self._delivered.popleft()
+            if self.coroutine_classes:
+                self.coroutine_stock.extend(assignment for assignment in batch if self._is_coroutine(assignment))
+                batch = [assignment for assignment in batch if not self._is_coroutine(assignment)]
+            self.stock.extend(batch)
             self._stock_moved_at = monotonic()
+
+    def _is_coroutine(self, assignment: Assignment) -> bool:
+        return assignment.id > 0 and assignment.job_class in self.coroutine_classes
 
     def _ask_for_more(self) -> None:
         """Asks when half of what may be held is used up: the claim then runs while the children work."""
@@ -248,6 +268,9 @@ class Supervisor:
             room = 0
         if self._delivered:  # claimed in the meantime, and not counted yet
             return
+        if self.coroutine_classes:
+            places = self.pool.free_for_coroutines() - len(self.coroutine_stock)
+            self.coroutine_claimer.want(0 if self.completer.backlog > MAX_UNRECORDED else max(0, places))
         if room > 0 and (room >= (free + most) / 2 or not self.stock):
             self.claimer.want(room)
         elif self.claimer.wanted > room:
@@ -265,12 +288,16 @@ class Supervisor:
 
     def _return_stale_stock(self) -> None:
         now = monotonic()
-        if not self.stock or self.pool.free():
+        is_moving = not self.stock or self.pool.free()
+        if is_moving and (not self.coroutine_stock or self.pool.free_for_coroutines()):
             self._stock_moved_at = now
         elif now - self._stock_moved_at > STALE_STOCK_SECONDS:
             self._give_back_stock()
 
     def _give_back_stock(self) -> None:
+        if self.coroutine_stock:
+            self.claimer.give_back(list(self.coroutine_stock))
+            self.coroutine_stock.clear()
         if not self.stock:
             return
         if self._hooks and (hooks := [-assignment.id for assignment in self.stock if assignment.id < 0]):
@@ -316,11 +343,12 @@ class Supervisor:
         message = f"cancelled by {request.requested_by}"
         if self.pool.cancel(request.job_id, request.attempt, message):
             return
-        for assignment in self.stock:
-            if (assignment.id, assignment.attempt) == (request.job_id, request.attempt):
-                self.stock.remove(assignment)
-                self._on_reports([cancelled_unstarted(assignment, message)])
-                return
+        for stock in (self.stock, self.coroutine_stock):
+            for assignment in stock:
+                if (assignment.id, assignment.attempt) == (request.job_id, request.attempt):
+                    stock.remove(assignment)
+                    self._on_reports([cancelled_unstarted(assignment, message)])
+                    return
 
     def _ask_stack(self, question: StackRequest) -> None:
         askers = self._asked.setdefault(question.job_id, [])
@@ -345,7 +373,8 @@ class Supervisor:
         if not self.drain:
             return
         recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
-        if self.stock or not self.pool.is_idle or self.completer.backlog or self._delivered or recorded != self._seen:
+        is_held = self.stock or self.coroutine_stock or self._delivered or not self.pool.is_idle
+        if is_held or self.completer.backlog or recorded != self._seen:
             self._seen = recorded
             self._active_at = monotonic()
             return
@@ -353,17 +382,19 @@ class Supervisor:
             if not self._hooks:
                 self.control.look()
             return
-        began = self.claimer.empty_look_began
+        looks = [claimer.empty_look_began for claimer in self.claimers if claimer.classes]
+        began = min((look for look in looks if look is not None), default=None) if None not in looks else None
         if began is not None and began > self._active_at:
             log.info("drained done=%s", self.completer.tally.attempts)
             self._begin_to_stop()
         elif began is not None:
-            self.claimer.look()
+            self._claim_anew()
 
     def _begin_to_stop(self) -> None:
         """The first signal: nothing new is claimed, what has not started goes back, what runs may finish."""
         self._stopping_since = monotonic()
-        self.claimer.stop_claiming()
+        for claimer in self.claimers:
+            claimer.stop_claiming()
         self.pool.recall_all()
         self._receive()
         self._give_back_stock()
@@ -454,6 +485,10 @@ class Supervisor:
 
     def _on_returned(self, assignments: list[Assignment]) -> None:
         """Jobs that a child gave up unstarted go back to the front of the stock, in their order."""
+        coroutines = [assignment for assignment in assignments if self._is_coroutine(assignment)]
+        if coroutines:
+            assignments = [assignment for assignment in assignments if not self._is_coroutine(assignment)]
+            self.coroutine_stock.extendleft(reversed(coroutines))
         self.stock.extendleft(reversed(assignments))
 
     def _on_loaded(self, loaded: dict[str, Any]) -> None:
@@ -466,12 +501,10 @@ class Supervisor:
         self._is_loaded = True
         self.classes = classes
         self.heartbeat.tell(classes)
-        self.claimer.classes = tuple(name for record in classes for name in (record.name, *record.aliases))
-        self.control.classes = tuple(
-            name for record in classes if record.has_abort_hook for name in (record.name, *record.aliases)
-        )
+        self._tell_claimers(classes)
+        self.control.classes = tuple(name for record in classes if record.has_abort_hook for name in record.names)
         self.control.look()
-        self.claimer.look()
+        self._claim_anew()
         log.info("application loaded classes=%s modules=%s", len(classes), ",".join(loaded["modules"]))
 
     def _on_not_loaded(self, message: str, user_traceback: str) -> None:
@@ -482,6 +515,17 @@ class Supervisor:
             return
         sys.stderr.write(f"jobq: error: {plain(message)}\n")
         self.exit_code = 2
+
+    def _tell_claimers(self, classes: tuple[ClassRecord, ...]) -> None:
+        """Coroutines are claimed apart where children run them side by side."""
+        coroutines = [record for record in classes if record.is_coroutine and self.settings.concurrency > 1]
+        self.coroutine_classes = frozenset(name for record in coroutines for name in record.names)
+        self.coroutine_claimer.classes = tuple(self.coroutine_classes)
+        self.claimer.classes = tuple(name for record in classes if record not in coroutines for name in record.names)
+
+    def _claim_anew(self) -> None:
+        for claimer in self.claimers:
+            claimer.look()
 
     # What the services say (in their threads)
 
@@ -507,6 +551,10 @@ class Supervisor:
             self.control.look()
         self.wake()
 
+    def _on_hint(self, queue: str) -> None:
+        for claimer in self.claimers:
+            claimer.hint(queue)
+
     def _on_control(self, payload: str) -> None:
         """An operator wants something of the worker that is named; of all, if none is: queues were paused."""
         if payload == "":
@@ -525,7 +573,7 @@ class Supervisor:
 
     def _look_everywhere(self) -> None:
         """Hints may have been lost."""
-        self.claimer.look()
+        self._claim_anew()
         self.control.look()
 
     def _on_disowned(self) -> None:
@@ -590,6 +638,7 @@ class Supervisor:
         self.pool.drop_working("its job belongs to another worker by now")
         self._delivered.clear()
         self.stock.clear()
+        self.coroutine_stock.clear()
         self._hooks.clear()
         self.completer.drop_all()
         try:
@@ -599,7 +648,7 @@ class Supervisor:
             self._declared_dead.append(worker_id)  # the heartbeat finds out again
             self.heartbeat.wake()
             return
-        self.claimer.look()
+        self._claim_anew()
 
     # Signals
 
@@ -629,6 +678,7 @@ def pool_settings(settings: Settings, processes: int) -> PoolSettings:
         max_memory_per_process=settings.max_memory_per_process,
         max_memory_per_job=settings.max_memory_per_job,
         max_losses=settings.max_losses,
+        concurrency=settings.concurrency,
         cancel_grace=settings.cancel_grace,
         shutdown_grace=settings.shutdown_grace,
         root=str(settings.root),
