@@ -31,7 +31,7 @@ class Charge(Job):
 
 def test_a_secret_is_shown_by_none_of_its_texts() -> None:
     secret = Secret(WORD)
-    for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", "%s %r" % (secret, [secret])):
+    for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", repr([secret])):
         assert WORD not in shown
     assert secret.reveal() == WORD
     assert (secret == Secret(WORD), secret == Secret("other"), secret == WORD) == (True, False, False)
@@ -51,7 +51,9 @@ def test_a_text_that_looks_like_a_secret_is_none() -> None:
     assert decode(encode({"value": value})) == {"value": value}
 
 
-def test_nothing_that_reads_shows_a_secret(database: Database, store: "Store", caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_that_reads_shows_a_secret(
+    database: Database, store: "Store", caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         record = Charge(Secret(WORD), deep={"x": [Secret(WORD)]}).run_in_worker()
     assert record is not None
@@ -153,14 +155,14 @@ def test_a_class_migrates_what_is_queued_in_its_old_shape_and_only_that(
 
 def test_check_says_which_shapes_the_code_at_hand_would_not_load(application: "Application", store: "Store") -> None:
     application.write("jobs.py", APPLICATION)
-    store.add_many(*({"job_class": "jobs.Renamed", "arguments": '{"uid": %d}' % n} for n in range(50)))
+    store.add_many(*({"job_class": "jobs.Renamed", "arguments": json.dumps({"uid": n})} for n in range(50)))
     store.add(job_class="jobs.Renamed", arguments='{"user_id": 1, "greeting": "Ahoy"}')
     fine = application.jobq("check", "--pending")
     assert (fine.returncode, fine.stdout) == (0, "")
     assert "all 2 shapes load" in fine.stderr
 
     store.add(job_class="jobs.Gone")
-    store.add_many(*({"job_class": "jobs.Renamed", "arguments": '{"who": %d}' % n} for n in range(30)))
+    store.add_many(*({"job_class": "jobs.Renamed", "arguments": json.dumps({"who": n})} for n in range(30)))
     store.add(job_class="jobs.Renamed", arguments='{"user_id": {"$": "shop.Color", "v": "RED"}}')
 
     bad = application.jobq("check", "--pending", "--json")
