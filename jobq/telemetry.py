@@ -32,6 +32,8 @@ STATS_SECONDS = 1.0
 
 def is_on() -> bool:
     """Whether the application has set an SDK up, for traces or for metrics."""
+    if "opentelemetry" not in sys.modules:  # as it is where it is not used, for every job
+        return False
     return is_set_up("opentelemetry.trace", "get_tracer_provider") or is_set_up(
         "opentelemetry.metrics", "get_meter_provider"
     )

@@ -206,7 +206,8 @@ def test_the_faces_know_of_the_worker_only_how_to_start_it() -> None:
 
 def test_the_plugin_for_tests_has_of_the_worker_only_what_runs_a_job() -> None:
     (testing,) = [module for module in MODULES if module.name == "jobq.testing"]
-    assert {name for name in imports_of(testing) if name.startswith("jobq.worker")} == {"jobq.worker.executor"}
+    needed = {"jobq.worker.executor", "jobq.worker.middleware"}
+    assert {name for name in imports_of(testing) if name.startswith("jobq.worker")} == needed
 
 
 def test_the_console_is_imported_only_inside_the_command_that_opens_it() -> None:

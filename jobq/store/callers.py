@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -135,14 +136,22 @@ def when_committed(given: Any, call: Callable[[], None]) -> None:
     if event is None or not hasattr(connection, "in_nested_transaction"):
         call()
         return
-    waiting: list[Callable[[], None]] = [call]
+    if connection not in PENDING:
+        PENDING[connection] = []
+        event.listen(connection, "commit", committed)
+        event.listen(connection, "rollback", rolled_back)
+    PENDING[connection].append(call)
 
-    def committed(_connection: Any) -> None:
-        while waiting:
-            waiting.pop()()
 
-    def rolled_back(_connection: Any) -> None:
-        waiting.clear()
+PENDING: "WeakKeyDictionary[Any, list[Callable[[], None]]]" = WeakKeyDictionary()
+"""What waits for the end of the transaction at hand, by Connection of SQLAlchemy."""
 
-    event.listen(connection, "commit", committed)
-    event.listen(connection, "rollback", rolled_back)
+
+def committed(connection: Any) -> None:
+    pending, PENDING[connection] = PENDING.get(connection, []), []
+    for call in pending:
+        call()
+
+
+def rolled_back(connection: Any) -> None:
+    PENDING[connection] = []

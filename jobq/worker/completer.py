@@ -92,7 +92,13 @@ class Completer(Service):
         if not self._writing:
             return max(0.0, self._locked_at - monotonic()) if self._locked else None
         # What fails in between is tried again with the next connection: the fence makes that harmless.
-        self._record(connection, self._writing)
+        # Apart, so that what hinders the one kind does not have the other recorded twice.
+        for reports in (
+            [report for report in self._writing if report.retry_delay is None],
+            [report for report in self._writing if report.retry_delay is not None],
+        ):
+            if reports:
+                self._record(connection, reports)
         with self._lock:
             self._writing = []
             more = bool(self._waiting)
@@ -123,23 +129,14 @@ class Completer(Service):
 
     def _write(self, connection: Connection, reports: list[Report]) -> None:
         worker_id = self.ownership.worker_id
-        final = [report for report in reports if report.retry_delay is None]
-        retried = [report for report in reports if report.retry_delay is not None]
-        recorded = 0
-        now = monotonic()
-        if final:
-            recorded += jobs.finish(
-                connection, self.database.schema, worker_id=worker_id, reports=final, now=now
-            )
-        if retried:
-            recorded += jobs.retry(
-                connection, self.database.schema, worker_id=worker_id, reports=retried, now=now
-            )
+        is_retry = reports[0].retry_delay is not None  # all or none of them are
+        record = jobs.retry if is_retry else jobs.finish
+        recorded = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
         self.ownership.accounted([(report.id, report.attempt) for report in reports])
         if recorded < len(reports):
             recorded += self._completed_by_themselves(connection, reports)
         self.tally.attempts += recorded
-        self.tally.retried += len(retried)
+        self.tally.retried += len(reports) if is_retry else 0
         if recorded < len(reports):
             self.tally.disowned += len(reports) - recorded
             log.warning("reports came too late jobs=%s", len(reports) - recorded)

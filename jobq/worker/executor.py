@@ -98,7 +98,7 @@ async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard
         try:
             guard.open(assignment.id, assignment.attempt)
             job = await built_beside_others(assignment, registry, running)
-            value = middleware.chain.call_async(job, guard)
+            value = job.run() if middleware.chain is None else middleware.chain.call_async(job, guard)
             value = await value if inspect.isawaitable(value) else value
         finally:
             guard.close()
@@ -139,8 +139,7 @@ def perform(job: Job) -> Any:
 def run(job: Job, guard: Guard | None = None) -> Any:
     """Runs a job with its middleware around it; a coroutine is run to its end."""
     guard = guard or Guard()
-    chain = middleware.chain
-    if not chain:
+    if (chain := middleware.chain) is None:
         return awaited(job.run(), guard)
     return chain.call(job, lambda job: awaited(chain.call_async(job, guard), guard))
 

@@ -29,9 +29,6 @@ class Chain:
     ordinary: tuple[Middleware, ...] = ()
     asynchronous: tuple[Middleware, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.ordinary or self.asynchronous)
-
     def call(self, job: Job, run: CallNext) -> Any:
         """Calls the ordinary functions around `run`."""
         return called(self.ordinary, job, run)
@@ -43,24 +40,26 @@ class Chain:
         return called(self.asynchronous, job, lambda job: run_in_loop(job, guard))
 
 
-chain = Chain()
-"""What `use` has set up; a process has one application."""
+chain: Chain | None = None
+"""What `use` has set up, None where that is nothing; a process has one application."""
 
 
 def use(names: Sequence[str]) -> None:
     """Makes the functions with these names the middleware of this process. Raises ApplicationError."""
     global chain
     functions = [function_of(name) for name in names]
-    chain = Chain(
-        ordinary=tuple(function for function in functions if not is_async(function)),
-        asynchronous=tuple(function for function in functions if is_async(function)),
-    )
+    chain = None
+    if functions:
+        chain = Chain(
+            ordinary=tuple(function for function in functions if not is_async(function)),
+            asynchronous=tuple(function for function in functions if is_async(function)),
+        )
 
 
 def require_asynchronous() -> None:
     """An ordinary function cannot surround one of many coroutines: it would have to hold all of them up."""
     coroutines = [name for name, job_class in registry if inspect.iscoroutinefunction(job_class.run)]
-    if coroutines and chain.ordinary:
+    if coroutines and chain is not None and chain.ordinary:
         raise ApplicationError(
             f"With a concurrency above 1 the middleware of coroutines ({coroutines[0]}, …) must be `async def`, but "
             f"{getattr(chain.ordinary[0], '__qualname__', chain.ordinary[0])} is not."

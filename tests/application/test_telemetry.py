@@ -193,11 +193,14 @@ for end in ("commit", "rollback"):
     with engine.connect() as connection:
         First().run_in_worker(connection=connection)
         getattr(connection, end)()
+        First().run_in_worker(connection=connection)
+        First().run_in_worker(connection=connection)
+        getattr(connection, end)()
 """
     )
     spans, points = exported(app)
-    assert len(spans["send default"]) == 2
-    assert sum(point["value"] for point in points["messaging.client.sent.messages"]) == 1
+    assert len(spans["send default"]) == 6
+    assert sum(point["value"] for point in points["messaging.client.sent.messages"]) == 3
 
 
 def test_without_an_sdk_nothing_is_stored_and_nothing_loaded(app: "Application", store: "Store") -> None:
