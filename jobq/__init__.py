@@ -1,9 +1,10 @@
 """jobq: background jobs from the PostgreSQL database you already have."""
 
+from jobq.arguments import Secret
 from jobq.command import Command
 from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
 from jobq.errors import JobqError
-from jobq.job import Job, enqueue_many
+from jobq.job import Job, enqueue_many, enqueue_many_async
 from jobq.records import AttemptRecord, JobRecord
 from jobq.registry import register_job, register_schedule
 from jobq.schedules import Schedule
@@ -21,7 +22,9 @@ __all__ = [
     "JobTimedOut",
     "JobqError",
     "Schedule",
+    "Secret",
     "enqueue_many",
+    "enqueue_many_async",
     "register_job",
     "register_schedule",
 ]

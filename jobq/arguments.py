@@ -9,6 +9,7 @@ import base64
 import collections.abc
 import dataclasses
 import enum
+import hmac
 import inspect
 import json
 import math
@@ -30,6 +31,9 @@ from jobq.errors import ArgumentsError
 from jobq.names import name_of
 
 TAG: Final = "$"
+SECRET: Final = "secret"  # noqa: S105 - a tag
+MASK: Final = "•••"
+MIGRATE: Final = "migrate_arguments"
 MAX_DEPTH: Final = 100
 MAX_JSON_DEPTH: Final = 3 * MAX_DEPTH
 """What `encode` writes is never deeper: a tag and its content are two levels, and pairs one more."""
@@ -63,6 +67,46 @@ BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
+class Secret:
+    """A text that a job may use and nobody gets to see: `Secret("…")`, and in the job `self.key.reveal()`.
+
+    Lists, details, logs, tracebacks and traces show `Secret(•••)`. In the database it is stored as it is: whoever may
+    read its tables, or its backups, can read it.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise ArgumentsError(f"Secret() takes text, not a {type(text).__name__}.")
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+
+def without_secrets(stored: Any) -> Any:
+    """Stored arguments, or a stored value, as they may be shown: every secret in them is masked, however deep."""
+    if isinstance(stored, list):
+        return [without_secrets(item) for item in stored]
+    if not isinstance(stored, dict):
+        return stored
+    if stored.get(TAG) == SECRET:
+        return {TAG: SECRET, "v": MASK}
+    return {key: without_secrets(value) for key, value in stored.items()}
+
+
 # From a call to what is stored, and back
 
 
@@ -86,12 +130,48 @@ def rebuild(job_class: type, arguments: Mapping[str, Any]) -> object:
 
     Raises ArgumentsError where the names no longer fit; what the constructor itself raises passes through.
     """
+    if (migrate := getattr(job_class, MIGRATE, None)) is not None and trouble_with(job_class, arguments) is not None:
+        arguments = migrated(job_class, migrate, arguments)
     if not takes_only_names(job_class) or not arguments.keys() <= names_of(job_class):
         positional, named = call_of(job_class, arguments)
         return job_class(*positional, **named)
     if missing := required_of(job_class) - arguments.keys():
         raise misfit(job_class, f"{', '.join(sorted(missing))} is missing")
     return job_class(**arguments)
+
+
+def migrated(
+    job_class: type, migrate: Callable[[dict[str, Any]], Any], arguments: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Arguments of an older shape, as the class says that they are given now. What it raises itself passes through."""
+    answer = migrate(dict(arguments))
+    if not isinstance(answer, Mapping):
+        raise ArgumentsError(f"{job_class.__name__}.{MIGRATE}() returned {safe_repr(answer)}, which is no dictionary.")
+    return answer
+
+
+def trouble_with(job_class: type, arguments: Mapping[str, Any]) -> ArgumentsError | None:
+    """Why stored arguments do not fit the constructor's parameters; None where they do."""
+    if takes_only_names(job_class) and required_of(job_class) <= arguments.keys() <= names_of(job_class):
+        return None
+    try:
+        call_of(job_class, arguments)
+    except ArgumentsError as error:
+        return error
+    return None
+
+
+def check_stored(job_class: type, text: str) -> None:
+    """Finds out whether stored arguments would load, without making the job or loading the rows that they refer to.
+
+    Raises ArgumentsError where they would not; what the class's own `migrate_arguments` raises passes through.
+    """
+    arguments: Mapping[str, Any] = decode(text, row=lambda _codec, _stored: None)
+    trouble = trouble_with(job_class, arguments)
+    if trouble is not None and (migrate := getattr(job_class, MIGRATE, None)) is not None:
+        trouble = trouble_with(job_class, migrated(job_class, migrate, arguments))
+    if trouble is not None:
+        raise trouble
 
 
 def call_of(job_class: type, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -261,6 +341,9 @@ def encoded(value: Any, path: str, depth: int) -> Any:
         return {TAG: kind.__name__, "v": items if kind is tuple else in_stable_order(items)}
     if (codec := CODECS_BY_TYPE.get(kind)) is not None:
         return {TAG: codec.name, "v": encoded(dumped(value, codec, path), path, depth + 1)}
+    for adapter in ROWS.values():
+        if adapter.recognises(value):
+            return {TAG: adapter.name, "v": encoded(adapter.refer(value), path, depth + 1)}
     raise ArgumentsError(f"{path[:200]}: {refusal(value)}")
 
 
@@ -332,12 +415,15 @@ def refusal(value: Any) -> str:
 # Decoding
 
 
-def decode(text: str) -> dict[str, Any]:
-    """Stored arguments as they were. Raises ArgumentsError where the text is none that `encode` writes."""
+def decode(text: str, *, row: "LoadRow | None" = None) -> dict[str, Any]:
+    """Stored arguments as they were. Raises ArgumentsError where the text is none that `encode` writes.
+
+    `row` takes the place of loading the rows that they refer to.
+    """
     try:
         loaded = json.loads(text)
         if f'"{TAG}"' in text or "\\u0024" in text:
-            loaded = decoded_members(loaded)
+            loaded = decoded_members(loaded, row)
     except (ValueError, RecursionError) as error:
         if isinstance(error, ArgumentsError):
             raise
@@ -347,25 +433,27 @@ def decode(text: str) -> dict[str, Any]:
     return loaded
 
 
-def decoded_members(loaded: Any) -> Any:
+def decoded_members(loaded: Any, row: "LoadRow | None" = None) -> Any:
     if not isinstance(loaded, dict):
         return loaded
-    return {name: decoded(value) for name, value in loaded.items()}
+    return {name: decoded(value, row) for name, value in loaded.items()}
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: Any, row: "LoadRow | None" = None) -> Any:
     if isinstance(value, list):
-        return [decoded(item) for item in value]
+        return [decoded(item, row) for item in value]
     if not isinstance(value, dict):
         return value
     if TAG not in value:
-        return {key: decoded(item) for key, item in value.items()}
+        return {key: decoded(item, row) for key, item in value.items()}
     name = value[TAG]
+    if isinstance(name, str) and name in ROWS and value.keys() == {TAG, "v"}:
+        return (row or RowAdapter.load_row)(ROWS[name], decoded(value["v"], row))
     codec = CODECS_BY_NAME.get(name) if isinstance(name, str) else None
     if codec is None or value.keys() != {TAG, "v"}:
         raise ArgumentsError(f"there is no argument type {safe_repr(name)}; register it where the jobs are defined.")
     try:
-        return codec.load(decoded(value["v"]))
+        return codec.load(decoded(value["v"], row))
     except ArgumentsError:
         raise
     except Exception as error:  # noqa: BLE001 - a stored value of any shape meets a loader of any kind
@@ -410,6 +498,36 @@ class Codec:
     dump: Callable[[Any], Any]
     load: Callable[[Any], Any]
     owner: type | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RowAdapter:
+    """How a row of the user's own database is named, and loaded again: `register_rows`."""
+
+    name: str
+    recognises: Callable[[Any], bool]
+    refer: Callable[[Any], Any]
+    load: Callable[[Any], Any]
+
+    def load_row(self, stored: Any) -> Any:
+        """Not as a codec does it: that the row is gone, or its database away, is no fault of what is stored."""
+        return self.load(stored)
+
+
+LoadRow = Callable[[RowAdapter, Any], Any]
+
+ROWS: dict[str, RowAdapter] = {}
+
+
+def register_rows(
+    name: str, *, recognises: Callable[[Any], bool], refer: Callable[[Any], Any], load: Callable[[Any], Any]
+) -> None:
+    """Lets rows of your own database be arguments: a job gets them as they are when it runs.
+
+    `refer` gives what identifies a row, as something that can be stored; `load` gets that back, and loads the row, or
+    raises `jobq.errors.RowGone` with a message that names it. `jobq.references` has this for Django and SQLAlchemy.
+    """
+    ROWS[name] = RowAdapter(name, recognises, refer, load)
 
 
 CODECS_BY_TYPE: dict[type, Codec] = {}
@@ -504,6 +622,7 @@ register_type(timedelta, name="timedelta", dump=lambda value: [value.days, value
               load=lambda stored: timedelta(*stored))
 register_type(Decimal, name="decimal", dump=str, load=Decimal)
 register_type(uuid.UUID, name="uuid", dump=str, load=uuid.UUID)
+register_type(Secret, name=SECRET, dump=Secret.reveal, load=Secret)
 register_type(bytes, name="bytes", dump=lambda value: base64.b64encode(value).decode(),
               load=lambda stored: base64.b64decode(stored, validate=True))
 register_type(type(Path()), name="path", dump=str, load=Path)
@@ -726,6 +845,7 @@ CONVERTERS: dict[Any, Callable[[str], Any]] = {
     Path: Path,
     PurePath: Path,
     bytes: str.encode,
+    Secret: Secret,
 }
 COLLECTIONS: dict[Any, type] = {
     list: list,

@@ -7,6 +7,7 @@
     │   ├── UnknownJobClass         nothing is registered under that name
     │   ├── RegistrationError       a class cannot be registered
     │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
+    │   │   └── RowGone             a row that an argument refers to is not there any more
     │   ├── EnqueueError            a delay, queue, priority, … that cannot be
     │   ├── ScheduleError           a schedule that says no time, or cannot be kept
     │   ├── NotRunning              asked of a job that no worker runs
@@ -23,6 +24,7 @@
     │   ├── SchemaBehind            … has not been run since jobq was upgraded
     │   └── SchemaAhead             this jobq is older than the schema
     ├── QueryTooSlow                a look took longer than a look may            exit code 1
+    ├── AttemptSuperseded           an attempt that is not the job's any more     exit code 1
     └── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
 """
 
@@ -61,6 +63,10 @@ class RegistrationError(UsageError):
 
 
 class ArgumentsError(UsageError):
+    pass
+
+
+class RowGone(ArgumentsError):
     pass
 
 
@@ -131,6 +137,10 @@ class SchemaBehind(DatabaseError):
 
 
 class SchemaAhead(DatabaseError):
+    pass
+
+
+class AttemptSuperseded(JobqError):
     pass
 
 

@@ -3,18 +3,19 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict
 
-from jobq import arguments
-from jobq.errors import ArgumentsError, EnqueueError, NotRunning, UnknownJobClass
-from jobq.records import AttemptRecord, JobRecord, NewJob, RunningJob
+from jobq import arguments, references, telemetry  # noqa: F401 - rows are arguments by its being imported
+from jobq.errors import ArgumentsError, AttemptSuperseded, EnqueueError, NotRunning, UnknownJobClass
+from jobq.records import AttemptRecord, Completion, JobRecord, NewJob, RunningJob
 from jobq.registry import has_abort_hook, name_of, registry
 
 if TYPE_CHECKING:
-    import psycopg
+    from typing import Unpack
 
     from jobq.schedules import Schedule
     from jobq.store.jobs import Added
@@ -42,6 +43,10 @@ class Attempt(Protocol):
     def cancel_requested(self) -> bool: ...
 
     def progress(self, done: float, total: float | None, message: str | None) -> None: ...
+
+    def completion(self, value: Any) -> Completion | None: ...
+
+    def completed(self) -> None: ...
 
 
 class OfRunningJob:
@@ -76,6 +81,9 @@ class Job:
 
     schedules: "ClassVar[Sequence[Schedule]]" = ()
     """The same several times over, each with a name and arguments of its own."""
+
+    retry_when_row_is_gone = False
+    """Whether a job is retried like after any error when a row that it was given is not there any more."""
 
     _constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _attempt: Attempt | None = None
@@ -150,13 +158,14 @@ class Job:
         unique_key: str | None = None,
         timeout: float | timedelta | None = None,
         expires: float | timedelta | datetime | None = None,
-        connection: "psycopg.Connection[Any] | None" = None,
+        connection: Any = None,
     ) -> JobRecord | None:
         """Enqueues the job; what is passed wins over the methods.
 
         `delay` is in seconds, a timedelta, or an aware datetime before which the job does not start; `expires` is the
         same, after which it does not start any more, but ends as cancelled. `timeout` is how long each attempt may run.
-        With a psycopg `connection` the job is part of its transaction.
+        With a `connection` of yours (psycopg's, a Connection or Session of SQLAlchemy, Django's) the job is part of its
+        transaction.
 
         Returns the job's record, or None where an unfinished job holds its unique key. Raises ArgumentsError where
         the arguments cannot be stored, EnqueueError where an option cannot be, DatabaseError where the database
@@ -172,39 +181,134 @@ class Job:
             timeout=timeout,
             expires=expires,
         )
-        from jobq.store import jobs as store
+        (record,) = added_to_database([new], connection)
+        return record
+
+    def run_in_worker_async(
+        self, *, connection: Any = None, **options: "Unpack[Options]"
+    ) -> Coroutine[Any, Any, JobRecord | None]:
+        """`run_in_worker` for code that runs in an event loop, to be awaited: it does not hold the loop up.
+
+        `connection` is psycopg's AsyncConnection, or an AsyncConnection or AsyncSession of SQLAlchemy.
+        """
+        return only(added_to_database_async([new_job(self, **options)], connection))
+
+    def complete(self, connection: Any, value: Any = None) -> None:
+        """Records this running job as successful on a connection of yours: its end commits with what it has done there.
+
+        From then on the job is done if, and only if, that transaction commits. If it is cut off by whatever kills the
+        process, the job runs again. Commit before run() returns: a transaction that is rolled back ends the job as
+        errored, and one that is left open holds its record back. `value` takes the place of what run() returns.
+        Raises AttemptSuperseded where this attempt is not the job's any more: another one may be running.
+        """
+        if (completion := self._completion(value)) is None:
+            return
+        from jobq.store import callers, jobs
         from jobq.store.database import default_database
 
-        database = default_database()
-        if connection is not None:
-            return record_of(new, store.enqueue(connection, database.schema, new))
-        database.prepare()
-        with database.connection() as own:
-            return record_of(new, store.enqueue(own, database.schema, new))
+        steps = jobs.completing(default_database().schema, completion.worker_id, completion.report)
+        self._completed(callers.carry_out(callers.driver_connection(connection), steps))
+
+    async def complete_async(self, connection: Any, value: Any = None) -> None:
+        """`complete` on a connection of an event loop."""
+        if (completion := self._completion(value)) is None:
+            return
+        from jobq.store import callers, jobs
+        from jobq.store.database import default_database
+
+        steps = jobs.completing(default_database().schema, completion.worker_id, completion.report)
+        found = await callers.async_driver_connection(connection)
+        self._completed(await callers.carry_out_async(found, steps))
+
+    def _completion(self, value: Any) -> Completion | None:
+        """What is to be recorded; None where no worker runs this job, and there is nothing to record."""
+        if self._attempt is None:
+            raise NotRunning("complete() is for a job that runs: call it in run().")
+        return self._attempt.completion(value)
+
+    def _completed(self, is_ours: bool) -> None:
+        assert self._attempt is not None
+        if not is_ours:
+            job = self._attempt.job
+            raise AttemptSuperseded(
+                f"Attempt {job.attempt} of job {job.id} has been taken from this worker, or has been completed "
+                "already. Let its transaction roll back."
+            )
+        self._attempt.completed()
 
 
-def enqueue_many(
-    jobs: Iterable[Job], *, connection: "psycopg.Connection[Any] | None" = None
-) -> list[JobRecord | None]:
+class Options(TypedDict, total=False):
+    """What `run_in_worker` can be told."""
+
+    queue: str | None
+    delay: float | timedelta | datetime | None
+    priority: int | None
+    retries: int | None
+    unique_key: str | None
+    timeout: float | timedelta | None
+    expires: float | timedelta | datetime | None
+
+
+def enqueue_many(jobs: Iterable[Job], *, connection: Any = None) -> list[JobRecord | None]:
     """Enqueues many jobs at once, all or none: some hundred times as fast as one by one.
 
-    Queue, priority, retries and unique key are what each job's methods say. Returns their records in the order given,
-    None for each whose unique key is held by an unfinished job or by an earlier one in the list.
-    Raises as `Job.run_in_worker` does; then none is enqueued.
+    Queue, priority, retries and unique key are what each job's methods say; `connection` is as in `Job.run_in_worker`.
+    Returns their records in the order given, None for each whose unique key is held by an unfinished job or by an
+    earlier one in the list. Raises as `Job.run_in_worker` does; then none is enqueued.
     """
-    new = [new_job(job) for job in jobs]
+    return added_to_database([new_job(job) for job in jobs], connection)
+
+
+def enqueue_many_async(
+    jobs: Iterable[Job], *, connection: Any = None
+) -> Coroutine[Any, Any, list[JobRecord | None]]:
+    """`enqueue_many` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
+    return added_to_database_async([new_job(job) for job in jobs], connection)
+
+
+async def only(added: Coroutine[Any, Any, list[JobRecord | None]]) -> JobRecord | None:
+    (record,) = await added
+    return record
+
+
+def added_to_database(new: list[NewJob], connection: Any) -> list[JobRecord | None]:
     if not new:
         return []
+    from jobq.store import callers
     from jobq.store import jobs as store
     from jobq.store.database import default_database
 
     database = default_database()
-    if connection is not None:
-        added = store.enqueue_many(connection, database.schema, new)
-    else:
-        database.prepare()
-        with database.connection() as own:
-            added = store.enqueue_many(own, database.schema, new)
+    with telemetry.sending(new) as sending:
+        steps = store.adding_all(database.schema, sending.jobs)
+        is_atomic = len(new) > 1
+        if connection is not None:
+            added = callers.carry_out(callers.driver_connection(connection), steps, is_atomic=is_atomic)
+        else:
+            database.prepare()
+            with database.connection() as own:
+                added = callers.carry_out(own, steps, is_atomic=is_atomic)
+        sending.sent([job.id if job else None for job in added], partial(callers.when_committed, connection))
+    return [record_of(job, result) for job, result in zip(new, added, strict=True)]
+
+
+async def added_to_database_async(new: list[NewJob], connection: Any) -> list[JobRecord | None]:
+    if connection is None:
+        # The pool of this process, which knows about forks, failovers and the embedded server; loops come and go.
+        from asyncio import to_thread
+
+        return await to_thread(added_to_database, new, None)
+    if not new:
+        return []
+    from jobq.store import callers
+    from jobq.store import jobs as store
+    from jobq.store.database import default_database
+
+    with telemetry.sending(new) as sending:
+        steps = store.adding_all(default_database().schema, sending.jobs)
+        found = await callers.async_driver_connection(connection)
+        added = await callers.carry_out_async(found, steps, is_atomic=len(new) > 1)
+        sending.sent([job.id if job else None for job in added], partial(callers.when_committed, connection))
     return [record_of(job, result) for job, result in zip(new, added, strict=True)]
 
 
@@ -375,7 +479,7 @@ def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:
         attempt=0,
         retries=new.retries,
         unique_key=new.unique_key,
-        arguments=json.loads(new.arguments),
+        arguments=arguments.without_secrets(json.loads(new.arguments)),
         enqueued_at=added.enqueued_at,
         run_at=added.run_at,
         source=new.source,

@@ -137,6 +137,11 @@ class ClassRecord:
     parameters: tuple[ParameterRecord, ...]
     summary: str | None  # the first line of its docstring
     has_abort_hook: bool = False  # it has an on_aborted() of its own
+    is_coroutine: bool = False  # its run() is `async def`
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "ClassRecord":
@@ -147,6 +152,7 @@ class ClassRecord:
             parameters=tuple(ParameterRecord(**parameter) for parameter in entry["parameters"]),
             summary=entry["summary"],
             has_abort_hook=entry.get("has_abort_hook", False),
+            is_coroutine=entry.get("is_coroutine", False),
         )
 
 
@@ -296,6 +302,18 @@ class ActRecord:
     seconds_ago: float
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What unfinished jobs of a class have in common that were enqueued alike: which arguments, of which types."""
+
+    job_class: str
+    names: tuple[str, ...]  # of the arguments
+    tags: tuple[str, ...]  # of their types, beyond those of JSON
+    jobs: int
+    first_id: int
+    arguments: str  # those of the first job, as JSON text
+
+
 class Assignment(NamedTuple):
     """A claimed job on its way to a child. A tuple: there are tens of thousands a second."""
 
@@ -310,6 +328,8 @@ class Assignment(NamedTuple):
     job_class: str
     arguments: str  # JSON text, opened only by the child
     timeout: float | None = None  # seconds; the supervisor's to watch
+    waited_microseconds: int = 0  # from when it was due to when it was claimed, by the database's clock
+    trace_context: str | None = None  # JSON text
     hook: str | None = None  # JSON text: call on_aborted() with this result, instead of run()
 
     @property
@@ -338,6 +358,7 @@ class Report(NamedTuple):
     aborted: bool = False  # run() could not see this end: on_aborted() is owed
     fingerprint: str | None = None  # which failures are like this one
     frame: str | None = None  # the last place in the job's own code
+    completed: bool = False  # the job has recorded its success itself; this holds only where that was rolled back
 
 
 class Count(NamedTuple):
@@ -351,3 +372,11 @@ class Count(NamedTuple):
     wait_bucket: int | None  # None: it never began
     run_bucket: int | None
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The success of a running attempt, to be recorded by the job itself."""
+
+    worker_id: int
+    report: Report

@@ -4,6 +4,7 @@ Only what is registered here runs: a row of the database is looked up by name, n
 """
 
 import importlib
+import inspect
 import json
 import sys
 import traceback
@@ -369,6 +370,7 @@ def describe() -> tuple[ClassRecord, ...]:
             ),
             summary=line((job_class.__doc__ or "").strip().partition("\n")[0]) or None,
             has_abort_hook=has_abort_hook(job_class),
+            is_coroutine=inspect.iscoroutinefunction(job_class.run),
         )
         for name, job_class in registry
     )

@@ -33,6 +33,7 @@ class Settings:
     database_url: str | None = setting(None, "Address of the PostgreSQL database; none: an embedded server.")
     schema: str = setting("jobq", "Schema that holds jobq's tables.")
     app: tuple[str, ...] = setting((), "Modules that define jobs, besides jobs.py and {package}/jobs.py.")
+    middleware: tuple[str, ...] = setting((), "Functions around every run, by dotted name; the first is the outermost.")
     env: str = setting("development", "With `production`, the embedded server is refused.")
     transaction_pooler: bool = setting(
         False, "The address is a pooler in transaction mode: no LISTEN, no prepared statements."
@@ -40,6 +41,7 @@ class Settings:
     listen: bool = setting(True, "Wake up by LISTEN/NOTIFY; without it, workers only poll.")
     poll_every: float = setting(5.0, "How often an idle worker looks for jobs unasked, at most.")
     max_processes: int | None = setting(None, "Child processes of a worker; none: the CPUs it may use.")
+    concurrency: int = setting(1, "Jobs whose run() is `async def` that one child runs at once.")
     max_jobs_per_process: int | None = setting(None, "Replace a child after so many jobs; none: never.")
     max_memory_per_process: int | None = setting(
         None, "Replace a child, between jobs, whose memory has passed so many MB; none: never."
@@ -81,6 +83,7 @@ class Settings:
 MINIMA: Mapping[str, float] = {
     "poll_every": 0.05,
     "max_processes": 1,
+    "concurrency": 1,
     "max_jobs_per_process": 1,
     "max_memory_per_process": 1,
     "max_memory_per_job": 1,

@@ -296,6 +296,10 @@ class Runner:
         )
 
     def run(self, limit: int | None, *, raise_errors: bool) -> list[Attempt]:
+        from jobq.store.database import default_database
+        from jobq.worker import middleware
+
+        middleware.use(default_database().settings.middleware)
         attempts: list[Attempt] = []
         while limit is None or len(attempts) < limit:
             if len(attempts) >= MAX_JOBS:

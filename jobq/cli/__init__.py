@@ -32,6 +32,7 @@ COMMANDS = {
     "schedules": ("jobq.cli.schedules", "List the schedules, and run, pause, resume or preview them."),
     "doctor": ("jobq.cli.doctor", "Look for what is wrong, and say what helps."),
     "replay": ("jobq.cli.replay", "Run a finished job again here, without touching it."),
+    "check": ("jobq.cli.check", "Find out whether the code at hand can load what is queued."),
     "migrate": ("jobq.cli.database", "Bring the schema up to date."),
     "db": ("jobq.cli.database", "Manage the embedded PostgreSQL."),
     "config": ("jobq.cli.config", "Show every setting, and where it comes from."),

@@ -85,12 +85,13 @@ def perform(
 ) -> None:
     from jobq.directives import Cancel, Defer, JobInterrupted
     from jobq.store.database import Database, use_database
-    from jobq.worker import executor
+    from jobq.worker import executor, middleware
 
     database = Database(settings)  # what the job itself enqueues goes there
     use_database(database)
     ctx.call_on_close(database.close)
     job = build(job_class, positional, named, app, settings)
+    middleware.use(settings.middleware)
     try:
         value = executor.perform(job)
     except Defer as directive:

@@ -34,14 +34,15 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     from jobq.registry import load_application, registry
     from jobq.worker.executor import build, run, traceback_of
 
-    job = observe.show(open_database(settings), job_id).job
+    database = open_database(settings)
+    job = observe.show(database, job_id).job
     if job.state != FINISHED:
         raise UsageError(f"Job {job_id} is {job.state}: a worker may run it meanwhile. jobq perform runs a new one.")
     load_application(settings.root, [*settings.app, *app])
     say(f"replaying job {job.id}: {line(job.job_class)} {compact(job.arguments)}")
     say(f"then, it was {job.outcome}{f', {line(job.error_type)}' if job.error_type else ''}")
     try:
-        value = run(build(assignment_of(job), registry))
+        value = run(build(assignment_of(job, observe.stored_arguments(database, job_id)), registry))
     except Exception as error:  # noqa: BLE001 - the edge around the user's code
         sys.stderr.write(traceback_of(error))
         if is_debugged:
@@ -52,7 +53,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
         click.echo(json.dumps(value, default=repr, ensure_ascii=False))
 
 
-def assignment_of(job: JobRecord) -> Assignment:
+def assignment_of(job: JobRecord, arguments: str) -> Assignment:
     return Assignment(
         id=job.id,
         attempt=job.attempt,
@@ -63,7 +64,7 @@ def assignment_of(job: JobRecord) -> Assignment:
         enqueued_microseconds=int(job.enqueued_at.timestamp() * 1e6),
         queue=job.queue,
         job_class=job.job_class,
-        arguments=json.dumps(job.arguments, ensure_ascii=False),
+        arguments=arguments,
     )
 
 

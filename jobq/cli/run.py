@@ -1,21 +1,25 @@
 """`jobq run`: the worker."""
 
+from functools import partial
 from typing import Any
 
 import click
 
 from jobq.cli.options import app_option
+from jobq.settings import Settings
 
 
 @click.command()
 @click.option("-q", "--queue", "queues", multiple=True, metavar="NAME", help="A queue to work; repeatable. Else: all.")
 @click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: the CPUs this process may use.")
+@click.option("--concurrency", metavar="N", help="Coroutines (async def run) that one child runs at once. Default: 1.")
 @click.option("--max-jobs-per-process", metavar="N", help="Replace a child after so many jobs.")
 @click.option("--max-memory-per-process", metavar="MB", help="Replace a child, between jobs, that holds more.")
 @click.option("--max-memory-per-job", metavar="MB", help="End a job whose process holds more.")
 @click.option("--max-pending-per-process", metavar="N", help="Jobs claimed ahead for each child, at most.")
 @click.option("--stats-every", metavar="SECONDS", help="How often to log what is done; 0: never.")
 @click.option("--drain", is_flag=True, help="End when nothing is due.")
+@click.option("--reload", is_flag=True, help="Replace the children when code or settings change.")
 @click.option("--shutdown-grace", metavar="SECONDS", help="How long running jobs may go on after the first signal.")
 @click.option("--cancel-grace", metavar="SECONDS", help="How long a job may go on after it was told to stop.")
 @click.option("--log-format", metavar="FORMAT", help="text (key=value) or json.")
@@ -24,7 +28,7 @@ from jobq.cli.options import app_option
 @click.option("--database-url", metavar="URL", help="Address of the database (JOBQ_DATABASE_URL).")
 @click.option("--schema", metavar="NAME", help="Schema that holds jobq's tables (JOBQ_SCHEMA).")
 @click.pass_context
-def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, **flags: Any) -> None:
+def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, reload: bool, **flags: Any) -> None:
     """Work the queues until stopped.
 
     Of all queues, jobs of higher priority run first; within a priority, queues take turns, and each is worked in the
@@ -36,4 +40,19 @@ def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, **flags: An
     from jobq.worker.supervisor import run as work
 
     settings = load(**flags)
-    ctx.exit(work(settings, queues=[checked_queue(queue) for queue in queues], drain=drain))
+    observe_queues(settings)
+    read_again = partial(load, **flags) if reload else None
+    named = [checked_queue(queue) for queue in queues]
+    ctx.exit(work(settings, queues=named, drain=drain, reload=read_again))
+
+
+def observe_queues(settings: Settings) -> None:
+    """Where this process has an SDK of OpenTelemetry, it exports the state of the queues and workers."""
+    from jobq import telemetry
+
+    if telemetry.is_on():
+        from jobq import observe
+        from jobq.store.database import Database
+
+        database = Database(settings)
+        telemetry.observe_queues(lambda: observe.stats(database), silent_after=2 * settings.heartbeat_every)

@@ -4,7 +4,7 @@ from jobq.observe.acts import act, audit
 from jobq.observe.doctor import Finding, Verdict, doctor
 from jobq.observe.failures import FailureGroup, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
-from jobq.observe.jobs import Ended, Page, Position, ended, list_jobs, select, show
+from jobq.observe.jobs import Ended, Page, Position, ended, list_jobs, select, shapes, show, stored_arguments
 from jobq.observe.overview import classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, Preview, preview, require_all, schedules
 from jobq.observe.why import Reason, Why, why
@@ -37,8 +37,10 @@ __all__ = [
     "require_all",
     "schedules",
     "select",
+    "shapes",
     "show",
     "stats",
+    "stored_arguments",
     "unknown_classes",
     "why",
     "workers",

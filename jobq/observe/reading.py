@@ -9,7 +9,7 @@ from psycopg import errors as pg
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
-from jobq.arguments import legible
+from jobq.arguments import legible, without_secrets
 from jobq.errors import QueryTooSlow
 from jobq.store.database import Connection, Database
 from jobq.store.statements import statement
@@ -19,7 +19,9 @@ READ_TIMEOUT_MS = 5000
 
 
 @contextmanager
-def reading(database: Database, *, slow: Sequence[str] = ()) -> Iterator[Connection]:
+def reading(
+    database: Database, *, slow: Sequence[str] = (), timeout_ms: int = READ_TIMEOUT_MS
+) -> Iterator[Connection]:
     """A connection on which nothing takes long, and nothing is written.
 
     `slow` are the terms of a filter that no index serves: what to blame where the time runs out.
@@ -29,15 +31,15 @@ def reading(database: Database, *, slow: Sequence[str] = ()) -> Iterator[Connect
         try:
             with connection.transaction():
                 connection.execute(
-                    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {READ_TIMEOUT_MS}".encode()
+                    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {timeout_ms}".encode()
                 )
                 yield connection
         except pg.QueryCanceled:
-            raise QueryTooSlow(too_slow(slow)) from None
+            raise QueryTooSlow(too_slow(slow, timeout_ms)) from None
 
 
-def too_slow(slow: Sequence[str]) -> str:
-    limit = f"{READ_TIMEOUT_MS / 1000:g} s"
+def too_slow(slow: Sequence[str], timeout_ms: int) -> str:
+    limit = f"{timeout_ms / 1000:g} s"
     if not slow:
         return f"The database did not answer within {limit}, and was told to stop. What keeps it busy: jobq doctor"
     return (
@@ -53,8 +55,13 @@ def dicts(connection: Connection, name: str, schema: str, parameters: dict[str, 
 def read(connection: Connection, text: bytes, parameters: dict[str, Any]) -> list[DictRow]:
     # Not prepared: the plan should know which conditions apply.
     with connection.cursor(row_factory=dict_row) as cursor:
-        set_json_loads(legible, cursor)
+        set_json_loads(shown, cursor)
         return cursor.execute(text, parameters, prepare=False).fetchall()
+
+
+def shown(stored: str | bytes) -> Any:
+    """Stored JSON as it may be shown: here every secret in it is masked, so that nothing further on can forget to."""
+    return without_secrets(legible(stored))
 
 
 def tuples(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -24,7 +24,8 @@ def run_again(
     knows the class, ArgumentsError where the arguments do not fit.
     """
     old = observe.show(database, job_id).job
-    check(class_of(old.job_class, observe.classes(database) if known is None else known), arguments)
+    job_class = class_of(old.job_class, observe.classes(database) if known is None else known)
+    check(job_class, arguments)
     new = NewJob(
         job_class=old.job_class,
         arguments=as_stored(arguments, database.settings.max_arguments_bytes),
@@ -32,6 +33,8 @@ def run_again(
         priority=old.priority,
         retries=old.retries,
         unique_key=old.unique_key,
+        timeout=old.timeout,
+        has_abort_hook=job_class.has_abort_hook,
         source=f"{who_am_i()}, like job {old.id}",
     )
     with acting(database, "run again", selection=f"id:{old.id}") as act:
@@ -66,4 +69,6 @@ def stored_name(parameter: ParameterRecord) -> str:
 
 def as_stored(arguments: Mapping[str, Any], max_bytes: int) -> str:
     """The text for the database: what is tagged is read and written again, so that a forged tag is refused here."""
+    if stored_arguments.MASK in json.dumps(arguments, ensure_ascii=False):
+        raise ArgumentsError(f"{stored_arguments.MASK} stands for a secret that is not shown. Give the secret itself.")
     return stored_arguments.encode(stored_arguments.decode(json.dumps(arguments)), max_bytes=max_bytes)

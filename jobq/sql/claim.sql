@@ -50,4 +50,5 @@ FROM chosen
 WHERE jobs.id = chosen.id
 RETURNING
     jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
-    (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class, jobs.arguments::text, jobs.timeout
+    (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class, jobs.arguments::text, jobs.timeout,
+    (date_part('epoch', jobs.started_at - jobs.run_at) * 1000000)::bigint, jobs.trace_context::text

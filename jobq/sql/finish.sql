@@ -5,6 +5,7 @@
 -- database's clock says what time it was.
 -- The worker is compared in a form that no index serves (and only a running job has one): the way in must be
 -- the primary key, never a walk over all that this worker has claimed.
+-- A job that ends itself (Job.complete) uses this statement too, on a connection of its own.
 -- An attempt that could not see its own end (killed, cancelled before its start) is owed a call of on_aborted().
 -- What was recorded is counted here, where queue, class and times are at hand, and comes back as a few rows: only what
 -- this statement ended counts, so a report that comes twice or too late is not counted again.

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
+from time import monotonic
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.rows import tuple_row
 
 from jobq.records import Assignment, Count, NewJob, Report
 from jobq.states import Outcome
 from jobq.store import audit, metrics
+from jobq.store.callers import Steps, carry_out
 from jobq.store.database import Connection
 from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
@@ -71,45 +72,61 @@ class Expiry:
 
 def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Added | None:
     """Adds one job; None where its unique key is held. On any connection of psycopg's, also the caller's own."""
-    parameters = {
-        "job_class": job.job_class,
-        "arguments": job.arguments,
-        "queue": job.queue,
-        "priority": job.priority,
-        "retries": job.retries,
-        "unique_key": job.unique_key,
-        "source": job.source,
-        "trace_context": job.trace_context,
-        "run_at": job.run_at,
-        "delay": job.delay,
-        "timeout": job.timeout,
-        "expires_at": job.expires_at,
-        "expires_in": job.expires_in,
-        "has_abort_hook": job.has_abort_hook,
-        "channel": channel(schema),
-    }
-    # The caller's connection may have a row factory of its own.
-    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        row = cursor.execute(statement("enqueue", schema), parameters).fetchone()
-    return Added(*row[:5]) if row else None
+    return carry_out(connection, adding(schema, job))
+
+
+def adding(schema: str, job: NewJob) -> Steps[Added | None]:
+    """Adds one job; None where its unique key is held."""
+    rows = yield (
+        statement("enqueue", schema),
+        {
+            "job_class": job.job_class,
+            "arguments": job.arguments,
+            "queue": job.queue,
+            "priority": job.priority,
+            "retries": job.retries,
+            "unique_key": job.unique_key,
+            "source": job.source,
+            "trace_context": job.trace_context,
+            "run_at": job.run_at,
+            "delay": job.delay,
+            "timeout": job.timeout,
+            "expires_at": job.expires_at,
+            "expires_in": job.expires_in,
+            "has_abort_hook": job.has_abort_hook,
+            "channel": channel(schema),
+        },
+    )
+    return Added(*rows[0][:5]) if rows else None
 
 
 def enqueue_many(
     connection: psycopg.Connection[Any], schema: str, jobs: Sequence[NewJob]
 ) -> list[Added | None]:
     """Adds many jobs in one transaction; the answer is in the order given, None where a unique key was held."""
+    return carry_out(connection, adding_many(schema, jobs), is_atomic=True)
+
+
+def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[list[Added | None]]:
+    """Adds many jobs; the answer is in the order given, None where a unique key was held."""
     added: dict[int, Added] = {}
-    with connection.transaction(), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        cursor.execute(
-            statement("draw_ids", schema),
-            {"table": f"{quote_identifier(schema)}.jobs", "count": len(jobs)},
-        )
-        ids = sorted(job_id for (job_id,) in cursor.fetchall())
-        ordered = sorted(zip(ids, jobs, strict=True), key=order_of_insertion)
-        for start in range(0, len(ordered), CHUNK):
-            cursor.execute(statement("enqueue_many", schema), columns_of(ordered[start : start + CHUNK], schema))
-            added |= {row[0]: Added(*row[:5]) for row in cursor.fetchall()}
+    drawn = yield (
+        statement("draw_ids", schema),
+        {"table": f"{quote_identifier(schema)}.jobs", "count": len(jobs)},
+    )
+    ids = sorted(job_id for (job_id,) in drawn)
+    ordered = sorted(zip(ids, jobs, strict=True), key=order_of_insertion)
+    for start in range(0, len(ordered), CHUNK):
+        rows = yield statement("enqueue_many", schema), columns_of(ordered[start : start + CHUNK], schema)
+        added |= {row[0]: Added(*row[:5]) for row in rows}
     return [added.get(job_id) for job_id in ids]
+
+
+def adding_all(schema: str, jobs: Sequence[NewJob]) -> Steps[list[Added | None]]:
+    """Adds one job or many, each in the way that is the fastest."""
+    if len(jobs) == 1:
+        return [(yield from adding(schema, jobs[0]))]
+    return (yield from adding_many(schema, jobs))
 
 
 def order_of_insertion(numbered: tuple[int, NewJob]) -> tuple[str, str, int]:
@@ -215,15 +232,21 @@ def finish(
 ) -> Recorded:
     """Ends attempts that end their jobs; `now` is this machine's monotonic clock."""
     reports = sorted(reports, key=itemgetter(0))
-    cursor = connection.execute(
-        statement("finish", schema),
-        {
-            "worker_id": worker_id,
-            "values": texts([report.value for report in reports]),
-            **columns_of_reports(reports, now),
-        },
-    )
-    return recorded_by(cursor)
+    return recorded_by(connection.execute(statement("finish", schema), finish_parameters(worker_id, reports, now)))
+
+
+def finish_parameters(worker_id: int, reports: Sequence[Report], now: float) -> dict[str, Any]:
+    return {
+        "worker_id": worker_id,
+        "values": texts([report.value for report in reports]),
+        **columns_of_reports(reports, now),
+    }
+
+
+def completing(schema: str, worker_id: int, report: Report) -> Steps[bool]:
+    """Ends a successful attempt on the connection of its own job. False: the attempt is not the job's any more."""
+    ended = yield statement("finish", schema), finish_parameters(worker_id, [report], monotonic())
+    return bool(ended)
 
 
 def retry(
@@ -375,3 +398,28 @@ def purge(connection: Connection, schema: str, ids: Sequence[int], *, act: int) 
 def is_refusal_of_data(error: BaseException) -> bool:
     """Whether PostgreSQL refused a value of ours, so that trying again would be refused again."""
     return isinstance(error, psycopg.DataError | pg.CheckViolation | pg.ProgramLimitExceeded)
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether a row stayed locked for longer than `limit_lock_waits` allows."""
+    return isinstance(error, pg.LockNotAvailable)
+
+
+def limit_lock_waits(connection: Connection, seconds: float) -> None:
+    """From now on no statement of this connection waits longer than that for a row that somebody holds."""
+    connection.execute(f"SET lock_timeout = {round(seconds * 1000)}".encode())
+
+
+def count_successful(
+    connection: Connection, schema: str, *, worker_id: int, attempts: Sequence[tuple[int, int]]
+) -> Recorded:
+    """Those of these attempts that the history has as successful, and as this worker's."""
+    cursor = connection.execute(
+        statement("count_successful", schema),
+        {
+            "worker_id": worker_id,
+            "ids": [job_id for job_id, _ in attempts],
+            "attempts": [number for _, number in attempts],
+        },
+    )
+    return recorded_by(cursor)

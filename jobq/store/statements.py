@@ -14,6 +14,11 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_literal(text: str) -> str:
+    """Text as SQL reads it, whatever characters it holds, and whatever standard_conforming_strings is."""
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
 @lru_cache(maxsize=256)
 def statement(name: str, schema: str) -> bytes:
     """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
@@ -35,7 +40,9 @@ def migration_texts(schema: str) -> list[tuple[int, str, str]]:
         (
             int(entry.name[:4]),
             entry.name.removesuffix(".sql"),
-            entry.read_text(encoding="utf-8").replace("{schema}", quote_identifier(schema)),
+            entry.read_text(encoding="utf-8")
+            .replace("{schema}", quote_identifier(schema))
+            .replace("{channel}", quote_literal(channel(schema))),
         )
         for entry in sorted(files, key=lambda entry: entry.name)
     ]

@@ -1,4 +1,5 @@
-"""A board that a supervisor and one child share: how far the child's job is, what it is told, what it is doing.
+"""A board that a supervisor and one child share: how far the child's job is, what it is told, and by which worker, what
+it is doing.
 
 Memory of both, kept by the kernel: nothing that one side writes waits for the other, and neither has to be asleep or
 awake for it. Each note stands until the next one. Stacks are written behind the notes by the interpreter's own handler
@@ -11,7 +12,7 @@ from struct import Struct
 from zlib import crc32
 
 SLOT_BYTES = 4096
-PROGRESS, ORDER, STACKS = 0, SLOT_BYTES, 2 * SLOT_BYTES
+PROGRESS, ORDER, WORKER, STACKS = (slot * SLOT_BYTES for slot in range(4))
 
 HEADER = Struct("<II")
 """Length and checksum: the other side may be in the middle of writing."""

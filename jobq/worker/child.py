@@ -9,23 +9,26 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from jobq import settings
+from jobq import settings, telemetry
 from jobq.errors import ApplicationError, JobqError
 from jobq.registry import describe, describe_schedules, load_application, registry
+from jobq.worker import middleware
 from jobq.worker.board import Board
 from jobq.worker.executor import execute
 from jobq.worker.guard import Guard
-from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment
+from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment, with_arguments
 
 EXIT_NOT_LOADED = 2
 
 
-def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int) -> None:
+def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int, coroutines_fd: int) -> None:
     die_with(parent)
     leave_signals_to_parent()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a kill loses no whole line
@@ -34,13 +37,22 @@ def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int) -> No
     guard = Guard(Board.of_child(board_fd))
     guard.listen()
     load(setup, reports_fd)
-    work(inbox, reports_fd, guard)
+    if setup["concurrency"] > 1:
+        work_beside_coroutines(inbox, coroutines_fd, reports_fd, guard)
+    else:
+        work(inbox, partial(write, reports_fd), guard)
 
 
 def load(setup: dict[str, Any], reports_fd: int) -> None:
     """Imports the application and reports what it defines, or why it does not import."""
     try:
+        if setup["automatic_telemetry"]:
+            telemetry.set_up_like_parent()
         modules = load_application(Path(setup["root"]), setup["app"])
+        middleware.use(setup["middleware"])
+        require_classes(modules, setup["root"])
+        if setup["concurrency"] > 1:
+            middleware.require_asynchronous()
         schedules = describe_schedules(settings.load(Path(setup["root"])))
     except JobqError as error:
         user_traceback = error.user_traceback if isinstance(error, ApplicationError) else ""
@@ -54,20 +66,35 @@ def load(setup: dict[str, Any], reports_fd: int) -> None:
     write(reports_fd, pack_message("ready", loaded))
 
 
-def work(inbox: socket.socket, reports_fd: int, guard: Guard) -> None:
+def require_classes(modules: list[str], root: str) -> None:
+    if not len(registry):
+        where = ", ".join(modules) or "any jobs.py or {package}/jobs.py"
+        raise ApplicationError(
+            f"No job class is registered in {where} of {root}. "
+            "Decorate Job classes with @register_job, or name their modules with --app."
+        )
+
+
+def work(inbox: socket.socket, report: Callable[[bytes], None], guard: Guard) -> None:
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
     while packet := inbox.recv(MAX_PACKET):
-        write(reports_fd, pack_report(execute(unpack_assignment(with_arguments(packet)), registry, guard)))
+        report(pack_report(execute(unpack_assignment(with_arguments(packet)), registry, guard)))
 
 
-def with_arguments(packet: bytes) -> bytes:
-    """A packet whose arguments travelled in a file, with the arguments put in."""
-    if not packet.startswith(b"@"):
-        return packet
-    path = Path(os.fsdecode(packet[1:]))
-    content = path.read_bytes()
-    path.unlink()
-    return content
+def work_beside_coroutines(inbox: socket.socket, coroutines_fd: int, reports_fd: int, guard: Guard) -> None:
+    """The same, while coroutines come by another way and run in another thread."""
+    from jobq.worker.coroutines import Coroutines
+
+    lock = threading.Lock()
+
+    def report(lines: bytes) -> None:
+        with lock:
+            write(reports_fd, lines)
+
+    coroutines = Coroutines(socket.socket(socket.AF_UNIX, PACKETS, fileno=coroutines_fd), guard, report)
+    coroutines.start()
+    work(inbox, report, guard)
+    coroutines.join()
 
 
 def write(fd: int, data: bytes) -> None:
@@ -112,4 +139,4 @@ def watch(parent: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:5]))
+    main(*map(int, sys.argv[1:6]))

@@ -34,6 +34,20 @@ FRONT_SHARE = 20
 """… or as seldom that these looks take one twentieth of the time, where dead entries make them slow."""
 
 
+class Waiting:
+    """Whether this worker wants to be notified: as long as one of its claimers waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claimers: set[Claimer] = set()
+
+    def say(self, claimer: "Claimer", connection: Connection, worker_id: int, *, waiting: bool) -> None:
+        with self._lock:
+            (self._claimers.add if waiting else self._claimers.discard)(claimer)
+            if waiting or not self._claimers:
+                workers.set_waiting(connection, claimer.database.schema, worker_id=worker_id, waiting=waiting)
+
+
 class Claimer(Service):
     """Keeps the supervisor's stock filled.
 
@@ -51,8 +65,11 @@ class Claimer(Service):
         *,
         may_sleep: Callable[[], bool],
         on_owed_hooks: Callable[[], None],
+        waiting: Waiting | None = None,
     ) -> None:
         super().__init__(database)
+        self.other: Claimer | None = None  # claims what this one does not, and hears of what this one has promoted
+        self._waiting = waiting or Waiting()
         self.ownership = ownership
         self.worked = tuple(queues)  # none: all
         self.classes: tuple[str, ...] = ()
@@ -128,10 +145,14 @@ class Claimer(Service):
         if missed := [
             assignment
             for assignment in jobs.claimed(connection, self.database.schema, worker_id=worker_id)
-            if (assignment.id, assignment.attempt) not in held
+            if (assignment.id, assignment.attempt) not in held and self._is_mine(assignment)
         ]:
             log.info("claimed again after a lost connection jobs=%s", len(missed))
             self._hand_over(worker_id, missed)
+
+    def _is_mine(self, assignment: Assignment) -> bool:
+        """What another claimer of this worker took may not be counted yet."""
+        return self.other is None or assignment.job_class in self.classes
 
     def tick(self, connection: Connection) -> float | None:
         """One round: give back, claim; where there is nothing, look elsewhere, then sleep ever longer."""
@@ -253,6 +274,8 @@ class Claimer(Service):
             if not self.worked or queue in self.worked:
                 self._active[queue] = QueuePosition(queue)
                 self._front_at[queue] = 0.0
+                if self.other is not None:
+                    self.other.hint(queue)
         self._promote_at = now + PROMOTE_EVERY_SECONDS
         times = (promotion.next_due_seconds, expiry.next_expiry_seconds)
         next_due = min((seconds for seconds in times if seconds is not None), default=None)
@@ -314,5 +337,12 @@ class Claimer(Service):
 
     def _say_waiting(self, connection: Connection, *, waiting: bool) -> None:
         worker_id = self.ownership.worker_id
-        workers.set_waiting(connection, self.database.schema, worker_id=worker_id, waiting=waiting)
+        self._waiting.say(self, connection, worker_id, waiting=waiting)
         self._said_waiting = (worker_id, waiting)
+
+
+class CoroutineClaimer(Claimer):
+    """The same for coroutines that run side by side: there may be room for them where there is none for ordinary jobs,
+    and the other way round."""
+
+    name = "claim coroutines"

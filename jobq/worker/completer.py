@@ -21,6 +21,11 @@ log = logging.getLogger("jobq.worker.completer")
 
 MAX_BATCH = 1000
 
+LOCK_SECONDS = 0.5
+"""A job that completes itself holds its own row until its transaction ends; nobody else's report waits for that."""
+
+LOCKED_AGAIN_SECONDS = 1.0
+
 
 @dataclass(slots=True)
 class Tally:
@@ -53,6 +58,12 @@ class Completer(Service):
         self._lock = threading.Lock()
         self._waiting: list[Report] = []
         self._writing: list[Report] = []
+        self._locked: list[Report] = []  # of jobs whose own transaction is still open
+        self._locked_at = 0.0
+
+    def on_connected(self, connection: Connection) -> None:
+        if not self.database.settings.transaction_pooler:  # where it would hold for others too
+            jobs.limit_lock_waits(connection, LOCK_SECONDS)
 
     def add(self, reports: Sequence[Report]) -> None:
         with self._lock:
@@ -62,41 +73,60 @@ class Completer(Service):
     def drop_all(self) -> int:
         """Forgets what is not recorded yet: the jobs belong to somebody else."""
         with self._lock:
-            dropped = len(self._waiting)
+            dropped = len(self._waiting) + len(self._locked)
             self._waiting.clear()
+            self._locked.clear()
         return dropped
 
     @property
     def backlog(self) -> int:
         """How many reports are not in the database yet."""
         with self._lock:
-            return len(self._waiting) + len(self._writing)
+            return len(self._waiting) + len(self._writing) + len(self._locked)
 
     def tick(self, connection: Connection) -> float | None:
         with self._lock:
+            if self._locked and monotonic() >= self._locked_at:
+                self._waiting += self._locked
+                self._locked = []
             if not self._writing:
                 self._writing, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         if not self._writing:
-            return self.rollup.send_when_due(connection)
+            wait = self.rollup.send_when_due(connection)
+            return sooner(wait, max(0.0, self._locked_at - monotonic()) if self._locked else None)
         # What fails in between is tried again with the next connection: the fence makes that harmless.
-        self._record(connection, self._writing)
+        # Apart, so that what hinders the one kind does not have the other recorded twice.
+        for reports in (
+            [report for report in self._writing if report.retry_delay is None],
+            [report for report in self._writing if report.retry_delay is not None],
+        ):
+            if reports:
+                self._record(connection, reports)
         with self._lock:
             self._writing = []
             more = bool(self._waiting)
         self._on_recorded()
         wait = self.rollup.send_when_due(connection)
-        return 0.0 if more else wait
+        if more:
+            return 0.0
+        return sooner(wait, LOCKED_AGAIN_SECONDS if self._locked else None)
 
     def on_stopping(self, connection: Connection) -> None:
         self.rollup.send(connection)
 
     def _record(self, connection: Connection, reports: list[Report]) -> None:
-        """Records a batch; where PostgreSQL refuses a value in it, halves of it, down to the culprit."""
+        """Records a batch; where a value in it is refused, or a row is locked, halves of it, down to the culprit."""
         try:
             self._write(connection, reports)
         except Exception as error:
-            if not jobs.is_refusal_of_data(error):
+            is_locked = jobs.is_lock_timeout(error)
+            if not is_locked and not jobs.is_refusal_of_data(error):
                 raise
+            if len(reports) == 1 and is_locked:
+                with self._lock:
+                    self._locked += reports
+                    self._locked_at = monotonic() + LOCKED_AGAIN_SECONDS
+                return
             if len(reports) == 1:
                 self._write(connection, [without_refused(reports[0], error)])
                 return
@@ -106,22 +136,36 @@ class Completer(Service):
 
     def _write(self, connection: Connection, reports: list[Report]) -> None:
         worker_id = self.ownership.worker_id
-        final = [report for report in reports if report.retry_delay is None]
-        retried = [report for report in reports if report.retry_delay is not None]
-        recorded = 0
-        now = monotonic()
-        for record, given in ((jobs.finish, final), (jobs.retry, retried)):
-            if given:
-                done = record(connection, self.database.schema, worker_id=worker_id, reports=given, now=now)
-                self.rollup.add(done.counts)
-                recorded += done.attempts
+        is_retry = reports[0].retry_delay is not None  # all or none of them are
+        record = jobs.retry if is_retry else jobs.finish
+        done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
+        self.rollup.add(done.counts)
+        recorded = done.attempts
         self.ownership.accounted([(report.id, report.attempt) for report in reports])
+        if recorded < len(reports):
+            recorded += self._completed_by_themselves(connection, reports)
         self.tally.attempts += recorded
-        self.tally.retried += len(retried)
+        self.tally.retried += len(reports) if is_retry else 0
         if recorded < len(reports):
             self.tally.disowned += len(reports) - recorded
             log.warning("reports came too late jobs=%s", len(reports) - recorded)
             self._on_disowned()
+
+    def _completed_by_themselves(self, connection: Connection, reports: list[Report]) -> int:
+        """How many of these attempts the history has as successful already: by the job's own word, or by ours, when
+        the answer to it was lost. What came later of them says nothing new."""
+        attempts = [(report.id, report.attempt) for report in reports]
+        found = jobs.count_successful(
+            connection, self.database.schema, worker_id=self.ownership.worker_id, attempts=attempts
+        )
+        self.rollup.add(found.counts)
+        return found.attempts
+
+
+def sooner(first: float | None, second: float | None) -> float | None:
+    """The shorter of two waits; None is one without end."""
+    waits = [wait for wait in (first, second) if wait is not None]
+    return min(waits, default=None)
 
 
 def without_refused(report: Report, error: BaseException) -> Report:

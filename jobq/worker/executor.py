@@ -12,17 +12,19 @@ from resource import RUSAGE_SELF, getrusage
 from time import monotonic
 from typing import Any
 
-from jobq import arguments, states
+from jobq import arguments, references, states, telemetry
 from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobTimedOut
-from jobq.errors import ArgumentsError
+from jobq.errors import ArgumentsError, RowGone
 from jobq.fingerprints import fingerprint, own_frame
 from jobq.job import Job
-from jobq.records import Assignment, AttemptRecord, Report, RunningJob
+from jobq.records import Assignment, AttemptRecord, Completion, Report, RunningJob
 from jobq.registry import Registry, name_of
+from jobq.registry import registry as known
 from jobq.retries import exponential
 from jobq.states import Outcome
+from jobq.worker import loop, middleware
 from jobq.worker.guard import Guard
-from jobq.worker.protocol import CANCELLED, DEFERRED, TIMED_OUT, Order, OrderKind
+from jobq.worker.protocol import CANCELLED, DEFERRED, NOT_COMMITTED, TIMED_OUT, Order, OrderKind
 
 MAX_MESSAGE_CHARACTERS = 10_000
 MAX_TRACEBACK_CHARACTERS = 100_000
@@ -45,35 +47,85 @@ def execute(
     test or a shell may want the exception itself: `on_error` gets it, and may raise.
     """
     guard = guard or Guard()
+    if assignment.hook is not None or not telemetry.is_on():
+        return attempt(assignment, registry, guard, on_error)
+    with telemetry.processing(assignment) as processing:
+        report = attempt(assignment, registry, guard, on_error)
+        processing.ended(report)
+    return report
+
+
+def attempt(
+    assignment: Assignment,
+    registry: Registry,
+    guard: Guard,
+    on_error: Callable[[BaseException], None] | None,
+) -> Report:
     job: Job | None = None
     process = os.getpid()
-    started = monotonic()
-    usage.begin(started)
+    running = Running(assignment, guard)
     try:
         try:
             guard.open(assignment.id, assignment.attempt)
-            job = build(assignment, registry, guard)
+            job = build(assignment, registry, running)
             value = run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
         finally:
             guard.close()
+            references.close_opened()
     except BaseException as error:  # noqa: BLE001 - the edge around the user's code
         leave_if_forked(process)
         if on_error is not None:
             on_error(error)
-        report = ended_by(error, assignment, job, guard.delivered)
-        cpu, memory = usage.end(started, report.ended)
-        return report._replace(
-            started=None if report.aborted else started, cpu_microseconds=cpu, peak_memory_kilobytes=memory
-        )
+        return running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
     leave_if_forked(process)
-    return succeeded(assignment, value, started)
+    return running.successful(value)
 
 
-def build(assignment: Assignment, registry: Registry, guard: Guard | None = None) -> Job:
+async def execute_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
+    """The same for a coroutine in an event loop, beside others."""
+    if not telemetry.is_on():
+        return await attempt_async(assignment, registry, guard)
+    with telemetry.processing(assignment) as processing:
+        report = await attempt_async(assignment, registry, guard)
+        processing.ended(report)
+    return report
+
+
+async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
+    job: Job | None = None
+    process = os.getpid()
+    running = Running(assignment, guard)
+    try:
+        try:
+            guard.open(assignment.id, assignment.attempt)
+            job = await built_beside_others(assignment, registry, running)
+            value = job.run() if middleware.chain is None else middleware.chain.call_async(job, guard)
+            value = await value if inspect.isawaitable(value) else value
+        finally:
+            guard.close()
+            references.close_opened()
+    except BaseException as error:  # noqa: BLE001 - the edge around the user's code
+        leave_if_forked(process)
+        return running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
+    leave_if_forked(process)
+    return running.successful(value)
+
+
+async def built_beside_others(assignment: Assignment, registry: Registry, running: "Running") -> Job:
+    """Rows are loaded in a thread: the database that they come from must not hold the others up."""
+    if not references.may_be_in(assignment.arguments):
+        return build(assignment, registry, running)
+    import asyncio
+
+    references.OPENED.set([])  # a list that the thread's copy of this context shares
+    return await asyncio.to_thread(build, assignment, registry, running)
+
+
+def build(assignment: Assignment, registry: Registry, running: "Running | None" = None) -> Job:
     job_class = registry.get(assignment.job_class)
     job = arguments.rebuild(job_class, arguments.decode(assignment.arguments))
     assert isinstance(job, Job)
-    object.__setattr__(job, "_attempt", Running(assignment, guard or Guard()))  # also in a frozen dataclass
+    object.__setattr__(job, "_attempt", running or Running(assignment, Guard()))  # also in a frozen dataclass
     return job
 
 
@@ -86,23 +138,18 @@ def perform(job: Job) -> Any:
 
 
 def run(job: Job, guard: Guard | None = None) -> Any:
-    return awaited(job.run(), guard or Guard())
+    """Runs a job with its middleware around it; a coroutine is run to its end."""
+    guard = guard or Guard()
+    if (chain := middleware.chain) is None:
+        return awaited(job.run(), guard)
+    return chain.call(job, lambda job: awaited(chain.call_async(job, guard), guard))
 
 
 def awaited(value: Any, guard: Guard) -> Any:
     """The value itself, or what a coroutine comes to."""
     if not inspect.iscoroutine(value):
         return value
-    import asyncio
-
-    async def guarded() -> Any:
-        guard.enter(asyncio.current_task())
-        try:
-            return await value
-        finally:
-            guard.enter(None)
-
-    return asyncio.run(guarded())
+    return loop.run(value, guard)
 
 
 def call_hook(job: Job, hook: str, guard: Guard) -> Any:
@@ -115,13 +162,16 @@ def call_hook(job: Job, hook: str, guard: Guard) -> Any:
 
 
 class Running:
-    """What a job knows of its attempt while it runs."""
+    """An attempt while it runs, and how it ended: what a job knows of itself."""
 
-    __slots__ = ("_assignment", "_guard")
+    __slots__ = ("_assignment", "_guard", "_is_completed", "_started")
 
     def __init__(self, assignment: Assignment, guard: Guard) -> None:
         self._assignment = assignment
         self._guard = guard
+        self._is_completed = False
+        self._started = monotonic()
+        usage.begin(self._started)
 
     @property
     def job(self) -> RunningJob:
@@ -144,6 +194,42 @@ class Running:
     def progress(self, done: float, total: float | None, message: str | None) -> None:
         said = {"done": done, "total": total, "message": None if message is None else storable(message, len(message))}
         self._guard.tell(self._assignment.id, self._assignment.attempt, said)
+
+    def completion(self, value: Any) -> Completion | None:
+        """The success of this attempt, for the job to record it itself; None where no worker would."""
+        worker_id = self._guard.worker_id
+        if worker_id is None or self._assignment.id <= 0:
+            return None
+        return Completion(worker_id, self._measured(succeeded(self._assignment, value, self._started)))
+
+    def completed(self) -> None:
+        self._is_completed = True
+
+    def successful(self, value: Any) -> Report:
+        if self._is_completed:
+            return self._not_committed()
+        return self._measured(succeeded(self._assignment, value, self._started))
+
+    def _measured(self, report: Report) -> Report:
+        """What a process used while it ran several jobs is not one's own."""
+        return report._replace(cpu_microseconds=None) if self._guard.is_shared else report
+
+    def unsuccessful(self, report: Report) -> Report:
+        cpu, memory = usage.end(self._started, report.ended)
+        return self._measured(
+            report._replace(
+                started=None if report.aborted else self._started,
+                cpu_microseconds=cpu,
+                peak_memory_kilobytes=memory,
+                completed=self._is_completed,
+            )
+        )
+
+    def _not_committed(self) -> Report:
+        """The job has recorded its success. If that is not so in the end, its effects are not there either."""
+        error = RuntimeError("self.complete() was called, but its transaction was not committed")
+        report = failed(self._assignment, None, error)
+        return self.unsuccessful(report)._replace(error_type=NOT_COMMITTED, traceback=None)
 
 
 MEASURE_SECONDS = 0.001
@@ -237,6 +323,8 @@ def ended_by(error: BaseException, assignment: Assignment, job: Job | None, orde
             return deferred(assignment, job, error)
         case Fail():
             return failed(assignment, job, error, may_retry=False)
+        case RowGone():
+            return failed(assignment, job, error, may_retry=retries_gone_rows(assignment, job))
     if order is not None and (isinstance(error, JobTimedOut) or is_cancellation(error)):
         report = failed(assignment, job, error)
         return report._replace(
@@ -246,6 +334,12 @@ def ended_by(error: BaseException, assignment: Assignment, job: Job | None, orde
             aborted=job is None,
         )
     return failed(assignment, job, error)
+
+
+def retries_gone_rows(assignment: Assignment, job: Job | None) -> bool:
+    """Where the job could not be made again, for want of the row, its class is asked."""
+    job_class = known.find(assignment.job_class) if job is None else job
+    return bool(getattr(job_class, "retry_when_row_is_gone", False))
 
 
 def is_cancellation(error: BaseException) -> bool:

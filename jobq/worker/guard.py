@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobq.directives import JobCancelled, JobInterrupted, JobTimedOut
-from jobq.worker.board import ORDER, PROGRESS, Board
+from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
 from jobq.worker.protocol import Order, OrderKind
 from jobq.worker.stacks import TASK
 
@@ -34,6 +34,8 @@ EXCEPTIONS: dict[OrderKind, type[JobInterrupted]] = {
 
 class Guard:
     """The guard of one process; without a board (in a test, in a shell) it lets nothing in, and tells nobody."""
+
+    is_shared = False  # whether the process runs other jobs beside the one that is guarded
 
     def __init__(self, board: Board | None = None) -> None:
         self.delivered: Order | None = None  # what the attempt at hand, or the last one, was told
@@ -75,6 +77,12 @@ class Guard:
     def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
         if self._board is not None:
             self._board.write(PROGRESS, json.dumps([job_id, attempt, progress], ensure_ascii=False).encode())
+
+    @property
+    def worker_id(self) -> int | None:
+        """The worker that this process works for; None where it works for none."""
+        note = None if self._board is None else self._board.read(WORKER)
+        return int(note) if note else None
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         assert self._board is not None

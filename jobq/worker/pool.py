@@ -6,6 +6,7 @@ Belongs to the supervisor's main thread; nothing here waits, and nothing here to
 import json
 import logging
 import os
+import random
 import selectors
 import signal
 import socket
@@ -23,8 +24,9 @@ from jobq.fingerprints import fingerprint
 from jobq.records import Assignment, Report
 from jobq.retries import exponential
 from jobq.states import Outcome, may_retry, may_run_again
-from jobq.worker.board import ORDER, PROGRESS, Board
+from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
 from jobq.worker.guard import INTERRUPT, SHOW_STACK
+from jobq.worker.lane import Begun, Lane
 from jobq.worker.machine import catches_signal, resident_kilobytes
 from jobq.worker.protocol import (
     CANCELLED,
@@ -33,6 +35,7 @@ from jobq.worker.protocol import (
     MEMORY_LIMIT,
     PACKETS,
     TIMED_OUT,
+    Interruption,
     Order,
     OrderKind,
     pack_assignment,
@@ -73,6 +76,15 @@ WATCH_EVERY_SECONDS = 0.05
 
 MAX_ORDER_CHARACTERS = 500
 
+LOOP_ANSWER_SECONDS = 1.0
+"""An event loop that has not said what a coroutine waits for by then is held up: its process is asked where."""
+
+STACK_BEFORE_KILL_SECONDS = 0.2
+
+APART_SECONDS = 30.0
+"""Coroutines that were lost together more than once come back spread over so long: one that kills its process shall not
+bring the same neighbours to their limit of losses."""
+
 
 @dataclass(slots=True)
 class Death:
@@ -92,17 +104,6 @@ class Death:
         return f"was killed by {name}; {memory}"
 
 
-@dataclass(slots=True)
-class Interruption:
-    """A child's job is to end before its own end: it has been told, and is killed where it does not obey."""
-
-    order: Order
-    assignment: Assignment
-    grace: float
-    kill_at: float
-    stack: str = ""  # what it was doing when it was told
-
-
 @dataclass(slots=True, eq=False)
 class Child:
     """One child process, as its supervisor sees it."""
@@ -112,6 +113,8 @@ class Child:
     unread: socket.socket  # the child's own end of the socket: what it has not read can be taken back here
     reports_fd: int
     board: Board
+    lane: Lane | None = None  # where coroutines may run side by side
+    generation: int = 0  # which state of the application's code it has imported
     in_flight: dict[int, Assignment] = field(default_factory=dict)  # in the order sent; the first one runs
     buffer: bytes = b""
     ready: bool = False
@@ -120,9 +123,11 @@ class Child:
     closing_since: float | None = None
     doomed: str | None = None  # why it was killed, where that was our doing
     cut_off: bool = False  # … and its job is not to blame
+    culprit: int | None = None  # the job that is, which had not ended when it was told to
     is_spent: bool = False  # it gets no more jobs, and is replaced
     interruption: Interruption | None = None
     progress: bytes | None = None  # what was read last of its job's progress
+    said: list[tuple[int, int, Any]] = field(default_factory=list)  # what its coroutines said of theirs
     stack_asked_at: float | None = None
     stack_job: int = 0  # … and of which job
     stack_bytes: int = 0  # of the stack that is being written …
@@ -131,6 +136,20 @@ class Child:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def coroutines(self) -> dict[int, Begun]:
+        return {} if self.lane is None else self.lane.begun
+
+    @property
+    def is_at_work(self) -> bool:
+        return bool(self.in_flight) or bool(self.coroutines)
+
+    @property
+    def running(self) -> list[Assignment]:
+        """What runs there at this moment, as far as can be known."""
+        first = [next(iter(self.in_flight.values()))] if self.in_flight else []
+        return first + [begun.assignment for begun in self.coroutines.values()]
 
 
 @dataclass(slots=True, eq=False)
@@ -150,10 +169,19 @@ class PoolSettings:
     max_memory_per_process: int | None  # MB, like the next
     max_memory_per_job: int | None
     max_losses: int
+    concurrency: int
     cancel_grace: float
+    shutdown_grace: float
     root: str
     app: tuple[str, ...]
+    middleware: tuple[str, ...]
     environment: dict[str, str]
+    automatic_telemetry: bool = False  # children set their SDK up as `opentelemetry-instrument` did here
+
+    def for_child(self) -> bytes:
+        """What a child is told before its first job."""
+        names = ("root", "app", "middleware", "automatic_telemetry", "concurrency")
+        return json.dumps({name: getattr(self, name) for name in names}).encode()
 
 
 class Pool:
@@ -192,6 +220,16 @@ class Pool:
         self._closing = False
         self._watch_at = 0.0
         self._is_pressing = False  # something is being stopped, or asked
+        self._worker_id = 0
+        self._generation = 0  # counts the changes of the application's code
+        self._is_renewed = True  # a child has imported the latest one …
+        self._is_unfit = False  # … or could not
+
+    def tell_worker(self, worker_id: int) -> None:
+        """Under what id this worker goes now: jobs that complete themselves have to know it."""
+        self._worker_id = worker_id
+        for child in self._all():
+            child.board.write(WORKER, str(worker_id).encode())
 
     # Starting and replacing
 
@@ -206,11 +244,40 @@ class Pool:
             self._watch_all(now)
         for child in list(self._leaving):
             overdue = child.closing_since is not None and now - child.closing_since > HANDED_IN_SECONDS
-            if overdue and not child.in_flight and child.doomed is None:
+            if overdue and not child.is_at_work and child.doomed is None:
                 self.kill(child, "it did not exit when it had no more to do")
+            elif self._is_outdated(child) and child.doomed is None and self._is_past_grace(child, now):
+                self.kill(child, "the code changed, and its job had not ended in time", is_cut_off=True)
+
+    def renew(self, settings: PoolSettings) -> None:
+        """The application has changed: children that import it anew take over, as soon as they have done so."""
+        self.settings = settings
+        self._generation += 1
+        self._is_renewed = self._is_unfit = False
+        for slot in self.slots:
+            slot.failures, slot.restart_at = 0, 0.0
+            if (successor := slot.successor) is not None:
+                slot.successor = None
+                self.dismiss(successor)
+
+    def _is_outdated(self, child: Child) -> bool:
+        return child.generation != self._generation
+
+    def _is_past_grace(self, child: Child, now: float) -> bool:
+        return child.closing_since is not None and now - child.closing_since > self.settings.shutdown_grace
+
+    def _replace_outdated(self, slot: Slot, child: Child) -> None:
+        """Once the new code is there, nothing is begun with the old: what one of them knows the other may not."""
+        self._recall(child)
+        self.dismiss(child)
+        if slot.successor is not None and slot.successor.ready:
+            slot.child, slot.successor = slot.successor, None
 
     def _keep_up_slot(self, slot: Slot, now: float) -> None:
         child = slot.child
+        if child is not None and self._is_outdated(child) and self._is_renewed:
+            self._replace_outdated(slot, child)
+            child = slot.child
         if child is not None and self._is_spent(child) and slot.successor is not None and slot.successor.ready:
             self.dismiss(child)
             if not child.in_flight:
@@ -226,6 +293,10 @@ class Pool:
         """Early enough that the next one has imported the application when this one has done its share."""
         if child.is_spent or child.interruption is not None:
             return True
+        if self._is_unfit:
+            return False  # it could not import the application
+        if self._is_outdated(child):
+            return True
         most = self.settings.max_jobs_per_process
         if most is None:
             return False
@@ -233,6 +304,8 @@ class Pool:
         return child.dispatched >= most - min(most // 2, early)
 
     def _is_spent(self, child: Child) -> bool:
+        if self._is_unfit:
+            return child.is_spent  # there is none that could replace it
         most = self.settings.max_jobs_per_process
         return child.is_spent or (most is not None and child.dispatched >= most)
 
@@ -240,14 +313,16 @@ class Pool:
         outbox, inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
         reports_fd, child_reports_fd = os.pipe()
         board = Board.of_supervisor()
+        lane = Lane(self.settings.concurrency) if self.settings.concurrency > 1 else None
+        lane_fd = -1 if lane is None else lane.inbox.fileno()
         try:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "jobq.worker.child"),
-                    *(str(os.getpid()), str(inbox.fileno()), str(child_reports_fd), str(board.fd)),
+                    *map(str, (os.getpid(), inbox.fileno(), child_reports_fd, board.fd, lane_fd)),
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(inbox.fileno(), child_reports_fd, board.fd),
+                pass_fds=(inbox.fileno(), child_reports_fd, board.fd, *([] if lane is None else [lane_fd])),
                 env={**os.environ, **self.settings.environment},
                 process_group=0,  # what a job leaves running ends with its child; the terminal's Ctrl-C stays with us
             )
@@ -256,13 +331,16 @@ class Pool:
             inbox.close()
             os.close(reports_fd)
             board.close()
+            if lane is not None:
+                lane.close()
             raise
         finally:
             os.close(child_reports_fd)
         outbox.setblocking(False)
         os.set_blocking(reports_fd, False)
-        child = Child(process, outbox, inbox, reports_fd, board)
-        outbox.send(json.dumps({"root": self.settings.root, "app": self.settings.app}).encode())
+        child = Child(process, outbox, inbox, reports_fd, board, lane, self._generation)
+        outbox.send(self.settings.for_child())
+        board.write(WORKER, str(self._worker_id).encode())
         self._children[reports_fd] = child
         self._selector.register(reports_fd, selectors.EVENT_READ, child)
         threading.Thread(target=self._await_death, args=[child], name=f"jobq-await-{child.pid}", daemon=True).start()
@@ -308,16 +386,49 @@ class Pool:
                 if not stock or not self._send(child, stock):
                     break
 
+    def free_for_coroutines(self) -> int:
+        """How many coroutines could be handed out now."""
+        return sum(child.lane.room for child in self._open_lanes() if child.lane is not None)
+
+    def dispatch_coroutines(self, stock: deque[Assignment]) -> None:
+        """Hands coroutines out, each to the child that has the fewest."""
+        children = self._open_lanes()
+        while stock and children:
+            child = min(children, key=lambda child: len(child.coroutines))
+            assert child.lane is not None
+            assignment = stock[0]
+            packet = pack_assignment(assignment)
+            if len(assignment.arguments) > MAX_INLINE_ARGUMENTS:
+                packet = self._by_file(packet)
+            if child.lane.room and child.lane.send(assignment, packet):
+                stock.popleft()
+                child.dispatched += 1
+            else:
+                children.remove(child)
+
+    def _open_lanes(self) -> list[Child]:
+        children = (slot.child for slot in self.slots if slot.child is not None and slot.child.lane is not None)
+        return [child for child in children if self._is_open(child)]
+
+    def _is_open(self, child: Child) -> bool:
+        """Whether it takes jobs at all."""
+        if not child.ready or child.closing_since is not None or child.doomed is not None:
+            return False
+        if self._is_spent(child) or child.interruption is not None:
+            return False
+        return not (self._is_renewed and self._is_outdated(child))
+
     def _room(self, child: Child | None, window: int) -> int:
         if child is None or not child.ready or child.closing_since is not None or child.doomed is not None:
             return 0
-        if child.is_spent or child.interruption is not None:
+        if child.is_spent or child.interruption is not None or (self._is_renewed and self._is_outdated(child)):
             return 0
         if child.in_flight and monotonic() - child.busy_since > RECALL_AFTER_SECONDS:
             return 0  # at a long job, whatever jobs have taken lately
         room = window - len(child.in_flight)
         if self.settings.max_jobs_per_process is not None:
-            room = min(room, self.settings.max_jobs_per_process - child.dispatched)
+            most = self.settings.max_jobs_per_process if not self._is_unfit else child.dispatched + room
+            room = min(room, most - child.dispatched)
         return max(0, room)
 
     def _send(self, child: Child, stock: deque[Assignment]) -> bool:
@@ -373,6 +484,9 @@ class Pool:
         for entry in unpacked:
             if type(entry) is dict:
                 self._take_message(child, entry)
+        if child.coroutines and (ended := [report for report in reports if child.coroutines.pop(report.id, None)]):
+            reports = [report for report in reports if report not in ended]
+            self._on_reports(ended)
         # A report of a job that is not its own would be a lie; the fence in the database refuses it too.
         reports = [report for report in reports if child.in_flight.pop(report.id, None) is not None]
         if reports:
@@ -398,12 +512,29 @@ class Pool:
     def _take_message(self, child: Child, message: dict[str, Any]) -> None:
         if "ready" in message:
             child.ready = True
+            self._is_renewed = self._is_renewed or not self._is_outdated(child)
             for slot in self.slots:
                 if child in (slot.child, slot.successor):
                     slot.failures = 0
-            self._on_loaded(message["ready"])
+            if not self._is_outdated(child):
+                self._on_loaded(message["ready"])
+        elif "progress" in message:
+            child.said.append(tuple(message["progress"]))
+        elif "stack" in message:
+            job_id, stack = message["stack"]
+            if (begun := child.coroutines.get(job_id)) is not None:
+                begun.stack_asked_at = None
+                self._on_stack(job_id, readable(stack))
         elif "failed" in message:
+            if self._is_unfit:
+                return  # the children of one change say the same
+            self._note_unfit(child)
             self._on_not_loaded(message["failed"]["message"], message["failed"]["traceback"])
+
+    def _note_unfit(self, child: Child) -> None:
+        """The code cannot be imported as it is now: it will not be tried again before it changes."""
+        if not self._is_renewed and not self._is_outdated(child):
+            self._is_unfit = True
 
     def _learn(self, reports: list[Report]) -> None:
         """What jobs take lately: recent ones count for more, so that the windows follow a change within a moment."""
@@ -423,7 +554,7 @@ class Pool:
                 self._recall(child)
 
     def recall_all(self) -> None:
-        for child in self._working():
+        for child in self._at_work():
             self._recall(child)
 
     def _recall(self, child: Child) -> None:
@@ -433,9 +564,9 @@ class Pool:
 
     def _take_unread(self, child: Child) -> list[Assignment]:
         """Every packet that the child has not read: once read here, it can no longer get it."""
-        returned = []
         if not child.ready:
             return []
+        returned = [] if child.lane is None else child.lane.take_unread()
         while True:
             try:
                 # Not a non-blocking socket: the child's end is the same, and the child must wait there.
@@ -458,9 +589,11 @@ class Pool:
 
     def holder(self, job_id: int, attempt: int) -> Child | None:
         """The child that has this attempt, begun or not."""
-        for child in self._working():
+        for child in self._at_work():
             assignment = child.in_flight.get(job_id)
             if assignment is not None and assignment.attempt == attempt:
+                return child
+            if child.lane is not None and child.lane.find(job_id, attempt) is not None:
                 return child
         return None
 
@@ -469,6 +602,9 @@ class Pool:
         child = self.holder(job_id, attempt)
         if child is not None:
             self._recall(child)
+        if child is not None and (begun := child.coroutines.get(job_id)) is not None:
+            self._interrupt_coroutine(child, begun, OrderKind.CANCEL, message)
+            return True
         if child is None or job_id not in child.in_flight:
             return False
         self._interrupt(child, child.in_flight[job_id], OrderKind.CANCEL, message, self.settings.cancel_grace)
@@ -489,6 +625,37 @@ class Pool:
         if kind is not OrderKind.MEMORY:
             child.board.write(ORDER, order.pack())
             self._signal(child, INTERRUPT)
+
+    def _interrupt_coroutine(self, child: Child, begun: Begun, kind: OrderKind, message: str) -> None:
+        """Has one coroutine cancelled. If it has not ended when its grace time is over, its process ends with it."""
+        if begun.interruption is not None or child.doomed is not None or child.lane is None:
+            return
+        assignment, grace = begun.assignment, self.settings.cancel_grace
+        order = Order(assignment.id, assignment.attempt, kind, message[:MAX_ORDER_CHARACTERS])
+        begun.interruption = Interruption(order, assignment, grace, monotonic() + grace)
+        self._is_pressing = True
+        log.info("stopping job=%s attempt=%s pid=%s reason=%s", assignment.id, assignment.attempt, child.pid, message)
+        child.lane.tell(order)
+
+    def _watch_coroutines(self, child: Child, now: float) -> None:
+        for begun in list(child.coroutines.values()):
+            if begun.stack_asked_at is not None:
+                self._is_pressing = True
+                if now - begun.stack_asked_at > LOOP_ANSWER_SECONDS:
+                    begun.stack_asked_at = None
+                    self._ask_process(child, begun.assignment.id)
+            if begun.is_over_time:
+                message = f"ran for longer than its timeout of {begun.assignment.timeout:g} s"
+                self._interrupt_coroutine(child, begun, OrderKind.TIMEOUT, message)
+            if begun.interruption is None:
+                continue
+            self._is_pressing = True
+            if now >= begun.interruption.kill_at - STACK_BEFORE_KILL_SECONDS and not begun.interruption.is_stack_asked:
+                begun.interruption.is_stack_asked = True
+                self._signal(child, SHOW_STACK)
+            if now >= begun.interruption.kill_at and child.doomed is None:
+                child.culprit = begun.assignment.id
+                self.kill(child, begun.interruption.order.message)
 
     def _signal(self, child: Child, number: signal.Signals) -> bool:
         """False: its job has taken the handler of that signal away, and it would do something else now."""
@@ -512,11 +679,14 @@ class Pool:
         if child.stack_asked_at is not None:
             self._is_pressing = True
             self._follow_stack(child, now)
+        if child.coroutines:
+            self._watch_coroutines(child, now)
         if not child.in_flight:
             return
         if (interruption := child.interruption) is not None:
             self._is_pressing = True
             if now >= interruption.kill_at and child.doomed is None:
+                child.culprit = interruption.assignment.id
                 self.kill(child, interruption.order.message)
             return
         running = next(iter(child.in_flight.values()))
@@ -525,20 +695,41 @@ class Pool:
             self._interrupt(child, running, OrderKind.TIMEOUT, message, self.settings.cancel_grace)
 
     def _watch_memory(self, most: int) -> None:
-        for child in self._working():
+        for child in self._at_work():
             held = resident_kilobytes(child.pid)
             if held is not None and held > most * 1024:
-                running = next(iter(child.in_flight.values()))
+                running = child.running[0]
                 message = f"its process held {held // 1024} MB, more than the {most} MB that max_memory_per_job allows"
+                if child.coroutines and child.doomed is None:
+                    self._end_for_memory(child, message)
+                    continue
                 self._interrupt(child, running, OrderKind.MEMORY, message, MEMORY_GRACE_SECONDS)
+
+    def _end_for_memory(self, child: Child, message: str) -> None:
+        """Of a single coroutine it is known that it took the memory; of several, each may have."""
+        if not child.in_flight and len(child.coroutines) == 1:
+            (begun,) = child.coroutines.values()
+            order = Order(begun.assignment.id, begun.assignment.attempt, OrderKind.MEMORY, message)
+            begun.interruption = Interruption(order, begun.assignment, 0.0, monotonic())
+            child.culprit = begun.assignment.id
+        self.kill(child, message)
 
     # What jobs are doing
 
     def ask_stack(self, job_id: int, attempt: int) -> bool:
         """Asks a child what its job is doing; `on_stack` gets the answer. False: no child has begun this attempt."""
         child = self.holder(job_id, attempt)
+        if child is not None and (begun := child.coroutines.get(job_id)) is not None and child.lane is not None:
+            begun.stack_asked_at = monotonic()
+            self._is_pressing = True
+            child.lane.ask_stack(job_id)
+            return True
         if child is None or next(iter(child.in_flight)) != job_id:
             return False
+        return self._ask_process(child, job_id)
+
+    def _ask_process(self, child: Child, job_id: int) -> bool:
+        """Asks for the stacks of all threads: what is told of a coroutine that holds its loop up, too."""
         if child.stack_asked_at is not None:
             return True
         self._keep_stack(child)
@@ -580,6 +771,9 @@ class Pool:
     def progress(self) -> list[tuple[int, int, Any]]:
         """What running jobs have said of their progress since this was asked last: id, attempt, what was said."""
         said = []
+        for child in self._all():
+            said += [entry for entry in child.said if entry[0] in child.coroutines]
+            child.said.clear()
         for child in self._working():
             note = child.board.read(PROGRESS)
             if note is None or note == child.progress:
@@ -602,6 +796,8 @@ class Pool:
             self._leaving.add(child)
             if sys.platform == "linux":
                 child.outbox.shutdown(socket.SHUT_WR)
+                if child.lane is not None:
+                    child.lane.shut()
             else:  # a datagram socket has no end to tell; an empty packet reads the same
                 child.outbox.send(b"")
 
@@ -619,14 +815,15 @@ class Pool:
 
     def cut_off_working(self, reason: str) -> None:
         """Ends every child that is at a job; the jobs are given back, with nothing held against them."""
-        for child in self._working():
+        for child in self._at_work():
             self.kill(child, reason, is_cut_off=True)
 
     def drop_working(self, reason: str) -> None:
         """Ends every child that is at a job, without a report: the jobs belong to somebody else by now."""
-        for child in self._working():
+        for child in self._at_work():
             self._take_unread(child)
             child.in_flight.clear()
+            child.coroutines.clear()
             self.kill(child, reason)
 
     def kill_all(self, reason: str) -> None:
@@ -646,7 +843,7 @@ class Pool:
             if child.reports_fd in self._children and (len(child.buffer), len(child.in_flight)) == before:
                 break  # a descendant that a job left behind still holds the pipe open
         unstarted = self._take_unread(child)
-        self._keep_stack(child)
+        stack = self._keep_stack(child)
         if child.stack_asked_at is not None:
             self._on_stack(child.stack_job, "its process has just ended")
         self._forget(child, death)
@@ -654,12 +851,16 @@ class Pool:
             end_group(child.pid)
         if unstarted:
             self._on_returned(unstarted)
+        if child.coroutines:
+            self._bury_coroutines(child, death, stack)
         if child.in_flight:
             # The first was running. Any other was read by it and not reported: only a job that meddled
             # with the child's descriptors gets there, and whether those ran nobody can know.
             running, *unknown = child.in_flight.values()
             if child.cut_off and child.doomed:
                 reports = [cut_off(running, child.busy_since, child.doomed)]
+            elif child.culprit not in (None, running.id):
+                reports = [cut_off(running, child.busy_since, ended_for(child))]
             elif child.interruption is not None and child.interruption.assignment is running:
                 reports = [stopped(running, child, child.interruption, death)]
             else:
@@ -671,12 +872,37 @@ class Pool:
             child.in_flight.clear()
             self._on_reports(reports)
 
+    def _bury_coroutines(self, child: Child, death: Death, stack: str) -> None:
+        """Says what became of each coroutine. Which of several has brought its process down nobody can know."""
+        reports = []
+        is_alone = len(child.running) == 1
+        for begun in child.coroutines.values():
+            assignment, interruption = begun.assignment, begun.interruption
+            if child.cut_off and child.doomed:
+                report = cut_off(assignment, begun.since, child.doomed)
+            elif child.culprit not in (None, assignment.id):
+                report = cut_off(assignment, begun.since, ended_for(child))
+            elif interruption is not None:
+                interruption.stack = stack
+                report = stopped(assignment, child, interruption, death)
+            else:
+                report = lost(assignment, child, death, max_losses=self.settings.max_losses)
+                if not is_alone and assignment.losses and report.retry_delay is not None:
+                    report = report._replace(retry_delay=random.uniform(0, APART_SECONDS))  # noqa: S311
+            reports.append(report._replace(started=begun.since))
+            if begun.stack_asked_at is not None:
+                self._on_stack(assignment.id, "its process has just ended")
+        child.coroutines.clear()
+        self._on_reports(reports)
+
     def _forget(self, child: Child, death: Death) -> None:
         self._unregister(child)
         os.close(child.reports_fd)
         child.outbox.close()
         child.unread.close()
         child.board.close()
+        if child.lane is not None:
+            child.lane.close()
         self._leaving.discard(child)
         for slot in self.slots:
             if slot.child is child:
@@ -686,6 +912,7 @@ class Pool:
             else:
                 continue
             if not child.ready:
+                self._note_unfit(child)
                 slot.failures += 1
                 slot.restart_at = monotonic() + min(0.5 * 2**slot.failures, MAX_RESTART_DELAY_SECONDS)
         if child.closing_since is None or death.exit_code != 0:
@@ -703,6 +930,10 @@ class Pool:
     def _working(self) -> Iterable[Child]:
         return [child for child in self._all() if child.in_flight]
 
+    def _at_work(self) -> Iterable[Child]:
+        """Those too that run nothing but coroutines."""
+        return [child for child in self._all() if child.is_at_work]
+
     def _all(self) -> set[Child]:
         """Those too whose job has closed the pipe of their reports: they are to be ended like any other."""
         places = (child for slot in self.slots for child in (slot.child, slot.successor) if child is not None)
@@ -710,11 +941,15 @@ class Pool:
 
     @property
     def in_flight(self) -> list[Assignment]:
-        return [assignment for child in self._working() for assignment in child.in_flight.values()]
+        return [
+            assignment
+            for child in self._at_work()
+            for assignment in (*child.in_flight.values(), *(begun.assignment for begun in child.coroutines.values()))
+        ]
 
     @property
     def is_idle(self) -> bool:
-        return not any(child.in_flight for child in self._all())
+        return not any(child.is_at_work for child in self._all())
 
     @property
     def is_empty(self) -> bool:
@@ -745,9 +980,14 @@ class Pool:
                 "ready": child.ready,
                 "job": next(iter(list(child.in_flight)), None),
                 "seconds": round(now - child.busy_since, 1) if child.in_flight else None,
+                "coroutines": len(child.coroutines),
             }
             for child in list(self._children.values())
         ]
+
+
+def ended_for(child: Child) -> str:
+    return f"its process was ended for another job in it, {child.culprit}: {child.doomed}"
 
 
 def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int) -> Report:

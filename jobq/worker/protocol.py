@@ -7,10 +7,13 @@ written before the next job begins: what is in the pipe survives the child.
 """
 
 import json
+import os
 import socket
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobq.records import Assignment, Report
@@ -23,7 +26,11 @@ MAX_INLINE_ARGUMENTS = 32 * 1024
 """Arguments larger than this travel in a file: a socket's buffer bounds its packets, and a few would fill it."""
 
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
+NOT_COMMITTED = "NotCommitted"
 """What stands in the place of an exception's type where none of the user's ended the attempt."""
+
+ORDERS, ASK = b"!", b"?"
+"""What a packet to coroutines begins with that is no assignment: one is to end, or is asked what it waits for."""
 
 quoted = lru_cache(maxsize=4096)(json.dumps)
 
@@ -53,21 +60,45 @@ class Order(NamedTuple):
         return cls(job_id, attempt, OrderKind(kind), message)
 
 
+@dataclass(slots=True)
+class Interruption:
+    """A job is to end before its own end: it has been told, and is killed where it does not obey."""
+
+    order: Order
+    assignment: Assignment
+    grace: float
+    kill_at: float
+    stack: str = ""  # what it was doing when it was told
+    is_stack_asked: bool = False  # of a coroutine: before its process is killed
+
+
+def with_arguments(packet: bytes) -> bytes:
+    """A packet whose arguments travelled in a file, with the arguments put in."""
+    if not packet.startswith(b"@"):
+        return packet
+    path = Path(os.fsdecode(packet[1:]))
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
 def pack_assignment(assignment: Assignment) -> bytes:
     """One packet: a header, and the arguments as the database gave them. Timeouts are none of the child's business."""
-    hook = "" if assignment.hook is None else f",{json.dumps(assignment.hook)}"
+    rest = ""
+    if assignment.trace_context is not None or assignment.hook is not None:
+        rest = f",{json.dumps(assignment.trace_context)},{json.dumps(assignment.hook)}"
     return (
         f"[{assignment.id},{assignment.attempt},{assignment.excused},{assignment.losses},{assignment.retries},"
-        f"{assignment.priority},{assignment.enqueued_microseconds},{quoted(assignment.queue)},{quoted(assignment.job_class)}"
-        f"{hook}]\n{assignment.arguments}"
+        f"{assignment.priority},{assignment.enqueued_microseconds},{quoted(assignment.queue)},{quoted(assignment.job_class)},"
+        f"{assignment.waited_microseconds}{rest}]\n{assignment.arguments}"
     ).encode()
 
 
 def unpack_assignment(packet: bytes) -> Assignment:
     header, _, arguments = packet.partition(b"\n")
     fields = json.loads(header)
-    hook = fields.pop() if len(fields) > 9 else None
-    return Assignment._make([*fields, arguments.decode(), None, hook])
+    fields[9:9] = [arguments.decode(), None]  # before what the claim says of the wait
+    return Assignment(*fields)
 
 
 PLAIN = Report(0, 0, "", None, 0.0)[7:]

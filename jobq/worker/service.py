@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable
 
+from jobq import telemetry
 from jobq.store.database import Connection, Database, is_transient
 
 log = logging.getLogger("jobq.worker")
@@ -68,6 +69,10 @@ class Service:
         return self._stopping.is_set()
 
     def _loop(self) -> None:
+        with telemetry.quiet():
+            self._work()
+
+    def _work(self) -> None:
         while not self.is_stopping:
             wait = self._attempt()
             self._woken.wait(wait)

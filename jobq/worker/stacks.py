@@ -18,14 +18,10 @@ def readable(written: str) -> str:
     Coroutines come first, then the main thread.
     """
     tasks, threads = blocks(written)
-    if not threads:
-        return ""
-    *others, main = threads  # the interpreter writes the youngest thread first
-    named = [
-        *(("coroutine", frames) for frames in tasks),
-        ("main thread", main),
-        *(("another thread", frames) for frames in others),
-    ]
+    *others, main = threads or [[]]  # the interpreter writes the youngest thread first
+    named = [("coroutine", frames) for frames in tasks]
+    if main:
+        named += [("main thread", main), *(("another thread", frames) for frames in others)]
     return "\n".join(f"{name} (most recent call last):\n{text_of(frames)}" for name, frames in named)
 
 

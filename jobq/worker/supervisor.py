@@ -6,21 +6,23 @@ import selectors
 import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from time import monotonic
 from types import FrameType
 from typing import Any
 
 import jobq
-from jobq.errors import JobqError
+from jobq import telemetry
+from jobq.clean import plain
+from jobq.errors import ConfigurationError, JobqError
 from jobq.records import Assignment, ClassRecord, DeclaredSchedule, Report
 from jobq.settings import Settings
 from jobq.store import migrations, workers
 from jobq.store.control import CancelRequest, StackRequest
 from jobq.store.database import Database, host_name
 from jobq.worker import logs
-from jobq.worker.claimer import Claimer
+from jobq.worker.claimer import Claimer, CoroutineClaimer, Waiting
 from jobq.worker.completer import Completer
 from jobq.worker.control import Control
 from jobq.worker.heartbeat import Heartbeat
@@ -29,6 +31,7 @@ from jobq.worker.machine import usable_cpus
 from jobq.worker.maintenance import Maintenance
 from jobq.worker.ownership import Ownership
 from jobq.worker.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings, cancelled_unstarted
+from jobq.worker.reloader import Reloader
 from jobq.worker.reporter import Reporter
 from jobq.worker.scheduler import Scheduler
 from jobq.worker.service import Service
@@ -57,8 +60,16 @@ FLUSH_SECONDS = 10.0
 SECOND_SIGNAL_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-def run(settings: Settings, *, queues: Sequence[str] = (), drain: bool = False) -> int:
+def run(
+    settings: Settings,
+    *,
+    queues: Sequence[str] = (),
+    drain: bool = False,
+    reload: Callable[[], Settings] | None = None,
+) -> int:
     """Works the queues (none: all) until a signal ends it, or with `drain` until nothing is due.
+
+    With `reload`, which reads the settings again, children are replaced when code or settings change.
 
     Returns the exit code: 0 after a clean end, 1 where results could not be recorded, 2 where the application does not
     import, 130 or 143 where a second SIGINT or SIGTERM cut the running jobs off.
@@ -67,8 +78,9 @@ def run(settings: Settings, *, queues: Sequence[str] = (), drain: bool = False) 
     logs.configure(settings)
     database = Database(settings)
     try:
-        migrations.require_current(database)
-        return Supervisor(database, queues, drain=drain).run()
+        with telemetry.quiet():
+            migrations.require_current(database)
+            return Supervisor(database, queues, drain=drain, reload=reload).run()
     finally:
         database.close()
 
@@ -76,7 +88,14 @@ def run(settings: Settings, *, queues: Sequence[str] = (), drain: bool = False) 
 class Supervisor:
     """One worker. Its main thread owns the children and the stock; every service has a thread of its own."""
 
-    def __init__(self, database: Database, queues: Sequence[str], *, drain: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queues: Sequence[str],
+        *,
+        drain: bool,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
         settings = database.settings
         self.database = database
         self.settings = settings
@@ -84,6 +103,8 @@ class Supervisor:
         self.drain = drain
         self.processes = settings.max_processes or usable_cpus()
         self.stock: deque[Assignment] = deque()
+        self.coroutine_stock: deque[Assignment] = deque()
+        self.coroutine_classes: frozenset[str] = frozenset()  # those that children run side by side
         self.classes: tuple[ClassRecord, ...] = ()
         self.schedules: tuple[DeclaredSchedule, ...] = ()
         self.exit_code: int | None = None
@@ -94,6 +115,9 @@ class Supervisor:
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         self._delivered: deque[list[Assignment]] = deque()
         self._declared_dead: deque[int] = deque()
+        self._changed: deque[list[str]] = deque()
+        self._read_settings = reload
+        self.reloader = Reloader(settings.root, self._on_changed) if reload is not None else None
         self._cancel_requests: deque[list[CancelRequest]] = deque()
         self._stack_requests: deque[list[StackRequest]] = deque()
         self._asked: dict[int, list[int]] = {}  # questions of what a job is doing, by job
@@ -108,21 +132,12 @@ class Supervisor:
         self._active_at = monotonic()
         self._seen = 0
         self._is_loaded = False
+        self._is_reloading = False
         self._flushing_since: float | None = None
         self._forced_exit_code = 0
         self.ownership = Ownership(0)
         self.pool = Pool(
-            PoolSettings(
-                processes=self.processes,
-                max_jobs_per_process=settings.max_jobs_per_process,
-                max_memory_per_process=settings.max_memory_per_process,
-                max_memory_per_job=settings.max_memory_per_job,
-                max_losses=settings.max_losses,
-                cancel_grace=settings.cancel_grace,
-                root=str(settings.root),
-                app=settings.app,
-                environment=environment_of_children(settings),
-            ),
+            pool_settings(settings, self.processes),
             self._selector,
             self.wake,
             on_reports=self._on_reports,
@@ -143,14 +158,23 @@ class Supervisor:
             hooks_wanted=lambda: not self._hooks and self._stopping_since is None,
         )
         self.listener: Listener | None = None
-        self.claimer = Claimer(
-            database,
-            self.ownership,
-            self.queues,
-            self._deliver,
-            may_sleep=self._is_listening,
-            on_owed_hooks=self.control.look,
+        waiting = Waiting()
+        self.claimer, self.coroutine_claimer = (
+            claimer(
+                database,
+                self.ownership,
+                self.queues,
+                self._deliver,
+                may_sleep=self._is_listening,
+                on_owed_hooks=self.control.look,
+                waiting=waiting,
+            )
+            for claimer in (Claimer, CoroutineClaimer)
         )
+        self.claimers = [self.claimer]
+        if settings.concurrency > 1:
+            self.claimers.append(self.coroutine_claimer)
+            self.claimer.other, self.coroutine_claimer.other = self.coroutine_claimer, self.claimer
         maintenance = Maintenance(database, on_owed_hooks=self.control.look)
         self.heartbeat = Heartbeat(
             database,
@@ -161,12 +185,12 @@ class Supervisor:
         )
         self.scheduler = Scheduler(database, self.ownership)
         self.services: list[Service] = [
-            *(self.completer, self.claimer, self.heartbeat, self.control, maintenance, self.scheduler)
+            *(self.completer, *self.claimers, self.heartbeat, self.control, maintenance, self.scheduler)
         ]
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
                 database,
-                on_hint=self.claimer.hint,
+                on_hint=self._on_hint,
                 on_control=self._on_control,
                 on_connected_again=self._look_everywhere,
             )
@@ -189,6 +213,8 @@ class Supervisor:
             self.pool.keep_up()
             for service in self.services:
                 service.start()
+            if self.reloader is not None:
+                self.reloader.start()
             while self.exit_code is None:
                 self._turn()
             return self.exit_code
@@ -205,12 +231,15 @@ class Supervisor:
                 self._drain_wake_pipe()
         self._obey_signals()
         self._begin_anew_if_declared_dead()
+        self._reload_if_changed()
         self.pool.keep_up()
         self._receive()
         self._obey_operators()
         self._tell_progress()
         if self._stopping_since is None:
             self.pool.dispatch(self.stock)
+            if self.coroutine_stock:
+                self.pool.dispatch_coroutines(self.coroutine_stock)
             self.pool.rebalance()
             self._return_stale_stock()
             self._ask_for_more()
@@ -225,8 +254,15 @@ class Supervisor:
 
     def _receive(self) -> None:
         while self._delivered:
-            self.stock.extend(self._delivered.popleft())
+            batch = self._delivered.popleft()
+            if self.coroutine_classes:
+                self.coroutine_stock.extend(assignment for assignment in batch if self._is_coroutine(assignment))
+                batch = [assignment for assignment in batch if not self._is_coroutine(assignment)]
+            self.stock.extend(batch)
             self._stock_moved_at = monotonic()
+
+    def _is_coroutine(self, assignment: Assignment) -> bool:
+        return assignment.id > 0 and assignment.job_class in self.coroutine_classes
 
     def _ask_for_more(self) -> None:
         """Asks when half of what may be held is used up: the claim then runs while the children work."""
@@ -237,6 +273,9 @@ class Supervisor:
             room = 0
         if self._delivered:  # claimed in the meantime, and not counted yet
             return
+        if self.coroutine_classes:
+            places = self.pool.free_for_coroutines() - len(self.coroutine_stock)
+            self.coroutine_claimer.want(0 if self.completer.backlog > MAX_UNRECORDED else max(0, places))
         if room > 0 and (room >= (free + most) / 2 or not self.stock):
             self.claimer.want(room)
         elif self.claimer.wanted > room:
@@ -254,12 +293,16 @@ class Supervisor:
 
     def _return_stale_stock(self) -> None:
         now = monotonic()
-        if not self.stock or self.pool.free():
+        is_moving = not self.stock or self.pool.free()
+        if is_moving and (not self.coroutine_stock or self.pool.free_for_coroutines()):
             self._stock_moved_at = now
         elif now - self._stock_moved_at > STALE_STOCK_SECONDS:
             self._give_back_stock()
 
     def _give_back_stock(self) -> None:
+        if self.coroutine_stock:
+            self.claimer.give_back(list(self.coroutine_stock))
+            self.coroutine_stock.clear()
         if not self.stock:
             return
         if self._hooks and (hooks := [-assignment.id for assignment in self.stock if assignment.id < 0]):
@@ -267,6 +310,23 @@ class Supervisor:
             self.control.leave(hooks)
         self.claimer.give_back([assignment for assignment in self.stock if assignment.id > 0])
         self.stock.clear()
+
+    # What developers do
+
+    def _reload_if_changed(self) -> None:
+        """Settings of the worker itself stay as they are: only its children are made anew."""
+        if not self._changed or self._read_settings is None or self._stopping_since is not None:
+            return
+        changed = sorted({name for names in self._changed for name in names})
+        self._changed.clear()
+        log.info("reloading changed=%s", ",".join(changed[:5]) + (",…" if len(changed) > 5 else ""))
+        try:
+            settings = self._read_settings()
+        except ConfigurationError as error:
+            log.error("the settings cannot be used; going on as before error=%s", error)
+            return
+        self._is_reloading = True
+        self.pool.renew(pool_settings(settings, self.processes))
 
     # What operators want
 
@@ -288,11 +348,12 @@ class Supervisor:
         message = f"cancelled by {request.requested_by}"
         if self.pool.cancel(request.job_id, request.attempt, message):
             return
-        for assignment in self.stock:
-            if (assignment.id, assignment.attempt) == (request.job_id, request.attempt):
-                self.stock.remove(assignment)
-                self._on_reports([cancelled_unstarted(assignment, message)])
-                return
+        for stock in (self.stock, self.coroutine_stock):
+            for assignment in stock:
+                if (assignment.id, assignment.attempt) == (request.job_id, request.attempt):
+                    stock.remove(assignment)
+                    self._on_reports([cancelled_unstarted(assignment, message)])
+                    return
 
     def _ask_stack(self, question: StackRequest) -> None:
         askers = self._asked.setdefault(question.job_id, [])
@@ -317,8 +378,9 @@ class Supervisor:
         if not self.drain:
             return
         recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
-        is_at_work = self.stock or not self.pool.is_idle or self._delivered
-        if is_at_work or self.completer.backlog or self.claimer.has_to_give_back or recorded != self._seen:
+        is_held = self.stock or self.coroutine_stock or self._delivered or not self.pool.is_idle
+        is_to_be_written = self.completer.backlog or any(claimer.has_to_give_back for claimer in self.claimers)
+        if is_held or is_to_be_written or recorded != self._seen:
             self._seen = recorded
             self._active_at = monotonic()
             return
@@ -326,17 +388,19 @@ class Supervisor:
             if not self._hooks:
                 self.control.look()
             return
-        began = self.claimer.empty_look_began
+        looks = [claimer.empty_look_began for claimer in self.claimers if claimer.classes]
+        began = min((look for look in looks if look is not None), default=None) if None not in looks else None
         if began is not None and began > self._active_at:
             log.info("drained done=%s", self.completer.tally.attempts)
             self._begin_to_stop()
         elif began is not None:
-            self.claimer.look()
+            self._claim_anew()
 
     def _begin_to_stop(self) -> None:
         """The first signal: nothing new is claimed, what has not started goes back, what runs may finish."""
         self._stopping_since = monotonic()
-        self.claimer.stop_claiming()
+        for claimer in self.claimers:
+            claimer.stop_claiming()
         self.pool.recall_all()
         self._receive()
         self._give_back_stock()
@@ -374,6 +438,8 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Ends every service and child, and signs off; a database that is away must not hold the exit up."""
+        if self.reloader is not None:
+            self.reloader.stop()
         self.pool.kill_all("the worker has ended")
         for service in self.services:
             service.stop(timeout=0.0 if service is self.listener else 2.0)  # it sits in a wait without a statement
@@ -425,31 +491,30 @@ class Supervisor:
 
     def _on_returned(self, assignments: list[Assignment]) -> None:
         """Jobs that a child gave up unstarted go back to the front of the stock, in their order."""
+        coroutines = [assignment for assignment in assignments if self._is_coroutine(assignment)]
+        if coroutines:
+            assignments = [assignment for assignment in assignments if not self._is_coroutine(assignment)]
+            self.coroutine_stock.extendleft(reversed(coroutines))
         self.stock.extendleft(reversed(assignments))
 
     def _on_loaded(self, loaded: dict[str, Any]) -> None:
         classes = tuple(ClassRecord.from_json(entry) for entry in loaded["classes"])
         schedules = tuple(DeclaredSchedule(**entry) for entry in loaded["schedules"])
-        if self._is_loaded and (classes, schedules) == (self.classes, self.schedules):
+        is_known = self._is_loaded and (classes, schedules) == (self.classes, self.schedules)
+        if is_known and not self._is_reloading:
             return
-        if not classes:
-            where = ", ".join(loaded["modules"]) or "any jobs.py or {package}/jobs.py"
-            self._refuse(
-                f"jobq: error: No job class is registered in {where} of {self.settings.root}. "
-                "Decorate Job classes with @register_job, or name their modules with --app.\n"
-            )
-            return
+        if self._is_reloading:
+            self._is_reloading = False
+            self._give_back_stock()  # a claim finds out which of it the new code knows
         self._is_loaded = True
         self.classes = classes
         self.schedules = schedules
         self.heartbeat.tell(classes)
         self.scheduler.tell(schedules)
-        self.claimer.classes = tuple(name for record in classes for name in (record.name, *record.aliases))
-        self.control.classes = tuple(
-            name for record in classes if record.has_abort_hook for name in (record.name, *record.aliases)
-        )
+        self._tell_claimers(classes)
+        self.control.classes = tuple(name for record in classes if record.has_abort_hook for name in record.names)
         self.control.look()
-        self.claimer.look()
+        self._claim_anew()
         log.info(
             "application loaded classes=%s schedules=%s modules=%s",
             *(len(classes), len(schedules), ",".join(loaded["modules"])),
@@ -457,19 +522,32 @@ class Supervisor:
 
     def _on_not_loaded(self, message: str, user_traceback: str) -> None:
         """The first child could not import the application: that is the user's to mend. Later ones are tried again."""
-        self._refuse(f"{user_traceback}jobq: error: {message}\n")
-
-    def _refuse(self, message: str) -> None:
+        sys.stderr.write(plain(user_traceback, 20_000))
         if self._is_loaded:
-            log.error("a new child could not load the application error=%s", message)
+            log.error("a new child could not load the application; the others go on error=%s", message)
             return
-        sys.stderr.write(message)
+        sys.stderr.write(f"jobq: error: {plain(message)}\n")
         self.exit_code = 2
+
+    def _tell_claimers(self, classes: tuple[ClassRecord, ...]) -> None:
+        """Coroutines are claimed apart where children run them side by side."""
+        coroutines = [record for record in classes if record.is_coroutine and self.settings.concurrency > 1]
+        self.coroutine_classes = frozenset(name for record in coroutines for name in record.names)
+        self.coroutine_claimer.classes = tuple(self.coroutine_classes)
+        self.claimer.classes = tuple(name for record in classes if record not in coroutines for name in record.names)
+
+    def _claim_anew(self) -> None:
+        for claimer in self.claimers:
+            claimer.look()
 
     # What the services say (in their threads)
 
     def _deliver(self, assignments: list[Assignment]) -> None:
         self._delivered.append(assignments)
+        self.wake()
+
+    def _on_changed(self, names: list[str]) -> None:
+        self._changed.append(names)
         self.wake()
 
     def _on_declared_dead(self, worker_id: int) -> None:
@@ -485,6 +563,10 @@ class Supervisor:
             self._owes_hooks = False
             self.control.look()
         self.wake()
+
+    def _on_hint(self, queue: str) -> None:
+        for claimer in self.claimers:
+            claimer.hint(queue)
 
     def _on_control(self, payload: str) -> None:
         """An operator wants something of the worker that is named; of all, if none is: queues were paused."""
@@ -504,7 +586,7 @@ class Supervisor:
 
     def _look_everywhere(self) -> None:
         """Hints may have been lost."""
-        self.claimer.look()
+        self._claim_anew()
         self.control.look()
 
     def _on_disowned(self) -> None:
@@ -546,6 +628,7 @@ class Supervisor:
                 classes=self.classes,
             )
         self.ownership.begin_anew(worker_id)
+        self.pool.tell_worker(worker_id)
         log.info(
             "worker started worker=%s host=%s pid=%s processes=%s queues=%s",
             worker_id,
@@ -568,6 +651,7 @@ class Supervisor:
         self.pool.drop_working("its job belongs to another worker by now")
         self._delivered.clear()
         self.stock.clear()
+        self.coroutine_stock.clear()
         self._hooks.clear()
         self.completer.drop_all()
         try:
@@ -577,7 +661,7 @@ class Supervisor:
             self._declared_dead.append(worker_id)  # the heartbeat finds out again
             self.heartbeat.wake()
             return
-        self.claimer.look()
+        self._claim_anew()
         self.scheduler.wake()
 
     # Signals
@@ -599,6 +683,24 @@ class Supervisor:
             elif not self._is_cut_off:
                 self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[number]
                 self._cut_off(f"the worker was told to stop at once ({number.name})")
+
+
+def pool_settings(settings: Settings, processes: int) -> PoolSettings:
+    return PoolSettings(
+        processes=processes,
+        max_jobs_per_process=settings.max_jobs_per_process,
+        max_memory_per_process=settings.max_memory_per_process,
+        max_memory_per_job=settings.max_memory_per_job,
+        max_losses=settings.max_losses,
+        concurrency=settings.concurrency,
+        cancel_grace=settings.cancel_grace,
+        shutdown_grace=settings.shutdown_grace,
+        root=str(settings.root),
+        app=settings.app,
+        middleware=settings.middleware,
+        environment=environment_of_children(settings),
+        automatic_telemetry=telemetry.is_automatic(),
+    )
 
 
 def environment_of_children(settings: Settings) -> dict[str, str]:

@@ -23,6 +23,7 @@ SOME_VALUES = {
     "log_level": ("debug", "debug"),
     "heartbeat_timeout": ("77", 77.0),
     "timezone": ("Europe/Berlin", "Europe/Berlin"),
+    "middleware": ("shop.timed,shop.logged", ("shop.timed", "shop.logged")),
 }
 """For the settings that are not simply numbers: a text, and what it means."""
 
@@ -62,7 +63,7 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_file(
     other_text, other = others.get(type(value), others.get(float if TYPES[name] is float else str, ("other", "other")))
     if name in CHOICES:
         other_text = other = next(word for word in CHOICES[name] if word != value)
-    if name == "app":
+    if name in ("app", "middleware"):
         other_text, other = "other", ("other",)
     if name == "timezone":
         other_text = other = "Asia/Tokyo"

@@ -1,0 +1,100 @@
+"""What surrounds every run: functions that the settings name, each called with the job and what comes after it.
+
+    def timed(job, call_next):
+        with stopwatch(type(job).__name__):
+            return call_next(job)
+
+An `async def` function is awaited, and awaits what comes after it. Ordinary functions surround the asynchronous ones,
+whatever their order in the settings: what they call has ended when it returns.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobq.errors import ApplicationError
+from jobq.job import Job
+from jobq.registry import import_module, registry
+from jobq.worker.guard import Guard
+
+CallNext = Callable[[Job], Any]
+Middleware = Callable[[Job, CallNext], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The middleware of this process, the outermost first."""
+
+    ordinary: tuple[Middleware, ...] = ()
+    asynchronous: tuple[Middleware, ...] = ()
+
+    def call(self, job: Job, run: CallNext) -> Any:
+        """Calls the ordinary functions around `run`."""
+        return called(self.ordinary, job, run)
+
+    def call_async(self, job: Job, guard: Guard) -> Any:
+        """Calls the asynchronous functions around run(). A coroutine, if there are any of them, or if run() is one."""
+        if not self.asynchronous:
+            return job.run()
+        return called(self.asynchronous, job, lambda job: run_in_loop(job, guard))
+
+
+chain: Chain | None = None
+"""What `use` has set up, None where that is nothing; a process has one application."""
+
+
+def use(names: Sequence[str]) -> None:
+    """Makes the functions with these names the middleware of this process. Raises ApplicationError."""
+    global chain
+    functions = [function_of(name) for name in names]
+    chain = None
+    if functions:
+        chain = Chain(
+            ordinary=tuple(function for function in functions if not is_async(function)),
+            asynchronous=tuple(function for function in functions if is_async(function)),
+        )
+
+
+def require_asynchronous() -> None:
+    """An ordinary function cannot surround one of many coroutines: it would have to hold all of them up."""
+    coroutines = [name for name, job_class in registry if inspect.iscoroutinefunction(job_class.run)]
+    if coroutines and chain is not None and chain.ordinary:
+        raise ApplicationError(
+            f"With a concurrency above 1 the middleware of coroutines ({coroutines[0]}, …) must be `async def`, but "
+            f"{getattr(chain.ordinary[0], '__qualname__', chain.ordinary[0])} is not."
+        )
+
+
+def called(functions: Sequence[Middleware], job: Job, run: CallNext) -> Any:
+    if not functions:
+        return run(job)
+    first, *rest = functions
+    return first(job, lambda job: called(rest, job, run))
+
+
+async def run_in_loop(job: Job, guard: Guard) -> Any:
+    """The job's run() in a task. One that is no coroutine is interrupted as it is outside of any loop."""
+    import asyncio
+
+    guard.enter(None)
+    try:
+        value = job.run()
+    finally:
+        guard.enter(asyncio.current_task())
+    return await value if inspect.iscoroutine(value) else value
+
+
+def function_of(name: str) -> Middleware:
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise ApplicationError(f"The middleware {name!r} is no dotted name, as in shop.middleware.timed.")
+    function = getattr(import_module(module), attribute, None)
+    if not callable(function):
+        raise ApplicationError(f"There is no function {attribute!r} in {module}: see the setting middleware.")
+    found: Middleware = function
+    return found
+
+
+def is_async(function: Middleware) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

@@ -1,0 +1,7 @@
+"""What happens in the shop."""
+
+import asyncio
+
+from shop import main
+
+asyncio.run(main())

@@ -1,0 +1,199 @@
+"""What jobs are given: secrets that nobody sees, rows of the user's own database, arguments of an older shape."""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobq import Job, Secret, enqueue_many, observe, register_job
+from jobq.arguments import decode, encode, without_secrets
+from jobq.errors import ArgumentsError
+from jobq.store.database import Database
+
+if TYPE_CHECKING:
+    from conftest import Application, Store
+
+SHOPS = Path(__file__).parent / "shops"
+
+WORD = "open-sesame"
+
+
+@register_job
+class Charge(Job):
+    def __init__(self, card: Any = None, **more: Any) -> None:
+        self.card = card
+
+    def run(self) -> None:
+        pass
+
+
+def test_a_secret_is_shown_by_none_of_its_texts() -> None:
+    secret = Secret(WORD)
+    for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", repr([secret])):
+        assert WORD not in shown
+    assert secret.reveal() == WORD
+    assert (secret == Secret(WORD), secret == Secret("other"), secret == WORD) == (True, False, False)
+    with pytest.raises(ArgumentsError):
+        Secret(5)  # type: ignore[arg-type]
+
+
+def test_a_secret_comes_back_from_however_deep_and_is_masked_there() -> None:
+    value = {"a": [Secret(WORD), {"b": (Secret(WORD), {1: Secret(WORD)})}]}
+    stored = encode({"value": value})
+    assert decode(stored) == {"value": value}
+    assert WORD not in json.dumps(without_secrets(json.loads(stored)))
+
+
+def test_a_text_that_looks_like_a_secret_is_none() -> None:
+    value = {"$": "secret", "v": WORD}
+    assert decode(encode({"value": value})) == {"value": value}
+
+
+def test_nothing_that_reads_shows_a_secret(
+    database: Database, store: "Store", caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        record = Charge(Secret(WORD), deep={"x": [Secret(WORD)]}).run_in_worker()
+    assert record is not None
+    assert WORD not in repr(record)
+    assert WORD not in repr(observe.show(database, record.id))
+    assert WORD not in repr(observe.list_jobs(database, observe.Selection()))
+    assert WORD not in caplog.text
+    assert WORD in json.dumps(store.job(record.id).arguments)
+
+
+def test_no_command_shows_a_secret_but_the_job_has_it(application: "Application", store: "Store") -> None:
+    application.write(
+        "jobs.py",
+        """
+        from jobq import Job, Secret, register_job
+
+        @register_job
+        class Login(Job):
+            def __init__(self, password: Secret):
+                self.password = password
+
+            def run(self):
+                if self.job.attempt == 1:
+                    raise ValueError(f"cannot log in with {self.password} or {vars(self)}")
+                assert self.password.reveal() == "open-sesame"
+                return {"used": self.password}
+
+            def get_retries(self):
+                return 1
+        """,
+    )
+    shown = []
+    for arguments in (
+        ["enqueue", "jobs.Login", WORD, "--json"],
+        ["list", "--json"],
+        ["run", "--drain", "--log-level", "debug"],
+        ["show", "1"],
+        ["show", "1", "--json"],
+        ["list", "finished"],
+        ["check", "--pending", "--json"],
+    ):
+        finished = application.jobq(*arguments)
+        assert finished.returncode == 0, finished.stderr
+        shown.append(finished.stdout + finished.stderr)
+
+    assert [result.outcome for result in store.results(1)] == ["errored", "successful"]
+    assert "cannot log in with Secret(•••)" in shown[3]
+    assert [text for text in shown if WORD in text] == []
+
+
+# Arguments of an older shape
+
+
+@register_job
+class Renamed(Job):
+    def __init__(self, user_id: int, greeting: str = "Hello") -> None:
+        self.user_id = user_id
+
+    def run(self) -> int:
+        return self.user_id
+
+    @classmethod
+    def migrate_arguments(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"user_id": arguments["uid"], **{name: arguments[name] for name in arguments if name == "greeting"}}
+
+
+APPLICATION = """
+from jobq import Job, register_job
+
+@register_job
+class Renamed(Job):
+    def __init__(self, user_id, greeting="Hello"):
+        self.user_id = user_id
+
+    def run(self):
+        return self.user_id
+
+    @classmethod
+    def migrate_arguments(cls, arguments):
+        return {"user_id": arguments["uid"]}
+"""
+
+
+def test_a_class_migrates_what_is_queued_in_its_old_shape_and_only_that(
+    application: "Application", store: "Store"
+) -> None:
+    application.write("jobs.py", APPLICATION)
+    jobs = [
+        store.add(job_class="jobs.Renamed", arguments=arguments)
+        for arguments in ('{"uid": 5}', '{"user_id": 6}', '{"oldest": 7}')
+    ]
+
+    application.jobq("run", "--drain")
+
+    old, new, oldest = (store.results(job)[0] for job in jobs)
+    assert (old.value, new.value) == (5, 6)
+    assert (oldest.outcome, oldest.error_type) == ("errored", "KeyError")
+
+
+def test_check_says_which_shapes_the_code_at_hand_would_not_load(application: "Application", store: "Store") -> None:
+    application.write("jobs.py", APPLICATION)
+    store.add_many(*({"job_class": "jobs.Renamed", "arguments": json.dumps({"uid": n})} for n in range(50)))
+    store.add(job_class="jobs.Renamed", arguments='{"user_id": 1, "greeting": "Ahoy"}')
+    fine = application.jobq("check", "--pending")
+    assert (fine.returncode, fine.stdout) == (0, "")
+    assert "all 2 shapes load" in fine.stderr
+
+    store.add(job_class="jobs.Gone")
+    store.add_many(*({"job_class": "jobs.Renamed", "arguments": json.dumps({"who": n})} for n in range(30)))
+    store.add(job_class="jobs.Renamed", arguments='{"user_id": {"$": "shop.Color", "v": "RED"}}')
+
+    bad = application.jobq("check", "--pending", "--json")
+    assert bad.returncode == 1
+    found = {(entry["job_class"], *entry["names"], *entry["tags"]): entry for entry in json.loads(bad.stdout)}
+    assert {key for key, entry in found.items() if not entry["loads"]} == {
+        ("jobs.Gone",), ("jobs.Renamed", "who"), ("jobs.Renamed", "user_id", "shop.Color"),
+    }  # fmt: skip
+    assert found["jobs.Renamed", "who"]["jobs"] == 30
+    assert found["jobs.Renamed", "uid"]["jobs"] == 50
+    assert "32 jobs" in bad.stderr
+    assert "3 of 5 shapes" in application.jobq("check", "--pending").stderr
+    assert application.jobq("check").returncode == 2
+
+
+def test_check_makes_no_job_and_loads_no_row(database: Database, store: "Store") -> None:
+    from jobq.arguments import check_stored
+
+    class Explodes(Job):
+        def __init__(self, row: Any) -> None:
+            raise AssertionError("made")
+
+        def run(self) -> None:
+            pass
+
+    check_stored(Explodes, '{"row": {"$": "django row", "v": {"model": "a.b", "key": 1, "database": "default"}}}')
+
+
+def test_equal_shapes_are_counted_together_however_many_there_are(database: Database, store: "Store") -> None:
+    enqueue_many([Charge(number, b=1, a=2) for number in range(3000)])
+    (shape,) = observe.shapes(database)
+    assert (shape.jobs, shape.names) == (3000, ("card", "**more"))
+
+

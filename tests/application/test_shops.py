@@ -1,0 +1,76 @@
+"""Small applications, each with its framework, used as their makers would: a program that enqueues, and a worker."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Application, Store
+
+SHOPS = Path(__file__).parent / "shops"
+
+
+@pytest.fixture
+def shop(application: "Application", database_url: str, monkeypatch: pytest.MonkeyPatch) -> "Application":
+    monkeypatch.setenv("JOBQ_DATABASE_URL", database_url)
+    return application
+
+
+def move_in(shop: "Application", name: str) -> None:
+    shutil.copytree(SHOPS / name, shop.path, dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "gone"),
+    [("django", "shop_order", "shop.Order 3 is gone"), ("sqlalchemy", "orders", "shop.Order 3 is gone")],
+)
+def test_a_row_travels_with_its_transaction_and_comes_back_as_it_is_then(
+    shop: "Application", store: "Store", name: str, table: str, gone: str
+) -> None:
+    move_in(shop, name)
+    if name == "django":
+        file = shop.path / "pyproject.toml"
+        file.write_text(file.read_text() + 'middleware = ["shop.middleware.fresh_connections"]\n')
+
+    assert shop.python("-m", "main").stdout == "nothing was placed for bob\n"
+    assert len(store.unfinished()) == 2
+    finished = shop.jobq("run", "--drain", "--max-processes", "1")
+    assert finished.returncode == 0, finished.stderr
+
+    ada, eve = store.results()
+    assert (ada.outcome, ada.value, ada.traceback) == ("successful", "ada", None)
+    assert store.rows(f"SELECT shipped FROM {table}")[0].shipped is True
+    assert (eve.outcome, eve.retried, eve.error_type) == ("errored", False, "jobq.errors.RowGone")
+    assert gone in eve.error_message
+    assert "too late" not in finished.stderr
+
+
+@pytest.mark.parametrize("concurrency", ["1", "10"])
+def test_an_application_with_an_event_loop_enqueues_and_runs(
+    shop: "Application", store: "Store", concurrency: str
+) -> None:
+    move_in(shop, "fastapi")
+
+    said = shop.python("-m", "main").stdout
+    assert said.split() == ["/orders/ada", "200", "/orders/bob?fails=true", "500", "/hello", "200"]
+    finished = shop.jobq("run", "--drain", "--max-processes", "1", "--concurrency", concurrency)
+    assert finished.returncode == 0, finished.stderr
+
+    assert sorted(result.value for result in store.results()) == ["ada", "hello"]
+    assert store.rows("SELECT customer, shipped FROM orders") == [("ada", True)]
+    assert "too late" not in finished.stderr
+
+
+def test_a_row_that_is_gone_is_waited_for_where_the_class_asks(shop: "Application", store: "Store") -> None:
+    move_in(shop, "sqlalchemy")
+    jobs = shop.path / "jobs.py"
+    jobs.write_text(jobs.read_text().replace("    def run", "    retry_when_row_is_gone = True\n\n    def run"))
+
+    shop.python("-m", "main")
+    shop.jobq("run", "--drain", "--max-processes", "1")
+
+    (waiting,) = store.unfinished()
+    (gone,) = store.results(waiting.id)
+    assert (gone.error_type, gone.retried, waiting.state) == ("jobq.errors.RowGone", True, "scheduled")
