@@ -4,13 +4,21 @@ They have a way of their own into the child, so that an ordinary job that keeps 
 supervisor wants of one of them takes the same way.
 """
 
-import os
 import socket
 from dataclasses import dataclass
 from time import monotonic
 
 from jobq.records import Assignment
-from jobq.worker.protocol import ASK, MAX_PACKET, ORDERS, PACKETS, Interruption, Order, unpack_assignment
+from jobq.worker.protocol import (
+    ASK,
+    MAX_PACKET,
+    ORDERS,
+    PACKETS,
+    Interruption,
+    Order,
+    unpack_assignment,
+    with_arguments,
+)
 
 
 @dataclass(slots=True)
@@ -64,15 +72,10 @@ class Lane:
         returned: list[Assignment] = []
         wanted: list[bytes] = []  # of those that have begun: that stays on its way
         while packet := self._take():
-            if packet.startswith(b"@"):
-                with open(os.fsdecode(packet[1:]), "rb") as file:
-                    content = file.read()
-                os.unlink(os.fsdecode(packet[1:]))
-                packet = content
             if packet.startswith((ORDERS, ASK)):
                 wanted.append(packet)
                 continue
-            begun = self.begun.pop(unpack_assignment(packet).id, None)
+            begun = self.begun.pop(unpack_assignment(with_arguments(packet)).id, None)
             if begun is not None:
                 returned.append(begun.assignment)
         for packet in wanted:

@@ -41,6 +41,7 @@ from jobq.worker.protocol import (
     pack_assignment,
     unpack_assignment,
     unpack_lines,
+    with_arguments,
 )
 from jobq.worker.stacks import readable
 
@@ -575,12 +576,7 @@ class Pool:
                 break
             if not packet:
                 break
-            if packet.startswith(b"@"):
-                with open(os.fsdecode(packet[1:]), "rb") as file:
-                    content = file.read()
-                os.unlink(os.fsdecode(packet[1:]))
-                packet = content
-            assignment = child.in_flight.pop(unpack_assignment(packet).id, None)
+            assignment = child.in_flight.pop(unpack_assignment(with_arguments(packet)).id, None)
             if assignment is not None:
                 returned.append(assignment)
         return returned

@@ -51,7 +51,10 @@ def test_a_claimed_job_is_running_in_its_next_attempt_under_its_worker(store: An
         queue="mail",
         job_class=job.job_class,
         arguments='{"to": "ada"}',
+        waited_microseconds=assignment.waited_microseconds,
     )
+    waited = (job.started_at - job.run_at).total_seconds()
+    assert assignment.waited_microseconds / 1e6 == pytest.approx(waited, abs=1e-5)
 
 
 def test_priority_holds_across_queues(store: Any) -> None:
