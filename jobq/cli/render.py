@@ -20,8 +20,8 @@ WIDE = 4000
 """Columns where the output is no terminal: a pipe has no width, and nothing should be cut for it."""
 
 GAP = 2
-NARROWEST = 12
-"""Columns that an elastic column keeps, if need be at the cost of the others."""
+NARROWEST = 6
+"""Characters that an elastic column keeps, if need be at the cost of the others."""
 
 STYLES = {
     "successful": ("✓", "green"),
