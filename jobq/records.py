@@ -167,13 +167,13 @@ class DeclaredSchedule:
     priority: int
     retries: int
     unique_key: str | None
-    timeout: float | None  # seconds
-    has_abort_hook: bool
     expression: str
     timezone: str
     missed: str
     overlap: str
     jitter: float
+    timeout: float | None = None  # seconds
+    has_abort_hook: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ OLDEST = Path("/usr/lib/postgresql/15/bin")
 """Where Debian has the oldest PostgreSQL that is supported; it is tested where it is installed."""
 
 for variable in list(os.environ):  # the developer's shell must not change what the tests see
-    if variable in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME") or (
+    if variable in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME", "COLUMNS", "LINES") or (
         variable.startswith("JOBQ_") and variable not in KEPT
     ):
         del os.environ[variable]

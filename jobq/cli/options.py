@@ -1,6 +1,5 @@
 """Options that several commands share, and the values they take."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import wraps
@@ -138,8 +137,10 @@ def duration_of(option: str, text: str) -> float:
 
 def json_object(option: str, text: str) -> dict[str, Any]:
     """Arguments by name. Raises ArgumentsError where the text is no JSON object."""
+    from jobq.arguments import read_json
+
     try:
-        named = json.loads(text)
+        named = read_json(text)
     except ValueError as error:
         raise ArgumentsError(f"{option} is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
     if not isinstance(named, dict):

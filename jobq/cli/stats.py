@@ -106,8 +106,8 @@ def show_queues(seen: Any) -> None:
         for queue in seen.queues
     ]
     if rows:
-        columns = ["QUEUE", "PENDING", "RUNNING", "SCHEDULED", "OLDEST", ""]
-        table(columns, rows, right=["PENDING", "RUNNING", "SCHEDULED", "OLDEST"])
+        columns = ["QUEUE", "PENDING", "RUNNING", "SCHEDULED", "OLDEST", "NOTE"]
+        table(columns, rows, right=["PENDING", "RUNNING", "SCHEDULED", "OLDEST"], elastic=["NOTE"])
 
 
 def paused_text(queue: QueueStats) -> str:

@@ -6,11 +6,12 @@ from jobq.observe.failures import FailureGroup, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
 from jobq.observe.jobs import Ended, Page, Position, ended, list_jobs, select, shapes, show, stored_arguments
 from jobq.observe.overview import classes, queues, stats, unknown_classes, workers
-from jobq.observe.schedules import PREVIEW_LIMIT, Preview, preview, require_all, schedules
+from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.why import Reason, Why, why
 
 __all__ = [
     "PREVIEW_LIMIT",
+    "RUNS",
     "Ended",
     "FailureGroup",
     "Figures",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobq import Job, Secret, enqueue_many, observe, register_job
+from jobq import Job, Secret, enqueue_many, filters, observe, register_job
 from jobq.arguments import decode, encode, without_secrets
 from jobq.errors import ArgumentsError
 from jobq.store.database import Database
@@ -59,7 +59,7 @@ def test_nothing_that_reads_shows_a_secret(
     assert record is not None
     assert WORD not in repr(record)
     assert WORD not in repr(observe.show(database, record.id))
-    assert WORD not in repr(observe.list_jobs(database, observe.Selection()))
+    assert WORD not in repr(observe.list_jobs(database, filters.parse("")))
     assert WORD not in caplog.text
     assert WORD in json.dumps(store.job(record.id).arguments)
 

@@ -337,15 +337,14 @@ def test_partitions_that_nobody_makes_are_found(healthy: Any, database: Database
 
 
 def test_a_schedule_that_stopped_is_found_where_there_are_schedules(healthy: Any, database: Database) -> None:
-    healthy.execute(
-        "CREATE TABLE IF NOT EXISTS jobq.schedules "
-        "(name text, next_at timestamptz, paused_at timestamptz, undeclared_at timestamptz)"
-    )
     assert "schedules" not in wrong(observe.doctor(database))
     healthy.execute(
-        "INSERT INTO jobq.schedules (name, next_at, paused_at, undeclared_at) VALUES "
-        "('nightly', now() - interval '1 hour', NULL, NULL), ('paused', now() - interval '1 hour', now(), NULL), "
-        "('gone', NULL, NULL, now()), ('fine', now() + interval '1 hour', NULL, NULL)"
+        "INSERT INTO jobq.schedules (name, next_at, paused_at, undeclared_at, job_class, arguments, queue, priority, "
+        "retries, expression, timezone, missed, overlap, jitter) "
+        "SELECT entry.*, 'shop.Nightly', '{}', 'default', 0, 0, '0 9 * * *', 'UTC', 'once', 'allow', 0 FROM (VALUES "
+        "('nightly', now() - interval '1 hour', NULL::timestamptz, NULL::timestamptz), "
+        "('paused', now() - interval '1 hour', now(), NULL), ('gone', NULL, NULL, now()), "
+        "('fine', now() + interval '1 hour', NULL, NULL)) AS entry"
     )
     found = wrong(observe.doctor(database))["schedules"]
     assert [finding.text.split()[0] for finding in found] == ["gone", "nightly"]

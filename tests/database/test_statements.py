@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from psycopg import errors as pg
 
 from conftest import Store, report_on
-from jobq import observe
+from jobq import filters, observe
 from jobq.errors import ConfigurationError
 from jobq.settings import Settings, is_identifier, load
 from jobq.store import migrations, workers
@@ -88,7 +88,7 @@ def test_a_job_goes_its_whole_way_in_a_schema_of_any_name(schema: str, settings:
         database = Database(own.settings)
         try:
             assert observe.stats(database).pending == 1
-            (queued,) = observe.list_jobs(database, observe.Selection()).jobs
+            (queued,) = observe.list_jobs(database, filters.parse("")).jobs
             (claimed,) = own.claim(worker, [queued.queue])
             assert own.finish(worker, report_on(claimed)) == 1
             assert observe.show(database, claimed.id).job.outcome == "successful"
