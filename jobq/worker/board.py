@@ -8,7 +8,6 @@ of a signal, which works whatever the child's code is up to.
 
 import mmap
 import os
-import tempfile
 from struct import Struct
 from zlib import crc32
 
@@ -42,6 +41,8 @@ class Board:
         if hasattr(os, "memfd_create"):
             fd = os.memfd_create("jobq-board")
         else:
+            import tempfile
+
             with tempfile.TemporaryFile(prefix="jobq-board-") as file:
                 fd = os.dup(file.fileno())
         os.ftruncate(fd, STACKS)

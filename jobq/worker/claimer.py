@@ -316,9 +316,13 @@ class Claimer(Service):
         Having said that it waits, the worker looks once more before it believes that there is nothing: whoever
         enqueued before that was said has not notified.
         """
+        # A queue that was left out for an earlier look's sake may hold by now what a child gave back when it died.
+        is_proven = all(until - DISCOVER_EVERY_SECONDS >= began for until in self._barren_until.values())
+        self._barren_until.clear()
+        if not is_proven:
+            return 0.0
         self.empty_look_began = began
         self._idle_at = monotonic()
-        self._barren_until.clear()
         if self._may_sleep() and not self._says_waiting:
             self._say_waiting(connection, waiting=True)
             self._idle_looks = 0

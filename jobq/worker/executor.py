@@ -233,8 +233,8 @@ class Running:
 
 MEASURE_SECONDS = 0.001
 """The kernel is asked what a process used at most so often: asking costs as much as the shortest jobs do. A job that is
-shorter has its run time for CPU time, and the memory that was found last; of longer ones both are right to about what
-a process does in this time."""
+shorter has its run time for CPU time, and for memory what the process held before. Of longer ones both are right to
+about what a process does in this time."""
 
 IDLE_SECONDS = 0.1
 """After a pause, what the process did in it (the threads that jobs leave behind) is not the next job's."""
@@ -246,8 +246,7 @@ class Usage:
     def __init__(self) -> None:
         self._at = 0.0  # when the kernel was asked last …
         self._cpu = 0.0  # … and what it said
-        self._peak = 0
-        self._least = 0  # a peak above this one is new
+        self._least = 0  # what the process held then without the job; a peak above it is the job's own
 
     def begin(self, now: float) -> None:
         if now - self._at > IDLE_SECONDS:
@@ -256,21 +255,24 @@ class Usage:
     def end(self, started: float, now: float) -> tuple[int, int]:
         """CPU time in microseconds, and the peak of memory in kilobytes, of the attempt that ends now."""
         seconds = now - started
-        if now - self._at > MEASURE_SECONDS:
-            before = self._cpu
-            self._measure(now)
-            if seconds > MEASURE_SECONDS:
-                seconds = self._cpu - before
-        return int(seconds * 1e6), self._peak
+        if now - self._at <= MEASURE_SECONDS:
+            return int(seconds * 1e6), self._least
+        before = self._cpu
+        peak = self._measure(now)
+        if seconds > MEASURE_SECONDS:
+            seconds = self._cpu - before
+        return int(seconds * 1e6), peak
 
-    def _measure(self, now: float) -> None:
+    def _measure(self, now: float) -> int:
+        """Returns the peak of memory."""
         used = getrusage(RUSAGE_SELF)
         self._at = now
         self._cpu = used.ru_utime + used.ru_stime
-        self._peak = used.ru_maxrss // KILOBYTE
-        if self._peak > self._least:
-            self._least = self._peak
+        peak = used.ru_maxrss // KILOBYTE
+        if peak > self._least:
+            self._least = peak
             self._begin_anew()
+        return peak
 
     def _begin_anew(self) -> None:
         """After a new peak, and not after every job: the kernel forgets it, so that the next job's is its own."""

@@ -62,9 +62,6 @@ HANDED_IN_SECONDS = 5.0
 
 MAX_RESTART_DELAY_SECONDS = 30.0
 
-MEMORY_EVERY_SECONDS = 0.1
-"""Where a job's memory is limited, it is looked at so often."""
-
 MEMORY_GRACE_SECONDS = 0.05
 """A job past its limit of memory has so long to let its stack be written; what it takes meanwhile is taken."""
 
@@ -74,8 +71,8 @@ STACK_QUIET_SECONDS = 0.1
 STACK_WAIT_SECONDS = 3.0
 """A process that has not begun to write its stack by then is stopped, or waits in the kernel."""
 
-PRESSING_SECONDS = 0.05
-"""While a job is being stopped, or asked what it is doing, its child is looked at so often."""
+WATCH_EVERY_SECONDS = 0.05
+"""Timeouts, grace times, stacks and memory are looked at so often, at most: not at every turn of the busy main loop."""
 
 MAX_ORDER_CHARACTERS = 500
 
@@ -221,7 +218,7 @@ class Pool:
         self._on_returned = on_returned
         self._on_stack = on_stack
         self._closing = False
-        self._memory_at = 0.0
+        self._watch_at = 0.0
         self._is_pressing = False  # something is being stopped, or asked
         self._worker_id = 0
         self._generation = 0  # counts the changes of the application's code
@@ -242,17 +239,9 @@ class Pool:
         now = monotonic()
         for slot in self.slots:
             self._keep_up_slot(slot, now)
-        self._is_pressing = False
-        for slot in self.slots:
-            if slot.child is not None:
-                self._watch(slot.child, now)
-            if slot.successor is not None:
-                self._watch(slot.successor, now)
-        for child in self._leaving:
-            self._watch(child, now)
-        if self.settings.max_memory_per_job is not None and now >= self._memory_at:
-            self._memory_at = now + MEMORY_EVERY_SECONDS
-            self._watch_memory(self.settings.max_memory_per_job)
+        if now >= self._watch_at:
+            self._watch_at = now + WATCH_EVERY_SECONDS
+            self._watch_all(now)
         for child in list(self._leaving):
             overdue = child.closing_since is not None and now - child.closing_since > HANDED_IN_SECONDS
             if overdue and not child.is_at_work and child.doomed is None:
@@ -673,6 +662,13 @@ class Pool:
             return False  # it is dying; its death will be told
         return True
 
+    def _watch_all(self, now: float) -> None:
+        self._is_pressing = False
+        for child in self._all():
+            self._watch(child, now)
+        if self.settings.max_memory_per_job is not None:
+            self._watch_memory(self.settings.max_memory_per_job)
+
     def _watch(self, child: Child, now: float) -> None:
         """Its timeout, the end of its grace time, the stack that it is writing."""
         if child.stack_asked_at is not None:
@@ -763,10 +759,8 @@ class Pool:
 
     def seconds_to_next_look(self) -> float | None:
         """None: there is nothing to look after that no event would tell of."""
-        if self._is_pressing:
-            return PRESSING_SECONDS
-        if self.settings.max_memory_per_job is not None and not self.is_idle:
-            return MEMORY_EVERY_SECONDS
+        if self._is_pressing or (self.settings.max_memory_per_job is not None and not self.is_idle):
+            return WATCH_EVERY_SECONDS
         return None
 
     def progress(self) -> list[tuple[int, int, Any]]:

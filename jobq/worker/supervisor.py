@@ -373,8 +373,8 @@ class Supervisor:
         if not self.drain:
             return
         recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
-        is_held = self.stock or self.coroutine_stock or self._delivered or not self.pool.is_idle
-        if is_held or self.completer.backlog or recorded != self._seen:
+        is_at_work = self.stock or self.coroutine_stock or self._delivered or not self.pool.is_idle
+        if is_at_work or self.completer.backlog or self.claimer.has_to_give_back or recorded != self._seen:
             self._seen = recorded
             self._active_at = monotonic()
             return

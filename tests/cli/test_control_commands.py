@@ -92,7 +92,7 @@ def test_a_worker_that_does_not_answer_is_named(sample: "Application", store: "S
 def test_pause_and_resume_say_what_they_changed(sample: "Application", store: "Store") -> None:
     paused = sample.jobq("pause", "mail", "slow", "--reason", "the provider is\x1b[31m down")
     again = sample.jobq("pause", "mail", "--json")
-    shown = sample.jobq("queues").stdout
+    shown = sample.jobq("queues", environment={"COLUMNS": "250"}).stdout
     listed = json.loads(sample.jobq("queues", "--json").stdout)
     resumed = sample.jobq("resume", "mail", "slow", "never")
 
@@ -160,7 +160,7 @@ def test_the_readmes_section_on_control_works_as_it_stands(
         for command in commands:
             if command[0] == "list":
                 eventually(lambda: store.job(1).progress)
-            finished = application.jobq(*command)
+            finished = application.jobq(*command, environment={"COLUMNS": "250"})
             assert finished.returncode == 0, (command, finished.stderr)
             answers[command[0]] = finished.stdout + finished.stderr
         later = [

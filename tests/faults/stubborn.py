@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -24,8 +24,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from jobq import observe, operate
+from jobq import operate
+from jobq.records import NewJob
 from jobq.settings import Settings
+from jobq.store import jobs, migrations
 from jobq.store.database import Database
 
 JOBS = '''
@@ -168,7 +170,7 @@ class Matrix:
     """One application, one worker at a time, and every kind of job in it at once."""
 
     def __init__(self, folder: Path, url: str, grace: float, stack: ExitStack) -> None:
-        self.folder, self.url = folder, url
+        self.folder = folder
         self.environment = {
             **os.environ,
             "JOBQ_DATABASE_URL": url,
@@ -181,7 +183,8 @@ class Matrix:
         (folder / "pyproject.toml").write_text("")
         self.connection = stack.enter_context(psycopg.connect(url, autocommit=True, row_factory=namedtuple_row))
         self.connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
-        self.jobq("migrate")
+        self.database = stack.enter_context(closing(Database(Settings(database_url=url, schema=SCHEMA))))
+        migrations.migrate(self.database)
         self.stack = stack
 
     def run(self) -> int:
@@ -204,37 +207,35 @@ class Matrix:
     # The ways to end a job
 
     def cancel(self) -> list[Row]:
-        jobs = self.enqueue_all("cancel")
+        begun = self.enqueue_all("cancel")
         self.wait_until_begun("cancel")
-        with closing(Database(replace(Settings(), database_url=self.url, schema=SCHEMA))) as database:
-            observe.queues(database)  # connects
-            asked = time.monotonic()
-            operate.cancel(database, jobs.values())
-        return [self.row(kind, "cancel", job, lambda _: asked) for kind, job in self.as_they_end(jobs)]
+        asked = time.monotonic()
+        operate.cancel(self.database, begun.values())
+        return [self.row(kind, "cancel", job, lambda _: asked) for kind, job in self.as_they_end(begun)]
 
     def time_out(self) -> list[Row]:
-        jobs = self.enqueue_all("timeout", "--timeout", "1")
+        begun = self.enqueue_all("timeout", timeout=1.0)
         return [
             self.row(kind, "timeout", job, lambda result: self.moment(result.started_at) + 1.0)
-            for kind, job in self.as_they_end(jobs)
+            for kind, job in self.as_they_end(begun)
         ]
 
     def expire(self) -> list[Row]:
         """Nobody works their queue: it is paused."""
-        self.jobq("pause", "paused")
-        jobs = self.enqueue_all("expiry", "--expires", "1", "--queue", "paused")
+        operate.pause_queues(self.database, ["paused"])
+        begun = self.enqueue_all("expiry", expires_in=1.0, queue="paused")
         return [
             self.row(kind, "expiry", job, lambda result: self.moment(result.enqueued_at) + 1.0)
-            for kind, job in self.as_they_end(jobs)
+            for kind, job in self.as_they_end(begun)
         ]
 
     def shut_down(self, worker: "subprocess.Popen[bytes]") -> list[Row]:
-        jobs = self.enqueue_all("shutdown")
+        begun = self.enqueue_all("shutdown")
         self.wait_until_begun("shutdown")
         asked = time.monotonic()
         worker.send_signal(signal.SIGTERM)
         worker.wait(MOST_SECONDS)
-        return [self.row(kind, "shutdown", job, lambda _: asked) for kind, job in self.as_they_end(jobs)]
+        return [self.row(kind, "shutdown", job, lambda _: asked) for kind, job in self.as_they_end(begun)]
 
     def judge(self, row: Row) -> list[str]:
         """What is wrong with what became of a job."""
@@ -258,18 +259,6 @@ class Matrix:
 
     # Steps
 
-    def jobq(self, *arguments: str) -> str:
-        finished = subprocess.run(
-            [sys.executable, "-m", "jobq", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=MOST_SECONDS,
-            check=True,
-        )
-        return finished.stdout
-
     def start_worker(self) -> "subprocess.Popen[bytes]":
         with (self.folder / "worker.log").open("wb") as log:
             worker = subprocess.Popen(
@@ -282,12 +271,16 @@ class Matrix:
         self.stack.callback(worker.kill)
         return worker
 
-    def enqueue_all(self, way: str, *options: str) -> dict[str, int]:
-        return {kind: self.enqueue(kind, f"{kind}-{way}", *options) for kind in KINDS}
+    def enqueue_all(self, way: str, **options: Any) -> dict[str, int]:
+        return {kind: self.enqueue(kind, f"{kind}-{way}", **options) for kind in KINDS}
 
-    def enqueue(self, kind: str, name: str, *options: str) -> int:
+    def enqueue(self, kind: str, name: str, **options: Any) -> int:
         arguments = json.dumps({"notes": str(self.path(name))})
-        return int(self.jobq("enqueue", f"jobs.{kind}", "--kwargs", arguments, *options))
+        new = NewJob(job_class=f"jobs.{kind}", arguments=arguments, has_abort_hook=True, **options)
+        with self.database.connection() as connection:
+            added = jobs.enqueue(connection, SCHEMA, new)
+        assert added is not None
+        return added.id
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.notes"
@@ -310,9 +303,9 @@ class Matrix:
         query = f"SELECT *, clock_timestamp() AS now FROM {SCHEMA}.results WHERE id = %s"
         return self.connection.execute(query.encode(), [job]).fetchall()
 
-    def as_they_end(self, jobs: dict[str, int]) -> list[tuple[str, int]]:
-        self.wait_for(lambda: all(self.results(job) for job in jobs.values()))
-        return list(jobs.items())
+    def as_they_end(self, begun: dict[str, int]) -> list[tuple[str, int]]:
+        self.wait_for(lambda: all(self.results(job) for job in begun.values()))
+        return list(begun.items())
 
     def moment(self, stored: Any) -> float:
         """A time of the database's clock, by this machine's monotonic one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def test_no_stubborn_job_outlives_a_cancel_a_timeout_its_expiry_or_a_shutdown(database_url: str) -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.faults.stubborn", "--grace", "0.5", "--database-url", database_url],
+        [sys.executable, "-m", "tests.faults.stubborn", "--grace", "3", "--database-url", database_url],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

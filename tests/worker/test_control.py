@@ -416,7 +416,7 @@ def test_what_a_job_said_last_of_its_progress_is_shown(
         shown = observe.show(database, job).job.progress
         assert shown is not None
         assert (shown.done, shown.total, shown.message) == (10_000, 10_000, "step 10000")
-        listed = controlled.jobq("list", "running").stdout
+        listed = controlled.jobq("list", "running", environment={"COLUMNS": "250"}).stdout
         assert "10,000 of 10,000 (100%), step 10000" in listed
         assert json.loads(controlled.jobq("show", str(job), "--json").stdout)["progress"]["done"] == 10_000
         notes.let_go()
