@@ -791,10 +791,10 @@ class Pool:
             self._leaving.add(child)
             if sys.platform == "linux":
                 child.outbox.shutdown(socket.SHUT_WR)
-                if child.lane is not None:
-                    child.lane.shut()
             else:  # a datagram socket has no end to tell; an empty packet reads the same
                 child.outbox.send(b"")
+            if child.lane is not None:
+                child.lane.shut()
 
     def close(self) -> None:
         """No more jobs: children that are idle go at once, the others when their job is done."""
