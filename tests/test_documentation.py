@@ -135,7 +135,7 @@ def test_parameters_as_in_the_readme_are_kept_migrated_and_checked(application: 
     store.add(job_class="jobs.Charge", arguments='{"user": "eve", "token": {"$": "secret", "v": "abc"}}')
 
     assert application.jobq("check", "--pending").returncode == 0
-    listed = application.jobq("list").stdout
+    listed = application.jobq("list", "--json").stdout
     application.jobq("run", "--drain", "--max-processes", "1")
 
     assert "•••" in listed
