@@ -198,7 +198,8 @@ def test_without_notifications_the_poll_finds_the_job(
         eventually(lambda: store.results(job))
         assert not store.rows("SELECT FROM jobq.workers WHERE waiting")
         assert not store.rows(
-            "SELECT FROM pg_stat_activity WHERE application_name = 'jobq worker listen' AND datname = current_database()"
+            "SELECT FROM pg_stat_activity "
+            "WHERE application_name = 'jobq worker listen' AND datname = current_database()"
         )
 
 
