@@ -144,6 +144,19 @@ class Misbehave(Job):
             except OSError:
                 continue
 
+    def forge_reports(self):
+        forged = [
+            b'[[1],1,"successful",1.0,2.0]',
+            b'[1,1,"bogus",1.0,2.0]',
+            b'[1,1,"lost","x","y"]',
+            b"[1,1,{},1.0,2.0]",
+        ]
+        for fd in range(3, 20):
+            try:
+                os.write(fd, b"\n".join(forged) + b"\n")
+            except OSError:
+                continue
+
     def leave_a_process(self):
         return subprocess.Popen(["sleep", "600"]).pid
 

@@ -5,6 +5,7 @@ supervisor wants of one of them takes the same way.
 """
 
 import socket
+import sys
 from dataclasses import dataclass
 from time import monotonic
 
@@ -84,6 +85,9 @@ class Lane:
 
     def shut(self) -> None:
         """Nothing more will come."""
+        if sys.platform != "linux":  # a datagram socket has no end to tell; an empty packet reads the same
+            self._put(b"")
+            return
         try:
             self._outbox.shutdown(socket.SHUT_WR)
         except OSError:  # the child has gone before

@@ -475,6 +475,8 @@ class Pool:
         try:
             unpacked = unpack_lines(lines)
             reports = [Report(*entry) for entry in unpacked if type(entry) is list]
+            if not all(map(is_sound, reports)):
+                raise ValueError("forged")
         except (ValueError, TypeError):
             if len(lines) > 1:  # what else it wrote still counts
                 for line in lines:
@@ -792,10 +794,10 @@ class Pool:
             self._leaving.add(child)
             if sys.platform == "linux":
                 child.outbox.shutdown(socket.SHUT_WR)
-                if child.lane is not None:
-                    child.lane.shut()
             else:  # a datagram socket has no end to tell; an empty packet reads the same
                 child.outbox.send(b"")
+            if child.lane is not None:
+                child.lane.shut()
 
     def close(self) -> None:
         """No more jobs: children that are idle go at once, the others when their job is done."""
@@ -984,6 +986,21 @@ class Pool:
 
 def ended_for(child: Child) -> str:
     return f"its process was ended for another job in it, {child.culprit}: {child.doomed}"
+
+
+OUTCOMES = frozenset(outcome.value for outcome in Outcome)
+
+
+def is_sound(report: Report) -> bool:
+    """Whether a report can be worked with. What a job has written in its place may be anything that is JSON."""
+    return (
+        type(report.id) is int
+        and type(report.attempt) is int
+        and report.outcome in OUTCOMES
+        and type(report.ended) is float
+        and (report.started is None or type(report.started) is float)
+        and (report.retry_delay is None or type(report.retry_delay) is float)
+    )
 
 
 def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int) -> Report:

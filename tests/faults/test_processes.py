@@ -133,7 +133,12 @@ def test_a_job_that_forks_ends_once(sample: "Application", store: "Store") -> No
 
 
 @pytest.mark.parametrize(
-    ("how", "ends"), [("close_descriptors", ["lost", "lost", "lost"]), ("write_into_descriptors", ["successful"])]
+    ("how", "ends"),
+    [
+        ("close_descriptors", ["lost", "lost", "lost"]),
+        ("write_into_descriptors", ["successful"]),
+        ("forge_reports", ["successful"]),
+    ],
 )
 def test_a_job_that_ruins_its_descriptors_costs_no_other_job(
     sample: "Application", store: "Store", how: str, ends: list[str]

@@ -197,7 +197,10 @@ def test_without_notifications_the_poll_finds_the_job(
         job = add(store, "Echo")
         eventually(lambda: store.results(job))
         assert not store.rows("SELECT FROM jobq.workers WHERE waiting")
-        assert not store.rows("SELECT FROM pg_stat_activity WHERE application_name = 'jobq worker listen'")
+        assert not store.rows(
+            "SELECT FROM pg_stat_activity "
+            "WHERE application_name = 'jobq worker listen' AND datname = current_database()"
+        )
 
 
 def test_a_paused_queue_is_left_alone_and_worked_again_when_it_is_resumed(
