@@ -11,6 +11,7 @@ import enum
 import inspect
 import json
 import math
+import re
 import types
 import typing
 import uuid
@@ -572,3 +573,36 @@ CONVERTERS: dict[Any, Callable[[str], Any]] = {
     frozenset: json_of(frozenset),
     dict: json_of(dict),
 }
+
+
+ANNOTATIONS: dict[str, Any] = {
+    name: kind
+    for kind in CONVERTERS
+    if isinstance(kind, type)
+    for name in (kind.__name__, f"{kind.__module__}.{kind.__name__}")
+} | {"None": types.NoneType}
+"""What a text like `int` or `datetime.date` in a parameter's annotation stands for."""
+
+
+def from_annotation(annotation: str | None, text: str) -> Any:
+    """Text as an annotation wants it that is itself known as text only, where the class cannot be imported.
+
+    Of what is not known here (an enum, a dataclass, an alias) it takes JSON, or the text itself: the worker that has
+    the class is the judge of it. Raises ArgumentsError.
+    """
+    if is_tagged(value := guessed(text)):
+        return decoded(value)
+    options = [part.strip() for part in re.split(r"\|(?![^\[]*\])", annotation or "")]
+    kinds = [ANNOTATIONS.get(option.partition("[")[0]) for option in options]
+    if any(kind is None for kind in kinds):
+        return value
+    for kind in sorted(kinds, key=lambda kind: kind is str):
+        try:
+            return CONVERTERS[kind](text)
+        except (ValueError, TypeError, KeyError, InvalidOperation):
+            continue
+    raise ArgumentsError(f"{safe_repr(text)} is no {annotation}")
+
+
+def is_tagged(value: Any) -> bool:
+    return isinstance(value, dict) and TAG in value

@@ -1,12 +1,16 @@
-"""What operators may do: retry, cancel, purge. Each says truly what it did, and why it left the rest."""
+"""What operators may do: retry, cancel, purge, enqueue. Each says truly what it did, and why it left the rest."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
+from jobq import arguments as stored_arguments
 from jobq import observe
-from jobq.errors import JobNotFound
+from jobq.errors import ArgumentsError, JobNotFound, UnknownJobClass
+from jobq.job import MAX_PRIORITY, MAX_RETRIES, checked_int, checked_key, checked_queue, due, record_of
 from jobq.observe import Selection
+from jobq.records import ClassRecord, JobRecord, NewJob, ParameterRecord
 from jobq.states import CANCELLABLE, FINISHED, State
 from jobq.store import jobs
 from jobq.store.database import Database, who_am_i
@@ -114,3 +118,66 @@ def why_not_cancelled(state: str) -> str:
 def why_not_purged(state: str) -> str:
     return f"it is {state}: only finished jobs can be purged" if state != FINISHED else "it was just taken by another"
 
+
+# Enqueueing without the application's code
+
+
+def enqueue(
+    database: Database,
+    job_class: str,
+    arguments: Mapping[str, Any],
+    *,
+    queue: str,
+    delay: float | None = None,
+    priority: int = 0,
+    retries: int = 0,
+    unique_key: str | None = None,
+) -> JobRecord | None:
+    """Enqueues a job of a class that a live worker knows; nothing of the application needs to be here.
+
+    `arguments` are by the names that `stored_name` gives. What the class's own methods say of queue, priority, retries
+    and key is known only where its code is, so they must be said. Returns None where an unfinished job holds the key.
+    Raises UnknownJobClass, ArgumentsError, EnqueueError.
+    """
+    check_arguments(class_of(job_class, observe.classes(database)), arguments)
+    seconds, run_at = due(delay)
+    new = NewJob(
+        job_class=job_class,
+        arguments=stored_arguments.encode(arguments, max_bytes=database.settings.max_arguments_bytes),
+        queue=checked_queue(queue),
+        priority=checked_int("priority", priority, MAX_PRIORITY),
+        retries=checked_int("retries", retries, MAX_RETRIES, least=0),
+        unique_key=checked_key(unique_key),
+        delay=seconds,
+        run_at=run_at,
+        source=who_am_i(),
+    )
+    with database.connection() as connection:
+        return record_of(new, jobs.enqueue(connection, database.schema, new))
+
+
+def class_of(name: str, known: Iterable[ClassRecord]) -> ClassRecord:
+    for record in known:
+        if name == record.name or name in record.aliases:
+            return record
+    raise UnknownJobClass(f"No live worker knows {name}: arguments that cannot be checked are not enqueued.")
+
+
+def check_arguments(job_class: ClassRecord, arguments: Mapping[str, Any]) -> None:
+    """Whether the arguments fit the parameters by name. Raises ArgumentsError, which names those that do not."""
+    parameters = {stored_name(parameter): parameter for parameter in job_class.parameters}
+    if strangers := sorted(arguments.keys() - parameters.keys()):
+        raise ArgumentsError(f"{job_class.name} has no parameter {', '.join(strangers)}.")
+    if missing := [name for name, one in parameters.items() if one.required and name not in arguments]:
+        raise ArgumentsError(f"{job_class.name} needs {', '.join(missing)}.")
+
+
+def stored_name(parameter: ParameterRecord) -> str:
+    """The name under which a parameter's argument is stored."""
+    return {"rest": "*", "named rest": "**"}.get(parameter.kind, "") + parameter.name
+
+
+def argument_of(parameter: ParameterRecord, text: str) -> Any:
+    """What was typed for a parameter, as its annotation says. Raises ArgumentsError."""
+    wanted = {"rest": "list", "named rest": "dict"}.get(parameter.kind, parameter.annotation)
+    return stored_arguments.from_annotation(wanted, text)

@@ -1,0 +1,220 @@
+"""The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass, replace
+from time import monotonic
+from typing import Any, TypeVar
+
+from jobq import observe, operate
+from jobq.clean import deep, line, plain
+from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
+from jobq.observe import Position, Selection
+from jobq.records import ClassRecord, JobDetail, JobRecord, ParameterRecord, Stats
+from jobq.states import FINISHED, Outcome, State
+
+from . import search
+from .source import JobPage, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+
+Shown = TypeVar("Shown")
+
+LONG = {"traceback": 200_000, "error_message": 4000}
+"""Texts of many lines, and after how many characters they are cut. All others are shown on one line."""
+
+RUNNING_LIMIT = 100
+FAILURES_LIMIT = 200
+LIKE_LIMIT = 200
+
+OPERATIONS = {"retry": operate.retry, "cancel": operate.cancel, "purge": operate.purge}
+
+
+class LiveSource:
+    abilities: frozenset[str] = frozenset()
+
+    def __init__(self, database: Any, target: Target, migrate: Callable[[], object]) -> None:
+        self.target = target
+        self._database = database
+        self._migrate = migrate
+        self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
+        self._known: dict[str, ClassRecord] = {}
+        self._names: dict[str, set[str]] = {}  # for suggestions
+
+    def look(self) -> Snapshot:
+        began = monotonic()
+        stats = observe.stats(self._database)
+        running = observe.list_jobs(self._database, Selection(State.RUNNING), limit=RUNNING_LIMIT).jobs
+        failed = Selection(FINISHED, outcome=Outcome.ERRORED)
+        failures = observe.list_jobs(self._database, failed, limit=FAILURES_LIMIT).jobs
+        self._remember(stats, (*running, *failures))
+        return Snapshot(cleaned(stats), cleaned(running), cleaned(failures), monotonic() - began)
+
+    def query(self, view: View, text: str) -> Query:
+        chosen = search.selection(view, text)
+        return Query(
+            view,
+            text,
+            replace(
+                chosen,
+                queue=self._raw.get(chosen.queue or "", chosen.queue),
+                job_class=self._raw.get(chosen.job_class or "", chosen.job_class),
+            ),
+        )
+
+    def suggestions(self, text: str) -> list[str]:
+        start, _, last = text.rpartition(" ")
+        start = f"{start} " if start else ""
+        name, colon, begun = last.partition(":")
+        if not colon:
+            return [f"{start}{word}:" for word in search.WORDS if word.startswith(name)]
+        known = sorted(self._names.get(name, ()))
+        return [f"{start}{name}:{value}" for value in known if value.startswith(begun) and value != begun]
+
+    def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
+        page = observe.list_jobs(self._database, query.meaning, limit=limit, after=after)
+        self._remember(None, page.jobs)
+        return JobPage(cleaned(page.jobs), page.next)
+
+    def job(self, job_id: int) -> JobDetail:
+        return cleaned(observe.show(self._database, job_id))
+
+    def select(self, query: Query, progress: Progress) -> Selected:
+        ids: list[int] = []
+        classes: Counter[str] = Counter()
+        for page in observe.pages(self._database, query.meaning):
+            ids += (job.id for job in page)
+            classes.update(line(job.job_class) for job in page)
+            progress(len(ids))
+        return Selected(tuple(ids), tuple(classes.most_common()))
+
+    def classes(self) -> tuple[ClassRecord, ...]:
+        found = observe.classes(self._database)
+        shown = tuple(cleaned(record) for record in found)
+        self._known = {clean.name: record for clean, record in zip(shown, found, strict=True)}
+        self._names["class"] = self._names.get("class", set()) | set(self._known)
+        return shown
+
+    def like(self, job_class: str) -> JobRecord | None:
+        """Among the youngest only: looking for it in the whole history could take long."""
+        name = self._known[job_class].name if job_class in self._known else job_class
+        for which in (None, FINISHED):
+            for job in observe.list_jobs(self._database, Selection(which), limit=LIKE_LIMIT).jobs:
+                if job.job_class == name:
+                    return cleaned(job)
+        return None
+
+    def check(self, new: NewJob) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        record = self._known.get(new.job_class)
+        if record is None:
+            known = f"workers know {len(self._known)} others" if self._known else "no worker runs"
+            problems["class"] = f"no live worker knows it ({known})" if new.job_class else "which class?"
+        for parameter in record.parameters if record else ():
+            try:
+                argument(parameter, new.texts.get(parameter.name, ""))
+            except ArgumentsError as error:
+                problems[f"argument {parameter.name}"] = line(str(error), 120)
+        for name, read in (("delay", delay), ("priority", whole), ("retries", whole)):
+            try:
+                read(getattr(new, name))
+            except ValueError as error:
+                problems[name] = str(error)
+        if not new.queue:
+            problems["queue"] = "in which queue?"
+        return problems
+
+    def enqueue(self, new: NewJob) -> JobRecord | None:
+        if problems := self.check(new):
+            raise UsageError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        self._require_writing()
+        record = self._known[new.job_class]
+        arguments = {}
+        for parameter in record.parameters:
+            text = new.texts.get(parameter.name, "")
+            if text or parameter.required:
+                arguments[operate.stored_name(parameter)] = argument(parameter, text)
+        return cleaned(
+            operate.enqueue(
+                self._database,
+                record.name,
+                arguments,
+                queue=self._raw.get(new.queue, new.queue),
+                delay=delay(new.delay),
+                priority=whole(new.priority) or 0,
+                retries=whole(new.retries) or 0,
+                unique_key=new.unique_key or None,
+            )
+        )
+
+    def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
+        self._require_writing()
+        acted = OPERATIONS[verb](self._database, ids, progress=progress)
+        return Report(verb, tuple(acted.done), acted.skipped)
+
+    def migrate(self) -> None:
+        self._require_writing()
+        self._migrate()
+
+    def reset(self) -> None:
+        self._database.close()
+
+    def _require_writing(self) -> None:
+        """The last gate before anything is changed, whatever a screen may think."""
+        if self.target.is_read_only:
+            raise DatabaseReadOnly("This console is read-only (--read-only).")
+
+    def _remember(self, stats: Stats | None, jobs: Iterable[JobRecord]) -> None:
+        """Names as they are, for a filter on one that is shown otherwise; and what to suggest."""
+        queues = {job.queue for job in jobs} | {queue.name for queue in (stats.queues if stats else ())}
+        classes = {job.job_class for job in jobs} | {one.job_class for one in (stats.unknown_classes if stats else ())}
+        for kind, names in (("queue", queues), ("class", classes)):
+            for name in names:
+                shown = line(name)
+                self._names.setdefault(kind, set()).add(shown)
+                if shown != name:
+                    self._raw[shown] = name
+
+
+def cleaned(value: Shown) -> Shown:
+    """The same with every text in it as it may be shown."""
+    return _cleaned(value, None)  # type: ignore[no-any-return]  # of the same type
+
+
+def _cleaned(value: Any, field: str | None) -> Any:
+    if isinstance(value, str):
+        return plain(value, LONG[field]) if field in LONG else line(value)
+    if isinstance(value, dict | list):
+        return deep(value)
+    if isinstance(value, tuple):
+        return tuple(_cleaned(item, field) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _cleaned(getattr(value, f.name), f.name) for f in fields(value)})
+    return value
+
+
+def argument(parameter: ParameterRecord, text: str) -> Any:
+    """What was typed for a parameter, as it is stored. Raises ArgumentsError."""
+    if not text:
+        if parameter.required:
+            raise ArgumentsError("is missing")
+        return None
+    return operate.argument_of(parameter, text)
+
+
+def delay(text: str) -> float | None:
+    """Seconds from now. Raises ValueError, which says what may be written."""
+    if not text:
+        return None
+    try:
+        value = search.seconds(text.removeprefix("in "))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def whole(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None

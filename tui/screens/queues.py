@@ -1,0 +1,158 @@
+"""Are the queues keeping up?"""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from jobq.records import QueueStats
+from jobq.states import State
+
+from .. import formats, theme
+from ..actions import Action, bindings
+from ..source import VIEW_BY_NAME
+from ..troubles import Place, quoted
+from ..widgets.frame import Line
+from ..widgets.rows import Column, Rows
+from .base import ConsoleScreen
+from .overview import empty_in
+
+
+class Queues(ConsoleScreen):
+    NAME = "queues"
+    TITLE_WORDS = "Queues"
+    SHORT = "Queues"
+    QUESTION = "Are they keeping up?"
+    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "cancel", "sort", "enqueue")
+    BINDINGS: ClassVar[list[Any]] = bindings("cancel", "sort")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sort: tuple[str, bool] | None = None
+
+    def body(self) -> ComposeResult:
+        yield Line(id="queues-title", classes="heading")
+        yield Rows(self.columns(), key=lambda queue: queue.name, empty="no queue holds a job", id="queues")
+        yield Line(id="queue-facts")
+
+    def on_mount(self) -> None:
+        self.rows.focus()
+        super().on_mount()
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one("#queues", Rows)
+
+    def show_place(self, place: Place) -> None:
+        self.call_later(self.rows.go_to, place.filter)
+
+    def paint(self) -> None:
+        super().paint()
+        snapshot = self.console.snapshot
+        if snapshot is None or not self.is_mounted:
+            return
+        queues = list(snapshot.stats.queues)
+        if self.sort is not None:
+            queues = sorted_by(self.rows.columns, queues, self.sort)
+        self.rows.sorted_by = self.sort
+        self.rows.put(queues)
+        about = "  (counted to 100,000 each)" if "pending" in snapshot.stats.estimated else ""
+        self.query_one("#queues-title", Line).put(Text(f" {formats.plural(len(queues), 'queue')}{about}"))
+        self._paint_facts()
+
+    def _paint_facts(self) -> None:
+        queue, snapshot = self.rows.current, self.console.snapshot
+        if not isinstance(queue, QueueStats) or snapshot is None:
+            self.query_one("#queue-facts", Line).put(Text(""))
+            return
+        workers = [one.name for one in snapshot.stats.workers if not one.queues or queue.name in one.queues]
+        worked = f"worked by {formats.listed(workers)}" if workers else "no live worker works it"
+        look = theme.DIM if workers else theme.BAD
+        self.query_one("#queue-facts", Line).put(Text.assemble(f" {queue.name}: ", (worked, theme.style(look))))
+
+    def columns(self) -> list[Column]:
+        return [
+            Column("QUEUE", self.name_of, most=40, order=lambda queue: queue.name),
+            Column("PENDING", lambda queue: formats.count(queue.pending), right=True,
+                   order=lambda queue: queue.pending),
+            Column("RUNNING", lambda queue: formats.count(queue.running), right=True,
+                   order=lambda queue: queue.running),
+            Column("SCHEDULED", lambda queue: formats.count(queue.scheduled), right=True,
+                   order=lambda queue: queue.scheduled),
+            Column("OLDEST", self.oldest, right=True, order=lambda queue: queue.oldest_seconds or -1),
+            Column("BY THE MINUTE", self.growth, right=True, least=90),
+            Column("EMPTY IN", self.empty_in, right=True),
+            Column("PENDING SO FAR", self.spark, most=60, least=90, is_rest=True),
+        ]  # fmt: skip
+
+    def name_of(self, queue: QueueStats) -> Text:
+        if queue.paused:
+            return Text.assemble((f"{queue.name} {self.glyphs.paused} paused", theme.style(theme.WAIT)))
+        return Text(queue.name)
+
+    def oldest(self, queue: QueueStats) -> Text:
+        seconds = queue.oldest_seconds
+        colour = theme.BAD if seconds is not None and seconds > 300 else theme.TEXT
+        return Text(formats.duration(seconds, self.glyphs.none), theme.style(colour))
+
+    def growth(self, queue: QueueStats) -> Text:
+        growth = self.console.samples.growth_per_minute(queue.name)
+        if growth is None:
+            return Text(self.glyphs.none, theme.style(theme.DIM))
+        sign = "+" if growth > 0 else ("-" if growth < 0 else "")
+        colour = theme.BAD if growth > 0 else (theme.GOOD if growth < 0 else theme.DIM)
+        return Text(f"{sign}{formats.rate(abs(growth))}", theme.style(colour))
+
+    def empty_in(self, queue: QueueStats) -> Text:
+        word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)
+        return Text(word, theme.style(colour))
+
+    def spark(self, queue: QueueStats) -> Text:
+        values = self.console.samples.waiting(queue.name, 60)
+        return Text(formats.spark(values, 30, self.glyphs.blocks), theme.style(theme.DIM))
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        self._paint_facts()
+        self.paint_foot()
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        self.console.go(Place("jobs", "pending", f"queue:{quoted(message.rows.current.name)}"))  # type: ignore[union-attr]
+
+    def action_sort(self) -> None:
+        self.sort = next_order(self.rows.columns, self.sort, self.size.width)
+        self.paint()
+
+    def action_cancel(self) -> None:
+        """All that wait in the queue."""
+        from ..app import Scope
+
+        queue = self.rows.current
+        if isinstance(queue, QueueStats) and self.allowed("cancel"):
+            query = self.console.source.query(VIEW_BY_NAME["pending"], f"queue:{quoted(queue.name)}")
+            self.console.do("cancel", Scope(query=query))
+
+    def why_not(self, action: Action) -> str | None:
+        queue = self.rows.current
+        if action.name in ("open", "cancel") and queue is None:
+            return "there is no queue"
+        if action.name == "cancel" and isinstance(queue, QueueStats) and not queue.pending:
+            return f"no job is {State.PENDING} in this queue"
+        return super().why_not(action)
+
+
+def next_order(columns: list[Column], order: tuple[str, bool] | None, width: int) -> tuple[str, bool] | None:
+    """The order after this one: each column that has one, rising and falling, then none."""
+    orders: list[tuple[str, bool]] = [
+        (column.title, is_falling)
+        for column in columns
+        if column.order is not None and width >= column.least
+        for is_falling in ((True, False) if column.right else (False, True))
+    ]
+    place = orders.index(order) + 1 if order in orders else 0
+    return orders[place] if place < len(orders) else None
+
+
+def sorted_by(columns: list[Column], items: list[Any], order: tuple[str, bool]) -> list[Any]:
+    column = next(column for column in columns if column.title == order[0])
+    assert column.order is not None
+    return sorted(items, key=column.order, reverse=order[1])

@@ -1,0 +1,120 @@
+"""What needs somebody: read from a snapshot, the worst first. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jobq.records import JobRecord, QueueStats
+
+from . import formats
+from .samples import Samples
+from .source import Snapshot
+
+SILENT_SECONDS = 30.0
+OLD_SECONDS = 300.0
+RECENT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the console something is to be seen: a screen, the list on it, and a filter."""
+
+    screen: str
+    view: str = ""
+    filter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    kind: str  # a glyph's name
+    is_bad: bool
+    text: str
+    place: Place
+    key: str  # the same trouble in the next snapshot
+
+
+def troubles(snapshot: Snapshot, samples: Samples) -> tuple[Trouble, ...]:
+    return (
+        *no_worker(snapshot),
+        *failures(snapshot),
+        *silent_workers(snapshot),
+        *unworked_queues(snapshot),
+        *growing_queues(snapshot, samples),
+        *paused_queues(snapshot),
+        *unknown_classes(snapshot),
+    )
+
+
+def no_worker(snapshot: Snapshot) -> Iterator[Trouble]:
+    waiting = snapshot.stats.pending
+    if not snapshot.stats.workers and waiting:
+        text = f"no worker runs, {formats.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}: jobq run"
+        yield Trouble("trouble", True, text, Place("workers"), "no worker")
+
+
+def failures(snapshot: Snapshot) -> Iterator[Trouble]:
+    """The last failures by class and error, the most frequent first."""
+    recent = [job for job in snapshot.failures if age(snapshot, job) <= RECENT_SECONDS]
+    counted = Counter((job.job_class, job.error_type or "") for job in recent)
+    is_all = len(recent) < len(snapshot.failures) or len(recent) < 200
+    for (job_class, error), number in counted.most_common(5):
+        last = next(job for job in recent if (job.job_class, job.error_type or "") == (job_class, error))
+        many = formats.count(number) + ("" if is_all or number < 100 else "+")
+        text = f"{job_class}: {many} × {error or 'failed'}, last {formats.age(age(snapshot, last))} ago"
+        chosen = f"class:{quoted(job_class)}" + (f" error:{quoted(error)}" if error else "")
+        place = Place("jobs", "errored", chosen)
+        yield Trouble("trouble", True, text, place, f"failures {job_class} {error}")
+
+
+def silent_workers(snapshot: Snapshot) -> Iterator[Trouble]:
+    for worker in snapshot.stats.workers:
+        if worker.heartbeat_seconds > SILENT_SECONDS:
+            holds = f", holds {formats.plural(worker.running, 'job')}" if worker.running else ""
+            text = f"worker {worker.name} silent for {formats.duration(worker.heartbeat_seconds)}{holds}"
+            yield Trouble("silent", True, text, Place("workers", filter=worker.name), f"silent {worker.id}")
+
+
+def unworked_queues(snapshot: Snapshot) -> Iterator[Trouble]:
+    for queue in snapshot.stats.queues:
+        if queue.pending and snapshot.stats.workers and not is_worked(queue, snapshot):
+            text = f"no worker works the queue {queue.name}: {formats.plural(queue.pending, 'job')} there"
+            yield Trouble("trouble", True, text, Place("queues", filter=queue.name), f"unworked {queue.name}")
+
+
+def growing_queues(snapshot: Snapshot, samples: Samples) -> Iterator[Trouble]:
+    for queue in snapshot.stats.queues:
+        growth = samples.growth_per_minute(queue.name)
+        is_old = queue.oldest_seconds is not None and queue.oldest_seconds > OLD_SECONDS
+        if is_old and growth is not None and growth > 0 and not queue.paused and is_worked(queue, snapshot):
+            text = f"{queue.name} grows by {formats.rate(growth)} a minute, oldest {formats.age(queue.oldest_seconds)}"
+            yield Trouble("trouble", False, text, Place("queues", filter=queue.name), f"grows {queue.name}")
+
+
+def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
+    for queue in snapshot.stats.queues:
+        if queue.paused:
+            text = f"{queue.name} is paused, {formats.plural(queue.pending, 'job')} wait"
+            yield Trouble("paused", False, text, Place("queues", filter=queue.name), f"paused {queue.name}")
+
+
+def unknown_classes(snapshot: Snapshot) -> Iterator[Trouble]:
+    for unknown in snapshot.stats.unknown_classes:
+        text = f"{formats.plural(unknown.jobs, 'job')} of {unknown.job_class}: no worker knows it"
+        place = Place("jobs", "pending", f"class:{quoted(unknown.job_class)}")
+        yield Trouble("unknown", False, text, place, f"unknown {unknown.job_class}")
+
+
+def is_worked(queue: QueueStats, snapshot: Snapshot) -> bool:
+    return any(not worker.queues or queue.name in worker.queues for worker in snapshot.stats.workers)
+
+
+def age(snapshot: Snapshot, job: JobRecord) -> float:
+    return (snapshot.at - job.ended_at).total_seconds() if job.ended_at else 0.0
+
+
+def quoted(text: str) -> str:
+    """A value as the filter bar takes it."""
+    if text and not any(mark in text for mark in " \"'\\"):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
