@@ -101,14 +101,14 @@ ACTIONS = (
     Action("mark", "space", "mark", "Mark the job, for an act on all that are marked.", "act", "space"),
     Action("mark_range", "V", "mark range", "Mark everything from the last mark to here.", "act"),
     Action(
-        "match_all", "asterisk", "all matching", "The next act is on all that match, not only the loaded.", "act", "*"
+        "match_all", "asterisk", "all matching", "The next act is on all that match, not on the loaded.", "act", "*"
     ),
     Action("retry", "r", "retry", "Queue finished jobs again.", "act", writes=True, act=RETRY),
     Action("cancel", "c", "cancel", "Call off jobs.", "act", writes=True, act=CANCEL),
     Action("purge", "D", "delete", "Delete finished jobs from the history.", "act", writes=True, act=PURGE),
-    Action("edit", "e", "edit+run", "Run a job like this one as a new one, with other arguments.", "act", writes=True),
+    Action("edit", "e", "edit+run", "Run a new job like this one, with other arguments.", "act", writes=True),
     Action("enqueue", "n", "new job", "Enqueue a job of a class that a worker knows.", "act", writes=True),
-    Action("copy", "y", "copy", "Copy the id, arguments, traceback, or the command that does the same.", "look"),
+    Action("copy", "y", "copy", "Copy the id, the arguments, the traceback or a command.", "look"),
     Action("fold", "o", "unfold", "Show or hide the frames of libraries in a traceback.", "look"),
     Action("section", "tab", "section", "The next section.", "look", "tab"),
     Action("previous", "left_square_bracket", "previous", "The job before this one in the list.", "look", "["),
@@ -135,7 +135,7 @@ MOVES = (
     ("j k ↑ ↓", "one row"),
     ("ctrl+d ctrl+u", "half a page; also page up and page down"),
     ("tab", "the next part of the screen"),
-    ("1 … 7", "the screens"),
+    ("1 2 3 …", "the screens"),
 )
 """Keys of every list, which are no actions of their own."""
 

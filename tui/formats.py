@@ -96,13 +96,11 @@ def pretty(value: Any) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{count(number)} {noun[:-1]}ies" if noun.endswith("y") else f"{count(number)} {nouns(noun)}"
+    return f"1 {noun}" if number == 1 else f"{count(number)} {nouns(noun)}"
 
 
 def nouns(noun: str) -> str:
-    return f"{noun}es" if noun.endswith(("s", "sh", "ch", "x")) else f"{noun}s"
+    return f"{noun}es" if noun.endswith(("s", "sh", "x")) else f"{noun}s"
 
 
 def fit(text: str, width: int, *, right: bool = False, more: str = "…") -> str:

@@ -48,6 +48,18 @@ def selection(view: View, text: str) -> Selection:
     return Selection(which=view.which, outcome=view.outcome, **chosen)  # type: ignore[arg-type]  # by its own name
 
 
+OPTIONS = {"queue": "--queue", "class": "--class", "key": "--unique-key", "error": "--error"}
+
+
+def command(view: View, text: str) -> str:
+    """The command line that shows the same list."""
+    found = ["jobq", "list", view.which, *(["--outcome", view.outcome] if view.outcome else [])]
+    for word in words(text):
+        name, colon, value = word.partition(":")
+        found += [OPTIONS.get(name, f"--{name}"), value] if colon else ["--error", word]
+    return shlex.join(found)
+
+
 def words(text: str) -> list[str]:
     try:
         return shlex.split(text)

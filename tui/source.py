@@ -50,6 +50,7 @@ class View:
     """One of the lists of jobs: a state, or finished with an outcome."""
 
     name: str
+    short: str  # where there is little room
     which: str
     outcome: str | None = None
 
@@ -60,14 +61,14 @@ class View:
 
 
 VIEWS = (
-    View("pending", State.PENDING),
-    View("scheduled", State.SCHEDULED),
-    View("running", State.RUNNING),
-    View("finished", FINISHED),
-    View("successful", FINISHED, Outcome.SUCCESSFUL),
-    View("errored", FINISHED, Outcome.ERRORED),
-    View("cancelled", FINISHED, Outcome.CANCELLED),
-    View("lost", FINISHED, Outcome.LOST),
+    View("pending", "pend", State.PENDING),
+    View("scheduled", "sched", State.SCHEDULED),
+    View("running", "run", State.RUNNING),
+    View("finished", "all", FINISHED),
+    View("successful", "good", FINISHED, Outcome.SUCCESSFUL),
+    View("errored", "error", FINISHED, Outcome.ERRORED),
+    View("cancelled", "cancel", FINISHED, Outcome.CANCELLED),
+    View("lost", "lost", FINISHED, Outcome.LOST),
 )
 
 VIEW_BY_NAME = {view.name: view for view in VIEWS}

@@ -60,7 +60,7 @@ def failures(snapshot: Snapshot) -> Iterator[Trouble]:
     for (job_class, error), number in counted.most_common(5):
         last = next(job for job in recent if (job.job_class, job.error_type or "") == (job_class, error))
         many = formats.count(number) + ("" if is_all or number < 100 else "+")
-        text = f"{job_class}: {many} × {error or 'failed'}, last {formats.age(age(snapshot, last))} ago"
+        text = f"{job_class}: {many} × {error or 'failed'}, {formats.age(age(snapshot, last))} ago"
         chosen = f"class:{quoted(job_class)}" + (f" error:{quoted(error)}" if error else "")
         place = Place("jobs", "errored", chosen)
         yield Trouble("trouble", True, text, place, f"failures {job_class} {error}")

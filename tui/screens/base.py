@@ -92,8 +92,8 @@ class ConsoleScreen(Screen[None]):
         ]
 
     def runner(self, name: str) -> Callable[[], Any]:
-        owner = self if hasattr(self, f"action_{name}") else self.app
-        return getattr(owner, f"action_{name}")  # type: ignore[no-any-return]
+        owners = [one for one in (self, self.focused, self.app) if hasattr(one, f"action_{name}")]
+        return getattr(owners[0], f"action_{name}")  # type: ignore[no-any-return]  # a method
 
     def allowed(self, name: str) -> bool:
         """Whether an action can be done now; says why where it cannot."""
@@ -106,6 +106,9 @@ class ConsoleScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.paint()
+
+    def on_descendant_focus(self) -> None:
+        self.paint_foot()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.paint)
@@ -143,7 +146,7 @@ class ConsoleScreen(Screen[None]):
 
     def _where(self) -> Text:
         target = self.console.source.target
-        text = Text(" jobq ", style=theme.style(theme.KEY, bold=True, reverse=True), no_wrap=True)
+        text = Text.assemble((" jobq ", theme.style(theme.KEY, bold=True, reverse=True)), no_wrap=True)
         if target.is_production:
             text.append("  PROD ", f"bold #ffffff on {theme.BAD}")
         name = target.name if self.is_wide else target.name.rpartition("@")[2]
@@ -158,9 +161,7 @@ class ConsoleScreen(Screen[None]):
 
     def _live(self) -> Text:
         console, glyphs = self.console, self.glyphs
-        clock = Text.assemble(
-            f"  {formats.clock(console.now)} UTC " if self.is_wide else f" {formats.clock(console.now)} "
-        )
+        clock = f"  {formats.clock(console.now)}{' UTC' if self.is_wide else ''} "
         if console.snapshot is None:
             return Text.assemble((f"{glyphs.silent} looking", theme.style(theme.WAIT)), " ")
         if console.is_frozen:

@@ -83,6 +83,7 @@ class Confirm(Dialog[bool]):
             look = theme.BAD if name == "undo" and self.plan.act.undo is None else theme.TEXT
             drawn.append(f"{name:<8}", theme.style(theme.DIM))
             drawn.append(f"{words}\n", theme.style(look))
+        drawn.right_crop()
         return drawn
 
     def _which(self) -> list[tuple[str, str]]:
@@ -104,9 +105,11 @@ class Confirm(Dialog[bool]):
         classes = self.plan.selected.classes
         if not classes:
             return []
-        shown = " · ".join(f"{name} {formats.count(number)}" for name, number in classes[:3])
-        more = f" · {len(classes) - 3} more" if len(classes) > 3 else ""
-        return [("class", shown + more)]
+        shown = [f"{formats.count(number)} {name}" for name, number in classes[:SAMPLES]]
+        if len(classes) > SAMPLES:
+            others = sum(number for _, number in classes[SAMPLES:])
+            shown.append(f"{formats.count(others)} of {formats.plural(len(classes) - SAMPLES, 'other class')}")
+        return [("class" if not place else "", words) for place, words in enumerate(shown)]
 
     def _prompt(self) -> Text:
         return Text.assemble(

@@ -21,10 +21,10 @@ from .dialog import Dialog
 
 OPTIONS = (
     ("queue", "queue", "the queue that it waits in"),
-    ("delay", "in", "not before: 60, 5m, 1h30m, or 2026-12-01T09:00Z"),
+    ("delay", "in", "60, 5m, 1h30m, or a time"),
     ("priority", "priority", "higher first"),
-    ("retries", "retries", "attempts that may follow the first after an error"),
-    ("unique_key", "unique key", "not while an unfinished job of the class has it"),
+    ("retries", "retries", "after errors"),
+    ("unique_key", "unique key", "one unfinished job at a time"),
 )
 LABEL = 16
 
@@ -159,7 +159,7 @@ class Enqueue(Dialog[None]):
         for field in self.query(Field):
             field.say(problems.get(field.field_name))
         about = self.chosen.summary or "" if self.chosen else self._nearest(new.job_class)
-        self.query_one("#about", Static).update(Text(f"{'':{LABEL}}{about}", theme.style(theme.DIM), no_wrap=True))
+        self.query_one("#about", Static).update(Text(f"{'':{LABEL + 1}}{about}", theme.style(theme.DIM), no_wrap=True))
         self.query_one("#command", Static).update(
             Text.assemble(("= ", theme.style(theme.DIM)), (command(new), theme.style(theme.TEAL)))
         )

@@ -145,7 +145,7 @@ class JobPage(ConsoleScreen):
             (f"  {formats.since(job.enqueued_at, now)} ago", theme.style(theme.DIM)),
             *((f"  due {formats.stamp(job.run_at, now)}",) if job.state == State.SCHEDULED else ()),
         )
-        lines = [self.attempt_line(attempt, place) for place, attempt in enumerate(detail.attempts)]
+        lines = [self.attempt_line(attempt) for attempt in detail.attempts]
         most = 6 if self.app.size.height > 30 else 3
         if len(lines) > most:
             skipped = len(lines) - most + 1
@@ -160,7 +160,7 @@ class JobPage(ConsoleScreen):
             lines.append(running)
         return [first, *lines]
 
-    def attempt_line(self, attempt: AttemptRecord, place: int) -> Text:
+    def attempt_line(self, attempt: AttemptRecord) -> Text:
         now = self.console.now
         ran = formats.between(attempt.started_at, attempt.ended_at, "")
         text = Text.assemble(
@@ -210,7 +210,7 @@ class JobPage(ConsoleScreen):
         if SECTIONS[self.section] == "Arguments":
             return [Text(line) for line in formats.pretty(detail.job.arguments).splitlines()]
         if SECTIONS[self.section] == "History":
-            return [self.attempt_line(attempt, place) for place, attempt in enumerate(detail.attempts)] or [
+            return [self.attempt_line(attempt) for attempt in detail.attempts] or [
                 Text("no attempt has ended yet", theme.style(theme.DIM))
             ]
         if not detail.attempts:
@@ -219,19 +219,18 @@ class JobPage(ConsoleScreen):
 
     def evidence(self, attempt: AttemptRecord, detail: JobDetail) -> list[Text]:
         """What one attempt left behind: its traceback, or what it returned."""
-        lines = [self.attempt_line(attempt, 0)]
+        lines = []
         same = [other.attempt for other in detail.attempts if is_same(other, attempt) and other is not attempt]
         if same:
             lines.append(Text(f"as in attempt {formats.listed(map(str, same), 6)}", theme.style(theme.DIM)))
         if attempt.traceback:
-            lines.append(Text(""))
             lines += traceback_lines(attempt.traceback, is_folded=self.is_folded)
         elif attempt.error_message:
-            lines += [Text(""), *(Text(line) for line in attempt.error_message.splitlines())]
+            lines += [Text(line, theme.style(theme.BAD)) for line in attempt.error_message.splitlines()]
         if attempt.value is not None:
-            lines += [Text(""), Text("returned", theme.style(theme.DIM))]
+            lines.append(Text("returned", theme.style(theme.DIM)))
             lines += [Text(line) for line in formats.pretty(attempt.value).splitlines()]
-        return lines
+        return lines or [Text("it left nothing behind", theme.style(theme.DIM))]
 
     # Keys
 
@@ -354,25 +353,26 @@ def call_of(job: JobRecord) -> Text:
     return Text(tries, theme.style(theme.DIM))
 
 
-def traceback_lines(traceback: str, *, is_folded: bool) -> list[Text]:
+def traceback_lines(traceback: str, *, is_folded: bool, key: str | None = "o") -> list[Text]:
     """A traceback with the frames of libraries folded away, or dimmed."""
     lines: list[Text] = []
     folded = 0
     for line, is_own in told_apart(traceback):
         if is_own or not is_folded:
             if folded:
-                lines.append(fold_line(folded))
+                lines.append(fold_line(folded, key))
                 folded = 0
             lines.append(Text(line, theme.style(line_colour(line) if is_own else theme.DIM)))
         elif line.lstrip(" |+-").startswith('File "'):
             folded += 1
     if folded:
-        lines.append(fold_line(folded))
+        lines.append(fold_line(folded, key))
     return lines
 
 
-def fold_line(frames: int) -> Text:
-    return Text(f"  … {formats.plural(frames, 'frame')} of libraries, o unfolds", theme.style(theme.FAINT, bold=False))
+def fold_line(frames: int, key: str | None) -> Text:
+    hint = f", {key} unfolds" if key else ""
+    return Text(f"  … {formats.plural(frames, 'frame')} of libraries{hint}", theme.style(theme.FAINT))
 
 
 def line_colour(line: str) -> str:

@@ -10,7 +10,7 @@ from jobq.errors import UsageError
 from jobq.records import JobDetail, JobRecord
 from jobq.states import FINISHED, State
 
-from .. import formats, theme
+from .. import formats, search, theme
 from ..actions import Action, bindings
 from ..messages import Answered, Refused
 from ..source import VIEW_BY_NAME, VIEWS, Query, Report, Source, View
@@ -226,23 +226,25 @@ class Jobs(ConsoleScreen):
     def _strip(self, width: int) -> Text:
         """The lists with their counts, the one that is shown told from the others."""
         counts = self._counts()
-        drawn = self._strip_of(counts, formats.count if width >= 110 else formats.short)
-        return drawn if drawn.cell_len <= width else self._strip_of({}, formats.short)
+        drawn = self._strip_of(counts, is_long=True)
+        return drawn if drawn.cell_len <= width else self._strip_of(counts, is_long=False)
 
-    def _strip_of(self, counts: dict[str, tuple[int, bool]], number: Any) -> Text:
-        text = Text(" ", no_wrap=True)
+    def _strip_of(self, counts: dict[str, tuple[int, bool]], *, is_long: bool) -> Text:
+        number = formats.count if is_long else formats.short
+        text = Text("", no_wrap=True)
         for view in VIEWS:
             if view.name == "finished":
-                text.append(f"{self.glyphs.bar} ", theme.style(theme.FAINT))
+                text.append(f"{self.glyphs.bar}", theme.style(theme.FAINT))
             is_here = view is self.view
-            glyph = self.glyphs.states[view.look]
-            part = Text.assemble((f" {glyph} {view.name}", theme.style(theme.colour(view.look), bold=is_here)))
+            words = view.name if is_long else view.short
+            part = Text.assemble(
+                (f" {self.glyphs.states[view.look]} {words}", theme.style(theme.colour(view.look), bold=is_here))
+            )
             if view.name in counts:
                 figure, about = counts[view.name]
-                part.append(
-                    f" {'~' if about else ''}{number(figure)}", theme.style(theme.TEXT if is_here else theme.DIM)
-                )
-            part.append(" ")
+                colour = theme.TEXT if is_here else theme.DIM
+                part.append(f" {'~' if about else ''}{number(figure)}", theme.style(colour))
+            part.append("  " if is_long else " ")
             if is_here:
                 part.stylize("reverse" if self.app.no_color else f"on {theme.CURSOR}")
             text.append_text(part)
@@ -277,7 +279,8 @@ class Jobs(ConsoleScreen):
         if not self.window.is_loaded:
             return Text("looking ", theme.style(theme.DIM))
         more = "" if self.window.is_complete and self.window.first == 0 else "+"
-        whole = f"{formats.count(loaded)}{more} {'match' if self.filter else 'jobs'}"
+        noun = "match" if self.filter else ("job" if loaded == 1 and not more else "jobs")
+        whole = f"{formats.count(loaded)}{more} {noun}"
         of = " (of what is loaded)" if self.sort and more and self.is_wide else ""
         return Text(f"{whole}   {order}{of} ", theme.style(theme.DIM))
 
@@ -329,8 +332,14 @@ class Jobs(ConsoleScreen):
     def columns(self) -> list[Column]:
         """Each list has the columns that serve it."""
         number = Column("ID", lambda job: str(job.id), right=True, order=lambda job: job.id)
-        name = Column("CLASS", lambda job: job.job_class, most=34, order=lambda job: job.job_class)
-        queue = Column("QUEUE", lambda job: job.queue, most=16, order=lambda job: job.queue)
+        name = Column("CLASS", self.class_of, most=34, order=lambda job: job.job_class)
+        queue = Column(
+            "QUEUE",
+            lambda job: job.queue,
+            most=16,
+            least=60 if self.view.which != FINISHED else 90,
+            order=lambda job: job.queue,
+        )
         tries = Column("TRY", lambda job: f"{job.attempt}/{max(job.retries + 1, job.attempt)}", right=True,
                        order=lambda job: job.attempt)  # fmt: skip
         matter = Column("ARGUMENTS", self.matter, is_rest=True)
@@ -350,6 +359,10 @@ class Jobs(ConsoleScreen):
         title = "DUE" if self.view.which == State.SCHEDULED else "WAITS"
         due = Column(title, self.due, right=True, order=lambda job: job.run_at)
         return [number, name, queue, priority, tries, due, Column("ARGUMENTS, LAST ERROR", self.matter, is_rest=True)]
+
+    def class_of(self, job: JobRecord) -> str:
+        """Where there is little room, without the module."""
+        return job.job_class if self.is_wide else job.job_class.rpartition(".")[2]
 
     def matter(self, job: JobRecord) -> Text:
         """What tells this job from the next: its error, else its arguments."""
@@ -494,7 +507,7 @@ class Jobs(ConsoleScreen):
         job = self.rows.current
         if job is not None:
             detail = self.detail if self.detail is not None and self.detail.job.id == job.id else None
-            command = f"jobq list {self.view.which}" if not self.is_all else None
+            command = search.command(self.view, self.filter)
             self.app.push_screen(Copy(choices(job, detail, command)))
 
     def acted(self, report: Report) -> None:
@@ -536,7 +549,7 @@ def peek_lines(job: JobRecord, detail: JobDetail | None) -> list[Text]:
     )  # fmt: skip
     last = next((attempt for attempt in reversed(detail.attempts) if attempt.traceback), None) if detail else None
     if last is not None and last.traceback:
-        lines = traceback_lines(last.traceback, is_folded=True)
+        lines = traceback_lines(last.traceback, is_folded=True, key=None)
         return [facts, *lines[-7:]]
     if job.error_type:
         return [facts, Text(error_of(job), theme.style(theme.BAD))]

@@ -18,8 +18,10 @@ from ..widgets.chart import Columns
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
+from .job import error_of
 
 MOST_STEPS = 300
+LATEST = 50
 QUIET = "nothing: all is well"
 
 
@@ -43,26 +45,22 @@ class Overview(ConsoleScreen):
         with Horizontal(id="lower"):
             with Vertical(id="left"):
                 yield Line(id="queues-title", classes="heading")
-                yield Rows(
-                    self.queue_columns(), key=lambda queue: queue.name, empty="no queue holds a job", id="queues"
-                )
-            with Vertical(id="right"):
-                yield Line(id="troubles-title", classes="heading")
-                yield Rows(
-                    self.trouble_columns(),
-                    key=lambda trouble: trouble.key,
-                    empty=QUIET,
-                    has_titles=False,
-                    id="troubles",
-                )
+                yield Rows(self.queue_columns(), key=name_of, empty="no queue holds a job", id="queues")
                 yield Line(id="running-title", classes="heading roomy")
                 yield Rows(
                     self.running_columns(),
-                    key=lambda job: job.id,
+                    key=id_of,
                     empty="nothing runs",
                     has_titles=False,
                     id="running",
                     classes="roomy",
+                )
+            with Vertical(id="right"):
+                yield Line(id="troubles-title", classes="heading")
+                yield Rows(self.trouble_columns(), key=key_of, empty=QUIET, has_titles=False, id="troubles")
+                yield Line(id="failures-title", classes="heading roomy")
+                yield Rows(
+                    self.failure_columns(), key=id_of, empty="none", has_titles=False, id="failures", classes="roomy"
                 )
 
     def on_mount(self) -> None:
@@ -83,6 +81,7 @@ class Overview(ConsoleScreen):
         self.query_one("#troubles", Rows).put(self.console.troubles)
         longest = sorted(snapshot.running, key=lambda job: job.started_at or snapshot.at)
         self.query_one("#running", Rows).put(longest)
+        self.query_one("#failures", Rows).put(snapshot.failures[:LATEST])
         self._paint_titles(snapshot)
 
     def _paint_titles(self, snapshot: Snapshot) -> None:
@@ -95,6 +94,7 @@ class Overview(ConsoleScreen):
         self.query_one("#running-title", Line).put(
             Text.assemble(" RUNNING LONGEST  ", (of or str(snapshot.stats.running), theme.style(theme.DIM)))
         )
+        self.query_one("#failures-title", Line).put(Text(" LATEST FAILURES"))
 
     def _paint_charts(self, samples: Samples) -> None:
         steps = samples.steps(MOST_STEPS)
@@ -146,10 +146,10 @@ class Overview(ConsoleScreen):
             Column("QUEUE", self.queue_name, most=20),
             Column("PEND", lambda queue: formats.short(queue.pending), right=True, most=6),
             Column("RUN", lambda queue: formats.short(queue.running), right=True, most=5),
-            Column("SCHED", lambda queue: formats.short(queue.scheduled), right=True, most=6),
+            Column("SCHED", lambda queue: formats.short(queue.scheduled), right=True, most=6, least=64),
             Column("OLDEST", self.queue_oldest, right=True, most=6),
             Column("EMPTY IN", self.queue_empty_in, right=True, most=9),
-            Column("PENDING SO FAR", self.queue_spark, most=60, least=56, is_rest=True),
+            Column("TREND", nothing, least=56, is_rest=True, fill=self.queue_trend),
         ]
 
     def trouble_columns(self) -> list[Column]:
@@ -161,6 +161,13 @@ class Overview(ConsoleScreen):
             Column("", lambda job: job.job_class, most=30, is_rest=True),
             Column("", self.elapsed, right=True, most=8),
             Column("", lambda job: job.worker or "", most=22, least=50),
+        ]
+
+    def failure_columns(self) -> list[Column]:
+        return [
+            Column("", lambda job: formats.since(job.ended_at, self.console.now), right=True, most=5),
+            Column("", lambda job: job.job_class, most=26),
+            Column("", lambda job: Text(error_of(job), theme.style(theme.BAD)), is_rest=True),
         ]
 
     def queue_name(self, queue: QueueStats) -> Text:
@@ -177,10 +184,8 @@ class Overview(ConsoleScreen):
         word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)
         return Text(word, theme.style(colour))
 
-    def queue_spark(self, queue: QueueStats) -> Text:
-        values = self.console.samples.waiting(queue.name, 60)
-        width = 24 if self.app.size.width < 140 else 40
-        return Text(formats.spark(values, width, self.glyphs.blocks), theme.style(theme.DIM))
+    def queue_trend(self, queue: QueueStats, width: int) -> Text:
+        return trend(queue, self.console.samples, width, self.glyphs)
 
     def trouble_text(self, trouble: Trouble) -> Text:
         glyph = getattr(self.glyphs, trouble.kind)
@@ -231,3 +236,33 @@ def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, non
     if growth == 0:
         return "steady", theme.TEXT
     return formats.duration(queue.pending / -growth * 60), theme.GOOD
+
+
+def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs) -> Text:
+    """How many waited in a queue since the console was opened, between the fewest and the most."""
+    width = min(width, 60)
+    values = samples.waiting(queue.name, MOST_STEPS)
+    step = max(1, -(-len(values) // max(1, width)))
+    shown = values[::-1][::step][::-1]
+    least, most = min(shown, default=0.0), max(shown, default=0.0)
+    if most == 0:
+        return Text("·" * width, theme.style(theme.FAINT))
+    floor = least if most - least > most / 50 else 0.0
+    levels = "".join(glyphs.blocks[1 + round((value - floor) / (most - floor) * 7)] for value in shown)
+    return Text(levels.rjust(width), theme.style(theme.DIM))
+
+
+def nothing(_item: Any) -> str:
+    return ""
+
+
+def name_of(queue: QueueStats) -> str:
+    return queue.name
+
+
+def key_of(trouble: Trouble) -> str:
+    return trouble.key
+
+
+def id_of(job: JobRecord) -> int:
+    return job.id

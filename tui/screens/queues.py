@@ -15,7 +15,7 @@ from ..troubles import Place, quoted
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
-from .overview import empty_in
+from .overview import empty_in, nothing, trend
 
 
 class Queues(ConsoleScreen):
@@ -82,7 +82,7 @@ class Queues(ConsoleScreen):
             Column("OLDEST", self.oldest, right=True, order=lambda queue: queue.oldest_seconds or -1),
             Column("BY THE MINUTE", self.growth, right=True, least=90),
             Column("EMPTY IN", self.empty_in, right=True),
-            Column("PENDING SO FAR", self.spark, most=60, least=90, is_rest=True),
+            Column("TREND", nothing, least=90, is_rest=True, fill=self.trend),
         ]  # fmt: skip
 
     def name_of(self, queue: QueueStats) -> Text:
@@ -107,9 +107,8 @@ class Queues(ConsoleScreen):
         word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)
         return Text(word, theme.style(colour))
 
-    def spark(self, queue: QueueStats) -> Text:
-        values = self.console.samples.waiting(queue.name, 60)
-        return Text(formats.spark(values, 30, self.glyphs.blocks), theme.style(theme.DIM))
+    def trend(self, queue: QueueStats, width: int) -> Text:
+        return trend(queue, self.console.samples, width, self.glyphs)
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         self._paint_facts()

@@ -54,7 +54,7 @@ class Waiting(Dialog[None]):
         text = Text()
         text.append(f"{target.name}, schema {target.schema}\n\n", theme.style(theme.TEXT, bold=True))
         text.append(f"{plain(str(self.lost.error), 600)}\n\n", theme.style(theme.TEXT))
-        tries = formats.plural(self.lost.tries, "try")
+        tries = formats.plural(self.lost.tries, "attempt")
         text.append(f"{self.glyphs.silent} looking again, by itself ({tries} so far)\n\n", theme.style(theme.WAIT))
         keys = [("m", "migrate now: safe from any number of places")] if self.may_migrate else []
         for key, words in [*keys, ("q", "quit")]:

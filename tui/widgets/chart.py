@@ -41,8 +41,8 @@ class Columns(Widget):
 
     def _label(self, y: int, height: int, top: float) -> str:
         text = short(top) if y == 0 else ("0" if y == height - 1 else "")
-        if height >= 6 and y == height // 2:
-            text = short(top * (height - y) / height) if top >= 10 else ""
+        if height >= 6 and height % 2 == 0 and y == height // 2 and top >= 10:
+            text = short(top / 2)
         return f"{text:>{LABEL - 1}} "
 
     def _cell(self, low: float, high: float, floor: int, is_last: bool) -> Segment:
@@ -65,12 +65,12 @@ class Columns(Widget):
 
 
 def nice(value: float) -> float:
-    """The next round number: 1, 2, 5, 10, 20, …"""
+    """The next round number."""
     if value <= 0:
         return 1.0
     size = 1.0
     while True:
-        for step in (1, 2, 5):
+        for step in (1, 1.5, 2, 3, 4, 5, 6, 8):
             if size * step >= value:
                 return size * step
         size *= 10

@@ -90,10 +90,11 @@ class Lines(Widget, can_focus=True):
         ground = self.rich_style
         if place >= len(self._folded):
             return Strip.blank(width, ground)
-        console = self.app.console
+        line = self._folded[place]
+        base = line.style if isinstance(line.style, Style) else Style.parse(line.style)
         segments = [
-            Segment(segment.text, segment.style or Style())
-            for segment in self._folded[place].render(console)
+            Segment(segment.text, base + (segment.style or Style()))  # Rich forgets the style of a text without spans
+            for segment in line.render(self.app.console)
             if segment.text != "\n"
         ]
         strip = Strip([Segment(" ", Style()), *segments]).adjust_cell_length(width - 1, ground)
@@ -119,9 +120,15 @@ def folded(text: Text, width: int) -> list[Text]:
     while rest.cell_len > width and len(lines) < 200:
         cut = cut_at(rest.plain, width - (2 if lines else 0))
         first, rest = rest[:cut], rest[cut:]
-        lines.append(Text.assemble("  ", first) if lines else first)
-    lines.append(Text.assemble("  ", rest) if lines else rest)
+        lines.append(set_in(first) if lines else first)
+    lines.append(set_in(rest) if lines else rest)
     return lines
+
+
+def set_in(text: Text) -> Text:
+    moved = Text("  ", text.style)
+    moved.append_text(text)
+    return moved
 
 
 def cut_at(text: str, width: int) -> int:

@@ -35,6 +35,7 @@ class Column:
     right: bool = False
     least: int = 0  # it is shown where the list is at least so wide
     is_rest: bool = False
+    fill: Callable[[Any, int], Text] | None = None  # instead of `cell`: what fills exactly so many cells
     order: Callable[[Any], Any] | None = None  # what it is sorted by
 
 
@@ -48,8 +49,8 @@ class Rows(Widget, can_focus=True):
         Binding("pageup,ctrl+b", "page(-1)", show=False),
         Binding("ctrl+d", "page(0.5)", show=False),
         Binding("ctrl+u", "page(-0.5)", show=False),
-        Binding("home,g", "first", show=False),
-        Binding("end,G", "last", show=False),
+        Binding("home,g", "top", show=False),
+        Binding("end,G", "bottom", show=False),
         Binding("enter", "open", show=False),
     ]
 
@@ -92,6 +93,7 @@ class Rows(Widget, can_focus=True):
         self.sorted_by: tuple[str, bool] | None = None  # a title, and whether it falls
         self._head = 1 if has_titles else 0
         self._widest: dict[Column, int] = {}
+        self._layout: tuple[list[Column], list[int]] | None = None  # as long as nothing changes
 
     # What is in it
 
@@ -148,12 +150,12 @@ class Rows(Widget, can_focus=True):
         self.top += step
         self._settle(moved=True)
 
-    def action_first(self) -> None:
+    def action_top(self) -> None:
         self.cursor = self.top = 0
         self._settle(moved=True)
         self.post_message(self.Topped(self))
 
-    def action_last(self) -> None:
+    def action_bottom(self) -> None:
         self.cursor = len(self.items) - 1
         self._settle(moved=True)
 
@@ -198,6 +200,7 @@ class Rows(Widget, can_focus=True):
         self.cursor = min(max(0, self.cursor), last)
         self.top = min(max(0, self.top), max(0, len(self.items) - self.lines_in_sight))
         self.top = min(max(self.top, self.cursor - self.lines_in_sight + 1), self.cursor)
+        self._layout = None
         if moved:
             self.post_message(self.Moved(self))
         self.refresh()
@@ -206,8 +209,10 @@ class Rows(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        shown = [column for column in self.columns if width >= column.least]
-        widths = self._widths(shown, width)
+        if self._layout is None:
+            shown = [column for column in self.columns if width >= column.least]
+            self._layout = (shown, self._widths(shown, width))
+        shown, widths = self._layout
         if y < self._head:
             return self._titles(shown, widths, width)
         place = self.top + y - self._head
@@ -242,7 +247,8 @@ class Rows(Widget, can_focus=True):
         return self._strip(segments, width, base, self._thumb(place))
 
     def _cell(self, column: Column, item: Any, cells: int, base: Style) -> list[Segment]:
-        content, more = column.cell(item), self.glyphs.more
+        content: str | Text = column.fill(item, cells) if column.fill is not None else column.cell(item)
+        more = self.glyphs.more
         if isinstance(content, str):
             return [Segment(fit(content, cells, right=column.right, more=more), base)]
         parts = [(content.plain[span.start : span.end], span.style) for span in spans_of(content)]
@@ -286,6 +292,7 @@ class Rows(Widget, can_focus=True):
         room = width - LEAD - GAP * len(shown) - 1
         for column in shown:
             widest = max((self._length(column.cell(item)) for item in self.in_sight), default=0)
+            widest = column.most if column.fill is not None else widest
             title = len(column.title) + (2 if self.sorted_by and self.sorted_by[0] == column.title else 0)
             self._widest[column] = max(self._widest.get(column, 0), min(widest, column.most), title)
         widths = [self._widest[column] for column in shown]

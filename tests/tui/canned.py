@@ -1,0 +1,317 @@
+"""A source for the console that answers from memory: always the same, at a clock that stands still."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobq.tui import live, search
+from jobq.tui.source import JobPage, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+
+from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
+from jobq.observe import Position
+from jobq.records import (
+    AttemptRecord,
+    ClassRecord,
+    JobDetail,
+    JobRecord,
+    ParameterRecord,
+    QueueStats,
+    Stats,
+    UnknownClass,
+    WorkerRecord,
+)
+from jobq.states import FINISHED, Outcome, State
+
+NOW = datetime(2026, 11, 3, 14, 32, 7, tzinfo=UTC)
+
+TARGET = Target("app@db-1.example.org:5432/shop", "jobq", "development", is_read_only=False)
+PRODUCTION = replace(TARGET, env="production")
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/app/billing/jobs.py", line 88, in run
+    rate = vat_rate(customer.vat_id, at=invoice.issued)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/srv/app/.venv/lib/python3.12/site-packages/orm/query.py", line 512, in load
+    return self._fetch(key)
+  File "/srv/app/.venv/lib/python3.12/site-packages/orm/session.py", line 77, in _fetch
+    return self._rows[key]
+  File "/srv/app/billing/vat.py", line 31, in vat_rate
+    return TABLE[country][vat_id[:2]]
+           ~~~~~~~~~~~~~~^^^^^^^^^^^^
+KeyError: 'vat_id'
+"""
+
+CLASSES = ("mail.jobs.SendReceipt", "billing.jobs.SyncInvoice", "search.jobs.Reindex", "mail.jobs.Welcome")
+QUEUES = ("mail", "default", "default", "mail")
+ERRORS = (
+    ("TimeoutError", "read timed out after 30s"),
+    ("KeyError", "'vat_id'"),
+    ("OperationalError", "deadlock detected\nDETAIL: Process 4711 waits for ShareLock on transaction 91"),
+    ("ConnectionRefusedError", "smtp-2:587"),
+)
+
+
+def ago(**duration: float) -> datetime:
+    return NOW - timedelta(**duration)
+
+
+def a_job(number: int, state: str = State.PENDING, outcome: str | None = None, **fields: Any) -> JobRecord:
+    """One of the shop's jobs; its number decides what it is."""
+    kind = number % 4
+    job = JobRecord(
+        id=number,
+        job_class=CLASSES[kind],
+        queue=QUEUES[kind],
+        priority=10 if kind == 0 else 0,
+        state=state,
+        outcome=outcome,
+        attempt=0,
+        retries=4,
+        unique_key=f"customer-{number % 97}" if kind == 1 else None,
+        arguments={"order_id": number % 8111, "copy_to": None} if kind == 0 else {"invoice": number % 9973},
+        enqueued_at=ago(minutes=12, seconds=number % 50),
+        run_at=ago(minutes=12, seconds=number % 50),
+        source="/srv/app/shop/checkout.py:52",
+    )
+    return replace(job, **fields)
+
+
+def ended(number: int, outcome: str = Outcome.SUCCESSFUL, seconds_ago: float = 60.0) -> JobRecord:
+    kind = number % 4
+    is_bad = outcome in (Outcome.ERRORED, Outcome.LOST)
+    error, message = ERRORS[kind] if outcome == Outcome.ERRORED else ("Lost", "its process was killed by SIGKILL")
+    return a_job(
+        number,
+        FINISHED,
+        outcome,
+        attempt=1 + number % 5 if is_bad else 1,
+        started_at=ago(seconds=seconds_ago + (30, 0.4, 2.2, 31)[kind]),
+        ended_at=ago(seconds=seconds_ago),
+        worker=f"web-{1 + number % 2}/{7100 + number % 3}",
+        error_type=error if is_bad else None,
+        error_message=message if is_bad else None,
+    )
+
+
+def attempts_of(job: JobRecord) -> tuple[AttemptRecord, ...]:
+    if job.state != FINISHED:
+        return ()
+    found = []
+    for number in range(1, job.attempt + 1):
+        is_last = number == job.attempt
+        end = (job.ended_at or NOW) - timedelta(minutes=2 * (job.attempt - number))
+        outcome = job.outcome if is_last and job.outcome else Outcome.ERRORED
+        is_bad = outcome == Outcome.ERRORED
+        found.append(
+            AttemptRecord(
+                attempt=number,
+                outcome=outcome,
+                retried=not is_last,
+                started_at=end - timedelta(seconds=0.4),
+                ended_at=end,
+                worker=job.worker,
+                error_type=job.error_type,
+                error_message=job.error_message,
+                traceback=TRACEBACK if is_bad else None,
+                value={"sent": True, "bytes": 18_211} if outcome == Outcome.SUCCESSFUL else None,
+            )
+        )
+    return tuple(found)
+
+
+def a_worker(number: int, *, silent: float = 2.0, running: int = 4, queues: tuple[str, ...] = ()) -> WorkerRecord:
+    children: list[dict[str, Any]] = [
+        {"pid": 7200 + 10 * number + child, "ready": True, "job": 918_300 + 4 * number + child, "seconds": 3.2 * child}
+        for child in range(running)
+    ]
+    children += [{"pid": 7200 + 10 * number + child, "ready": True, "job": None, "seconds": None} for child in (8, 9)]
+    return WorkerRecord(
+        id=number,
+        name=f"web-{number}/{7100 + number}",
+        host=f"web-{number}",
+        pid=7100 + number,
+        version="0.1.0",
+        processes=len(children),
+        queues=queues,
+        started_at=ago(days=2, hours=number),
+        heartbeat_seconds=silent,
+        running=running,
+        status={"children": children, "done": 412_000 + number},
+    )
+
+
+NO_OUTCOMES = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+
+
+def calm() -> tuple[Stats, list[JobRecord]]:
+    """Everything is well, and there is work."""
+    jobs = [a_job(918_900 - place) for place in range(412)]
+    jobs += [a_job(917_000 + place, State.SCHEDULED, run_at=ago(minutes=-3 * place - 1)) for place in range(40)]
+    jobs += [running(918_304 + place) for place in range(8)]
+    jobs += [ended(916_999 - place, seconds_ago=4.0 * place + 3) for place in range(300)]
+    stats = Stats(
+        scheduled=40,
+        pending=412,
+        running=8,
+        outcomes={**NO_OUTCOMES, "successful": 412_883, "errored": 91},
+        queues=(
+            QueueStats("default", pending=206, running=4, scheduled=20, oldest_seconds=9.0, paused=False),
+            QueueStats("mail", pending=206, running=4, scheduled=20, oldest_seconds=41.0, paused=False),
+            QueueStats("reports", pending=0, running=0, scheduled=0, oldest_seconds=None, paused=False),
+        ),
+        workers=(a_worker(1), a_worker(2)),
+        unknown_classes=(),
+        estimated=(),
+        at=NOW,
+    )
+    return stats, jobs
+
+
+def running(number: int) -> JobRecord:
+    seconds = (number % 7) ** 4 + 0.8
+    return a_job(number, State.RUNNING, attempt=1, started_at=ago(seconds=seconds), worker="web-1/7101")
+
+
+def trouble() -> tuple[Stats, list[JobRecord]]:
+    """A silent worker, a paused queue, a class that nobody knows, and failures of three causes."""
+    stats, jobs = calm()
+    jobs += [ended(918_244 - 3 * place, Outcome.ERRORED, 20.0 * place + 2) for place in range(150)]
+    jobs += [ended(910_001, Outcome.LOST, 900.0), ended(910_005, Outcome.CANCELLED, 1200.0)]
+    jobs += [a_job(915_000 + place, job_class="crm.jobs.Merge", queue="default") for place in range(12)]
+    stats = replace(
+        stats,
+        pending=41_263,
+        outcomes={**NO_OUTCOMES, "successful": 412_883, "errored": 1_284, "cancelled": 3, "lost": 2},
+        queues=(
+            QueueStats("default", pending=2_840, running=4, scheduled=20, oldest_seconds=12.0, paused=False),
+            QueueStats("low", pending=0, running=2, scheduled=0, oldest_seconds=None, paused=False),
+            QueueStats("mail", pending=38_112, running=4, scheduled=20, oldest_seconds=2_460.0, paused=False),
+            QueueStats("reports", pending=311, running=0, scheduled=0, oldest_seconds=11_040.0, paused=True),
+        ),
+        workers=(a_worker(1), a_worker(2), a_worker(3, silent=94.0, running=8)),
+        unknown_classes=(UnknownClass("crm.jobs.Merge", 12, ("default",)),),
+    )
+    return stats, jobs
+
+
+def empty() -> tuple[Stats, list[JobRecord]]:
+    return Stats(0, 0, 0, NO_OUTCOMES, (), (), (), (), NOW), []
+
+
+KNOWN = (
+    ClassRecord(
+        "billing.jobs.SyncInvoice",
+        (),
+        (
+            ParameterRecord("invoice", "named", "int", None, required=True),
+            ParameterRecord("customer", "named", "int | None", "None", required=False),
+            ParameterRecord("force", "named", "bool", "False", required=False),
+        ),
+        "Brings one invoice to the books.",
+    ),
+    ClassRecord("mail.jobs.SendReceipt", (), (ParameterRecord("order_id", "named", "int", None, required=True),), None),
+)
+
+
+class CannedSource:
+    """`fail` makes every question end in an error, as where a database is lost."""
+
+    def __init__(self, world: tuple[Stats, list[JobRecord]], target: Target = TARGET) -> None:
+        self.target = target
+        self.abilities: frozenset[str] = frozenset()
+        self.stats, self.all = world
+        self.error: JobqError | None = None
+        self.acts: list[tuple[str, tuple[int, ...]]] = []
+        self.enqueued: list[NewJob] = []
+        self.refused: dict[int, str] = {}
+        self._live = live.LiveSource(None, target, lambda: None)
+        self._live._known = {record.name: record for record in KNOWN}
+
+    def lose(self) -> None:
+        self.error = DatabaseUnreachable("db-1.example.org cannot be reached: connection refused.")
+
+    def have_no_tables(self) -> None:
+        self.error = SchemaMissing("There are no tables of jobq in schema 'jobq' of db-1. Run: jobq migrate")
+
+    def look(self) -> Snapshot:
+        self._require_database()
+        jobs = live.cleaned(tuple(self.all))
+        failures = sorted(
+            (job for job in jobs if job.outcome == Outcome.ERRORED and job.ended_at), key=order, reverse=True
+        )
+        return Snapshot(
+            live.cleaned(self.stats), tuple(j for j in jobs if j.state == State.RUNNING), tuple(failures[:200]), 0.004
+        )
+
+    def query(self, view: View, text: str) -> Query:
+        return Query(view, text, search.selection(view, text))
+
+    def suggestions(self, text: str) -> list[str]:
+        return self._live.suggestions(text)
+
+    def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
+        self._require_database()
+        below = None if after is None else (after.ended_at or NOW, after.id)
+        found = [job for job in self._matching(query) if below is None or order(job) < below]
+        page = tuple(live.cleaned(job) for job in found[:limit])
+        return JobPage(page, Position(page[-1].id, page[-1].ended_at) if len(found) > limit else None)
+
+    def job(self, job_id: int) -> JobDetail:
+        self._require_database()
+        for job in self.all:
+            if job.id == job_id:
+                return live.cleaned(JobDetail(job, attempts_of(job), known=job.job_class != "crm.jobs.Merge"))
+        raise JobNotFound(f"There is no job {job_id}.")
+
+    def select(self, query: Query, progress: Progress) -> Selected:
+        found = self._matching(query)
+        classes = Counter(job.job_class for job in found).most_common()
+        return Selected(tuple(job.id for job in found), tuple(classes))
+
+    def classes(self) -> tuple[ClassRecord, ...]:
+        return KNOWN
+
+    def like(self, job_class: str) -> JobRecord | None:
+        return next((job for job in self.all if job.job_class == job_class), None)
+
+    def check(self, new: NewJob) -> dict[str, str]:
+        return self._live.check(new)
+
+    def enqueue(self, new: NewJob) -> JobRecord | None:
+        self.enqueued.append(new)
+        return a_job(918_999, job_class=new.job_class, queue=new.queue)
+
+    def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
+        ids = tuple(ids)
+        self.acts.append((verb, ids))
+        skipped = {job_id: self.refused[job_id] for job_id in ids if job_id in self.refused}
+        return Report(verb, tuple(job_id for job_id in ids if job_id not in skipped), skipped)
+
+    def migrate(self) -> None:
+        self.error = None
+
+    def reset(self) -> None:
+        """There is nothing to forget."""
+
+    def _matching(self, query: Query) -> list[JobRecord]:
+        meant = query.meaning
+        found = [
+            job
+            for job in self.all
+            if job.state == meant.which
+            and meant.outcome in (None, job.outcome)
+            and meant.queue in (None, job.queue)
+            and meant.job_class in (None, job.job_class)
+            and (meant.error is None or meant.error in f"{job.error_type} {job.error_message}")
+        ]
+        return sorted(found, key=order, reverse=True)
+
+    def _require_database(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def order(job: JobRecord) -> tuple[datetime, int]:
+    return (job.ended_at or NOW, job.id)
