@@ -258,7 +258,10 @@ class Console(App[None]):
 
     def tell(self, text: str, *, is_bad: bool = False) -> None:
         """Says something in passing. Never markup: the text may be anybody's."""
-        self.notify(text, severity="error" if is_bad else "information", timeout=8 if is_bad else 4, markup=False)
+        seconds = 8.0 if is_bad else 4.0
+        if self.feed.every is None:  # a console that does not move by itself keeps what it said, too
+            seconds = 3600.0
+        self.notify(text, severity="error" if is_bad else "information", timeout=seconds, markup=False)
 
     def copy(self, what: str, text: str) -> None:
         self.copy_to_clipboard(text)

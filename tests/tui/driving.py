@@ -22,7 +22,7 @@ async def opened(
     console.animation_level = "none"
     if has_past:
         remember(console, source.stats)
-    async with console.run_test(size=size) as pilot:
+    async with console.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         yield pilot
 

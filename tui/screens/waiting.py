@@ -48,7 +48,7 @@ class Waiting(Dialog[None]):
         self.paint()
 
     def paint(self) -> None:
-        if not self.is_mounted:
+        if not self.query("#why"):  # not composed yet
             return
         target = self.console.source.target
         text = Text()
