@@ -6,6 +6,7 @@ no value can pass for a tag.
 """
 
 import base64
+import collections.abc
 import dataclasses
 import enum
 import inspect
@@ -16,17 +17,25 @@ import types
 import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path, PurePath
-from typing import Any, Final, TypeVar, Union
+from itertools import repeat
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any, Final, NoReturn, TypeVar, Union
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from jobq.clean import line
 from jobq.errors import ArgumentsError
+from jobq.names import name_of
 
 TAG: Final = "$"
 MAX_DEPTH: Final = 100
+MAX_JSON_DEPTH: Final = 3 * MAX_DEPTH
+"""What `encode` writes is never deeper: a tag and its content are two levels, and pairs one more."""
+MAX_INTEGER_BITS: Final = 14_000
+"""Of some 4,200 digits: Python reads no more than 4,300 from a text."""
 EXACT_INTEGRAL_FLOATS: Final = 1e16
 """jsonb turns larger floats without a fraction into integers."""
 
@@ -51,6 +60,8 @@ KINDS = {
     inspect.Parameter.KEYWORD_ONLY: "keyword",
     inspect.Parameter.VAR_KEYWORD: "named rest",
 }
+BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 # From a call to what is stored, and back
@@ -89,22 +100,17 @@ def call_of(job_class: type, arguments: Mapping[str, Any]) -> tuple[list[Any], d
     remaining = dict(arguments)
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    is_gap = False
     for parameter in signature_of(job_class).parameters.values():
         key = stored_name(parameter)
         if key not in remaining:
-            is_gap = is_gap or parameter.kind in (
-                inspect.Parameter.POSITIONAL_ONLY,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            )
             if parameter.default is parameter.empty and not key.startswith("*"):
                 raise misfit(job_class, f"{parameter.name} is missing")
+            if parameter.kind in BY_POSITION:  # or what comes after it would take its place
+                positional.append(parameter.default)
             continue
         value = remaining.pop(key)
         match parameter.kind:
-            case inspect.Parameter.POSITIONAL_ONLY:
-                positional.append(value)
-            case inspect.Parameter.POSITIONAL_OR_KEYWORD if not is_gap:
+            case inspect.Parameter.POSITIONAL_ONLY | inspect.Parameter.POSITIONAL_OR_KEYWORD:
                 positional.append(value)
             case inspect.Parameter.VAR_POSITIONAL:
                 if not isinstance(value, list | tuple):
@@ -113,6 +119,8 @@ def call_of(job_class: type, arguments: Mapping[str, Any]) -> tuple[list[Any], d
             case inspect.Parameter.VAR_KEYWORD:
                 if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
                     raise misfit(job_class, f"{key} is no dictionary of names")
+                if twice := value.keys() & own_names_of(job_class):
+                    raise misfit(job_class, f"{', '.join(sorted(twice))} in {key} is a parameter of its own")
                 named.update(value)
             case _:
                 named[parameter.name] = value
@@ -133,19 +141,26 @@ def signature_of(job_class: type) -> inspect.Signature:
     constructor = job_class.__init__  # type: ignore[misc]  # the class's own is what is asked for
     if constructor is object.__init__:
         return inspect.Signature()
-    parameters = list(inspect.signature(constructor).parameters.values())[1:]  # without self
-    return inspect.Signature(parameters)
+    first, *others = inspect.signature(constructor).parameters.values()
+    # Without self; a decorator's `*args` takes it along with the rest.
+    return inspect.Signature([first, *others] if first.kind is first.VAR_POSITIONAL else others)
 
 
 @lru_cache(maxsize=1024)
 def takes_only_names(job_class: type) -> bool:
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return all(parameter.kind in by_name for parameter in signature_of(job_class).parameters.values())
+    return all(parameter.kind in BY_NAME for parameter in signature_of(job_class).parameters.values())
 
 
 @lru_cache(maxsize=1024)
 def names_of(job_class: type) -> frozenset[str]:
     return frozenset(signature_of(job_class).parameters)
+
+
+@lru_cache(maxsize=1024)
+def own_names_of(job_class: type) -> frozenset[str]:
+    """The names that `**kwargs` cannot hold, since a parameter has them: self, too."""
+    parameters = inspect.signature(job_class.__init__).parameters.values()  # type: ignore[misc]  # as above
+    return frozenset(parameter.name for parameter in parameters if parameter.kind in BY_NAME)
 
 
 @lru_cache(maxsize=1024)
@@ -167,8 +182,7 @@ def stored_name(parameter: inspect.Parameter) -> str:
 
 
 def shown(signature: inspect.Signature) -> str:
-    text = str(signature)
-    return text if len(text) <= 300 else f"{text[:297]}…"
+    return safe_text(lambda: str(signature), f"({', '.join(signature.parameters)})", 300)
 
 
 def parameters(job_class: type) -> tuple[Parameter, ...]:
@@ -186,15 +200,22 @@ def parameters(job_class: type) -> tuple[Parameter, ...]:
 
 
 def annotation_text(annotation: Any) -> str:
-    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)[:100]
+    if isinstance(annotation, str):
+        return line(annotation)
+    return safe_text(lambda: inspect.formatannotation(annotation), f"<{type(annotation).__name__}>", 100)
 
 
 def safe_repr(value: Any) -> str:
+    return safe_text(lambda: repr(value), f"<{type(value).__name__}>", 100)
+
+
+def safe_text(show: Callable[[], str], otherwise: str, most: int) -> str:
+    """What a `__repr__` of the user's says, where it says anything: fit for a message, and for PostgreSQL."""
     try:
-        text = repr(value)
+        text = show()
     except Exception:  # noqa: BLE001 - the user's __repr__ may raise anything
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= 100 else f"{text[:97]}…"
+        text = otherwise
+    return line(text if len(text) <= most else f"{text[: most - 3]}…")
 
 
 # Encoding
@@ -211,10 +232,7 @@ def encode_value(value: Any, *, max_bytes: int | None = None) -> str:
 
 
 def to_text(value: Any, max_bytes: int | None, what: str) -> str:
-    try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError as error:  # an integer beyond Python's limit of digits
-        raise ArgumentsError(f"{what} cannot be stored: {error}.") from None
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if max_bytes is not None and (size := len(text.encode())) > max_bytes:
         raise ArgumentsError(
             f"{what} take {size:,} bytes as JSON; {max_bytes:,} are allowed (max_arguments_bytes). "
@@ -225,8 +243,10 @@ def to_text(value: Any, max_bytes: int | None, what: str) -> str:
 
 def encoded(value: Any, path: str, depth: int) -> Any:
     kind = type(value)
-    if value is None or kind is bool or kind is int:
+    if value is None or kind is bool:
         return value
+    if kind is int:
+        return checked_integer(value, path)
     if kind is str:
         return checked_text(value, path)
     if depth > MAX_DEPTH:
@@ -238,16 +258,20 @@ def encoded(value: Any, path: str, depth: int) -> Any:
     if kind is dict:
         return encoded_dict(value, path, depth)
     if kind in (tuple, set, frozenset):
-        items = value if kind is tuple else in_stable_order(value)
-        return {
-            TAG: kind.__name__,
-            "v": [encoded(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(items)],
-        }
+        items = [encoded(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return {TAG: kind.__name__, "v": items if kind is tuple else in_stable_order(items)}
     if (codec := CODECS_BY_TYPE.get(kind)) is not None:
-        return {TAG: codec.name, "v": encoded(codec.dump(value), path, depth + 1)}
-    if isinstance(value, PurePath):
-        return {TAG: "path", "v": checked_text(str(value), path)}
-    raise ArgumentsError(f"{path}: {refusal(value)}")
+        return {TAG: codec.name, "v": encoded(dumped(value, codec, path), path, depth + 1)}
+    raise ArgumentsError(f"{path[:200]}: {refusal(value)}")
+
+
+def dumped(value: Any, codec: "Codec", path: str) -> Any:
+    try:
+        return codec.dump(value)
+    except Exception as error:  # `dump` may be the user's
+        raise ArgumentsError(
+            f"{path[:200]}: this {codec.name} cannot be stored: {type(error).__name__}: {error}"
+        ) from error
 
 
 def is_inexact_in_jsonb(value: float) -> bool:
@@ -272,18 +296,26 @@ def encoded_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]
     }
 
 
-def in_stable_order(items: set[Any] | frozenset[Any]) -> list[Any]:
+def in_stable_order(items: list[Any]) -> list[Any]:
     """Equal sets are stored alike, whatever the order in which they give their members."""
-    return sorted(items, key=lambda item: (type(item).__name__, safe_repr(item)))
+    return sorted(items, key=json.dumps)
+
+
+def checked_integer(value: int, path: str) -> int:
+    if value.bit_length() > MAX_INTEGER_BITS:
+        raise ArgumentsError(f"{path[:200]}: an integer of more than 4,000 digits cannot be stored. Pass it as bytes.")
+    return value
 
 
 def checked_text(text: str, path: str) -> str:
     if "\0" in text:
-        raise ArgumentsError(f"{path}: PostgreSQL cannot store the character NUL (\\0). Take it out, or pass bytes.")
+        raise ArgumentsError(
+            f"{path[:200]}: PostgreSQL cannot store the character NUL (\\0). Take it out, or pass bytes."
+        )
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ArgumentsError(f"{path}: half of a surrogate pair cannot be stored. Pass bytes instead.") from None
+        raise ArgumentsError(f"{path[:200]}: half of a surrogate pair cannot be stored. Pass bytes instead.") from None
     return text
 
 
@@ -341,6 +373,35 @@ def decoded(value: Any) -> Any:
         raise ArgumentsError(f"a stored {name} cannot be read: {type(error).__name__}: {error}") from None
 
 
+def legible(stored: str | bytes) -> Any:
+    """Stored JSON to be shown, tags and all. What is too deep or too long to be JSON in Python comes as text, cut.
+
+    Never written by `encode`; but one such row, from somebody's own SQL, must not hide all the others.
+    """
+    try:
+        loaded = json.loads(stored)
+        if not is_deeper(loaded, MAX_JSON_DEPTH):
+            return loaded
+    except (ValueError, RecursionError):
+        pass
+    text = stored if isinstance(stored, str) else stored.decode(errors="replace")
+    return {"unreadable": f"{text[:200]}… ({len(text):,} characters)"}
+
+
+def is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
+
+
 # Types
 
 
@@ -349,6 +410,7 @@ class Codec:
     name: str
     dump: Callable[[Any], Any]
     load: Callable[[Any], Any]
+    owner: type | None = None
 
 
 CODECS_BY_TYPE: dict[type, Codec] = {}
@@ -361,19 +423,29 @@ def register_type(cls: type, *, name: str, dump: Callable[[Any], Any], load: Cal
     `name` is stored with each value, so it stays when the class is renamed. Raises ArgumentsError where it is taken.
     """
     known = CODECS_BY_NAME.get(name)
-    if known is not None and CODECS_BY_TYPE.get(cls) is not known and cls.__qualname__ != name.rpartition(".")[2]:
+    if known is not None and (known.owner is None or name_of(known.owner) != name_of(cls)):
         raise ArgumentsError(f"the name {name!r} is taken by another argument type. Choose another.")
-    CODECS_BY_TYPE[cls] = CODECS_BY_NAME[name] = Codec(name, dump, load)
+    CODECS_BY_TYPE[cls] = CODECS_BY_NAME[name] = Codec(name, dump, load, cls)
 
 
 def storable(cls: Type) -> Type:
-    """Lets an Enum or a dataclass of yours be an argument: members go by name, dataclasses by their fields."""
-    name = f"{cls.__module__}.{cls.__qualname__}"
-    if issubclass(cls, enum.Enum):
+    """Lets an Enum or a dataclass of yours be an argument: members go by name, flags by value, dataclasses by fields.
+
+    Raises ArgumentsError where a dataclass's constructor takes anything else than its fields.
+    """
+    name = name_of(cls)
+    if issubclass(cls, enum.Flag):
+        register_type(cls, name=name, dump=lambda flags: flags.value, load=cls)
+    elif issubclass(cls, enum.Enum):
         members = cls
         register_type(cls, name=name, dump=lambda member: member.name, load=lambda stored: members[stored])
     elif dataclasses.is_dataclass(cls):
         fields = [field.name for field in dataclasses.fields(cls) if field.init]
+        if other := set(fields) ^ set(inspect.signature(cls).parameters):
+            raise ArgumentsError(
+                f"the constructor of {name} and its fields differ in {', '.join(sorted(other))}: a value could not be "
+                "made again from its fields. Use jobq.arguments.register_type."
+            )
         register_type(
             cls,
             name=name,
@@ -386,19 +458,34 @@ def storable(cls: Type) -> Type:
 
 
 def dump_datetime(value: datetime) -> list[Any]:
-    zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
-    return [value.isoformat(), value.fold, zone]
+    return [value.isoformat(), value.fold, key_of(value.tzinfo)]
 
 
 def load_datetime(stored: list[Any]) -> datetime:
     text, fold, zone = stored
-    value = datetime.fromisoformat(text)
-    if zone is not None:
-        try:
-            value = value.replace(tzinfo=ZoneInfo(zone))
-        except ZoneInfoNotFoundError:
-            raise ArgumentsError(f"there is no time zone {zone!r} on this machine.") from None
-    return value.replace(fold=fold)
+    value = datetime.fromisoformat(text).replace(fold=fold)
+    return value if zone is None else value.replace(tzinfo=zone_of(zone))
+
+
+def dump_time(value: time) -> list[Any]:
+    return [value.isoformat(), value.fold, key_of(value.tzinfo)]
+
+
+def load_time(stored: list[Any]) -> time:
+    text, fold, *zones = stored  # rows of earlier releases have none
+    value = time.fromisoformat(text).replace(fold=fold)
+    return value.replace(tzinfo=zone_of(zones[0])) if zones and zones[0] is not None else value
+
+
+def key_of(zone: tzinfo | None) -> str | None:
+    return zone.key if isinstance(zone, ZoneInfo) else None
+
+
+def zone_of(key: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(key)
+    except ZoneInfoNotFoundError:
+        raise ArgumentsError(f"there is no time zone {safe_repr(key)} on this machine.") from None
 
 
 def load_pairs(stored: list[Any]) -> dict[Any, Any]:
@@ -413,18 +500,19 @@ def load_float(stored: str) -> float:
 
 register_type(datetime, name="datetime", dump=dump_datetime, load=load_datetime)
 register_type(date, name="date", dump=date.isoformat, load=date.fromisoformat)
-register_type(time, name="time", dump=lambda value: [value.isoformat(), value.fold],
-              load=lambda stored: time.fromisoformat(stored[0]).replace(fold=stored[1]))
+register_type(time, name="time", dump=dump_time, load=load_time)
 register_type(timedelta, name="timedelta", dump=lambda value: [value.days, value.seconds, value.microseconds],
               load=lambda stored: timedelta(*stored))
 register_type(Decimal, name="decimal", dump=str, load=Decimal)
 register_type(uuid.UUID, name="uuid", dump=str, load=uuid.UUID)
 register_type(bytes, name="bytes", dump=lambda value: base64.b64encode(value).decode(),
               load=lambda stored: base64.b64decode(stored, validate=True))
+register_type(type(Path()), name="path", dump=str, load=Path)
+register_type(PurePosixPath, name="pure_posix_path", dump=str, load=PurePosixPath)
+register_type(PureWindowsPath, name="pure_windows_path", dump=str, load=PureWindowsPath)
 CODECS_BY_NAME |= {
     codec.name: codec
     for codec in (
-        Codec("path", str, Path),
         Codec("tuple", list, tuple),
         Codec("set", list, set),
         Codec("frozenset", list, frozenset),
@@ -444,47 +532,73 @@ def from_command_line(
 
     Raises ArgumentsError, which names the parameter, what was found and what is wanted.
     """
-    hints = hints_of(job_class)
-    listed = [
-        parameter
-        for parameter in signature_of(job_class).parameters.values()
-        if parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    hints = hints_of(job_class.__init__)  # type: ignore[misc]  # the class's own is what is asked for
+    taken = signature_of(job_class).parameters
+    listed = [name for name, parameter in taken.items() if parameter.kind in BY_POSITION]
+    rest = [name for name, parameter in taken.items() if parameter.kind is inspect.Parameter.VAR_POSITIONAL]
+    named_rest = [name for name, parameter in taken.items() if parameter.kind is inspect.Parameter.VAR_KEYWORD]
+    if len(positional) > len(listed) and not rest:
+        raise ArgumentsError(
+            f"{job_class.__name__}() takes {len(listed)} arguments, but {len(positional)} were given. "
+            f"Its parameters are {shown(signature_of(job_class))}."
+        )
+    args = [
+        converted(text, hints.get(name), name)
+        for text, name in zip(positional, [*listed, *rest * len(positional)], strict=False)
     ]
-    rest = [p for p in signature_of(job_class).parameters.values() if p.kind is inspect.Parameter.VAR_POSITIONAL]
-    args = []
-    for index, text in enumerate(positional):
-        parameter = listed[index] if index < len(listed) else (rest[0] if rest else None)
-        if parameter is None:
-            raise ArgumentsError(
-                f"{job_class.__name__}() takes {len(listed)} arguments, but {len(positional)} were given. "
-                f"Its parameters are {shown(signature_of(job_class))}."
-            )
-        args.append(converted(text, hints.get(parameter.name), parameter.name))
+    by_name = {name for name, parameter in taken.items() if parameter.kind in BY_NAME}
     kwargs = {
-        name: converted(value, hints.get(name), name) if isinstance(value, str) else value
+        name: fitted(value, hints.get(name if name in by_name else "".join(named_rest)), name)
         for name, value in named.items()
     }
     bind(job_class, args, kwargs)
     return args, kwargs
 
 
-def hints_of(job_class: type) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(job_class.__init__)  # type: ignore[misc]  # as above
-    except Exception:  # noqa: BLE001 - a name that only a type checker can resolve
-        return {}
+def hints_of(annotated: Any) -> dict[str, Any]:
+    """What the annotations mean; without those that only a type checker can resolve."""
+    with suppress(Exception):
+        return typing.get_type_hints(annotated)
+    hints: dict[str, Any] = {}
+    names = getattr(inspect.unwrap(annotated), "__globals__", {})
+    for name, annotation in getattr(annotated, "__annotations__", {}).items():
+        with suppress(Exception):
+            hints |= typing.get_type_hints(types.SimpleNamespace(__annotations__={name: annotation}), names)
+    return hints
 
 
 def converted(text: str, hint: Any, name: str) -> Any:
     """Text as the annotation wants it; without one, as JSON where it is JSON other than a string."""
     if hint is None or hint is Any:
         return guessed(text)
-    for option in options_of(hint):
+    return first_that_reads(text, options_of(hint), hint, name)
+
+
+def fitted(value: Any, hint: Any, name: str) -> Any:
+    """A value of a JSON document as the annotation wants it. There a string is a string, whatever it looks like."""
+    if hint is None or hint is Any:
+        return value
+    options = options_of(hint)
+    if type(value) in options or any(reader_of(option) is guessed for option in options):
+        return value
+    if isinstance(value, str):
+        return first_that_reads(value, options, hint, name)
+    return first_that_reads(json.dumps(value), [option for option in options if option not in TEXTS], hint, name)
+
+
+def first_that_reads(text: str, options: Sequence[Any], hint: Any, name: str) -> Any:
+    for option in options:
         try:
-            return CONVERTERS.get(option, constructor_of(option))(text)
-        except (ValueError, TypeError, KeyError, InvalidOperation):
+            return reader_of(option)(text)
+        except (ValueError, TypeError, KeyError, ArithmeticError):
             continue
-    raise ArgumentsError(f"{name} is {safe_repr(text)}, but must be {annotation_text(hint)}.")
+    raise ArgumentsError(f"{name} is {safe_repr(text)}, but must be {wanted(hint)}.")
+
+
+def wanted(hint: Any) -> str:
+    """The annotation, with the names of an Enum's members."""
+    members = [name for option in options_of(hint) if is_enum(option) for name in option.__members__]
+    return f"{annotation_text(hint)}: {', '.join(members[:20])}" if members else annotation_text(hint)
 
 
 def options_of(hint: Any) -> list[Any]:
@@ -492,28 +606,55 @@ def options_of(hint: Any) -> list[Any]:
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
         options = [option for member in typing.get_args(hint) for option in options_of(member)]
-        return sorted(options, key=lambda option: option is str)
+        return sorted(options, key=lambda option: TEXTS.index(option) + 1 if option in TEXTS else 0)
     if origin is typing.Annotated:
         return options_of(typing.get_args(hint)[0])
-    if origin is typing.Literal:
-        return [hint]
-    return [origin or hint]
+    if isinstance(hint, typing.NewType):
+        return options_of(hint.__supertype__)
+    return [hint]
+
+
+def reader_of(option: Any) -> Callable[[str], Any]:
+    """What makes a value of one type from text, or raises ValueError, TypeError, KeyError or ArithmeticError."""
+    if typing.get_origin(option) is typing.Literal:
+        return lambda text: literal_of(option, text)
+    kind = typing.get_origin(option) or option
+    if kind in CONVERTERS:
+        return CONVERTERS[kind]
+    if kind in COLLECTIONS:
+        return lambda text: collection_of(kind, typing.get_args(option), text)
+    if is_enum(kind):
+        return lambda text: member_of(kind, text)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return lambda text: dataclass_of(kind, text)
+    return guessed
 
 
 def guessed(text: str) -> Any:
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except ValueError:
         return text
     return text if isinstance(value, str) else value
 
 
-def constructor_of(option: Any) -> Callable[[str], Any]:
-    if isinstance(option, type) and issubclass(option, enum.Enum):
-        return lambda text: member_of(option, text)
-    if typing.get_origin(option) is typing.Literal:
-        return lambda text: literal_of(option, text)
-    return guessed
+def read_json(text: str) -> Any:
+    """Typed JSON. Raises ValueError also for what is JSON only to Python, and for what is too deep for it."""
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if is_deeper(value, MAX_JSON_DEPTH):
+        raise ValueError("it is nested too deep")
+    return value
+
+
+def refuse(constant: str) -> NoReturn:
+    raise ValueError(f"there is no {constant} in JSON")
+
+
+def is_enum(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, enum.Enum)
 
 
 def member_of(members: type[enum.Enum], text: str) -> enum.Enum:
@@ -527,9 +668,35 @@ def member_of(members: type[enum.Enum], text: str) -> enum.Enum:
 
 def literal_of(literal: Any, text: str) -> Any:
     for value in typing.get_args(literal):
-        if str(value) == text:
+        shown = value.name if isinstance(value, enum.Enum) else str(value)
+        if shown == text or (shown in ("True", "False", "None") and guessed(text) is value):
             return value
     raise ValueError(text)
+
+
+def collection_of(kind: Any, hints: Sequence[Any], text: str) -> Any:
+    """A list, set, tuple or dictionary from JSON, its members as their own annotations want them."""
+    make = COLLECTIONS[kind]
+    loaded = read_json(text)
+    if make is dict and isinstance(loaded, dict):
+        key_hint, hint = hints or (None, None)
+        return {fitted(key, key_hint, "a key"): fitted(value, hint, key) for key, value in loaded.items()}
+    if make is dict or not isinstance(loaded, list):
+        raise ValueError(text)
+    if make is tuple and hints and hints[-1] is not Ellipsis:
+        members = zip(loaded, hints, strict=True)
+    else:
+        members = zip(loaded, repeat(hints[0] if hints else None), strict=False)
+    return make(fitted(value, hint, "a member") for value, hint in members)
+
+
+def dataclass_of(cls: type, text: str) -> Any:
+    """A dataclass from a JSON object of its fields."""
+    loaded = read_json(text)
+    if not isinstance(loaded, dict):
+        raise ValueError(text)
+    hints = hints_of(cls)
+    return cls(**{name: fitted(value, hints.get(name), name) for name, value in loaded.items()})
 
 
 def to_none(text: str) -> None:
@@ -542,15 +709,8 @@ def to_bool(text: str) -> bool:
     return known[text.lower()]
 
 
-def json_of(*wanted: type) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        value = json.loads(text)
-        if not isinstance(value, list if wanted[0] is not dict else dict):
-            raise ValueError(text)
-        return wanted[0](value)
-
-    return convert
-
+TEXTS: Final = (PurePath, Path, bytes, str)
+"""What any text is; the last resorts of a union, in this order."""
 
 CONVERTERS: dict[Any, Callable[[str], Any]] = {
     types.NoneType: to_none,
@@ -567,11 +727,18 @@ CONVERTERS: dict[Any, Callable[[str], Any]] = {
     Path: Path,
     PurePath: Path,
     bytes: str.encode,
-    list: json_of(list),
-    tuple: json_of(tuple),
-    set: json_of(set),
-    frozenset: json_of(frozenset),
-    dict: json_of(dict),
+}
+COLLECTIONS: dict[Any, type] = {
+    list: list,
+    tuple: tuple,
+    set: set,
+    frozenset: frozenset,
+    dict: dict,
+    collections.abc.Sequence: list,
+    collections.abc.Iterable: list,
+    collections.abc.Collection: list,
+    collections.abc.Set: set,
+    collections.abc.Mapping: dict,
 }
 
 

@@ -4,6 +4,7 @@ Everything that comes from the database passes here before it is shown: argument
 classes, queues and workers too. What could move a cursor, ring, colour, reorder or vanish is shown as what it is.
 """
 
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ UNSAFE = re.compile(
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0"  # shown as nothing
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f"  # of no width; turning the direction of text
     "\ufe00-\ufe0f\ufeff\ufff0-\ufffb\ud800-\udfff"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # which format scripts and music
     "\U000e0000-\U000e0fff"  # tags: whole messages that nobody sees
     "]"
 )
@@ -38,8 +40,19 @@ def deep(value: Any, limit: int = 4000) -> Any:
     if isinstance(value, list):
         return [deep(item, limit) for item in value]
     if isinstance(value, dict):
-        return {plain(str(key), limit): deep(item, limit) for key, item in value.items()}
+        shown: dict[str, Any] = {}
+        for key, item in value.items():
+            name = plain(str(key), limit)
+            while name in shown:  # two keys may look the same, and neither may hide the other
+                name += "′"
+            shown[name] = deep(item, limit)
+        return shown
     return value
+
+
+def json_text(text: str) -> str:
+    """JSON that means the same to a program, with what is unsafe to show written as JSON's own escapes."""
+    return UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def picture(match: re.Match[str]) -> str:

@@ -8,7 +8,9 @@
     │   ├── RegistrationError       a class cannot be registered
     │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
     │   ├── EnqueueError            a delay, queue, priority, … that cannot be
-    │   └── JobNotFound             no job has that id
+    │   ├── ScheduleError           a schedule that says no time, or cannot be kept
+    │   ├── JobNotFound             no job has that id
+    │   └── ScheduleNotFound        no schedule has that name
     ├── DatabaseError               the database could not do it                  exit code 3
     │   ├── DatabaseUnreachable     no connection
     │   ├── DatabaseReadOnly        a standby, or a read-only role
@@ -62,7 +64,15 @@ class EnqueueError(UsageError):
     pass
 
 
+class ScheduleError(UsageError):
+    pass
+
+
 class JobNotFound(UsageError):
+    pass
+
+
+class ScheduleNotFound(UsageError):
     pass
 
 

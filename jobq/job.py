@@ -3,10 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jobq import arguments
 from jobq.errors import ArgumentsError, EnqueueError, UnknownJobClass
@@ -16,6 +16,7 @@ from jobq.registry import name_of, registry
 if TYPE_CHECKING:
     import psycopg
 
+    from jobq.schedules import Schedule
     from jobq.store.jobs import Added
 
 MAX_QUEUE_CHARACTERS = 100
@@ -45,9 +46,15 @@ class Job:
     What the constructor is called with is stored as JSON; a worker calls it again with the same.
     """
 
+    schedule: "ClassVar[Schedule | None]" = None
+    """When jobs of this class are enqueued by themselves."""
+
+    schedules: "ClassVar[Sequence[Schedule]]" = ()
+    """The same several times over, each with a name and arguments of its own."""
+
     _constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         object.__setattr__(self, "_constructor_arguments", (args, kwargs))  # also in a frozen dataclass
         return self
@@ -140,8 +147,12 @@ def new_job(
     priority: int | None = None,
     retries: int | None = None,
     unique_key: str | None = None,
+    max_arguments_bytes: int | None = None,
 ) -> NewJob:
-    """A Job as it goes into the table: every option checked, the arguments encoded."""
+    """A Job as it goes into the table: every option checked, the arguments encoded.
+
+    The limit of the arguments is that of the database's settings, unless it is given.
+    """
     job_class = type(job)
     name = name_of(job_class)
     if registry.find(name) is None:
@@ -149,7 +160,7 @@ def new_job(
     seconds, run_at = due(delay)
     return NewJob(
         job_class=name,
-        arguments=encoded_arguments(job),
+        arguments=encoded_arguments(job, max_arguments_bytes),
         queue=checked_queue(job.get_queue() if queue is None else queue),
         priority=checked_int("priority", job.get_priority() if priority is None else priority, MAX_PRIORITY),
         retries=checked_int("retries", job.get_retries() if retries is None else retries, MAX_RETRIES, least=0),
@@ -160,13 +171,15 @@ def new_job(
     )
 
 
-def encoded_arguments(job: Job) -> str:
-    from jobq.store.database import default_database
+def encoded_arguments(job: Job, max_bytes: int | None) -> str:
+    if max_bytes is None:
+        from jobq.store.database import default_database
 
+        max_bytes = default_database().settings.max_arguments_bytes
     positional, named = job._constructor_arguments
     bound = arguments.bind(type(job), positional, named)
     try:
-        return arguments.encode(bound, max_bytes=default_database().settings.max_arguments_bytes)
+        return arguments.encode(bound, max_bytes=max_bytes)
     except ArgumentsError as error:
         raise ArgumentsError(f"{type(job).__name__}: {error}") from None
 

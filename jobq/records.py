@@ -105,6 +105,76 @@ class ClassRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredSchedule:
+    """A schedule as the code of a worker declares it, with all that a tick of it enqueues."""
+
+    name: str
+    job_class: str
+    arguments: dict[str, Any]  # as stored: tags not decoded
+    queue: str
+    priority: int
+    retries: int
+    unique_key: str | None
+    expression: str
+    timezone: str
+    missed: str
+    overlap: str
+    jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class TickRecord:
+    """One tick that was served. `standing` is the outcome of its job, or its state while unfinished, or the verdict on
+    a tick without a job; None where the job is no longer known.
+    """
+
+    tick_at: datetime
+    fired_at: datetime
+    by_hand: bool
+    verdict: str
+    passed: int  # missed ticks that it also stands for
+    job_id: int | None
+    standing: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def run_seconds(self) -> float | None:
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """A schedule as the database knows it. It fires where it is declared and not paused."""
+
+    name: str
+    job_class: str
+    arguments: dict[str, Any]  # as stored: tags not decoded
+    queue: str
+    expression: str
+    words: str | None  # None: this version of jobq cannot read the expression
+    timezone: str
+    missed: str
+    overlap: str
+    jitter: float
+    undeclared_at: datetime | None  # since when no live worker declares it
+    paused_at: datetime | None
+    paused_by: str | None
+    upcoming: tuple[datetime, ...]  # the next three ticks; none where it is not declared
+    runs: tuple[TickRecord, ...]  # the last ones, the youngest first
+
+    @property
+    def next_at(self) -> datetime | None:
+        return self.upcoming[0] if self.upcoming else None
+
+    @property
+    def last(self) -> TickRecord | None:
+        return self.runs[0] if self.runs else None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStats:
     name: str
     pending: int

@@ -4,16 +4,30 @@ Only what is registered here runs: a row of the database is looked up by name, n
 """
 
 import importlib
+import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from jobq import arguments
-from jobq.errors import ApplicationError, RegistrationError, UnknownJobClass
-from jobq.records import ClassRecord, ParameterRecord
+from jobq.clean import line
+from jobq.errors import (
+    ApplicationError,
+    ArgumentsError,
+    ConfigurationError,
+    JobqError,
+    RegistrationError,
+    ScheduleError,
+    UnknownJobClass,
+)
+from jobq.names import name_of as name_of
+from jobq.records import ClassRecord, DeclaredSchedule, ParameterRecord
+from jobq.schedules import Schedule, checked_name
+from jobq.settings import SCHEDULES, Settings, read_table
 
 if TYPE_CHECKING:
     from jobq.job import Job
@@ -23,12 +37,24 @@ JobClass = TypeVar("JobClass", bound="type[Job]")
 NOT_PACKAGES = {"build", "dist", "docs", "node_modules", "site-packages", "tests", "venv"}
 
 
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A schedule under its whole name, with the class of its jobs."""
+
+    name: str
+    schedule: Schedule
+    job_class: "type[Job]"
+    arguments: tuple[tuple[Any, ...], Mapping[str, Any]]  # of its constructor
+    is_of_class: bool = False  # it stands in the class itself
+
+
 class Registry:
-    """The job classes of one process, by name and by alias."""
+    """The job classes of one process, by name and by alias, and their schedules."""
 
     def __init__(self) -> None:
         self._classes: dict[str, type[Job]] = {}
         self._aliases: dict[str, str] = {}  # alias to name
+        self._scheduled: dict[str, Scheduled] = {}
 
     def add(self, job_class: "type[Job]", aliases: Sequence[str] = ()) -> None:
         """Registers a class under its name and its aliases. Raises RegistrationError where that cannot be."""
@@ -41,8 +67,29 @@ class Registry:
                 raise RegistrationError(f"alias {alias!r} of {name} is taken by {owner}. Choose another.")
         if name in self._aliases:
             raise RegistrationError(f"{name} is an alias of {self._aliases[name]} already. Rename one of them.")
+        scheduled = schedules_of(job_class)
         self._classes[name] = job_class  # a module that is imported again replaces its classes
         self._aliases.update(dict.fromkeys(aliases, name))
+        for old in [old for old in self._scheduled.values() if old.is_of_class and name_of(old.job_class) == name]:
+            del self._scheduled[old.name]
+        for new in scheduled:
+            self.schedule(new)
+
+    def schedule(self, scheduled: Scheduled) -> None:
+        """Adds a schedule. Raises RegistrationError where another has its name."""
+        known = self._scheduled.get(scheduled.name, scheduled)
+        if known != scheduled:
+            raise RegistrationError(
+                f"There are two schedules called {scheduled.name!r}: {known.schedule.expression!r} of "
+                f"{name_of(known.job_class)}, and {scheduled.schedule.expression!r} of {name_of(scheduled.job_class)}. "
+                "Rename one of them."
+            )
+        self._scheduled[scheduled.name] = scheduled
+
+    @property
+    def scheduled(self) -> "list[Scheduled]":
+        """The schedules, by name."""
+        return [self._scheduled[name] for name in sorted(self._scheduled)]
 
     def find(self, name: str) -> "type[Job] | None":
         """The class registered under a name or an alias."""
@@ -103,30 +150,73 @@ def register_job(job_class: Any = None, /, *, alias: str | Sequence[str] = ()) -
     return register if job_class is None else register(job_class)
 
 
-def name_of(job_class: type) -> str:
-    """The name under which jobs of a class are stored: `module.Class`."""
-    module = job_class.__module__
-    if module == "__main__":
-        module = name_of_main()
-    return f"{module}.{job_class.__qualname__}"
+def register_schedule(name: str, job: "Job", schedule: Schedule | str) -> None:
+    """Has a job enqueued again and again, under a name of its own: for what is not said in a job's class.
+
+        register_schedule("backup", Command("pg_dump -Fc app -f app.dump"), "0 3 * * *")
+
+    Raises ScheduleError or RegistrationError.
+    """
+    from jobq.command import Command, class_of
+    from jobq.job import Job
+
+    checked_name(name)
+    if isinstance(schedule, str):
+        schedule = Schedule.from_cron(schedule)
+    if not isinstance(schedule, Schedule):
+        raise RegistrationError(f"Schedule {name!r}: {schedule!r} is neither a Schedule nor an expression.")
+    if not isinstance(job, Job):
+        raise RegistrationError(
+            f"Schedule {name!r}: {job!r} is no job. Give an instance, as in SendReport('ops') or Command('ls')."
+        )
+    if schedule.arguments or schedule.name:
+        raise RegistrationError(
+            f"Schedule {name!r}: its name and the job's arguments are given already; leave them out of the Schedule."
+        )
+    if isinstance(job, Command):
+        command_class = class_of(name, job)
+        known = registry.find(name_of(command_class))
+        if known is None or known.__doc__ != command_class.__doc__:
+            registry.add(command_class)
+        job = registry.get(name_of(command_class))()
+    if registry.find(name_of(type(job))) is None:
+        raise RegistrationError(
+            f"Schedule {name!r}: {name_of(type(job))} is not registered. Decorate the class with @register_job."
+        )
+    registry.schedule(Scheduled(name, schedule, type(job), job._constructor_arguments))
 
 
-def name_of_main() -> str:
-    """The name by which a worker will import the program that is running as `__main__`."""
-    main = sys.modules["__main__"]
-    if (spec := getattr(main, "__spec__", None)) is not None:
-        return str(spec.name)
-    if (file := getattr(main, "__file__", None)) is None:
-        return "__main__"  # an interactive session: no worker can import it
-    path = Path(file).resolve().with_suffix("")
-    from jobq.settings import find_pyproject
+def schedules_of(job_class: "type[Job]") -> list[Scheduled]:
+    """The schedules that stand in a class: one that is alone may go by the name of the class."""
+    name = name_of(job_class)
+    single, several = job_class.schedule, job_class.schedules
+    if isinstance(several, Schedule | str) or not isinstance(several, Sequence):
+        raise RegistrationError(f"{name}.schedules is {several!r}, but must be a list of Schedules.")
+    schedules = [*([] if single is None else [single]), *several]
+    found = []
+    for schedule in schedules:
+        if not isinstance(schedule, Schedule):
+            raise RegistrationError(
+                f"{name} has the schedule {schedule!r}, but that must be a Schedule: Schedule.from_cron('0 9 * * *')."
+            )
+        if schedule.name is None and len(schedules) > 1:
+            raise RegistrationError(
+                f"{name} has {len(schedules)} schedules, so each needs a name: pauses and the last tick hang on it. "
+                f"Add name='…' to Schedule {schedule.expression!r}."
+            )
+        whole = name if schedule.name is None else f"{name}:{schedule.name}"
+        check_call(job_class, schedule, whole)
+        found.append(Scheduled(whole, schedule, job_class, ((), schedule.arguments), is_of_class=True))
+    return found
 
-    pyproject = find_pyproject(path.parent)
-    roots = [pyproject.parent / "src", pyproject.parent] if pyproject else [path.parent]
-    for root in roots:
-        if path.is_relative_to(root):
-            return ".".join(path.relative_to(root).parts)
-    return path.name
+
+def check_call(job_class: "type[Job]", schedule: Schedule, name: str) -> None:
+    try:
+        arguments.bind(job_class, (), schedule.arguments)
+    except ArgumentsError as error:
+        raise RegistrationError(
+            f"Schedule {name!r}: {error} Give the schedule its arguments, as in arguments={{'name': value}}."
+        ) from None
 
 
 def check_job_class(job_class: Any) -> None:
@@ -158,7 +248,62 @@ def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
     modules = [*app, *(name for folder in roots for name in find_job_modules(folder) if name not in app)]
     for name in modules:
         import_module(name)
+    load_schedules(root / "pyproject.toml")
     return modules
+
+
+KEYS_OF_TIME = ("minute", "hour", "day_of_month", "month", "day_of_week")
+KEYS = ("job", "command", "cron", *KEYS_OF_TIME, "timezone", "missed", "overlap", "jitter", "arguments")
+
+
+def load_schedules(pyproject: Path) -> None:
+    """Registers what [tool.jobq.schedules] declares. Raises ConfigurationError, which names the schedule."""
+    if not pyproject.is_file():
+        return
+    table = read_table(pyproject).get(SCHEDULES, {})
+    where = f"[tool.jobq.{SCHEDULES}] in {pyproject}"
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{where} must be a table, with a table for each schedule.")
+    for name, entry in table.items():
+        try:
+            register_schedule_of_table(name, entry)
+        except JobqError as error:
+            raise ConfigurationError(f"{where}: {name}: {error}") from None
+
+
+def register_schedule_of_table(name: str, entry: Any) -> None:
+    from jobq.command import Command
+
+    if not isinstance(entry, dict):
+        raise ScheduleError(f"it is {entry!r}, but must be a table, as in {{cron = '0 3 * * *', job = 'jobs.Report'}}.")
+    if unknown := sorted(entry.keys() - set(KEYS)):
+        raise ScheduleError(f"there is no key {unknown[0]!r}. Keys are: {', '.join(KEYS)}.")
+    if ("job" in entry) == ("command" in entry):
+        raise ScheduleError("give it either a job, as in job = 'jobs.Report', or a command = '…' line.")
+    if ("cron" in entry) == any(key in entry for key in KEYS_OF_TIME):
+        raise ScheduleError(f"give it either cron = '0 3 * * *', or some of {', '.join(KEYS_OF_TIME)}.")
+    options = {key: entry[key] for key in ("timezone", "missed", "overlap", "jitter") if key in entry}
+    if "cron" in entry:
+        schedule = Schedule.from_cron(entry["cron"], **options)
+    else:
+        schedule = Schedule(**{key: entry[key] for key in KEYS_OF_TIME if key in entry}, **options)
+    given = entry.get("arguments", {})
+    if not isinstance(given, dict):
+        raise ScheduleError(f"arguments is {given!r}, but must be a table, as in {{team = 'ops'}}.")
+    if "command" in entry:
+        if given:
+            raise ScheduleError("a command takes no arguments: write them into its line.")
+        register_schedule(name, Command(entry["command"]), schedule)
+    else:
+        register_schedule(name, job_of_table(entry["job"], given), schedule)
+
+
+def job_of_table(name: Any, given: dict[str, Any]) -> "Job":
+    if not isinstance(name, str):
+        raise ScheduleError(f"job is {name!r}, but must be the name of a class, as in 'jobs.Report'.")
+    job_class = resolve(name)
+    arguments.bind(job_class, (), given)
+    return job_class(**given)
 
 
 def find_job_modules(root: Path) -> list[str]:
@@ -222,9 +367,45 @@ def describe() -> tuple[ClassRecord, ...]:
                 )
                 for parameter in arguments.parameters(job_class)
             ),
-            summary=(job_class.__doc__ or "").strip().partition("\n")[0] or None,
+            summary=line((job_class.__doc__ or "").strip().partition("\n")[0]) or None,
         )
         for name, job_class in registry
+    )
+
+
+def describe_schedules(settings: Settings) -> tuple[DeclaredSchedule, ...]:
+    """The schedules, each with the job that its ticks enqueue. Raises ApplicationError where one cannot be made.
+
+    What the class's methods say is asked once: a worker that never imports the class enqueues it later.
+    """
+    return tuple(describe_schedule(scheduled, settings) for scheduled in registry.scheduled)
+
+
+def describe_schedule(scheduled: Scheduled, settings: Settings) -> DeclaredSchedule:
+    from jobq.job import new_job
+
+    schedule = scheduled.schedule
+    positional, named = scheduled.arguments
+    try:
+        new = new_job(scheduled.job_class(*positional, **named), max_arguments_bytes=settings.max_arguments_bytes)
+    except Exception as error:  # noqa: BLE001 - the user's constructor and methods may raise anything
+        raise ApplicationError(
+            f"The job of the schedule {scheduled.name!r} cannot be made: {type(error).__name__}: {error}",
+            user_traceback="" if isinstance(error, JobqError) else traceback_of_user(error),
+        ) from None
+    return DeclaredSchedule(
+        name=scheduled.name,
+        job_class=new.job_class,
+        arguments=json.loads(new.arguments),
+        queue=new.queue,
+        priority=new.priority,
+        retries=new.retries,
+        unique_key=new.unique_key,
+        expression=schedule.expression,
+        timezone=schedule.timezone or settings.timezone,
+        missed=schedule.missed,
+        overlap=schedule.overlap,
+        jitter=schedule.jitter,
     )
 
 

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from jobq.errors import ConfigurationError
+from jobq.errors import ConfigurationError, ScheduleError
+from jobq.schedules import zone_of
 
 TABLE = "[tool.jobq]"
+
+SCHEDULES = "schedules"
+"""A table within it that holds schedules, and is no setting."""
 
 
 def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word that the reader looks for
@@ -44,6 +48,7 @@ class Settings:
     shutdown_grace: float = setting(30.0, "How long running jobs may go on after the first signal to stop.")
     job_history_days: int = setting(30, "Days for which results are kept; 0 keeps all.")
     max_arguments_bytes: int = setting(256 * 1024, "A job's arguments may be so large, as JSON.")
+    timezone: str = setting("UTC", "Time zone of the schedules that name none.")
     stats_every: float = setting(60.0, "How often a worker logs what it does; 0: never.")
     log_format: str = setting("text", "`text` (key=value) or `json`.")
     log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
@@ -161,7 +166,7 @@ def read_table(pyproject: Path) -> dict[str, Any]:
 
 
 def from_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    return {name: convert(name, value, where) for name, value in table.items()}
+    return {name: convert(name, value, where) for name, value in table.items() if name != SCHEDULES}
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -194,8 +199,13 @@ def check(name: str, value: Any, where: str) -> None:
         raise ConfigurationError(f"{where}: {name} is {value}, but must be at least {least}.")
     if words is not None and value not in words:
         raise ConfigurationError(f"{where}: {name} is {value!r}, but must be one of: {', '.join(words)}.")
+    if name == "timezone":
+        try:
+            zone_of(value)
+        except ScheduleError as error:
+            raise ConfigurationError(f"{where}: timezone: {error}") from None
     if name == "schema":
-        if not value or "\0" in value or len(value.encode()) > 63:
+        if not is_identifier(value):
             raise ConfigurationError(
                 f"{where}: schema is {value!r}, but must be a name of 1 to 63 bytes, as PostgreSQL's names are."
             )
@@ -203,6 +213,14 @@ def check(name: str, value: Any, where: str) -> None:
             raise ConfigurationError(
                 f"{where}: schema is {value!r}, but PostgreSQL keeps names with pg_ for itself."
             )
+
+
+def is_identifier(name: str) -> bool:
+    """Whether PostgreSQL would take it, quoted, and keep all of it."""
+    try:
+        return 0 < len(name.encode()) <= 63 and "\0" not in name
+    except UnicodeEncodeError:  # bytes of the environment that are no UTF-8
+        return False
 
 
 def to_bool(value: Any) -> bool:

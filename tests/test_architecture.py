@@ -13,11 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PURE = {
-    "states", "errors", "directives", "retries", "arguments", "clean", "records", "settings", "telemetry", "schedules",
-    "tracebacks",
+    "states", "errors", "directives", "retries", "arguments", "names", "clean", "records", "settings", "telemetry",
+    "schedules", "tracebacks",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
-USE = {"registry", "job", "observe", "operate", "testing"}
+USE = {"registry", "job", "command", "observe", "operate", "testing"}
 PUBLIC = {""}  # `import jobq` itself: the names that users have
 
 MAY_IMPORT: dict[str, set[str]] = {

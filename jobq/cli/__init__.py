@@ -23,6 +23,7 @@ COMMANDS = {
     "queues": ("jobq.cli.stats", "List the queues."),
     "workers": ("jobq.cli.stats", "List the workers."),
     "jobs": ("jobq.cli.stats", "List the registered job classes."),
+    "schedules": ("jobq.cli.schedules", "List the schedules, and run, pause, resume or preview them."),
     "migrate": ("jobq.cli.database", "Bring the schema up to date."),
     "db": ("jobq.cli.database", "Manage the embedded PostgreSQL."),
     "config": ("jobq.cli.config", "Show every setting, and where it comes from."),

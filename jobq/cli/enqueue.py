@@ -99,10 +99,12 @@ def build(
 
 
 def by_name(text: str | None) -> dict[str, Any]:
+    from jobq.arguments import read_json
+
     if text is None:
         return {}
     try:
-        named = json.loads(text)
+        named = read_json(text)
     except ValueError as error:
         raise ArgumentsError(f"--kwargs is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
     if not isinstance(named, dict):

@@ -98,9 +98,8 @@ def delay_of(option: str, text: str) -> float | datetime:
             param_hint=option,
         ) from None
     if value.tzinfo is None:
-        raise click.BadParameter(
-            f"{text!r} has no time zone. Add one: {text}Z, or {text}+02:00.", param_hint=option
-        )
+        full = value.isoformat(timespec="minutes")
+        raise click.BadParameter(f"{text!r} has no time zone. Add one: {full}Z, or {full}+02:00.", param_hint=option)
     return value
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobq.clean import line
+from jobq.clean import json_text, line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,12 +32,15 @@ STYLES = {
     "running": ("▶", "cyan"),
     "pending": ("…", ""),
     "scheduled": ("◷", "blue"),
+    "overlapped": ("⊘", "yellow"),
+    "held": ("⊘", "yellow"),
+    "missed": ("⊘", "yellow"),
 }
 
 
 def show_json(value: Any) -> None:
     """One document on stdout; times are ISO 8601 with their offset."""
-    click.echo(json.dumps(value, default=plain_json, ensure_ascii=False, indent=2))
+    click.echo(json_text(json.dumps(value, default=plain_json, ensure_ascii=False, indent=2)))
 
 
 def plain_json(value: Any) -> Any:

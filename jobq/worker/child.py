@@ -14,8 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from jobq.errors import ApplicationError
-from jobq.registry import describe, load_application, registry
+from jobq import settings
+from jobq.errors import ApplicationError, JobqError
+from jobq.registry import describe, describe_schedules, load_application, registry
 from jobq.worker.executor import execute
 from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment
 
@@ -36,11 +37,17 @@ def load(setup: dict[str, Any], reports_fd: int) -> None:
     """Imports the application and reports what it defines, or why it does not import."""
     try:
         modules = load_application(Path(setup["root"]), setup["app"])
-    except ApplicationError as error:
-        trouble = {"message": str(error), "traceback": error.user_traceback}
-        os.write(reports_fd, pack_message("failed", trouble))
+        schedules = describe_schedules(settings.load(Path(setup["root"])))
+    except JobqError as error:
+        user_traceback = error.user_traceback if isinstance(error, ApplicationError) else ""
+        os.write(reports_fd, pack_message("failed", {"message": str(error), "traceback": user_traceback}))
         sys.exit(EXIT_NOT_LOADED)
-    write(reports_fd, pack_message("ready", {"modules": modules, "classes": [asdict(record) for record in describe()]}))
+    loaded = {
+        "modules": modules,
+        "classes": [asdict(record) for record in describe()],
+        "schedules": [asdict(record) for record in schedules],
+    }
+    write(reports_fd, pack_message("ready", loaded))
 
 
 def work(inbox: socket.socket, reports_fd: int) -> None:

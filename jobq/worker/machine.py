@@ -2,15 +2,15 @@
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-CGROUP_V1_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def usable_cpus() -> int:
-    """The CPUs that affinity and the cgroup's quota leave to this process; at least 1."""
+    """The CPUs that affinity and the cgroups' quotas leave to this process; at least 1."""
     quota = cgroup_quota()
     cpus = affinity()
     return max(1, cpus if quota is None else min(cpus, math.ceil(quota)))
@@ -23,13 +23,40 @@ def affinity() -> int:
 
 
 def cgroup_quota() -> float | None:
-    """CPUs' worth of time that the cgroup may use; None where there is no limit."""
+    """CPUs' worth of time that this process may use; None where there is no limit.
+
+    A limit may be set on the process's own cgroup, as a service manager does, or on any above it: the least counts.
+    """
+    limits = [limit for folder in cgroup_folders() if (limit := limit_of(folder)) is not None]
+    return min(limits, default=None)
+
+
+def cgroup_folders() -> Iterator[Path]:
+    """The cgroups that may limit the time of this process, from the topmost that can be seen down to its own.
+
+    In a container the names are the host's, and only the topmost folder can be found under them: it is the
+    container's own.
+    """
     try:
-        if CGROUP_V2.exists():
-            quota, period = CGROUP_V2.read_text().split()[:2]
+        entries = [line.split(":", 2) for line in OWN_CGROUPS.read_text().splitlines()]
+    except (OSError, ValueError):
+        entries = []
+    for root, controller in ((CGROUPS, ""), (CGROUPS / "cpu", "cpu")):  # of version 2, and of version 1
+        folder = root
+        yield root
+        for own in (entry[2] for entry in entries if len(entry) == 3 and controller in entry[1].split(",")):
+            for name in Path(own).parts[1:]:
+                folder /= name
+                yield folder
+
+
+def limit_of(cgroup: Path) -> float | None:
+    try:
+        if (file := cgroup / "cpu.max").exists():
+            quota, period = file.read_text().split()[:2]
         else:
-            quota, period = CGROUP_V1_QUOTA.read_text().strip(), CGROUP_V1_PERIOD.read_text().strip()
+            quota, period = (cgroup / "cpu.cfs_quota_us").read_text(), (cgroup / "cpu.cfs_period_us").read_text()
         limit = float(quota) / float(period)
     except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or "max": no limit
         return None
-    return limit if limit > 0 else None
+    return limit if 0 < limit < math.inf else None

@@ -13,7 +13,7 @@ from typing import Any
 
 import jobq
 from jobq.errors import JobqError
-from jobq.records import Assignment, ClassRecord, Report
+from jobq.records import Assignment, ClassRecord, DeclaredSchedule, Report
 from jobq.settings import Settings
 from jobq.store import migrations, workers
 from jobq.store.database import Database, host_name
@@ -27,6 +27,7 @@ from jobq.worker.maintenance import Maintenance
 from jobq.worker.ownership import Ownership
 from jobq.worker.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings
 from jobq.worker.reporter import Reporter
+from jobq.worker.scheduler import Scheduler
 from jobq.worker.service import Service
 
 log = logging.getLogger("jobq.worker")
@@ -76,6 +77,7 @@ class Supervisor:
         self.processes = settings.max_processes or usable_cpus()
         self.stock: deque[Assignment] = deque()
         self.classes: tuple[ClassRecord, ...] = ()
+        self.schedules: tuple[DeclaredSchedule, ...] = ()
         self.exit_code: int | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = os.pipe()
@@ -125,7 +127,8 @@ class Supervisor:
             on_declared_dead=self._on_declared_dead,
             on_classes_known=maintenance.look_for_unknown,
         )
-        self.services: list[Service] = [self.completer, self.claimer, self.heartbeat, maintenance]
+        self.scheduler = Scheduler(database, self.ownership)
+        self.services: list[Service] = [self.completer, self.claimer, self.heartbeat, maintenance, self.scheduler]
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
                 database, on_hint=self.claimer.hint, on_connected_again=self.claimer.look
@@ -307,7 +310,8 @@ class Supervisor:
 
     def _on_loaded(self, loaded: dict[str, Any]) -> None:
         classes = tuple(ClassRecord.from_json(entry) for entry in loaded["classes"])
-        if self._is_loaded and classes == self.classes:
+        schedules = tuple(DeclaredSchedule(**entry) for entry in loaded["schedules"])
+        if self._is_loaded and (classes, schedules) == (self.classes, self.schedules):
             return
         if not classes:
             where = ", ".join(loaded["modules"]) or "any jobs.py or {package}/jobs.py"
@@ -318,10 +322,15 @@ class Supervisor:
             return
         self._is_loaded = True
         self.classes = classes
+        self.schedules = schedules
         self.heartbeat.tell(classes)
+        self.scheduler.tell(schedules)
         self.claimer.classes = tuple(name for record in classes for name in (record.name, *record.aliases))
         self.claimer.look()
-        log.info("application loaded classes=%s modules=%s", len(classes), ",".join(loaded["modules"]))
+        log.info(
+            "application loaded classes=%s schedules=%s modules=%s",
+            *(len(classes), len(schedules), ",".join(loaded["modules"])),
+        )
 
     def _on_not_loaded(self, message: str, user_traceback: str) -> None:
         """The first child could not import the application: that is the user's to mend. Later ones are tried again."""
@@ -414,6 +423,7 @@ class Supervisor:
             self.heartbeat.wake()
             return
         self.claimer.look()
+        self.scheduler.wake()
 
     # Signals
 

@@ -104,6 +104,8 @@ def test_arguments_are_read_as_the_annotations_say(sample: "Application", store:
         (["jobs.Wait"], ["Wait()", "'started'"]),
         (["jobs.Echo", "--kwargs", "{"], ["--kwargs is no JSON"]),
         (["jobs.Echo", "--kwargs", "[1]"], ["no JSON object"]),
+        (["jobs.Echo", "--kwargs", "[" * 100_000], ["--kwargs is no JSON", "too deep"]),
+        (["jobs.Echo", "--kwargs", '{"value": NaN}'], ["--kwargs is no JSON", "NaN"]),
         (["jobs.Echo", "--kwargs", '{"nope": 1}'], ["Echo()", "nope"]),
         (["jobs.Echo", "--kwargs", '{"value": ["a\\u0000b"]}'], ["value[0]", "NUL"]),
         (["jobs.Echo", "--kwargs", '{"value": "\\ud800"}'], ["value", "surrogate"]),
@@ -273,15 +275,17 @@ def test_a_job_that_does_not_exist_is_said_not_to(sample: "Application") -> None
 
 
 def test_nothing_that_is_shown_takes_effect(sample: "Application", store: "Store") -> None:
-    evil = "\x1b]0;title\x07\x1b[2J\u202e[red]x[/red]\u200b"
+    evil = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e[red]x[/red]\u200b"
     job_id = store.add(job_class="jobs.Echo", arguments=json.dumps({evil: evil}), queue=f"q{evil}")
     store.add(job_class=f"jobs.{evil}")
 
     for command in (["list"], ["stats"], ["queues"], ["show", str(job_id)]):
-        finished = sample.jobq(*command)
-        shown = finished.stdout + finished.stderr
-        assert finished.returncode == 0, shown
-        assert not set(shown) & {"\x1b", "\x07", "\u202e", "\u200b"}
+        for form in ([], ["--json"]):
+            finished = sample.jobq(*command, *form)
+            shown = finished.stdout + finished.stderr
+            assert finished.returncode == 0, shown
+            assert not set(shown) & {"\x1b", "\x07", "\x9b", "\u202e", "\u200b"}
+    assert document(sample.jobq("show", str(job_id), "--json"))["arguments"] == {evil: evil}
     assert "[red]x[/red]" in sample.jobq("show", str(job_id)).stdout
 
 

@@ -22,6 +22,7 @@ SOME_VALUES = {
     "log_format": ("json", "json"),
     "log_level": ("debug", "debug"),
     "heartbeat_timeout": ("77", 77.0),
+    "timezone": ("Europe/Berlin", "Europe/Berlin"),
 }
 """For the settings that are not simply numbers: a text, and what it means."""
 
@@ -63,6 +64,8 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_file(
         other_text = other = next(word for word in CHOICES[name] if word != value)
     if name == "app":
         other_text, other = "other", ("other",)
+    if name == "timezone":
+        other_text = other = "Asia/Tokyo"
     if name == "heartbeat_timeout":
         other_text, other = "88", 88.0
     write(tmp_path, "[tool.jobq]", f"{name} = {spelled}")

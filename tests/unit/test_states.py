@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobq.schedules import MISSED, OVERLAP, Verdict
 from jobq.states import (
     CANCELLABLE,
     FINISHED,
@@ -24,8 +25,9 @@ STATEMENTS = {
     if file.name.endswith(".sql")
 }
 
-OTHER_WORDS = {"WorkerLost", "Cancelled", "name", "aliases", "id", "stopped", "silent"}
-"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end."""
+OTHER_WORDS = {"WorkerLost", "Cancelled", "name", "aliases", "id", "stopped", "silent", *Verdict, *OVERLAP}
+"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, and
+what becomes of a schedule's tick."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
@@ -44,6 +46,14 @@ def test_the_database_allows_the_states_that_there_are(connection: Any) -> None:
 
 def test_the_database_allows_the_outcomes_that_there_are(connection: Any) -> None:
     assert words_allowed_by(connection, "results", "outcome") == set(Outcome)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "words"),
+    [("ticks", "verdict", Verdict), ("schedules", "missed", MISSED), ("schedules", "overlap", OVERLAP)],
+)
+def test_the_database_allows_the_words_of_schedules(connection: Any, table: str, column: str, words: Any) -> None:
+    assert words_allowed_by(connection, table, column) == set(words)
 
 
 def test_no_word_is_both_a_state_and_an_outcome() -> None:

@@ -318,3 +318,40 @@ def test_jobs_claimed_ahead_are_given_back_while_every_child_is_busy(
         go.touch()
         busy.signal(signal.SIGTERM)
         assert busy.wait() == 0
+
+
+def test_a_class_that_describes_itself_in_odd_characters_does_not_stop_the_heart_of_its_worker(
+    sample: "Application", store: "Store", eventually: Eventually
+) -> None:
+    """PostgreSQL stores neither NUL nor half a pair. A worker that cannot say what it knows is declared dead."""
+    sample.write(
+        "odd.py",
+        r"""
+        from jobq import Job, register_job
+
+        class Odd:
+            def __repr__(self):
+                return "nul \0 and half \ud800"
+
+        @register_job
+        class Split(Job):
+            "Splits at \0."
+
+            def __init__(self, at=Odd()):
+                pass
+
+            def run(self):
+                pass
+        """,
+    )
+
+    with sample.start("run", "--app", "odd") as worker:
+        known = eventually(
+            lambda: store.rows("SELECT classes FROM jobq.workers WHERE strpos(classes::text, 'odd.Split') > 0")
+        )
+        log = worker.stderr
+
+    (split,) = (entry for entry in known[0].classes if entry["name"] == "odd.Split")
+    assert split["summary"] == "Splits at ␀."
+    assert split["parameters"][0]["default"] == "nul ␀ and half \\ud800"
+    assert "service failed" not in log

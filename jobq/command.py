@@ -1,0 +1,116 @@
+"""`Command`: a command line as a job, for what used to be a line of a crontab."""
+
+import os
+import signal
+import threading
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from jobq.errors import ScheduleError
+from jobq.job import Job
+
+READ_BYTES = 4096
+KEPT_CHUNKS = 8
+"""The end of what a command prints is kept with its result: some tens of thousands of characters at the most."""
+
+OUTPUT_SECONDS = 1.0
+"""How long the rest of the output may take after the command has ended: something it left behind may keep it open."""
+
+
+class CommandFailed(Exception):
+    """A command ended with another exit code than 0. The message has the end of what it printed."""
+
+
+class Command(Job):
+    """Runs a command line by `/bin/sh`, in the worker's working directory and environment.
+
+        register_schedule("backup", Command("pg_dump -Fc app -f app.dump"), "0 3 * * *")
+
+    An exit code other than 0 is an error. What it prints is kept with the result, the last part of it.
+
+    In a schedule the command becomes a class of its own, `command.` and the schedule's name: its jobs carry no command
+    line, so a row of the database can start what the application declared, and nothing else.
+    """
+
+    def __init__(self, command: str) -> None:
+        if not isinstance(command, str) or not command.strip() or "\0" in command:
+            raise ScheduleError(f"The command is {command!r}, but must be a command line, as in 'pg_dump app'.")
+        self.command = command
+
+    def run(self) -> dict[str, Any]:
+        exit_code, output = run_to_end(self.command)
+        if exit_code != 0:
+            how = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
+            raise CommandFailed(f"the command {how}: {self.command}\n{output}".rstrip())
+        return {"exit_code": exit_code, "output": output}
+
+
+def class_of(name: str, command: Command) -> type[Job]:
+    """The class under which the command of one schedule is registered."""
+    line = command.command
+
+    def __init__(self: Command) -> None:  # noqa: N807 - it becomes a method
+        Command.__init__(self, line)
+
+    members = {"__init__": __init__, "__doc__": line, "__module__": "command", "__qualname__": name}
+    return type(name, (type(command),), members)
+
+
+def run_to_end(command: str) -> tuple[int, str]:
+    """The exit code of a command, and the end of what it printed."""
+    import subprocess  # takes longer than all else that `import jobq` loads
+
+    process = subprocess.Popen(  # noqa: S602 - a command line of the application's own, never one from a row
+        command,
+        shell=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    output = Tail(process.stdout)
+    try:
+        exit_code = process.wait()
+    except BaseException:  # the job was called off
+        kill_with_descendants(process.pid)
+        process.wait()
+        raise
+    return exit_code, output.text()
+
+
+def kill_with_descendants(pid: int) -> None:
+    """Kills a process with all that it started. It stays in the child's process group, which ends with the child."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")  # elsewhere than on Linux, the shell alone is killed
+    started = children.read_text().split() if children.exists() else []
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    for child in started:
+        kill_with_descendants(int(child))
+
+
+class Tail:
+    """The end of a stream, read by a thread: a command that prints without end neither waits nor fills the memory."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._chunks: deque[bytes] = deque(maxlen=KEPT_CHUNKS)
+        self._left_out = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._read, name="jobq-command-output", daemon=True)
+        self._thread.start()
+
+    def text(self) -> str:
+        self._thread.join(OUTPUT_SECONDS)
+        with self._lock:
+            text = b"".join(self._chunks).decode(errors="replace").replace("\0", "\\x00")
+        return f"… {self._left_out:,} bytes left out …\n{text}" if self._left_out else text
+
+    def _read(self) -> None:
+        with self._stream:
+            while chunk := self._stream.read1(READ_BYTES):  # type: ignore[attr-defined]  # a BufferedReader has it
+                with self._lock:
+                    if len(self._chunks) == KEPT_CHUNKS:
+                        self._left_out += len(self._chunks[0])
+                    self._chunks.append(chunk)

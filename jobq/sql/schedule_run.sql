@@ -1,0 +1,47 @@
+-- Enqueues a schedule's job now, out of turn: its ticks go on as they would have, and a pause does not matter.
+WITH chosen AS MATERIALIZED (
+    SELECT *, nextval(pg_get_serial_sequence(%(table)s, 'id')::regclass) AS job_id
+    FROM {schema}.schedules
+    WHERE name = %(name)s AND undeclared_at IS NULL
+    FOR UPDATE
+), busy AS MATERIALIZED (
+    SELECT count(*) > 0 AS is_busy
+    FROM (
+        SELECT job_id
+        FROM {schema}.ticks
+        WHERE schedule = %(name)s AND job_id IS NOT NULL
+        ORDER BY tick_at DESC
+        LIMIT 20
+    ) AS latest
+    JOIN {schema}.jobs ON jobs.id = latest.job_id
+), added AS (
+    INSERT INTO {schema}.jobs
+        (id, job_class, arguments, queue, priority, retries, unique_key, source, run_at, state)
+    SELECT
+        job_id, job_class, arguments, queue, priority, retries, unique_key, 'schedule ' || name || ', by ' || %(run_by)s,
+        statement_timestamp(), 'pending'
+    FROM chosen
+    CROSS JOIN busy
+    WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy)
+    ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
+    RETURNING id, queue
+), recorded AS (
+    INSERT INTO {schema}.ticks (schedule, tick_at, by_hand, verdict, job_id)
+    SELECT %(name)s, statement_timestamp(), true, 'enqueued', id
+    FROM added
+), woken AS (
+    SELECT pg_notify(%(channel)s, queue)
+    FROM added
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+)
+SELECT
+    added.id,
+    CASE
+        WHEN added.id IS NOT NULL THEN 'enqueued'
+        WHEN chosen.overlap = 'skip' AND busy.is_busy THEN 'overlapped'
+        ELSE 'held'
+    END AS verdict,
+    (SELECT count(*) FROM woken) AS notified
+FROM chosen
+CROSS JOIN busy
+LEFT JOIN added ON true

@@ -1,0 +1,28 @@
+-- What live workers declare, where it differs from what is kept. Of several declarations of one name the youngest counts:
+-- in a rolling deploy that is the new code's, whoever asks, so old and new workers never undo each other's work.
+WITH declared AS (
+    SELECT DISTINCT ON (entry.name) entry.*
+    FROM {schema}.workers
+    CROSS JOIN LATERAL jsonb_to_recordset(workers.schedules) AS entry (
+        name text, job_class text, arguments jsonb, queue text, priority smallint, retries integer, unique_key text,
+        expression text, timezone text, missed text, overlap text, jitter float8
+    )
+    WHERE workers.stopped_at IS NULL AND workers.schedules_at IS NOT NULL
+    ORDER BY entry.name, workers.schedules_at DESC, workers.id DESC
+)
+SELECT
+    declared.name, declared.expression, declared.timezone, kept.expression, kept.timezone, kept.next_at, kept.last_at,
+    statement_timestamp()
+FROM declared
+LEFT JOIN {schema}.schedules AS kept ON kept.name = declared.name
+WHERE kept.name IS NULL
+    OR kept.undeclared_at IS NOT NULL
+    OR kept.next_at IS NULL
+    OR (
+        declared.job_class, declared.arguments, declared.queue, declared.priority, declared.retries,
+        declared.unique_key, declared.expression, declared.timezone, declared.missed, declared.overlap, declared.jitter
+    ) IS DISTINCT FROM (
+        kept.job_class, kept.arguments, kept.queue, kept.priority, kept.retries,
+        kept.unique_key, kept.expression, kept.timezone, kept.missed, kept.overlap, kept.jitter
+    )
+ORDER BY declared.name
