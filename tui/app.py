@@ -21,7 +21,7 @@ from .feed import Feed
 from .messages import Acted, Answered, Looked, Lost, Progressed, Refused
 from .samples import Samples
 from .screens.base import ConsoleScreen
-from .screens.confirm import Confirm, Plan
+from .screens.confirm import Confirm, Plan, plan_for_jobs
 from .screens.enqueue import Enqueue
 from .screens.help import Help
 from .screens.job import JobPage
@@ -30,13 +30,20 @@ from .screens.outcome import Outcome
 from .screens.overview import Overview
 from .screens.palette import Entry, Palette
 from .screens.queues import Queues
+from .screens.schedules import Schedules
 from .screens.waiting import Waiting
 from .screens.workers import Workers
-from .source import VIEW_BY_NAME, VIEWS, NewJob, Query, Report, Selected, Snapshot, Source
+from .source import VIEW_BY_NAME, VIEWS, NamedReport, NewJob, Query, Report, Selected, Snapshot, Source
 from .troubles import Place, Trouble, troubles
 
-TABS: dict[str, type[ConsoleScreen]] = {"overview": Overview, "jobs": Jobs, "queues": Queues, "workers": Workers}
-"""The screens that are always there, in their order."""
+TABS: dict[str, type[ConsoleScreen]] = {
+    "overview": Overview,
+    "jobs": Jobs,
+    "queues": Queues,
+    "workers": Workers,
+    "schedules": Schedules,
+}
+"""The screens, in their order; a number leads to each."""
 
 DEFAULT_EVERY = 1.0
 
@@ -184,6 +191,9 @@ class Console(App[None]):
             self._plan(*message.value)
         elif message.name == "enqueue":
             self._enqueued(message.value)
+        elif message.name == "named":
+            self.doing = None
+            self._tell_named(message.value)
         elif message.name == "migrate":
             self.tell("the schema is up to date")
             self.feed.look()
@@ -232,7 +242,7 @@ class Console(App[None]):
         if tier is Tier.NONE:
             self._run(act, selected.ids, scope)
             return
-        plan = Plan(act, selected, scope.query, scope.names or {}, tier, self.source.target)
+        plan = plan_for_jobs(act, selected, scope.query, scope.names or {}, tier, self.source.target)
         self.push_screen(Confirm(plan), lambda is_sure: self._run(act, selected.ids, scope) if is_sure else None)
 
     def _run(self, act: Act, ids: tuple[int, ...], scope: Scope) -> None:
@@ -240,6 +250,25 @@ class Console(App[None]):
         text = str(scope.query) if scope.query else None
         self.feed.act(self, act.verb, lambda source, progress: source.act(act.verb, ids, progress, text))
         self._paint_heads()
+
+    def do_named(self, plan: Plan | None, deed: Callable[[Source], NamedReport]) -> None:
+        """An act on what has a name, after a yes where there is a plan to say yes to."""
+
+        def run(is_sure: bool | None) -> None:
+            if is_sure:
+                self.feed.act(self, "named", lambda source, _progress: deed(source))
+
+        if plan is None:
+            run(True)
+        else:
+            self.push_screen(Confirm(plan), run)
+
+    def _tell_named(self, report: NamedReport) -> None:
+        for name in report.done:
+            job = f" as #{report.jobs[name]}" if name in report.jobs else ""
+            self.tell(f"{report.done_words} {name}{job}")
+        for name, why in report.skipped.items():
+            self.tell(f"{name} was left alone: {why}", is_bad=True)
 
     def enqueue(self, new: NewJob) -> None:
         self.feed.act(self, "enqueue", lambda source, _progress: source.enqueue(new))

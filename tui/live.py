@@ -3,18 +3,19 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
 from jobq import observe, operate
 from jobq.clean import deep, line, plain
 from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
-from jobq.observe import Position, Selection
-from jobq.records import ClassRecord, JobDetail, JobRecord, ParameterRecord, Stats
+from jobq.observe import Position, Preview, Selection
+from jobq.records import ClassRecord, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
 
 from . import search
-from .source import JobPage, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+from .source import JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
 
 Shown = TypeVar("Shown")
 
@@ -25,11 +26,17 @@ RUNNING_LIMIT = 100
 FAILURES_LIMIT = 200
 LIKE_LIMIT = 200
 
+ACTS_ON_SCHEDULES = {
+    "run": (operate.run_schedule, "enqueued"),
+    "pause": (operate.pause_schedule, "paused"),
+    "resume": (operate.resume_schedule, "resumed"),
+}
+
 OPERATIONS = {"retry": operate.retry, "cancel": operate.cancel, "purge": operate.purge}
 
 
 class LiveSource:
-    abilities: frozenset[str] = frozenset()
+    abilities: frozenset[str] = frozenset({"schedules"})
 
     def __init__(self, database: Any, target: Target, migrate: Callable[[], object]) -> None:
         self.target = target
@@ -149,6 +156,25 @@ class LiveSource:
         self._require_writing()
         acted = OPERATIONS[verb](self._database, ids, progress=progress)
         return Report(verb, tuple(acted.done), acted.skipped)
+
+    def schedules(self) -> tuple[ScheduleRecord, ...]:
+        found = observe.schedules(self._database)
+        self._raw.update({line(record.name): record.name for record in found if line(record.name) != record.name})
+        return tuple(cleaned(record) for record in found)
+
+    def preview(self, hours: float) -> tuple[Preview, ...]:
+        return tuple(cleaned(tick) for tick in observe.preview(self._database, timedelta(hours=hours)))
+
+    def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
+        self._require_writing()
+        operation, words = ACTS_ON_SCHEDULES[verb]
+        acted = operation(self._database, [self._raw.get(name, name) for name in names])
+        return NamedReport(
+            words,
+            tuple(line(name) for name in acted.done),
+            {line(name): line(why) for name, why in acted.skipped.items()},
+            {line(name): job for name, job in acted.jobs.items()},
+        )
 
     def migrate(self) -> None:
         self._require_writing()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobq.observe import Position
-from jobq.records import ClassRecord, JobDetail, JobRecord, Stats
+from jobq.observe import Position, Preview
+from jobq.records import ClassRecord, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
 
 Progress = Callable[[int], None]
@@ -118,6 +118,16 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedReport:
+    """What came of an act on what has a name: queues, schedules."""
+
+    done_words: str  # as in "paused"
+    done: tuple[str, ...]
+    skipped: dict[str, str]
+    jobs: dict[str, int]  # what was enqueued by it
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A job as the form has it: what was typed for each parameter, and the options."""
 
@@ -170,6 +180,15 @@ class Source(Protocol):
 
     def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
         """Retries, cancels or purges jobs; says what it did and why it left the rest."""
+
+    def schedules(self) -> tuple[ScheduleRecord, ...]:
+        """Every schedule with its last runs."""
+
+    def preview(self, hours: float) -> tuple[Preview, ...]:
+        """The ticks that will come."""
+
+    def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
+        """Runs, pauses or resumes schedules."""
 
     def migrate(self) -> None:
         """Brings the schema up to date."""

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobq.tui import live, search
-from jobq.tui.source import JobPage, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+from jobq.tui.source import JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
-from jobq.observe import Position
+from jobq.observe import Position, Preview
 from jobq.records import (
     AttemptRecord,
     ClassRecord,
@@ -18,7 +18,9 @@ from jobq.records import (
     JobRecord,
     ParameterRecord,
     QueueStats,
+    ScheduleRecord,
     Stats,
+    TickRecord,
     UnknownClass,
     WorkerRecord,
 )
@@ -215,12 +217,73 @@ KNOWN = (
 )
 
 
+def a_tick(minutes: float, standing: str | None, seconds: float | None = 2.0, verdict: str = "enqueued") -> TickRecord:
+    at = ago(minutes=minutes)
+    started = at if standing and seconds is not None else None
+    ended_at = (
+        started + timedelta(seconds=seconds) if started and seconds is not None and standing != "running" else None
+    )
+    return TickRecord(
+        at, at, by_hand=minutes == 17, verdict=verdict, passed=0, job_id=900_000 + int(minutes) if standing else None,
+        standing=standing, started_at=started, ended_at=ended_at,
+    )  # fmt: skip
+
+
+def a_schedule(name: str, words: str, every: float, runs: tuple[TickRecord, ...], **fields: Any) -> ScheduleRecord:
+    record = ScheduleRecord(
+        name=name,
+        job_class=f"reports.jobs.{name.title().replace('-', '')}",
+        arguments={},
+        queue="reports",
+        expression="0 2 * * *",
+        words=words,
+        timezone="Europe/Zurich",
+        missed="once",
+        overlap="skip",
+        jitter=0.0,
+        undeclared_at=None,
+        paused_at=None,
+        paused_by=None,
+        upcoming=tuple(NOW + timedelta(minutes=every * step + 3) for step in range(3)),
+        runs=runs,
+    )
+    return replace(record, **fields)
+
+
+SCHEDULES = (
+    a_schedule(
+        "nightly-report",
+        "at 02:00, every day",
+        1440,
+        tuple(a_tick(750 + 1440 * day, "errored" if day == 5 else "successful", 1860.0) for day in range(40)),
+    ),
+    a_schedule(
+        "vat-refresh",
+        "every 5 minutes",
+        5,
+        tuple(
+            a_tick(2 + 5 * step, None if step == 13 else "successful", 2.0, "overlapped" if step == 13 else "enqueued")
+            for step in range(60)
+        ),
+    ),
+    a_schedule(
+        "warm-caches",
+        "every 15 minutes",
+        15,
+        (a_tick(2, "running"), a_tick(17, "successful"), a_tick(32, "lost")),
+        paused_at=ago(hours=3),
+        paused_by="ana@ops",
+    ),
+    a_schedule("weekly-letter", "at 07:30 on Monday", 10_080, (), undeclared_at=ago(days=2), upcoming=()),
+)
+
+
 class CannedSource:
     """`fail` makes every question end in an error, as where a database is lost."""
 
     def __init__(self, world: tuple[Stats, list[JobRecord]], target: Target = TARGET) -> None:
         self.target = target
-        self.abilities: frozenset[str] = frozenset()
+        self.abilities: frozenset[str] = frozenset({"schedules"})
         self.stats, self.all = world
         self.error: JobqError | None = None
         self.acts: list[tuple[str, tuple[int, ...]]] = []
@@ -288,6 +351,20 @@ class CannedSource:
         self.acts.append((verb, ids))
         skipped = {job_id: self.refused[job_id] for job_id in ids if job_id in self.refused}
         return Report(verb, tuple(job_id for job_id in ids if job_id not in skipped), skipped)
+
+    def schedules(self) -> tuple[ScheduleRecord, ...]:
+        self._require_database()
+        return SCHEDULES if self.all else ()
+
+    def preview(self, hours: float) -> tuple[Preview, ...]:
+        ticks = [(record, tick) for record in SCHEDULES for tick in record.upcoming]
+        return tuple(
+            Preview(tick, record.name, record.job_class, record.paused_at is not None)
+            for record, tick in sorted(ticks, key=lambda pair: pair[1])
+        )
+
+    def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
+        return NamedReport(verb, tuple(names), {}, {})
 
     def migrate(self) -> None:
         self.error = None

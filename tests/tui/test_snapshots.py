@@ -21,6 +21,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "job": (*TO_ERRORED, "j", "enter"),
     "queues": ("3",),
     "workers": ("4",),
+    "schedules": ("5", "j"),
 }
 
 STATES = ("busy", "empty", "trouble", "lost", "read-only")
@@ -30,6 +31,8 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "confirm-typed": (*TO_ERRORED, "asterisk", "r"),
     "confirm-delete": (*TO_ERRORED, "j", "D"),
     "cancel-queue": ("3", "c"),
+    "run-now": ("5", "t"),
+    "coming": ("5", "w"),
     "help": ("2", "question_mark"),
     "palette": ("2", "colon"),
     "actions": (*TO_ERRORED, "full_stop"),

@@ -19,18 +19,48 @@ SAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An act on jobs that were counted, and what is known of them."""
+    """An act that is about to be done: to how many, and in named lines what it will do."""
 
-    act: Act
-    selected: Selected
-    query: Query | None
-    names: dict[int, str]
+    verb: str
+    title: str
+    lines: tuple[tuple[str, str], ...]
+    number: int
     tier: Tier
-    target: Target
+    is_bad: bool = False  # it cannot be taken back, or it is on production
 
-    @property
-    def number(self) -> int:
-        return len(self.selected.ids)
+
+def plan_for_jobs(
+    act: Act, selected: Selected, query: Query | None, names: dict[int, str], tier: Tier, target: Target
+) -> Plan:
+    """An act on jobs that were counted."""
+    number = len(selected.ids)
+    where = f" on PROD {target.name}" if target.is_production else ""
+    lines = [*which_lines(selected, query, names), *class_lines(selected)]
+    lines += [("effect", act.effect), ("undo", act.undo or "none")]
+    title = f"{act.verb.capitalize()} {formats.plural(number, 'job')}{where}"
+    return Plan(act.verb, title, tuple(lines), number, tier, target.is_production or act.undo is None)
+
+
+def which_lines(selected: Selected, query: Query | None, names: dict[int, str]) -> list[tuple[str, str]]:
+    if query is not None:
+        newest = max(selected.ids)
+        return [
+            ("which", f"every match of {query}"),
+            ("", f"as counted now, up to #{newest}: what comes later is not touched"),
+        ]
+    shown = [f"#{job_id}  {names.get(job_id, '')}" for job_id in selected.ids[:SAMPLES]]
+    if len(selected.ids) > SAMPLES:
+        shown.append(f"and {formats.count(len(selected.ids) - SAMPLES)} more")
+    return [("which" if not place else "", words) for place, words in enumerate(shown)]
+
+
+def class_lines(selected: Selected) -> list[tuple[str, str]]:
+    classes = selected.classes
+    shown = [f"{formats.count(number)} {name}" for name, number in classes[:SAMPLES]]
+    if len(classes) > SAMPLES:
+        others = sum(number for _, number in classes[SAMPLES:])
+        shown.append(f"{formats.count(others)} of {formats.plural(len(classes) - SAMPLES, 'other class')}")
+    return [("class" if not place else "", words) for place, words in enumerate(shown)]
 
 
 class Confirm(Dialog[bool]):
@@ -47,9 +77,7 @@ class Confirm(Dialog[bool]):
         self.plan = plan
 
     def heading(self) -> str:
-        plan = self.plan
-        where = f" on PROD {plan.target.name}" if plan.target.is_production else ""
-        return f"{plan.act.verb.capitalize()} {formats.plural(plan.number, 'job')}{where}"
+        return self.plan.title
 
     def body(self) -> ComposeResult:
         yield Static("", id="plan", markup=False)
@@ -62,60 +90,29 @@ class Confirm(Dialog[bool]):
         else:
             with Horizontal(id="buttons"):
                 yield Button(Text("Leave"), id="leave")
-                yield Button(Text(f"{self.plan.act.verb.capitalize()}  y"), id="yes")
+                yield Button(Text(f"{self.plan.verb.capitalize()}  y"), id="yes")
 
     def on_mount(self) -> None:
         super().on_mount()
         plan = self.plan
-        self.query_one("#box").set_class(plan.target.is_production or plan.act.undo is None, "-bad")
+        self.query_one("#box").set_class(plan.is_bad, "-bad")
         self.query_one("#plan", Static).update(self.text())
         self.query_one("#count" if plan.tier is Tier.TYPED else "#leave").focus()
 
     def text(self) -> Text:
-        lines = [
-            *self._which(),
-            *self._class_lines(),
-            ("effect", self.plan.act.effect),
-            ("undo", self.plan.act.undo or "none"),
-        ]
         drawn = Text()
-        for name, words in lines:
-            look = theme.BAD if name == "undo" and self.plan.act.undo is None else theme.TEXT
+        for name, words in self.plan.lines:
+            look = theme.BAD if (name, words) == ("undo", "none") else theme.TEXT
             drawn.append(f"{name:<8}", theme.style(theme.DIM))
             drawn.append(f"{words}\n", theme.style(look))
         drawn.right_crop()
         return drawn
 
-    def _which(self) -> list[tuple[str, str]]:
-        plan = self.plan
-        if plan.query is not None:
-            lines = [("which", f"every match of {plan.query}")]
-            lines.append(("", f"as counted now, up to #{max(plan.selected.ids)}: what comes later is not touched"))
-            return lines
-        shown = plan.selected.ids[:SAMPLES]
-        lines = [
-            ("which" if not place else "", f"#{job_id}  {plan.names.get(job_id, '')}")
-            for place, job_id in enumerate(shown)
-        ]
-        if plan.number > len(shown):
-            lines.append(("", f"and {formats.count(plan.number - len(shown))} more"))
-        return lines
-
-    def _class_lines(self) -> list[tuple[str, str]]:
-        classes = self.plan.selected.classes
-        if not classes:
-            return []
-        shown = [f"{formats.count(number)} {name}" for name, number in classes[:SAMPLES]]
-        if len(classes) > SAMPLES:
-            others = sum(number for _, number in classes[SAMPLES:])
-            shown.append(f"{formats.count(others)} of {formats.plural(len(classes) - SAMPLES, 'other class')}")
-        return [("class" if not place else "", words) for place, words in enumerate(shown)]
-
     def _prompt(self) -> Text:
         return Text.assemble(
             "Type ",
             (str(self.plan.number), theme.style(theme.KEY, bold=True)),
-            f" to {self.plan.act.verb}, esc to leave: ",
+            f" to {self.plan.verb}, esc to leave: ",
         )
 
     def action_yes(self) -> None:
