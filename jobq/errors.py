@@ -10,7 +10,9 @@
     │   ├── EnqueueError            a delay, queue, priority, … that cannot be
     │   ├── ScheduleError           a schedule that says no time, or cannot be kept
     │   ├── JobNotFound             no job has that id
-    │   └── ScheduleNotFound        no schedule has that name
+    │   ├── ScheduleNotFound        no schedule has that name
+    │   ├── FilterError             a filter cannot be read; shows where
+    │   └── ActNotUndone            an act cannot be undone (any more)
     ├── DatabaseError               the database could not do it                  exit code 3
     │   ├── DatabaseUnreachable     no connection
     │   ├── DatabaseReadOnly        a standby, or a read-only role
@@ -19,6 +21,7 @@
     │   ├── SchemaMissing           `jobq migrate` has not been run
     │   ├── SchemaBehind            … has not been run since jobq was upgraded
     │   └── SchemaAhead             this jobq is older than the schema
+    ├── QueryTooSlow                a look took longer than a look may            exit code 1
     └── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
 """
 
@@ -73,6 +76,24 @@ class JobNotFound(UsageError):
 
 
 class ScheduleNotFound(UsageError):
+    pass
+
+
+class FilterError(UsageError):
+    """A filter that cannot be read. `start` and `end` are the place of the mistake in its text."""
+
+    def __init__(self, message: str, *, problem: str = "", start: int = 0, end: int = 0) -> None:
+        super().__init__(message)
+        self.problem = problem or message
+        self.start = start
+        self.end = end
+
+
+class ActNotUndone(UsageError):
+    pass
+
+
+class QueryTooSlow(JobqError):
     pass
 
 

@@ -83,6 +83,12 @@ class ParameterRecord:
     default: str | None
     required: bool
 
+    def shown_as(self, name: str) -> str:
+        """As in a signature: `user_id: int = 0`."""
+        annotation = f": {self.annotation}" if self.annotation else ""
+        default = f" = {self.default}" if self.default is not None else ""
+        return f"{name}{annotation}{default}"
+
 
 @dataclass(frozen=True, slots=True)
 class ClassRecord:
@@ -226,6 +232,25 @@ class Stats:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ActRecord:
+    """One act of an operator, as the audit has it."""
+
+    id: int
+    at: datetime
+    ended_at: datetime
+    who: str  # user@host
+    database_user: str
+    verb: str
+    selection: str | None  # the filter; None where ids were given
+    affected: int
+    ids: tuple[int, ...]  # the first of the jobs
+    names: tuple[str, ...]  # queues or schedules, where it was none of jobs
+    undoes: int | None
+    undone_at: datetime | None
+    seconds_ago: float
+
+
 class Assignment(NamedTuple):
     """A claimed job on its way to a child. A tuple: there are tens of thousands a second."""
 
@@ -260,3 +285,18 @@ class Report(NamedTuple):
     retry_delay: float | None = None  # seconds; None: this is the job's end
     excused: bool = False  # does not count against retries
     loss: bool = False  # counts against the limit of losses
+    fingerprint: str | None = None  # which failures are like this one
+    frame: str | None = None  # the last place in the job's own code
+
+
+class Count(NamedTuple):
+    """How many attempts of one kind ended in one minute, as a statement that recorded them says it."""
+
+    minute: datetime
+    queue: str
+    job_class: str
+    outcome: str
+    retried: bool
+    wait_bucket: int | None  # None: it never began
+    run_bucket: int | None
+    attempts: int

@@ -58,6 +58,9 @@ TRANSITIONS = (
     Transition("cancel", State.PENDING, None, Outcome.CANCELLED),
     Transition("cancel scheduled", State.SCHEDULED, None, Outcome.CANCELLED),
     Transition("retry by hand", None, State.PENDING),
+    Transition("undo retry", State.PENDING, None),
+    Transition("undo cancel", None, State.PENDING),
+    Transition("undo cancel scheduled", None, State.SCHEDULED),
 )
 
 CANCELLABLE = tuple(

@@ -224,10 +224,12 @@ class Store:
         )
 
     def finish(self, worker_id: int, *reports: Report) -> int:
-        return jobs.finish(self.connection, self.schema, worker_id=worker_id, reports=reports, now=time.monotonic())
+        now = time.monotonic()
+        return jobs.finish(self.connection, self.schema, worker_id=worker_id, reports=reports, now=now).attempts
 
     def retry(self, worker_id: int, *reports: Report) -> int:
-        return jobs.retry(self.connection, self.schema, worker_id=worker_id, reports=reports, now=time.monotonic())
+        now = time.monotonic()
+        return jobs.retry(self.connection, self.schema, worker_id=worker_id, reports=reports, now=now).attempts
 
     def give_back(self, worker_id: int, *assignments: Assignment) -> list[str]:
         return jobs.give_back(self.connection, self.schema, worker_id=worker_id, assignments=assignments)

@@ -1,16 +1,16 @@
 """The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
-from jobq import observe, operate
+from jobq import filters, observe, operate
 from jobq.clean import deep, line, plain
 from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
-from jobq.observe import Position, Preview, Selection
+from jobq.filters import Filter, Pattern
+from jobq.observe import Position, Preview
 from jobq.records import ClassRecord, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
 
@@ -21,6 +21,9 @@ Shown = TypeVar("Shown")
 
 LONG = {"traceback": 200_000, "error_message": 4000}
 """Texts of many lines, and after how many characters they are cut. All others are shown on one line."""
+
+RUNNING = filters.of("state", State.RUNNING)
+ERRORED = filters.of("outcome", Outcome.ERRORED)
 
 RUNNING_LIMIT = 100
 FAILURES_LIMIT = 200
@@ -49,23 +52,22 @@ class LiveSource:
     def look(self) -> Snapshot:
         began = monotonic()
         stats = observe.stats(self._database)
-        running = observe.list_jobs(self._database, Selection(State.RUNNING), limit=RUNNING_LIMIT).jobs
-        failed = Selection(FINISHED, outcome=Outcome.ERRORED)
-        failures = observe.list_jobs(self._database, failed, limit=FAILURES_LIMIT).jobs
+        running = observe.list_jobs(self._database, RUNNING, limit=RUNNING_LIMIT).jobs
+        failures = observe.list_jobs(self._database, ERRORED, limit=FAILURES_LIMIT).jobs
         self._remember(stats, (*running, *failures))
         return Snapshot(cleaned(stats), cleaned(running), cleaned(failures), monotonic() - began)
 
     def query(self, view: View, text: str) -> Query:
-        chosen = search.selection(view, text)
-        return Query(
-            view,
-            text,
-            replace(
-                chosen,
-                queue=self._raw.get(chosen.queue or "", chosen.queue),
-                job_class=self._raw.get(chosen.job_class or "", chosen.job_class),
-            ),
+        return Query(view, text, self._meant(search.selection(view, text)))
+
+    def _meant(self, chosen: Filter) -> Filter:
+        """With names as they are, where they are shown otherwise."""
+        return replace(
+            chosen, terms=tuple(replace(term, values=tuple(map(self._value, term.values))) for term in chosen.terms)
         )
+
+    def _value(self, value: Any) -> Any:
+        return Pattern((self._raw[value.text],)) if isinstance(value, Pattern) and value.text in self._raw else value
 
     def suggestions(self, text: str) -> list[str]:
         start, _, last = text.rpartition(" ")
@@ -79,19 +81,13 @@ class LiveSource:
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
         page = observe.list_jobs(self._database, query.meaning, limit=limit, after=after)
         self._remember(None, page.jobs)
-        return JobPage(cleaned(page.jobs), page.next)
+        return JobPage(cleaned(page.jobs), page.next, tuple(line(term) for term in page.slow))
 
     def job(self, job_id: int) -> JobDetail:
         return cleaned(observe.show(self._database, job_id))
 
     def select(self, query: Query, progress: Progress) -> Selected:
-        ids: list[int] = []
-        classes: Counter[str] = Counter()
-        for page in observe.pages(self._database, query.meaning):
-            ids += (job.id for job in page)
-            classes.update(line(job.job_class) for job in page)
-            progress(len(ids))
-        return Selected(tuple(ids), tuple(classes.most_common()))
+        return Selected(tuple(observe.select(self._database, query.meaning)), ())
 
     def classes(self) -> tuple[ClassRecord, ...]:
         found = observe.classes(self._database)
@@ -103,8 +99,8 @@ class LiveSource:
     def like(self, job_class: str) -> JobRecord | None:
         """Among the youngest only: looking for it in the whole history could take long."""
         name = self._known[job_class].name if job_class in self._known else job_class
-        for which in (None, FINISHED):
-            for job in observe.list_jobs(self._database, Selection(which), limit=LIKE_LIMIT).jobs:
+        for chosen in (Filter(), filters.of("state", FINISHED)):
+            for job in observe.list_jobs(self._database, chosen, limit=LIKE_LIMIT).jobs:
                 if job.job_class == name:
                     return cleaned(job)
         return None
@@ -154,7 +150,7 @@ class LiveSource:
 
     def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
         self._require_writing()
-        acted = OPERATIONS[verb](self._database, ids, progress=progress)
+        acted = OPERATIONS[verb](self._database, ids, selection=selection, progress=progress)
         return Report(verb, tuple(acted.done), acted.skipped)
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:

@@ -1,101 +1,57 @@
-"""The words of the filter bar, as the read model of this release understands them."""
+"""The words of the filter bar: the filter language of the command line, on the list that is shown."""
 
 import re
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from jobq.errors import UsageError
-from jobq.observe import Selection
+from jobq import filters
+from jobq.errors import FilterError, UsageError
+from jobq.filters import Filter
 
 from .source import View
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-FIELDS = {"queue": "queue", "class": "job_class", "key": "unique_key", "error": "error"}
-"""The words with a text, and the fields of the selection that they set."""
-
-TIMES = ("since", "until")
-
-WORDS = (*FIELDS, *TIMES)
+WORDS = filters.KEYS
 
 HELP = (
-    ("queue:mail", "of this queue"),
-    ("class:shop.jobs.Send", "of this class"),
-    ("key:receipt-7", "with this unique key"),
-    ("error:Timeout", "with this in the type or message of its error; so does a word alone"),
-    ("since:1h  until:30m", "enqueued, or ended, in this time: 90s, 5m, 2h, 3d, or 2026-12-01T09:00Z"),
+    ("queue:mail,slow", "of one of these queues; class: error: worker: key: id: likewise"),
+    ("-error:Deadlock", "not with this; text of an error, anywhere in it"),
+    ("class:shop.jobs.*", "* stands for anything; quotes take text as it is"),
+    ("args.order_id:7", "with this argument"),
+    ("since:1h until:30m", "enqueued, or ended, in this time: also 2026-12-01T09:00Z"),
+    ("tries:>3 ran:>5s", "how often it was tried, how long it ran; wait: likewise"),
+    ('"free text"', "somewhere in its class, queue, key, error or arguments"),
 )
 
 
-def selection(view: View, text: str) -> Selection:
-    """What a filter means. Raises UsageError, which names the word that is wrong and what could stand there."""
-    chosen: dict[str, str | datetime] = {}
-    loose: list[str] = []
-    for word in words(text):
-        name, colon, value = word.partition(":")
-        if not colon:
-            loose.append(word)
-        elif not value:
-            raise UsageError(f"{name}: needs a value after the colon.")
-        elif name in FIELDS:
-            chosen[FIELDS[name]] = value
-        elif name in TIMES:
-            chosen[name] = moment(name, value)
-        else:
-            raise UsageError(f"There is no word {name}: — there are {', '.join(f'{known}:' for known in WORDS)}.")
-    if loose:
-        chosen.setdefault("error", " ".join(loose))
-    return Selection(which=view.which, outcome=view.outcome, **chosen)  # type: ignore[arg-type]  # by its own name
+def selection(view: View, text: str) -> Filter:
+    """What a filter on a list means. Raises FilterError, which says what is wrong and where."""
+    typed = filters.parse(text)
+    for term in typed.terms:
+        if term.key in ("state", "outcome"):
+            problem = "The strip above chooses the state and outcome: left and right."
+            raise FilterError(problem, problem=problem, start=term.start, end=term.end)
+    return (chosen(view) + typed).checked()
 
 
-OPTIONS = {"queue": "--queue", "class": "--class", "key": "--unique-key", "error": "--error"}
+def chosen(view: View) -> Filter:
+    return filters.of("outcome", view.outcome) if view.outcome else filters.of("state", view.which)
 
 
 def command(view: View, text: str) -> str:
     """The command line that shows the same list."""
-    found = ["jobq", "list", view.which, *(["--outcome", view.outcome] if view.outcome else [])]
-    for word in words(text):
-        name, colon, value = word.partition(":")
-        found += [OPTIONS.get(name, f"--{name}"), value] if colon else ["--error", word]
-    return shlex.join(found)
-
-
-def words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        raise UsageError("A quote is not closed.") from None
-
-
-def moment(name: str, text: str) -> datetime:
-    if (ago := duration(text)) is not None:
-        return datetime.now(UTC) - timedelta(seconds=ago)
-    if (value := time_of(text)) is None:
-        raise UsageError(f"{name}:{text} is no time: write 90s, 5m, 2h, 3d, or 2026-12-01T09:00Z.")
-    return value
+    return shlex.join(["jobq", "list", f"{chosen(view)} {text}".strip()])
 
 
 def seconds(text: str) -> float:
     """From now: 60, 5m, 1h30m, or a time with its zone. Raises UsageError."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
-    if (found := duration(text)) is not None:
+    if (found := filters.seconds_of(text)) is not None:
         return found
-    if (value := time_of(text)) is None:
-        raise UsageError("write 60, 5m, 1h30m, or 2026-12-01T09:00Z")
-    return max(0.0, (value - datetime.now(UTC)).total_seconds())
-
-
-def duration(text: str) -> float | None:
-    if not re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text):
-        return None
-    return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text))
-
-
-def time_of(text: str) -> datetime | None:
-    """A time with its zone."""
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
-        return None
-    return value if value.tzinfo is not None else None
+        value = None
+    if value is None or value.tzinfo is None:
+        raise UsageError("write 60, 5m, 1h30m, or 2026-12-01T09:00Z")
+    return max(0.0, (value - datetime.now(UTC)).total_seconds())

@@ -90,6 +90,7 @@ class Query:
 class JobPage:
     jobs: tuple[JobRecord, ...]
     next: Position | None  # None: there are no more
+    slow: tuple[str, ...] = ()  # terms of the filter that no index serves
 
 
 @dataclass(frozen=True, slots=True)

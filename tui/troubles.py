@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobq.filters import quoted as quoted_value
 from jobq.records import JobRecord, QueueStats
 
 from . import formats
@@ -114,7 +115,4 @@ def age(snapshot: Snapshot, job: JobRecord) -> float:
 
 def quoted(text: str) -> str:
     """A value as the filter bar takes it."""
-    if text and not any(mark in text for mark in " \"'\\"):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return quoted_value(text, is_free=False)

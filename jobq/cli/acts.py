@@ -6,8 +6,17 @@ from typing import Any
 
 import click
 
+from jobq import filters
 from jobq.clean import line
-from jobq.cli.options import database_options, is_given, json_option, open_database, select, selection_options
+from jobq.cli.options import (
+    app_option,
+    database_options,
+    is_given,
+    json_option,
+    open_database,
+    select,
+    selection_options,
+)
 from jobq.cli.render import compact, say, show_json
 from jobq.errors import UsageError
 from jobq.settings import Settings
@@ -17,64 +26,109 @@ from jobq.states import FINISHED, State
 def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = json_option(database_options(selection_options(function)))
-    return click.argument("ids", metavar="[ID]...", nargs=-1, type=int)(function)
+    return click.argument("words", metavar="[ID|FILTER]...", nargs=-1)(function)
 
 
 @click.command()
+@click.option(
+    "--arguments", metavar="JSON", help="Enqueue a new job like ID with these arguments; the old one stays as it is."
+)
+@app_option
 @act_options
-def retry(**chosen: Any) -> None:
-    """Queue finished jobs again, by ID or by filter.
+def retry(arguments: str | None, app: tuple[str, ...], **chosen: Any) -> None:
+    """Queue finished jobs again, by ID or by filter: jobq retry 'outcome:errored since:1h'.
 
     A job keeps its id, its arguments and its history, and gets one more attempt.
     """
     from jobq import operate
 
-    act("retry", "retried", operate.retry, FINISHED, **chosen)
+    if arguments is not None:
+        from jobq.cli.edit import run_again
+
+        run_again(arguments, app, **chosen)
+        return
+    act("retry", "retried", operate.retry, [FINISHED], **chosen)
 
 
 @click.command()
 @click.option("--scheduled", "is_scheduled", is_flag=True, help="With a filter: those whose time has not come.")
 @act_options
 def cancel(is_scheduled: bool, **chosen: Any) -> None:
-    """Call off jobs that have not started, by ID or by filter."""
+    """Call off jobs that have not started, by ID or by filter: jobq cancel 'queue:mail since:1h'.
+
+    A filter that says no state means pending jobs.
+    """
     from jobq import operate
 
-    act("cancel", "cancelled", operate.cancel, State.SCHEDULED if is_scheduled else State.PENDING, **chosen)
+    act("cancel", "cancelled", operate.cancel, [State.SCHEDULED if is_scheduled else State.PENDING], **chosen)
 
 
 @click.command()
 @act_options
 def purge(**chosen: Any) -> None:
-    """Delete finished jobs from the history, by ID or by filter. This cannot be undone."""
+    """Delete finished jobs from the history, by ID or by filter: jobq purge 'outcome:successful until:7d'.
+
+    They are out of sight at once, and gone some minutes later.
+    """
     from jobq import operate
 
-    act("purge", "purged", operate.purge, FINISHED, **chosen)
+    act("purge", "purged", operate.purge, [FINISHED], **chosen)
 
 
 def act(
     verb: str,
     done: str,
     operation: Callable[..., Any],
-    which: str,
+    states: list[str],
     *,
-    ids: tuple[int, ...],
+    words: tuple[str, ...],
     yes: bool,
     settings: Settings,
     as_json: bool,
     **chosen: Any,
 ) -> None:
     """Finds the jobs, says how many they are and shows a few, asks, acts, and says what came of it."""
-    if bool(ids) == is_given(chosen):
-        raise UsageError(f"Say which jobs to {verb}: either ids, or a filter such as --queue or --class.")
+    by_id = bool(words) and all(word.isascii() and word.isdigit() for word in words)
+    if by_id == (is_given(chosen) or (bool(words) and not by_id)):
+        raise UsageError(f"Say which jobs to {verb}: either ids, or a filter such as --queue or 'outcome:errored'.")
     database = open_database(settings)
-    if not ids:
-        ids = confirmed(database, verb, which, chosen, is_sure=yes)
+    selection = None
+    if by_id:
+        ids = tuple(id_of(word) for word in words)
+    else:
+        selection = select(words, chosen).among(*states).checked()
+        check_states(verb, selection, states)
+        ids = confirmed(database, verb, selection, is_sure=yes)
     with click.progressbar(
         length=len(ids), label=verb, file=sys.stderr, hidden=len(ids) < 1000 or not sys.stderr.isatty()
     ) as bar:
-        acted = operation(database, ids, progress=lambda seen: bar.update(seen - bar.pos))
+        acted = operation(
+            database,
+            ids,
+            selection=None if selection is None else str(selection),
+            progress=lambda seen: bar.update(seen - bar.pos),
+        )
+    show_acted(acted, done, as_json=as_json)
+    if acted.act is not None:
+        say(f"jobq undo takes it back, within {operate_seconds():g} s")
+
+
+def operate_seconds() -> float:
+    from jobq.operate import UNDO_SECONDS
+
+    return UNDO_SECONDS
+
+
+def show_acted(acted: Any, done: str, *, as_json: bool) -> None:
+    """What was done, and why not to the rest. Exit code 1 where it was done to none of them."""
     if as_json:
-        show_json({"done": acted.done, "skipped": {str(job): why for job, why in acted.skipped.items()}})
+        show_json(
+            {
+                "done": acted.done,
+                "skipped": {str(job): why for job, why in acted.skipped.items()},
+                "act": acted.act,
+            }
+        )
     else:
         click.echo(f"{done} {len(acted.done)}")
     for job, why in list(acted.skipped.items())[:20]:
@@ -85,15 +139,29 @@ def act(
         click.get_current_context().exit(1)
 
 
-def confirmed(database: Any, verb: str, which: str, chosen: dict[str, Any], *, is_sure: bool) -> tuple[int, ...]:
-    """The ids that the filter selects now: what was counted and confirmed is what is acted on."""
-    from jobq import observe, operate
+def id_of(word: str) -> int:
+    if len(word) > 19 or int(word) > filters.MAX_NUMBER:
+        raise UsageError(f"There is no job {word[:40]}: ids are smaller.")
+    return int(word)
 
-    selection = select(which, chosen)
-    ids = tuple(operate.select(database, selection))
-    say(f"{len(ids)} {which} jobs match")
+
+def check_states(verb: str, selection: filters.Filter, states: list[str]) -> None:
+    """An act that fits none of the jobs selected is a mistake in the filter, which names its place."""
+    possible = {FINISHED} if FINISHED in states else {State.PENDING.value, State.SCHEDULED.value}
+    for term in selection.terms:
+        if term.key in ("state", "outcome", "group") and not set(selection.states or ()) <= possible:
+            raise selection.mistake(f"To {verb} is possible for {' and '.join(sorted(possible))} jobs only.", term)
+
+
+def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: bool) -> tuple[int, ...]:
+    """The ids that the filter selects now: what was counted and confirmed is what is acted on."""
+    from jobq import observe
+
+    ids = tuple(observe.select(database, selection))
+    say(f"{len(ids):,} {' or '.join(selection.states or ())} jobs match")
     for job in observe.list_jobs(database, selection, limit=3).jobs if ids else ():
-        say(f"  {job.id}  {line(job.job_class)}  {line(job.queue)}  {compact(job.arguments)}")
+        error = f"  {line(job.error_type)}: {line(job.error_message or '', 80)}" if job.error_type else ""
+        say(f"  {job.id}  {line(job.job_class)}  {line(job.queue)}  {compact(job.arguments)}{error}")
     if ids and not is_sure:
-        click.confirm(f"{verb} {len(ids)} jobs?", abort=True, err=True)
+        click.confirm(f"{verb} {len(ids):,} jobs?", abort=True, err=True)
     return ids

@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from jobq.cli.options import app_option, database_options, delay_of, json_option, open_database
+from jobq.cli.options import app_option, database_options, delay_of, json_object, json_option, open_database
 from jobq.cli.render import say, show_json
-from jobq.errors import ArgumentsError
 from jobq.job import Job
 from jobq.settings import Settings
 
@@ -92,21 +91,8 @@ def build(
 
     load_application(settings.root, [*settings.app, *app])
     job_class = resolve(name)
-    args, kwargs = arguments.from_command_line(job_class, positional, by_name(named))
+    by_name = {} if named is None else json_object("--kwargs", named)
+    args, kwargs = arguments.from_command_line(job_class, positional, by_name)
     job = job_class(*args, **kwargs)
     assert isinstance(job, Job)
     return job
-
-
-def by_name(text: str | None) -> dict[str, Any]:
-    from jobq.arguments import read_json
-
-    if text is None:
-        return {}
-    try:
-        named = read_json(text)
-    except ValueError as error:
-        raise ArgumentsError(f"--kwargs is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
-    if not isinstance(named, dict):
-        raise ArgumentsError("--kwargs is no JSON object. Its form is '{\"user_id\": 1}'.")
-    return named

@@ -14,24 +14,25 @@ from jobq.settings import Settings
 from jobq.states import FINISHED, State
 from jobq.tracebacks import told_apart
 
-STATES = [*(state.value for state in State), FINISHED]
-
 
 @click.command("list")
-@click.argument("which", metavar="[STATE]", required=False, type=click.Choice(STATES))
+@click.argument("words", metavar="[STATE] [FILTER]...", nargs=-1)
 @selection_options
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Jobs at most.")
 @database_options
 @json_option
-def list_command(which: str | None, limit: int, settings: Settings, as_json: bool, **chosen: Any) -> None:
+def list_command(words: tuple[str, ...], limit: int, settings: Settings, as_json: bool, **chosen: Any) -> None:
     """List jobs, newest first.
 
-    STATE is pending, scheduled, running or finished; without it, all that have not ended.
+    STATE is pending, scheduled, running or finished; without it, all that have not ended. A FILTER says more:
+    jobq list 'outcome:errored queue:mail,default since:1h -error:Deadlock'. A space means and, a comma or, - not;
+    quotes take text as it is, * stands for anything. Its words: state: outcome: queue: class: error: group: worker:
+    key: id: args.NAME: since: until: tries: ran: wait: and free text.
     """
     from jobq import observe
 
     database = open_database(settings)
-    selection = select(which, chosen)
+    selection = select(words, chosen)
     page = observe.list_jobs(database, selection, limit=limit)
     unknown = () if selection.is_finished else observe.unknown_classes(database)
     if as_json:
@@ -42,6 +43,8 @@ def list_command(which: str | None, limit: int, settings: Settings, as_json: boo
         show_unfinished(page.jobs)
     for job_class in unknown:
         say(f"no worker knows {line(job_class.job_class)}: {job_class.jobs} jobs wait in vain")
+    if page.slow and not as_json:
+        say(f"no index serves {', '.join(page.slow)}: jobs were looked at one by one (since: narrows it)")
     if page.next is not None and not as_json:
         say(f"these are the first {limit}; there are more (--limit)")
 
@@ -62,7 +65,7 @@ def show_unfinished(jobs: tuple[JobRecord, ...]) -> None:
         for job in jobs
     ]
     columns = ["ID", "STATE", "CLASS", "QUEUE", "PRIO", "TRY", "DUE", "ARGUMENTS", "LAST ERROR"]
-    table(columns, rows, right=["ID", "PRIO"], elastic=["ARGUMENTS", "LAST ERROR"])
+    table(columns, rows, right=["ID", "PRIO"], elastic=["ARGUMENTS", "LAST ERROR"], whole=["ID", "STATE"])
 
 
 def show_finished(jobs: tuple[JobRecord, ...]) -> None:
@@ -81,7 +84,7 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
         for job in jobs
     ]
     columns = ["ID", "OUTCOME", "CLASS", "QUEUE", "TRY", "ENDED", "RAN", "ARGUMENTS", "ERROR"]
-    table(columns, rows, right=["ID", "RAN"], elastic=["ARGUMENTS", "ERROR"])
+    table(columns, rows, right=["ID", "RAN"], elastic=["ARGUMENTS", "ERROR"], whole=["ID", "OUTCOME"])
 
 
 @click.command("show")

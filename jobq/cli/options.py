@@ -1,21 +1,21 @@
 """Options that several commands share, and the values they take."""
 
-import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jobq.errors import ArgumentsError, UsageError
+from jobq.filters import seconds_of
 from jobq.settings import Settings, load
 
 if TYPE_CHECKING:
+    from jobq.filters import Filter
     from jobq.store.database import Database
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def database_options(function: Command) -> Command:
@@ -41,7 +41,7 @@ def app_option(function: Command) -> Command:
 
 
 def selection_options(function: Command) -> Command:
-    """Which jobs are meant; the command gets them as keyword arguments for `select`."""
+    """Which jobs are meant, besides the words of a filter; the command gets them as keyword arguments for `select`."""
     for option in reversed(
         [
             click.option("--outcome", metavar="OUTCOME", help="Finished with this outcome: errored, lost, …"),
@@ -49,6 +49,7 @@ def selection_options(function: Command) -> Command:
             click.option("--class", "job_class", metavar="CLASS", help="Of this class: module.Class."),
             click.option("--unique-key", metavar="KEY", help="With this unique key."),
             click.option("--error", metavar="TEXT", help="With this in the type or message of its error."),
+            click.option("--group", metavar="GROUP", help="Of this group of failures: jobq failures."),
             click.option("--since", metavar="WHEN", help="Enqueued, or ended, since: 1h, 2d, or a time."),
             click.option("--until", metavar="WHEN", help="Enqueued, or ended, before: 1h, 2d, or a time."),
         ]
@@ -57,39 +58,62 @@ def selection_options(function: Command) -> Command:
     return function
 
 
-def select(which: str | None, chosen: dict[str, Any]) -> Any:
-    """The selection that the options make."""
-    from jobq.observe import Selection
-    from jobq.states import FINISHED
+KEYS = {"job_class": "class", "unique_key": "key"}
+"""Options that are called otherwise than the filter's keys."""
 
-    if which is None and chosen.get("outcome"):
-        which = FINISHED
-    return Selection(
-        which=which,
-        **{name: value for name, value in chosen.items() if name not in ("since", "until")},
-        since=moment("--since", chosen["since"]),
-        until=moment("--until", chosen["until"]),
-    )
+
+def select(words: Sequence[str], chosen: dict[str, Any]) -> "Filter":
+    """The filter that the words and the options make. A state may stand alone as the first word."""
+    from jobq import filters
+
+    if words and words[0] in filters.STATES:
+        parts = [filters.of("state", words[0]), filters.parse(" ".join(words[1:]))]
+    else:
+        parts = [filters.parse(" ".join(words))]
+    parts += [option_filter(KEYS.get(name, name), value) for name, value in chosen.items() if value is not None]
+    return filters.joined(parts)
+
+
+def option_filter(key: str, value: str) -> "Filter":
+    """One option as a filter; what it says is meant literally."""
+    from jobq import filters
+
+    if key in ("since", "until"):
+        try:
+            return filters.Filter((filters.Term(key, (filters.moment(value),)),))
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint=f"--{key}") from None
+    if key == "outcome" and value not in filters.OUTCOMES:
+        raise UsageError(f"There is no outcome {value!r}. Outcomes are: {', '.join(filters.OUTCOMES)}.")
+    return filters.of(key, value)
 
 
 def is_given(chosen: dict[str, Any]) -> bool:
     return any(value is not None for value in chosen.values())
 
 
-def moment(option: str, text: str | None) -> datetime | None:
-    """A time, or so long ago."""
-    if text is None:
-        return None
-    value = delay_of(option, text)
-    return value if isinstance(value, datetime) else datetime.now(UTC) - timedelta(seconds=value)
+def since_option(default: str | None, help: str = "1h, 2d, or a time.") -> Callable[[Command], Command]:  # noqa: A002
+    """--since for commands that look at a period; the command gets it as a `Moment`."""
+
+    def read(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+        from jobq.filters import moment
+
+        if text is None:
+            return None
+        try:
+            return moment(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return click.option(
+        "--since", metavar="WHEN", default=default, show_default=default is not None, callback=read, help=help
+    )
 
 
 def delay_of(option: str, text: str) -> float | datetime:
     """Seconds (60), a duration (5m, 1h30m), or a time with its zone (2026-12-01T09:00Z)."""
-    if re.fullmatch(r"-?\d+(\.\d+)?", text):
-        return float(text)
-    if re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text):
-        return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text))
+    if (seconds := seconds_of(text.removeprefix("-"))) is not None:
+        return -seconds if text.startswith("-") else seconds
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
@@ -101,6 +125,19 @@ def delay_of(option: str, text: str) -> float | datetime:
         full = value.isoformat(timespec="minutes")
         raise click.BadParameter(f"{text!r} has no time zone. Add one: {full}Z, or {full}+02:00.", param_hint=option)
     return value
+
+
+def json_object(option: str, text: str) -> dict[str, Any]:
+    """Arguments by name. Raises ArgumentsError where the text is no JSON object."""
+    from jobq.arguments import read_json
+
+    try:
+        named = read_json(text)
+    except ValueError as error:
+        raise ArgumentsError(f"{option} is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
+    if not isinstance(named, dict):
+        raise ArgumentsError(f"{option} is no JSON object. Its form is '{{\"user_id\": 1}}'.")
+    return named
 
 
 def open_database(settings: Settings) -> "Database":

@@ -7,30 +7,55 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobq.clean import line
-from jobq.cli.options import app_option, database_options, json_option, open_database
+from jobq.cli.options import app_option, database_options, json_option, open_database, since_option
 from jobq.cli.render import ago, duration, say, show_json, table
+from jobq.errors import UsageError
 from jobq.records import ClassRecord, Stats, WorkerRecord
 from jobq.settings import Settings
 
 if TYPE_CHECKING:
+    from jobq.filters import Moment
     from jobq.store.database import Database
+
 
 @click.command()
 @click.option("-w", "--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+@since_option(None, "What ended since then, and how fast: 1h, 2d, or a time.")
+@click.option("-q", "--queue", metavar="NAME", help="With --since: of this queue.")
+@click.option("--class", "job_class", metavar="CLASS", help="With --since: of this class.")
 @database_options
 @json_option
-def stats(watch: bool, settings: Settings, as_json: bool) -> None:
-    """Show the state of everything: jobs by state and outcome, queues, workers."""
+def stats(
+    watch: bool,
+    since: "Moment | None",
+    queue: str | None,
+    job_class: str | None,
+    settings: Settings,
+    as_json: bool,
+) -> None:
+    """Show the state of everything: jobs by state and outcome, queues, workers.
+
+    With --since, what ended in that time by queue and class: how many, how they ended, how long they waited and ran.
+    """
+    if since is None and (queue or job_class):
+        raise UsageError("--queue and --class go with --since: jobq stats --since 1h --queue mail")
     database = open_database(settings)
-    show_once(database, as_json=as_json)
+
+    def show_once() -> None:
+        if since is None:
+            show_now(database, as_json=as_json)
+        else:
+            show_period(database, since, queue, job_class, as_json=as_json)
+
+    show_once()
     while watch:
         time.sleep(2)
         if not as_json:
             click.clear()
-        show_once(database, as_json=as_json)
+        show_once()
 
 
-def show_once(database: "Database", *, as_json: bool) -> None:
+def show_now(database: "Database", *, as_json: bool) -> None:
     from jobq import observe
 
     seen = observe.stats(database)
@@ -38,6 +63,19 @@ def show_once(database: "Database", *, as_json: bool) -> None:
         show_json(asdict(seen))
     else:
         show_stats(seen)
+
+
+def show_period(
+    database: "Database", since: "Moment", queue: str | None, job_class: str | None, *, as_json: bool
+) -> None:
+    from jobq import observe
+    from jobq.cli.figures import json_of, show_figures
+
+    found = observe.figures(database, since, queue=queue, job_class=job_class)
+    if as_json:
+        show_json(json_of(found))
+    else:
+        show_figures(found)
 
 
 def show_stats(seen: Stats) -> None:
@@ -136,7 +174,7 @@ def jobs(is_local: bool, app: tuple[str, ...], settings: Settings, as_json: bool
     rows = [
         (
             record.name,
-            ", ".join(parameter_text(parameter) for parameter in record.parameters),
+            ", ".join(parameter.shown_as(parameter.name) for parameter in record.parameters),
             ", ".join(record.aliases),
             record.summary or "",
         )
@@ -156,9 +194,3 @@ def local_classes(settings: Settings, app: tuple[str, ...]) -> tuple[ClassRecord
 
     load_application(settings.root, [*settings.app, *app])
     return describe()
-
-
-def parameter_text(parameter: Any) -> str:
-    annotation = f": {parameter.annotation}" if parameter.annotation else ""
-    default = f" = {parameter.default}" if parameter.default is not None else ""
-    return f"{parameter.name}{annotation}{default}"

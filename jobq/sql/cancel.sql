@@ -1,6 +1,6 @@
 -- Calls off jobs that are not running: they end as cancelled, by whom. One that was claimed in the meantime
 -- is no longer in these states, and is left alone. The record counts as the attempt that never began,
--- so that no attempt has two ends.
+-- so that no attempt has two ends. The rows come back as they were, so that they can be kept for an undo.
 WITH cancelled AS (
     DELETE FROM {schema}.jobs
     WHERE id = ANY (%(ids)s::bigint[]) AND state IN ('pending', 'scheduled')
@@ -15,4 +15,7 @@ WITH cancelled AS (
         'Cancelled', format('cancelled by %%s', %(cancelled_by)s::text)
     FROM cancelled
 )
-SELECT id FROM cancelled
+SELECT
+    id, attempt, to_jsonb(cancelled)::text AS row,
+    date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute, queue, job_class
+FROM cancelled

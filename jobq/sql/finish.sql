@@ -5,14 +5,16 @@
 -- database's clock says what time it was.
 -- The worker is compared in a form that no index serves (and only a running job has one): the way in must be
 -- the primary key, never a walk over all that this worker has claimed.
+-- What was recorded is counted here, where queue, class and times are at hand, and comes back as a few rows: only what
+-- this statement ended counts, so a report that comes twice or too late is not counted again.
 WITH ended AS (
     DELETE FROM {schema}.jobs
     USING unnest(
         %(ids)s::bigint[], %(attempts)s::integer[], %(outcomes)s::text[], %(start_ages)s::float8[],
         %(end_ages)s::float8[], %(values)s::text[], %(error_types)s::text[], %(error_messages)s::text[],
-        %(tracebacks)s::text[]
+        %(tracebacks)s::text[], %(fingerprints)s::text[], %(frames)s::text[]
     ) AS report (
-        id, attempt, outcome, start_age, end_age, value, error_type, error_message, traceback
+        id, attempt, outcome, start_age, end_age, value, error_type, error_message, traceback, fingerprint, frame
     )
     WHERE jobs.id = report.id
         AND jobs.attempt = report.attempt
@@ -23,14 +25,23 @@ WITH ended AS (
         statement_timestamp() - report.start_age * interval '1 second' AS started_at,
         jobs.enqueued_at, jobs.run_at, jobs.worker_id, jobs.retries, jobs.priority, report.outcome,
         jobs.queue, jobs.job_class, jobs.arguments, jobs.unique_key, jobs.source, jobs.trace_context,
-        report.value::jsonb AS value, report.error_type, report.error_message, report.traceback
+        report.value::jsonb AS value, report.error_type, report.error_message, report.traceback,
+        report.fingerprint, report.frame
+), recorded AS (
+    INSERT INTO {schema}.results
+        (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried, outcome,
+         queue, job_class, arguments, unique_key, source, trace_context,
+         value, error_type, error_message, traceback, fingerprint, frame)
+    SELECT
+        id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, false, outcome,
+        queue, job_class, arguments, unique_key, source, trace_context,
+        value, error_type, error_message, traceback, fingerprint, frame
+    FROM ended
 )
-INSERT INTO {schema}.results
-    (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried, outcome,
-     queue, job_class, arguments, unique_key, source, trace_context,
-     value, error_type, error_message, traceback)
 SELECT
-    id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, false, outcome,
-    queue, job_class, arguments, unique_key, source, trace_context,
-    value, error_type, error_message, traceback
+    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, false AS retried,
+    width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
+    width_bucket(ended_at - started_at, {bounds}) AS run_bucket,
+    count(*) AS attempts
 FROM ended
+GROUP BY 1, 2, 3, 4, 6, 7

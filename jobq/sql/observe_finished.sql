@@ -1,5 +1,5 @@
 -- A page of finished jobs, the last to end first, by key: the next page begins below the last row of this one.
--- One row a job: its last attempt. A condition whose parameter is NULL does not apply.
+-- One row a job: its last attempt. The condition is what the filter means.
 SELECT
     results.id, results.job_class, results.queue, results.priority, 'finished' AS state, results.outcome,
     results.attempt, results.retries, results.unique_key, results.arguments, results.enqueued_at, results.run_at,
@@ -10,13 +10,7 @@ FROM (
     FROM {schema}.results
     WHERE NOT retried
         AND (%(below_time)s::timestamptz IS NULL OR (ended_at, id) < (%(below_time)s, %(below)s))
-        AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
-        AND (%(queue)s::text IS NULL OR queue = %(queue)s)
-        AND (%(job_class)s::text IS NULL OR job_class = %(job_class)s)
-        AND (%(unique_key)s::text IS NULL OR unique_key = %(unique_key)s)
-        AND (%(since)s::timestamptz IS NULL OR ended_at >= %(since)s)
-        AND (%(until)s::timestamptz IS NULL OR ended_at < %(until)s)
-        AND (%(error)s::text IS NULL OR error_type ILIKE %(error)s OR error_message ILIKE %(error)s)
+        AND {condition}
     ORDER BY ended_at DESC, id DESC
     LIMIT %(limit)s
 ) AS results

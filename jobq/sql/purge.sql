@@ -1,12 +1,20 @@
--- Deletes the history of finished jobs, a chunk at a time: every attempt of each job, and no job that is unfinished.
+-- Takes the history of finished jobs out of sight, a chunk at a time: every attempt of each job, and no job that is
+-- unfinished. The rows are kept whole for a while, in case the act is undone, and deleted later. As JSON, so that
+-- a column added to the history needs no second place.
 WITH chosen AS (
-    SELECT id
+    SELECT DISTINCT id
     FROM {schema}.results
     WHERE id = ANY (%(ids)s::bigint[])
         AND NOT retried
         AND NOT EXISTS (SELECT FROM {schema}.jobs WHERE jobs.id = results.id)
+), removed AS (
+    DELETE FROM {schema}.results
+    USING chosen
+    WHERE results.id = chosen.id
+    RETURNING results.id, results.attempt, to_jsonb(results.*) AS row
+), put_aside AS (
+    INSERT INTO {schema}.kept (act, id, attempt, row)
+    SELECT %(act)s, id, attempt, row
+    FROM removed
 )
-DELETE FROM {schema}.results
-USING (SELECT DISTINCT id FROM chosen) AS finished
-WHERE results.id = finished.id
-RETURNING results.id
+SELECT DISTINCT id FROM removed

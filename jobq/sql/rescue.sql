@@ -3,6 +3,7 @@
 -- id: any number of workers may rescue at once, and none waits for a late report.
 -- What a worker had claimed and not begun looks the same as what it was running. So that a job which takes whole
 -- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
+-- The fingerprint is what fingerprints.py makes of the same words.
 WITH orphaned AS (
     SELECT
         jobs.*, workers.host, workers.pid, workers.heartbeat_at,
@@ -32,7 +33,7 @@ WITH orphaned AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
          outcome, queue, job_class, arguments, unique_key, source, trace_context,
-         error_type, error_message)
+         error_type, error_message, fingerprint)
     SELECT
         id, attempt, statement_timestamp(), started_at, enqueued_at, run_at, worker_id, retries, priority,
         losses + 1 < %(max_losses)s,
@@ -44,12 +45,17 @@ WITH orphaned AS (
                 'worker %%s/%%s was last heard of %%s s before this was recorded',
                 host, pid, round(extract(epoch FROM statement_timestamp() - heartbeat_at)::numeric, 1)
             )
-        END || format('; loss %%s of %%s', losses + 1, %(max_losses)s)
+        END || format('; loss %%s of %%s', losses + 1, %(max_losses)s),
+        left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12)
     FROM orphaned
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM orphaned) AS touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
 )
-SELECT id, attempt, losses + 1 < %(max_losses)s AS retried, (SELECT count(*) FROM woken) AS notified
+SELECT
+    id, attempt, losses + 1 < %(max_losses)s AS retried,
+    date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute, queue, job_class,
+    width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
+    (SELECT count(*) FROM woken) AS notified
 FROM orphaned

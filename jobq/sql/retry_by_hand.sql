@@ -16,7 +16,7 @@ WITH last AS (
         trace_context, statement_timestamp(), 'pending'
     FROM last
     ON CONFLICT DO NOTHING
-    RETURNING id, queue
+    RETURNING id, queue, attempt
 ), marked AS (
     UPDATE {schema}.results
     SET retried = true
@@ -28,5 +28,5 @@ WITH last AS (
     FROM (SELECT DISTINCT queue FROM queued) AS touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
 )
-SELECT id, (SELECT count(*) FROM woken) AS notified
+SELECT id, attempt, (SELECT count(*) FROM woken) AS notified
 FROM queued

@@ -10,7 +10,9 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.rows import tuple_row
 
-from jobq.records import Assignment, NewJob, Report
+from jobq.records import Assignment, Count, NewJob, Report
+from jobq.states import Outcome
+from jobq.store import audit, metrics
 from jobq.store.database import Connection
 from jobq.store.statements import channel, quote_identifier, statement
 
@@ -42,6 +44,14 @@ class QueuePosition:
     @property
     def is_front(self) -> bool:
         return self.id == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a statement recorded of the reports it was given: how many were still ours, and the same by kind."""
+
+    attempts: int
+    counts: tuple[Count, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +196,8 @@ def notify(connection: Connection, schema: str, queues: Sequence[str]) -> None:
 
 def finish(
     connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float
-) -> int:
-    """Ends attempts that end their jobs; `now` is this machine's monotonic clock. Returns how many were still ours."""
+) -> Recorded:
+    """Ends attempts that end their jobs; `now` is this machine's monotonic clock."""
     reports = sorted(reports, key=itemgetter(0))
     cursor = connection.execute(
         statement("finish", schema),
@@ -197,13 +207,13 @@ def finish(
             **columns_of_reports(reports, now),
         },
     )
-    return cursor.rowcount
+    return recorded_by(cursor)
 
 
 def retry(
     connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float
-) -> int:
-    """Ends attempts that another follows, `retry_delay` seconds from now. Returns how many were still ours."""
+) -> Recorded:
+    """Ends attempts that another follows, `retry_delay` seconds from now."""
     reports = sorted(reports, key=itemgetter(0))
     cursor = connection.execute(
         statement("retry", schema),
@@ -216,7 +226,12 @@ def retry(
             **columns_of_reports(reports, now),
         },
     )
-    return cursor.rowcount
+    return recorded_by(cursor)
+
+
+def recorded_by(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Recorded:
+    counts = tuple([Count._make(row[:8]) for row in cursor.fetchall()])
+    return Recorded(sum([count.attempts for count in counts]), counts)
 
 
 def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
@@ -229,6 +244,8 @@ def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
         "error_types": texts([report.error_type for report in reports]),
         "error_messages": texts([report.error_message for report in reports]),
         "tracebacks": texts([report.traceback for report in reports]),
+        "fingerprints": texts([report.fingerprint for report in reports]),
+        "frames": texts([report.frame for report in reports]),
     }
 
 
@@ -273,24 +290,41 @@ def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000)
     return connection.execute(statement("unknown_classes", schema), {"limit": limit}).fetchall()
 
 
-def retry_by_hand(connection: Connection, schema: str, ids: Sequence[int]) -> list[int]:
-    """Queues finished jobs again; returns those that were, in order."""
-    return ids_of(connection, "retry_by_hand", schema, {"ids": list(ids), "channel": channel(schema)})
-
-
-def cancel(connection: Connection, schema: str, ids: Sequence[int], *, cancelled_by: str) -> list[int]:
-    """Calls off jobs that are not running; returns those that were, in order."""
-    return ids_of(connection, "cancel", schema, {"ids": list(ids), "cancelled_by": cancelled_by})
-
-
-def purge(connection: Connection, schema: str, ids: Sequence[int]) -> list[int]:
-    """Deletes every attempt of finished jobs; returns those jobs, in order."""
-    return sorted(set(ids_of(connection, "purge", schema, {"ids": list(ids)})))
-
-
-def ids_of(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[int]:
-    rows = connection.execute(statement(name, schema), parameters).fetchall()
+def retry_by_hand(connection: Connection, schema: str, ids: Sequence[int], *, act: int | None = None) -> list[int]:
+    """Queues finished jobs again; returns those that were, in order. As part of an act, they are kept for its undo."""
+    rows = connection.execute(
+        statement("retry_by_hand", schema), {"ids": list(ids), "channel": channel(schema)}
+    ).fetchall()
+    if act is not None and rows:
+        audit.keep(connection, schema, act, [(job_id, attempt) for job_id, attempt, _ in rows])
     return sorted(row[0] for row in rows)
+
+
+def cancel(
+    connection: Connection, schema: str, ids: Sequence[int], *, cancelled_by: str, act: int | None = None
+) -> list[int]:
+    """Calls off jobs that are not running; returns those that were, in order. As part of an act, they are kept."""
+    with connection.transaction():
+        rows = connection.execute(
+            statement("cancel", schema), {"ids": list(ids), "cancelled_by": cancelled_by}
+        ).fetchall()
+        if not rows:
+            return []
+        counts = [
+            Count(minute, queue, job_class, Outcome.CANCELLED, False, None, None, 1)
+            for *_, minute, queue, job_class in rows
+        ]
+        metrics.add(connection, schema, metrics.figures_of(counts))
+        if act is not None:
+            kept = [(job_id, attempt) for job_id, attempt, *_ in rows]
+            audit.keep(connection, schema, act, kept, [row for _, _, row, *_ in rows])
+    return sorted(row[0] for row in rows)
+
+
+def purge(connection: Connection, schema: str, ids: Sequence[int], *, act: int) -> list[int]:
+    """Takes every attempt of finished jobs out of sight; returns those jobs, in order."""
+    rows = connection.execute(statement("purge", schema), {"ids": list(ids), "act": act}).fetchall()
+    return sorted(job_id for (job_id,) in rows)
 
 
 def is_refusal_of_data(error: BaseException) -> bool:

@@ -42,7 +42,7 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
     quoted = quote_identifier(schema)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq migrate {schema}"])
-        if current_version(connection, schema) >= migration.version:
+        if migration.version in applied_versions(connection, schema):
             return False
         if migration.version == 1:
             if not schema_exists(connection, schema):  # asking for it IF NOT EXISTS needs the right to create schemas
@@ -60,8 +60,8 @@ def plan(database: Database) -> list[Migration]:
     """What `migrate` would apply now."""
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
-        version = current_version(connection, database.schema)
-    return [migration for migration in known(database.schema) if migration.version > version]
+        applied = applied_versions(connection, database.schema)
+    return [migration for migration in known(database.schema) if migration.version not in applied]
 
 
 def require_current(database: Database) -> None:
@@ -71,15 +71,16 @@ def require_current(database: Database) -> None:
     """
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
-        version = current_version(connection, database.schema)
-    latest = known(database.schema)[-1].version
-    if version < latest and database.is_embedded:
+        applied = applied_versions(connection, database.schema)
+    version, versions = max(applied, default=0), {migration.version for migration in known(database.schema)}
+    latest = max(versions)
+    if not versions <= applied and database.is_embedded:
         migrate(database)
         return
     where = f"schema {database.schema!r} of {database.shown_url}"
     if version == 0:
         raise SchemaMissing(f"There are no tables of jobq in {where}. Run: jobq migrate")
-    if version < latest:
+    if not versions <= applied:
         raise SchemaBehind(f"The {where} is at version {version}; this jobq needs {latest}. Run: jobq migrate")
     if version > latest:
         raise SchemaAhead(
@@ -87,20 +88,18 @@ def require_current(database: Database) -> None:
         )
 
 
-def current_version(connection: Connection, schema: str) -> int:
-    """The newest migration applied; 0 where there is no schema of jobq."""
+def applied_versions(connection: Connection, schema: str) -> frozenset[int]:
+    """The migrations that have been applied, in whatever order; none where there is no schema of jobq."""
     exists = connection.execute(
         "SELECT to_regclass(%s) IS NOT NULL", [f"{quote_identifier(schema)}.migrations"]
     ).fetchone()
     if not exists or not exists[0]:
-        return 0
+        return frozenset()
     try:
-        row = connection.execute(
-            f"SELECT coalesce(max(version), 0) FROM {quote_identifier(schema)}.migrations".encode()
-        ).fetchone()
+        rows = connection.execute(f"SELECT version FROM {quote_identifier(schema)}.migrations".encode()).fetchall()
     except pg.UndefinedTable:  # dropped in between
-        return 0
-    return int(row[0]) if row else 0
+        return frozenset()
+    return frozenset(version for (version,) in rows)
 
 
 def schema_exists(connection: Connection, schema: str) -> bool:

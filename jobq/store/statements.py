@@ -3,6 +3,11 @@
 from functools import lru_cache
 from importlib import resources
 
+from jobq import histograms
+
+BOUNDS = "ARRAY[" + ", ".join(f"'{bound} s'" for bound in histograms.BOUNDS) + "]::interval[]"
+"""The bounds of the histograms, for width_bucket()."""
+
 
 def quote_identifier(name: str) -> str:
     """A schema's or table's name as SQL reads it, whatever characters it holds."""
@@ -13,8 +18,14 @@ def quote_identifier(name: str) -> str:
 def statement(name: str, schema: str) -> bytes:
     """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
     text = resources.files("jobq.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    # A percent sign in the schema's name would read as a placeholder.
-    return text.replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
+    # A percent sign in the schema's name would read as a placeholder. The bounds of the histograms are a constant of
+    # the plan: as a parameter they would be read anew each time, which takes longer than the rest of the counting.
+    return text.replace("{bounds}", BOUNDS).replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
+
+
+def filtered(name: str, schema: str, condition: str) -> bytes:
+    """A statement with a condition put in: text of ours, in which values stand as placeholders."""
+    return statement(name, schema).replace(b"{condition}", condition.encode())
 
 
 def migration_texts(schema: str) -> list[tuple[int, str, str]]:

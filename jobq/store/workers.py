@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jobq.records import ClassRecord
+from jobq.records import ClassRecord, Count
+from jobq.states import Outcome
+from jobq.store import metrics
 from jobq.store.database import Connection
 from jobq.store.statements import channel, quote_identifier, statement
 
@@ -92,11 +94,26 @@ def silence(connection: Connection, schema: str, *, timeout: float) -> list[Sile
 def rescue(
     connection: Connection, schema: str, *, max_losses: int, spread: float = 0.0, limit: int = 1000
 ) -> list[Rescued]:
-    """Takes up to `limit` running jobs from workers that are gone; those lost before wait up to `spread` seconds."""
-    rows = connection.execute(
-        statement("rescue", schema),
-        {"max_losses": max_losses, "spread": spread, "limit": limit, "channel": channel(schema)},
-    ).fetchall()
+    """Takes up to `limit` running jobs from workers that are gone; those lost before wait up to `spread` seconds.
+
+    How long they ran nobody knows: they count as lost, with the time they waited.
+    """
+    with connection.transaction():
+        rows = connection.execute(
+            statement("rescue", schema),
+            {
+                "max_losses": max_losses,
+                "spread": spread,
+                "limit": limit,
+                "channel": channel(schema),
+            },
+        ).fetchall()
+        if rows:
+            counts = [
+                Count(minute, queue, job_class, Outcome.LOST, retried, wait_bucket, None, 1)
+                for _, _, retried, minute, queue, job_class, wait_bucket, _ in rows
+            ]
+            metrics.add(connection, schema, metrics.figures_of(counts))
     return [Rescued(*row[:3]) for row in rows]
 
 

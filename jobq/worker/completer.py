@@ -14,6 +14,7 @@ from jobq.states import Outcome
 from jobq.store import jobs
 from jobq.store.database import Connection, Database
 from jobq.worker.ownership import Ownership
+from jobq.worker.rollup import Rollup
 from jobq.worker.service import Service
 
 log = logging.getLogger("jobq.worker.completer")
@@ -46,6 +47,7 @@ class Completer(Service):
         super().__init__(database)
         self.ownership = ownership
         self.tally = Tally()
+        self.rollup = Rollup(database.schema, ownership)
         self._on_recorded = on_recorded
         self._on_disowned = on_disowned
         self._lock = threading.Lock()
@@ -75,14 +77,18 @@ class Completer(Service):
             if not self._writing:
                 self._writing, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         if not self._writing:
-            return None
+            return self.rollup.send_when_due(connection)
         # What fails in between is tried again with the next connection: the fence makes that harmless.
         self._record(connection, self._writing)
         with self._lock:
             self._writing = []
             more = bool(self._waiting)
         self._on_recorded()
-        return 0.0 if more else None
+        wait = self.rollup.send_when_due(connection)
+        return 0.0 if more else wait
+
+    def on_stopping(self, connection: Connection) -> None:
+        self.rollup.send(connection)
 
     def _record(self, connection: Connection, reports: list[Report]) -> None:
         """Records a batch; where PostgreSQL refuses a value in it, halves of it, down to the culprit."""
@@ -104,14 +110,11 @@ class Completer(Service):
         retried = [report for report in reports if report.retry_delay is not None]
         recorded = 0
         now = monotonic()
-        if final:
-            recorded += jobs.finish(
-                connection, self.database.schema, worker_id=worker_id, reports=final, now=now
-            )
-        if retried:
-            recorded += jobs.retry(
-                connection, self.database.schema, worker_id=worker_id, reports=retried, now=now
-            )
+        for record, given in ((jobs.finish, final), (jobs.retry, retried)):
+            if given:
+                done = record(connection, self.database.schema, worker_id=worker_id, reports=given, now=now)
+                self.rollup.add(done.counts)
+                recorded += done.attempts
         self.ownership.accounted([(report.id, report.attempt) for report in reports])
         self.tally.attempts += recorded
         self.tally.retried += len(retried)

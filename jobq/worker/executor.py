@@ -10,6 +10,7 @@ from typing import Any
 
 from jobq import arguments
 from jobq.errors import ArgumentsError
+from jobq.fingerprints import fingerprint, own_frame
 from jobq.job import Job
 from jobq.records import Assignment, Report
 from jobq.registry import Registry
@@ -88,16 +89,19 @@ def failed(assignment: Assignment, job: Job | None, error: BaseException, starte
     if may_retry(tries=assignment.tries, retries=assignment.retries):
         retry_delay, trouble = delay_of(job, assignment.tries)
         described += trouble
+    error_type, message, frame = type_of(error), message_of(error), own_frame(error)
     return Report(
         id=assignment.id,
         attempt=assignment.attempt,
         outcome=Outcome.ERRORED.value,
         started=started,
         ended=ended,
-        error_type=type_of(error),
-        error_message=message_of(error),
+        error_type=error_type,
+        error_message=message,
         traceback=described,
         retry_delay=retry_delay,
+        fingerprint=fingerprint(assignment.job_class, error_type, frame, message),
+        frame=None if frame is None else storable(frame, 500),
     )
 
 

@@ -4,7 +4,7 @@ import logging
 from math import inf
 from time import monotonic
 
-from jobq.store import history, jobs, workers
+from jobq.store import audit, history, jobs, metrics, workers
 from jobq.store.database import Connection, Database
 from jobq.worker.service import Service, jittered
 
@@ -31,6 +31,7 @@ class Maintenance(Service):
 
     def tick(self, connection: Connection) -> float | None:
         self._rescue(connection)
+        metrics.take_levels(connection, self.database.schema)
         if monotonic() >= self._history_at:
             self._keep_history(connection)
             self._history_at = monotonic() + jittered(HISTORY_EVERY_SECONDS)
@@ -59,6 +60,8 @@ class Maintenance(Service):
         for day in history.drop_old_partitions(connection, schema, keep_days=days):
             log.info("history dropped day=%s", day)
         history.forget_workers(connection, schema, keep_days=days)
+        metrics.forget(connection, schema, keep_days=days)
+        audit.forget_kept(connection, schema)
 
     def _report_unknown(self, connection: Connection) -> None:
         """Says once of each class that its jobs wait in vain, and says it again if it comes back."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from jobq.fingerprints import fingerprint
 from jobq.records import Assignment, Report
 from jobq.states import Outcome, may_run_again
 from jobq.worker.protocol import (
@@ -538,6 +539,7 @@ def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int)
         ended=monotonic(),
         error_type="ProcessDied",
         error_message=f"child process {child.pid} {death}; loss {losses} of {max_losses}",
+        fingerprint=fingerprint(assignment.job_class, "ProcessDied"),
         retry_delay=0.0 if may_run_again(losses=losses, max_losses=max_losses) else None,
         excused=True,
         loss=True,

@@ -57,6 +57,9 @@ class Service:
     def on_connected(self, connection: Connection) -> None:
         """Called with each new connection, before the first tick on it."""
 
+    def on_stopping(self, connection: Connection) -> None:
+        """Called once after the last tick, where the connection still stands: for what must not be left behind."""
+
     def on_stopped(self) -> None:
         """Called once, after the last tick."""
 
@@ -69,6 +72,7 @@ class Service:
             wait = self._attempt()
             self._woken.wait(wait)
             self._woken.clear()
+        self._take_leave()
         self._disconnect()
         self.on_stopped()
 
@@ -83,6 +87,14 @@ class Service:
         except Exception as error:  # noqa: BLE001 - the edge around one tick
             self._disconnect()
             return self._failed(error)
+
+    def _take_leave(self) -> None:
+        if self._connection is None or self._connection.closed:
+            return
+        try:
+            self.on_stopping(self._connection)
+        except Exception as error:  # noqa: BLE001 - the edge around the last words
+            log.warning("service=%s could not finish error=%s", self.name, " ".join(str(error).split()))
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:

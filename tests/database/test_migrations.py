@@ -72,8 +72,9 @@ def test_the_plan_says_what_would_be_applied_and_applies_nothing(
     assert migrations.plan(empty) == []
 
 
-def test_the_numbers_of_migrations_follow_each_other() -> None:
-    assert [migration.version for migration in migrations.known("s")] == list(range(1, len(migrations.known("s")) + 1))
+def test_no_two_migrations_have_the_same_number() -> None:
+    versions = [migration.version for migration in migrations.known("s")]
+    assert versions == sorted(set(versions))
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(
@@ -118,7 +119,7 @@ def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection:
         classes=["shop.jobs.Work"],
         most=1,
     )
-    assert jobs.retry(connection, schema, worker_id=worker, reports=[report], now=3.0) == 1
+    assert jobs.retry(connection, schema, worker_id=worker, reports=[report], now=3.0).attempts == 1
     assert jobs.promote(connection, schema, worker_id=worker).promoted == 0
     assert jobs.unknown_classes(connection, schema) == [("shop.jobs.Work", 1, ["default"])]
     assert jobs.cancel(connection, schema, [assignment.id], cancelled_by="100%s") == [assignment.id]

@@ -98,6 +98,8 @@ def reports_on(*ids: int) -> dict[str, Any]:
         "error_types": [""] * count,
         "error_messages": [""] * count,
         "tracebacks": [""] * count,
+        "fingerprints": [""] * count,
+        "frames": [""] * count,
         "delays": [0.0] * count,
         "excuses": [0] * count,
         "losses": [0] * count,
@@ -216,3 +218,26 @@ def test_the_last_attempt_of_a_job_is_found_by_its_id_in_every_day(store: Any, w
     for node in nodes(retry.plan(**parameters)):
         if str(node.get("Relation Name", "")).startswith("results_"):
             assert node["Node Type"] in ("Index Scan", "ModifyTable"), node
+
+
+def test_groups_of_failures_are_counted_from_their_index_alone(store: Any, worker: int) -> None:
+    parameters = {"since": "2000-01-01", "until": "2100-01-01", "limit": 50}
+    failures = Planned(store, "observe_failures", parameters)
+    (counted,) = [node for node in nodes(failures.plan(**parameters)) if node.get("Subplan Name") == "CTE grouped"]
+    scans = [node for node in nodes(counted) if str(node.get("Relation Name", "")).startswith("results_")]
+    assert scans
+    for scan in scans:
+        assert scan["Node Type"] == "Index Only Scan", scan
+        assert "fingerprint" in scan["Index Name"]
+
+
+def test_the_counts_between_the_steps_of_a_chart_are_not_read(store: Any) -> None:
+    store.execute(
+        "INSERT INTO jobq.levels (minute, queue, unfinished) "
+        "SELECT date_trunc('minute', now()) - n * interval '1 minute', 'mail', n FROM generate_series(1, 40000) AS n"
+    )
+    (period,) = store.rows("SELECT now() - interval '27 days' AS since, now() AS until")
+    parameters = {"since": period.since, "until": period.until, "step": 39_000.0, "queue": None}
+    levels = Planned(store, "observe_levels", parameters).run(**parameters)
+    assert 55 <= levels["Actual Rows"] <= 65
+    assert pages(levels) < 600

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from jobq.errors import UsageError
+from jobq.errors import FilterError
 from jobq.records import JobDetail, JobRecord
 from jobq.states import FINISHED, State
 
@@ -92,8 +92,8 @@ class Jobs(ConsoleScreen):
         """Another list, or another filter on it: from its top, with nothing marked."""
         try:
             query = self.console.source.query(view, text)
-        except UsageError as error:
-            self.console.tell(str(error), is_bad=True)
+        except FilterError as error:
+            self.console.tell(error.problem, is_bad=True)
             return
         self.view, self.filter, self.shown = view, text, query
         self._filters[view.name] = text
@@ -464,7 +464,7 @@ class Jobs(ConsoleScreen):
         self.rows.focus()
 
     def check_filter(self, text: str) -> None:
-        """Raises UsageError where it is none."""
+        """Raises FilterError where it is none."""
         self.console.source.query(self.view, text)
 
     def action_retry(self) -> None:

@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from jobq.errors import UsageError
+from jobq.errors import FilterError
 
 from .. import theme
 from .frame import Line
@@ -92,8 +92,8 @@ class FilterBar(Vertical):
     def _mistake(self) -> str | None:
         try:
             self.screen.check_filter(self.field.value)  # type: ignore[attr-defined]  # a screen that has a filter bar
-        except UsageError as error:
-            return str(error)
+        except FilterError as error:
+            return error.problem
         return None
 
     def _check(self) -> None:

@@ -1,0 +1,85 @@
+"""`jobq audit` and `jobq undo`: what operators did, and the way back."""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from jobq.clean import line
+from jobq.cli.acts import show_acted
+from jobq.cli.options import database_options, json_option, open_database
+from jobq.cli.render import ago, say, show_json, table
+from jobq.records import ActRecord
+from jobq.settings import Settings
+
+
+@click.command()
+@click.option("--job", "job_id", type=click.IntRange(1, 2**63 - 1), metavar="ID", help="Acts on this job.")
+@click.option("--who", metavar="USER@HOST", help="Acts of this person.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Acts at most.")
+@database_options
+@json_option
+def audit(job_id: int | None, who: str | None, limit: int, settings: Settings, as_json: bool) -> None:
+    """Show what operators did, the latest first."""
+    from jobq import observe
+
+    acts = observe.audit(open_database(settings), who=who, job_id=job_id, limit=limit)
+    if as_json:
+        show_json([asdict(act) for act in acts])
+    elif acts:
+        show_acts(acts)
+    else:
+        say("nobody did anything yet")
+
+
+def show_acts(acts: tuple[ActRecord, ...]) -> None:
+    rows = [
+        (
+            act.id,
+            ago(act.at),
+            f"{act.who} ({act.database_user})",
+            act.verb if act.undoes is None else f"{act.verb} of {act.undoes}",
+            f"{act.affected:,}",
+            what(act),
+            f"undone {ago(act.undone_at)}" if act.undone_at else "",
+        )
+        for act in acts
+    ]
+    columns = ["ACT", "BEGAN", "WHO", "WHAT", "JOBS", "WHICH", ""]
+    table(columns, rows, right=["ACT", "JOBS"], whole=["ACT", "WHAT", "JOBS"])
+
+
+def what(act: ActRecord) -> str:
+    """Which jobs or queues: the filter, or the first of them."""
+    named = act.names or tuple(str(job) for job in act.ids)
+    if act.selection is not None:
+        return act.selection
+    more = f" … +{act.affected - len(named):,}" if act.affected > len(named) else ""
+    return ", ".join(named) + more
+
+
+@click.command()
+@click.argument("act", metavar="[ACT]", required=False, type=click.IntRange(1, 2**63 - 1))
+@database_options
+@json_option
+def undo(act: int | None, settings: Settings, as_json: bool) -> None:
+    """Take back the last act, or the act with the number ACT, within a minute.
+
+    Retried jobs that have not started go back to where they were, cancelled jobs are queued again, purged ones are
+    in the history again, paused queues are resumed.
+    """
+    from jobq import operate
+
+    undone, acted = operate.undo(open_database(settings), act)
+    say(f"act {undone.id}: {line(undone.verb)} {line(what(undone), 200)}")
+    show_undone(undone, acted, as_json=as_json)
+
+
+def show_undone(undone: ActRecord, acted: Any, *, as_json: bool) -> None:
+    if undone.ids or as_json:
+        show_acted(acted, "undone", as_json=as_json)
+    elif acted.act is not None:
+        click.echo(f"undone {line(', '.join(undone.names))}")
+    else:
+        say("nothing was left to undo")
+        click.get_current_context().exit(1)

@@ -1,0 +1,56 @@
+"""`jobq retry ID --arguments JSON`: a new job like an old one, with other arguments."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobq.clean import line
+from jobq.cli.options import is_given, json_object, open_database
+from jobq.cli.render import say, show_json
+from jobq.errors import ApplicationError, UsageError
+from jobq.settings import Settings
+
+if TYPE_CHECKING:
+    from jobq.records import ClassRecord
+    from jobq.store.database import Database
+
+
+def run_again(
+    text: str,
+    app: tuple[str, ...],
+    *,
+    words: tuple[str, ...],
+    yes: bool,
+    settings: Settings,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Enqueues the new job. There is nothing to confirm: one job, and the old one stays as it is."""
+    from jobq import operate
+
+    if len(words) != 1 or not words[0].isdigit() or is_given(chosen):
+        raise UsageError("--arguments goes with the ID of one job: jobq retry 4711 --arguments '{\"user_id\": 1}'")
+    arguments = json_object("--arguments", text)
+    database = open_database(settings)
+    record = operate.run_again(database, int(words[0]), arguments, known=known_classes(database, settings, app))
+    if as_json:
+        show_json(record)
+    if record is None:
+        say("nothing was enqueued: an unfinished job of this class holds the unique key")
+        click.get_current_context().exit(1)
+    elif not as_json:
+        click.echo(record.id)
+        say(f"enqueued {line(record.job_class)} as job {record.id} in queue {line(record.queue)}")
+        say(f"job {words[0]} is as it was")
+
+
+def known_classes(database: "Database", settings: Settings, app: tuple[str, ...]) -> "tuple[ClassRecord, ...]":
+    """What live workers know, and what the application in this folder defines, where there is one."""
+    from jobq import observe
+    from jobq.registry import describe, load_application
+
+    try:
+        load_application(settings.root, [*settings.app, *app])
+    except ApplicationError as error:
+        say(f"this folder's application does not import: {error}")
+    return (*observe.classes(database), *describe())

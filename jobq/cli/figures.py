@@ -1,0 +1,99 @@
+"""What `jobq stats --since` shows: what ended in a period, by queue and by class."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from jobq.cli.render import duration, say, sparkline, table
+from jobq.observe import Figures, Period, QueueFlow
+
+
+def show_figures(period: Period) -> None:
+    if period.total.attempts == 0 and not any(flow.came_in for flow in period.flows):
+        say(f"nothing ended since {period.since:%Y-%m-%d %H:%M %Z}")
+        return
+    total, span = period.total, duration((period.until - period.since).total_seconds())
+    click.echo(
+        f"in {span}: {total.ended:,} jobs ended in {total.attempts:,} attempts, {rate(total.ended, period)} a minute; "
+        f"{total.failed:,} attempts failed"
+    )
+    click.echo(f"ended  {sparkline([step.ended for step in period.steps])}")
+    click.echo(f"in     {sparkline([step.came_in for step in period.steps])}")
+    flows = {flow.name: flow for flow in period.flows}
+    names = sorted({*flows, *(queue.name for queue in period.queues)})
+    queues = {queue.name: queue for queue in period.queues}
+    show_rows("QUEUE", [(name, queues.get(name), flows.get(name)) for name in names], period)
+    show_rows("CLASS", [(one.name, one, None) for one in period.classes], period)
+
+
+def show_rows(what: str, rows: Sequence[tuple[str, Figures | None, QueueFlow | None]], period: Period) -> None:
+    is_queue = what == "QUEUE"
+    columns = [what, *(["IN/MIN", "GROWS"] if is_queue else []), "OUT/MIN", "ENDED", "FAILED", "FAIL%", "LOST"]
+    columns += ["WAIT P50", "P95", "RUN P50", "P95 "]
+    cells = [
+        (name, *(flow_cells(flow) if is_queue else ()), *figure_cells(figures, period))
+        for name, figures, flow in rows
+    ]
+    table(columns, cells, right=columns[1:])
+
+
+def flow_cells(flow: QueueFlow | None) -> tuple[str, str]:
+    if flow is None or flow.came_in is None or flow.growth is None or flow.seconds == 0:
+        return "?", "?"
+    minutes = flow.seconds / 60
+    return f"{flow.came_in / minutes:,.1f}", f"{flow.growth / minutes:+,.1f}/min"
+
+
+def figure_cells(figures: Figures | None, period: Period) -> tuple[str, ...]:
+    if figures is None:
+        return ("0", "0", "0", "", "0", "", "", "", "")
+    share = 100 * figures.failed / figures.attempts if figures.attempts else 0.0
+    return (
+        rate(figures.ended, period),
+        f"{figures.ended:,}",
+        f"{figures.failed:,}",
+        f"{share:.1f}",
+        f"{figures.outcomes['lost']:,}",
+        duration(figures.wait(0.5)),
+        duration(figures.wait(0.95)),
+        duration(figures.run(0.5)),
+        duration(figures.run(0.95)),
+    )
+
+
+def rate(count: int, period: Period) -> str:
+    return f"{count / max(period.minutes, 1e-9):,.1f}"
+
+
+def json_of(period: Period) -> dict[str, Any]:
+    flows = {flow.name: flow for flow in period.flows}
+    return {
+        "since": period.since,
+        "until": period.until,
+        "total": json_of_figures(period.total),
+        "queues": [
+            json_of_figures(queue)
+            | {"came_in": flow.came_in if (flow := flows.get(queue.name)) else None}
+            | {"growth": flow.growth if flow else None}
+            for queue in period.queues
+        ],
+        "classes": [json_of_figures(one) for one in period.classes],
+        "step_seconds": period.step_seconds,
+        "steps": [
+            {"at": step.at, "outcomes": dict(step.outcomes), "ended": step.ended, "came_in": step.came_in}
+            for step in period.steps
+        ],
+    }
+
+
+def json_of_figures(figures: Figures) -> dict[str, Any]:
+    return {
+        "name": figures.name,
+        "attempts": figures.attempts,
+        "ended": figures.ended,
+        "outcomes": dict(figures.outcomes),
+        "retried": figures.retried,
+        "wait_seconds": {"p50": figures.wait(0.5), "p95": figures.wait(0.95), "p99": figures.wait(0.99)},
+        "run_seconds": {"p50": figures.run(0.5), "p95": figures.run(0.95), "p99": figures.run(0.99)},
+    }

@@ -1,0 +1,73 @@
+"""`jobq replay`: a finished job's exact arguments, run here, in this checkout."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobq.clean import line
+from jobq.cli.options import app_option, database_options, open_database
+from jobq.cli.render import compact, say
+from jobq.errors import UsageError
+from jobq.records import Assignment, JobRecord
+from jobq.settings import Settings
+from jobq.states import FINISHED
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+@click.command()
+@click.argument("job_id", metavar="ID", type=int)
+@click.option("--pdb", "is_debugged", is_flag=True, help="Where it raises, land in the debugger.")
+@app_option
+@database_options
+@click.pass_context
+def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, ...], settings: Settings) -> None:
+    """Run the finished job ID again here, in this process, with the arguments it had.
+
+    Its row and its history are not touched, and nothing is recorded; what the job itself does, it does. Exit code 1
+    where it raises.
+    """
+    from jobq import observe
+    from jobq.registry import load_application, registry
+    from jobq.worker.executor import build, run, traceback_of
+
+    job = observe.show(open_database(settings), job_id).job
+    if job.state != FINISHED:
+        raise UsageError(f"Job {job_id} is {job.state}: a worker may run it meanwhile. jobq perform runs a new one.")
+    load_application(settings.root, [*settings.app, *app])
+    say(f"replaying job {job.id}: {line(job.job_class)} {compact(job.arguments)}")
+    say(f"then, it was {job.outcome}{f', {line(job.error_type)}' if job.error_type else ''}")
+    try:
+        value = run(build(assignment_of(job), registry))
+    except Exception as error:  # noqa: BLE001 - the edge around the user's code
+        sys.stderr.write(traceback_of(error))
+        if is_debugged:
+            debug(error.__traceback__)
+        ctx.exit(1)
+    say("here, it is successful")
+    if value is not None:
+        click.echo(json.dumps(value, default=repr, ensure_ascii=False))
+
+
+def assignment_of(job: JobRecord) -> Assignment:
+    return Assignment(
+        id=job.id,
+        attempt=job.attempt,
+        excused=0,
+        losses=0,
+        retries=job.retries,
+        priority=job.priority,
+        queue=job.queue,
+        job_class=job.job_class,
+        arguments=json.dumps(job.arguments, ensure_ascii=False),
+    )
+
+
+def debug(traceback: "TracebackType | None") -> Any:
+    """The debugger at the place where it raised; `up` leads to the job."""
+    import pdb
+
+    pdb.post_mortem(traceback)

@@ -1,0 +1,74 @@
+"""What makes two failures alike, so that ten thousand of them are three groups.
+
+The fingerprint is computed where a failure is reported, in the child, and stored with it. There it costs only the
+attempts that fail, the exception's frames are at hand as objects and not as text, and a group is found in an index;
+computed when somebody looks, it would have to read the traceback of every failure of the period.
+"""
+
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable
+from hashlib import md5
+from pathlib import Path
+from types import TracebackType
+
+LENGTH = 12
+"""Hexadecimal digits: enough to tell millions apart, and few enough to type."""
+
+MAX_MESSAGE = 300
+"""Characters of a message that count: a long one holds the data that differ."""
+
+VARYING = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"  # UUIDs
+    r"|0x[0-9a-fA-F]+"
+    r"|\b(?=[0-9a-fA-F]*[0-9])[0-9a-fA-F]{8,}\b"  # hashes, and ids of other databases
+    r"|\d+"
+)
+
+LIBRARIES = tuple(f"{Path(sysconfig.get_path(name))}/" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+OWN_FOLDER = f"{Path(__file__).parent}/"
+DEMONSTRATION = f"{OWN_FOLDER}demo/"  # an application like any other
+
+
+def fingerprint(job_class: str, error_type: str, frame: str | None = None, message: str = "") -> str:
+    """The name of the group to which a failure belongs. `frame` counts without its line, which every deploy moves."""
+    place = "" if frame is None else re.sub(r":\d+ ", " ", frame)
+    parts = (job_class, error_type, place, without_varying(message))
+    return md5("\n".join(parts).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:LENGTH]
+
+
+def without_varying(message: str) -> str:
+    """A message without what differs from one failure to the next: numbers and ids."""
+    return VARYING.sub("#", message[:MAX_MESSAGE])
+
+
+def own_frame(error: BaseException) -> str | None:
+    """The last place in the job's own code that an exception came by, `mail/smtp.py:41 send`; None without any."""
+    own = None
+    for filename, line, function in frames(error.__traceback__):
+        if is_own(filename):
+            own = f"{shortened(filename)}:{line} {function}"
+    return own
+
+
+def frames(traceback: TracebackType | None) -> Iterable[tuple[str, int, str]]:
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        yield code.co_filename, traceback.tb_lineno or 0, code.co_qualname
+        traceback = traceback.tb_next
+
+
+def is_own(filename: str) -> bool:
+    """Neither a library's, nor Python's, nor jobq's."""
+    if filename.startswith("<") or "/site-packages/" in filename:
+        return False
+    return filename.startswith(DEMONSTRATION) or not filename.startswith((OWN_FOLDER, *LIBRARIES))
+
+
+def shortened(filename: str) -> str:
+    """A file by its place on the path of modules: the same on every machine."""
+    for folder in sys.path:
+        if folder and filename.startswith(f"{folder}/"):
+            return filename[len(folder) + 1 :]
+    return filename

@@ -1,0 +1,45 @@
+"""The read model: what the command line and the console show. Reads only, and never for long."""
+
+from jobq.observe.acts import act, audit
+from jobq.observe.doctor import Finding, Verdict, doctor
+from jobq.observe.failures import FailureGroup, failures
+from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
+from jobq.observe.jobs import Ended, Page, Position, ended, list_jobs, select, show
+from jobq.observe.overview import classes, queues, stats, unknown_classes, workers
+from jobq.observe.schedules import PREVIEW_LIMIT, Preview, preview, require_all, schedules
+from jobq.observe.why import Reason, Why, why
+
+__all__ = [
+    "PREVIEW_LIMIT",
+    "Ended",
+    "FailureGroup",
+    "Figures",
+    "Finding",
+    "Page",
+    "Period",
+    "Position",
+    "Preview",
+    "QueueFlow",
+    "Reason",
+    "Step",
+    "Verdict",
+    "Why",
+    "act",
+    "audit",
+    "classes",
+    "doctor",
+    "ended",
+    "failures",
+    "figures",
+    "list_jobs",
+    "preview",
+    "queues",
+    "require_all",
+    "schedules",
+    "select",
+    "show",
+    "stats",
+    "unknown_classes",
+    "why",
+    "workers",
+]

@@ -1,0 +1,38 @@
+"""The audit: what operators did."""
+
+from datetime import datetime
+from typing import Any
+
+from jobq.observe.reading import dicts, reading
+from jobq.records import ActRecord
+from jobq.store.database import Database
+
+
+def audit(
+    database: Database,
+    *,
+    since: datetime | None = None,
+    who: str | None = None,
+    job_id: int | None = None,
+    limit: int = 50,
+    below: int | None = None,
+) -> tuple[ActRecord, ...]:
+    """Acts, the latest first; `below` is the id of the last one of the page before.
+
+    With `job_id`, those among whose first jobs it is.
+    """
+    return records(database, {"since": since, "who": who, "job_id": job_id, "below": below, "limit": limit, "id": None})
+
+
+def act(database: Database, act_id: int) -> ActRecord | None:
+    """One act; None where there is none with that number."""
+    found = records(
+        database, {"since": None, "who": None, "job_id": None, "below": None, "limit": 1, "id": act_id}
+    )
+    return found[0] if found else None
+
+
+def records(database: Database, parameters: dict[str, Any]) -> tuple[ActRecord, ...]:
+    with reading(database) as connection:
+        rows = dicts(connection, "observe_audit", database.schema, parameters)
+    return tuple(ActRecord(**{**row, "ids": tuple(row["ids"]), "names": tuple(row["names"])}) for row in rows)

@@ -1,0 +1,350 @@
+"""Looks for what is wrong: each finding says what was seen, and which command helps.
+
+One check a function; CHECKS lists them. One that cannot be made, for want of a right, says so, and the others go on.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from time import monotonic
+
+import psycopg
+
+from jobq import __version__
+from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.observe.overview import unknown_records, worker_records
+from jobq.observe.reading import dicts, reading
+from jobq.observe.words import many, shell, spoken
+from jobq.store import migrations
+from jobq.store.database import Connection, Database
+from jobq.store.statements import quote_identifier
+
+OLD_SNAPSHOT_SECONDS = 300.0
+"""A transaction older than this holds back vacuum for longer than jobq can hide."""
+
+CLOCK_SECONDS = 2.0
+LATELY_SECONDS = 24 * 3600.0
+LISTEN_SECONDS = 3.0
+MANY_DEAD = 50_000
+OVERDUE_SECONDS = 120.0
+COUNT_LIMIT = 10_000
+
+
+class Verdict(StrEnum):
+    FINE = "fine"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check saw. `mend` is the command, or the sentence, that helps."""
+
+    check: str
+    verdict: Verdict
+    text: str
+    mend: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What the checks look at."""
+
+    database: Database
+    connection: Connection
+
+    @property
+    def schema(self) -> str:
+        return self.database.schema
+
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+
+def doctor(database: Database) -> tuple[Finding, ...]:
+    """Every finding, good ones too. Raises DatabaseError only where there is no connection at all."""
+    found: list[Finding] = []
+    with reading(database) as connection:
+        found += connection_check(Patient(database, connection))
+    found += schema_check(database)
+    has_tables = all(finding.verdict is Verdict.FINE for finding in found if finding.check == "schema")
+    checks = CHECKS if has_tables else [check for check in CHECKS if check not in NEED_TABLES]
+    for check in checks:
+        found += attempt(check, database)
+    return tuple(found)
+
+
+def attempt(check: Check, database: Database) -> list[Finding]:
+    """The findings of one check, on a transaction of its own: one that fails does not take the others along."""
+    try:
+        with reading(database) as connection:
+            return list(check(Patient(database, connection)))
+    except (psycopg.Error, JobqError) as error:
+        name = check.__name__.removesuffix("_check").replace("_", " ")
+        detail = " ".join(str(error).split())
+        return [Finding(name, Verdict.WRONG, f"could not be checked: {detail}")]
+
+
+def fine(check: str, text: str) -> Finding:
+    return Finding(check, Verdict.FINE, text)
+
+
+def wrong(check: str, text: str, mend: str) -> Finding:
+    return Finding(check, Verdict.WRONG, text, mend)
+
+
+def connection_check(patient: Patient) -> Iterator[Finding]:
+    """Who answers, how fast, and whether its clock and this machine's agree."""
+    began, before = monotonic(), datetime.now(UTC)
+    (server,) = dicts(patient.connection, "doctor_server", patient.schema, {})
+    took = monotonic() - began
+    where = f"PostgreSQL {server['version']}, database {server['database']}, role {server['role']}"
+    if server["is_standby"]:
+        yield wrong("connection", f"{where}: a standby, which cannot be written to", "Use the primary's address.")
+    else:
+        yield fine("connection", f"{where}; {took * 1000:.1f} ms")
+    if server["connections"] > 0.9 * server["most"]:
+        yield wrong(
+            "connections",
+            f"{server['connections']} of {server['most']} connections are in use",
+            "Raise max_connections, or put a pooler in between.",
+        )
+    off = (server["at"] - before - timedelta(seconds=took / 2)).total_seconds()
+    if abs(off) > CLOCK_SECONDS:
+        yield wrong(
+            "clock",
+            f"this machine's clock is {abs(off):.1f} s {'behind' if off > 0 else 'ahead of'} the database's; jobs keep "
+            "to the database's, but the logs of this machine will not match",
+            "timedatectl set-ntp true",
+        )
+    else:
+        yield fine("clock", f"{abs(off) * 1000:.0f} ms off the database's")
+
+
+def schema_check(database: Database) -> Iterator[Finding]:
+    try:
+        migrations.require_current(database)
+    except (SchemaMissing, SchemaBehind) as error:
+        yield wrong("schema", str(error), "jobq migrate")
+    except SchemaAhead as error:
+        yield wrong("schema", str(error), "Upgrade jobq here.")
+    else:
+        version = migrations.known(database.schema)[-1].version
+        yield fine("schema", f"{database.schema}, at version {version}, that of jobq {__version__}")
+
+
+def pooler_check(patient: Patient) -> Iterator[Finding]:
+    """Two connections of ours, both idle, that get the same server process: a pooler hands it out by transaction."""
+    database = patient.database
+    with database.connect("doctor") as first, database.connect("doctor") as second:
+        is_pooled = first.execute("SELECT pg_backend_pid()").fetchone() == second.execute(
+            "SELECT pg_backend_pid()"
+        ).fetchone()
+    if is_pooled and not database.settings.transaction_pooler:
+        yield wrong(
+            "pooler",
+            "the address is a pooler in transaction mode, and jobq does not know: LISTEN and prepared statements fail",
+            "export JOBQ_TRANSACTION_POOLER=true",
+        )
+    elif database.settings.transaction_pooler and not is_pooled:
+        yield fine("pooler", "transaction_pooler is set, and sessions are their own: without it, workers wake faster")
+    else:
+        yield fine("pooler", "in transaction mode, as configured" if is_pooled else "none, or one by session")
+
+
+def listen_check(patient: Patient) -> Iterator[Finding]:
+    """Whether a NOTIFY from one connection arrives at another."""
+    settings = patient.database.settings
+    if settings.transaction_pooler or not settings.listen:
+        yield fine("listen", f"is off: workers look every {settings.poll_every:g} s")
+        return
+    channel = f"jobq doctor {os.getpid()}"
+    with patient.database.connect("doctor") as listener, patient.database.connect("doctor") as notifier:
+        listener.execute(f"LISTEN {quote_identifier(channel)}".encode())
+        began = monotonic()
+        notifier.execute("SELECT pg_notify(%s, '')", [channel])
+        has_arrived = arrives(listener)
+    if has_arrived:
+        yield fine("listen", f"a notification arrived within {(monotonic() - began) * 1000:.0f} ms")
+    else:
+        yield wrong(
+            "listen",
+            f"no notification arrived within {LISTEN_SECONDS:g} s: workers only look every {settings.poll_every:g} s",
+            "Give workers an address that is no pooler in transaction mode, or: export JOBQ_TRANSACTION_POOLER=true",
+        )
+
+
+def arrives(listener: psycopg.Connection[tuple[object, ...]]) -> bool:
+    for _ in listener.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+        return True
+    return False
+
+
+def vacuum_check(patient: Patient) -> Iterator[Finding]:
+    """Who keeps dead rows from being cleared away."""
+    held = False
+    for holder in dicts(patient.connection, "doctor_horizon", patient.schema, {}):
+        age = holder["age_seconds"]
+        if age is not None and age < OLD_SNAPSHOT_SECONDS:
+            continue
+        held = True
+        since = "" if age is None else f" for {spoken(age)}"
+        detail = ", ".join(
+            f"{name} {text!r}"
+            for name, text in (
+                ("application", holder["application"]),
+                ("state", holder["state"]),
+                ("query", (holder["query"] or "")[:120]),
+            )
+            if text
+        )
+        mends = {
+            "a transaction": f"SELECT pg_terminate_backend({holder['name']});",
+            "a prepared transaction": f"ROLLBACK PREPARED '{holder['name']}';",
+            "a replication slot": f"SELECT pg_drop_replication_slot('{holder['name']}');",
+        }
+        yield wrong(
+            "vacuum",
+            f"{holder['kind']} holds it back{since}: {holder['name']}{f' ({detail})' if detail else ''}",
+            f'psql "$JOBQ_DATABASE_URL" -c "{mends[holder["kind"]]}"',
+        )
+    if not held:
+        yield fine("vacuum", f"nothing holds it back for longer than {OLD_SNAPSHOT_SECONDS / 60:g} minutes")
+
+
+def dead_rows_check(patient: Patient) -> Iterator[Finding]:
+    tables = dicts(patient.connection, "doctor_tables", patient.schema, {"schema": patient.schema})
+    many = [table for table in tables if table["dead"] > MANY_DEAD and table["dead"] > 2 * table["live"]]
+    for table in many:
+        seconds = table["vacuumed_seconds"]
+        last = "never" if seconds is None else f"{spoken(seconds)} ago"
+        yield wrong(
+            "dead rows",
+            f"{table['name']} has {table['dead']:,} beside {table['live']:,} live ones; it was vacuumed {last}",
+            f'psql "$JOBQ_DATABASE_URL" -c \'VACUUM (ANALYZE) {quote_identifier(patient.schema)}.{table["name"]}\'',
+        )
+    if not many:
+        yield fine("dead rows", ", ".join(f"{table['name']} {table['dead']:,}" for table in tables) or "none")
+
+
+def history_check(patient: Patient) -> Iterator[Finding]:
+    """Whether somebody makes partitions ahead."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    name = f"{quote_identifier(patient.schema)}.results_{tomorrow:%Y%m%d}"
+    (history,) = dicts(patient.connection, "doctor_history", patient.schema, {"tomorrow": name})
+    if history["is_made_ahead"] and not history["is_caught"]:
+        yield fine("history", "partitions are made ahead")
+    else:
+        what = "results wait in the default partition" if history["is_caught"] else "tomorrow has no partition yet"
+        yield wrong("history", f"{what}: workers make them, or migrate does", "jobq migrate")
+
+
+def workers_check(patient: Patient) -> Iterator[Finding]:
+    """Who is silent, who was declared dead, and who runs another version."""
+    settings = patient.database.settings
+    asked = {"silent": max(settings.heartbeat_timeout / 2, 1.0), "lately": LATELY_SECONDS}
+    silent = dicts(patient.connection, "doctor_workers", patient.schema, asked)
+    for worker in silent:
+        since = spoken(worker["silent_seconds"])
+        holds = f"; it holds {many(worker['holds'], 'job')}" if worker["holds"] else ""
+        text = f"{worker['name']} was declared dead: last heard of {since} ago" if worker["is_dead"] else (
+            f"{worker['name']} is silent for {since}"
+        )
+        yield wrong("workers", f"{text}{holds}", f"Look at its machine and log: {worker['name'].partition('/')[0]}")
+    alive = worker_records(patient.connection, patient.schema)
+    others = sorted({worker.version for worker in alive} - {__version__})
+    if others:
+        yield wrong(
+            "versions", f"workers run jobq {', '.join(others)}; this is {__version__}", "Upgrade the older ones."
+        )
+    if not alive:
+        yield wrong("workers", "none runs", "jobq run")
+    elif not silent:
+        yield fine("workers", f"{many(len(alive), 'worker')}, all heard of lately")
+
+
+def queues_check(patient: Patient) -> Iterator[Finding]:
+    """Queues that hold jobs which nobody will run."""
+    found = dicts(patient.connection, "doctor_unworked", patient.schema, {"limit": COUNT_LIMIT})
+    stuck = [queue for queue in found if queue["paused_at"] is not None or queue["workers"] == 0]
+    for queue in stuck:
+        jobs = f"waiting: {many(queue['pending'], 'job', COUNT_LIMIT)}"
+        name = shell(queue["queue"])
+        if queue["paused_at"] is not None:
+            by = f" by {queue['paused_by']}" if queue["paused_by"] else ""
+            since = f"{queue['paused_at']:%Y-%m-%d %H:%M:%S %Z}"
+            yield wrong(
+                "queues", f"{queue['queue']!r} is paused since {since}{by}; {jobs}", f"jobq resume {name}"
+            )
+        else:
+            yield wrong("queues", f"no worker works {queue['queue']!r}; {jobs}", f"jobq run --queue {name}")
+    if not stuck:
+        yield fine("queues", f"{len(found)} hold pending jobs, and each is worked" if found else "nothing is pending")
+
+
+def classes_check(patient: Patient) -> Iterator[Finding]:
+    unknown = unknown_records(patient.connection, patient.schema)
+    for one in unknown:
+        yield wrong(
+            "classes",
+            f"no worker knows {one.job_class}; waiting: {many(one.jobs, 'job')} in {', '.join(one.queues)}",
+            f"Deploy it, register it as an alias, or: jobq cancel 'class:\"{one.job_class}\"'",
+        )
+    if not unknown:
+        yield fine("classes", "workers know every class that is at the front of a queue")
+
+
+def poison_check(patient: Patient) -> Iterator[Finding]:
+    """Jobs at rest because they took their process down every time."""
+    found = dicts(patient.connection, "doctor_poison", patient.schema, {"lately": LATELY_SECONDS})
+    for one in found:
+        yield wrong(
+            "poison",
+            f"{many(one['jobs'], 'job')} of {one['job_class']} came to rest as lost in the last day: each time, their "
+            "process or worker died",
+            f"jobq show {one['example']}",
+        )
+    if not found:
+        yield fine("poison", "no job came to rest as lost in the last day")
+
+
+def schedules_check(patient: Patient) -> Iterator[Finding]:
+    """Schedules that stopped. Where there is no table of schedules there is nothing to say."""
+    table = f"{quote_identifier(patient.schema)}.schedules"
+    if patient.connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+        return
+    stopped = dicts(patient.connection, "doctor_schedules", patient.schema, {"overdue": OVERDUE_SECONDS})
+    for schedule in stopped:
+        if schedule["undeclared_at"] is not None:
+            text = f"no live worker declares it since {schedule['undeclared_at']:%Y-%m-%d %H:%M:%S %Z}"
+            yield wrong("schedules", f"{schedule['name']} stopped: {text}", "Deploy the code that declares it.")
+        else:
+            text = f"a tick is overdue for {spoken(schedule['overdue_seconds'])}"
+            yield wrong("schedules", f"{schedule['name']} stopped: {text}", "jobq run")
+    if not stopped:
+        yield fine("schedules", "none is overdue")
+
+
+CHECKS: list[Check] = [
+    pooler_check,
+    listen_check,
+    vacuum_check,
+    dead_rows_check,
+    history_check,
+    workers_check,
+    queues_check,
+    classes_check,
+    schedules_check,
+    poison_check,
+]
+
+NEED_TABLES: set[Check] = {
+    dead_rows_check,
+    history_check,
+    workers_check,
+    queues_check,
+    classes_check,
+    schedules_check,
+    poison_check,
+}

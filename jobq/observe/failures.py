@@ -1,0 +1,55 @@
+"""What broke, since when: the failures of a period in groups of those that are alike (see `jobq/fingerprints.py`)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobq.filters import Moment
+from jobq.observe.reading import dicts, now, reading
+from jobq.store.database import Database
+
+STEPS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failures that are alike, with the last one as an example."""
+
+    group: str  # what `--group` and `group:` take
+    attempts: int  # failed attempts in the period
+    at_rest: int  # jobs among them that will not be tried again
+    first_at: datetime  # in the period
+    last_at: datetime
+    ever_first_at: datetime  # in all the history that is kept
+    is_new: bool  # it did not exist before the period
+    steps: tuple[int, ...]  # the period in equal parts
+    job_class: str
+    error_type: str | None
+    error_message: str | None
+    frame: str | None  # the last place in the job's own code: file:line function
+    queue: str
+    example_id: int
+    traceback: str | None
+    arguments: dict[str, Any]
+
+
+def failures(
+    database: Database, since: Moment, until: Moment | None = None, *, limit: int = 50
+) -> tuple[FailureGroup, ...]:
+    """The groups of failures of a period, those with the most failures first."""
+    with reading(database) as connection:
+        at = now(connection)
+        first = since.at or at - timedelta(seconds=since.seconds_ago)
+        last = at if until is None else until.at or at - timedelta(seconds=until.seconds_ago)
+        step = max((last - first).total_seconds() / STEPS, 1.0)
+        period = {"since": first, "until": last, "step": step}
+        rows = dicts(connection, "observe_failures", database.schema, period | {"limit": limit})
+        groups = [row["group"] for row in rows]
+        counted = dicts(connection, "observe_failure_steps", database.schema, period | {"groups": groups})
+    parts: dict[str, list[int]] = {group: [0] * STEPS for group in groups}
+    for row in counted:
+        index = min(int((row["at"] - first).total_seconds() / step + 0.5), STEPS - 1)
+        parts[row["group"]][index] += row["attempts"]
+    return tuple(
+        FailureGroup(**row, is_new=row["ever_first_at"] >= first, steps=tuple(parts[row["group"]])) for row in rows
+    )

@@ -1,0 +1,231 @@
+"""What ended in a period, how fast, and what came in: from the rows of minutes, never from the history.
+
+What came in is not counted where it comes in, which would cost every enqueuer. It is what ended, plus what the queues
+hold more than before: once a minute some worker notes how many unfinished jobs each queue has. So "in" is what was
+enqueued or retried by hand; nothing is known of a time without any worker, nor of a queue too long to count.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobq.filters import Moment
+from jobq.histograms import BUCKETS, quantile
+from jobq.observe.reading import dicts, now, reading
+from jobq.states import Outcome
+from jobq.store.database import Database
+
+POINTS = 60
+"""A chart has about so many steps, none shorter than a minute."""
+
+
+SAMPLED_SECONDS = 3 * 86400
+"""Quantiles of a longer period are read from some of its minutes, about as many as so long a period has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What ended of one queue, class, or both. `ended` are jobs, `attempts` count each try of a job."""
+
+    name: str
+    outcomes: Mapping[str, int]  # attempts
+    retried: int  # attempts that another followed
+    waits: tuple[int, ...]  # histograms of seconds, with the bounds of jobq.histograms; of a sample over many days
+    runs: tuple[int, ...]
+
+    @property
+    def attempts(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    def ended(self) -> int:
+        return self.attempts - self.retried
+
+    @property
+    def failed(self) -> int:
+        """Attempts that raised or were lost."""
+        return self.outcomes[Outcome.ERRORED] + self.outcomes[Outcome.LOST]
+
+    def wait(self, share: float) -> float | None:
+        """Seconds from due to begun, below which this share of the attempts lies; None without any."""
+        return quantile(self.waits, share)
+
+    def run(self, share: float) -> float | None:
+        """Seconds from begun to ended, below which this share of the attempts lies; None without any."""
+        return quantile(self.runs, share)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a chart. `came_in` is None where nobody counted."""
+
+    at: datetime
+    outcomes: Mapping[str, int]
+    ended: int
+    came_in: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFlow:
+    """What came into a queue in the period, and how much fuller it became. None where nobody counted."""
+
+    name: str
+    came_in: int | None
+    growth: int | None
+    seconds: float  # between the first and the last count
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Everything about one period."""
+
+    since: datetime
+    until: datetime
+    step_seconds: float
+    total: Figures
+    queues: tuple[Figures, ...]
+    classes: tuple[Figures, ...]
+    flows: tuple[QueueFlow, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def minutes(self) -> float:
+        return (self.until - self.since).total_seconds() / 60
+
+
+def figures(
+    database: Database,
+    since: Moment,
+    until: Moment | None = None,
+    *,
+    queue: str | None = None,
+    job_class: str | None = None,
+) -> Period:
+    """What ended since then, in whole minutes; of one queue or class, where given."""
+    with reading(database) as connection:
+        at = now(connection)
+        first, last = whole_minutes(at, since, until)
+        step = step_of(last - first)
+        every = max(1, round((last - first).total_seconds() / SAMPLED_SECONDS))
+        asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step, "every": every}
+        rows = dicts(connection, "observe_metrics", database.schema, asked)
+        chart = dicts(connection, "observe_chart", database.schema, asked)
+        # Levels are those of queues: of one class nobody knows what waits.
+        levels = dicts(connection, "observe_levels", database.schema, asked) if job_class is None else []
+    flows = flows_of(levels, chart)
+    return Period(
+        since=first,
+        until=min(last, at),
+        step_seconds=step,
+        total=summed("", rows),
+        queues=grouped("queue", rows),
+        classes=grouped("job_class", rows),
+        flows=flows,
+        steps=steps_of(first, last, step, chart, levels),
+    )
+
+
+def whole_minutes(at: datetime, since: Moment, until: Moment | None) -> tuple[datetime, datetime]:
+    def moment(given: Moment) -> datetime:
+        return given.at or at - timedelta(seconds=given.seconds_ago)
+
+    first = moment(since)
+    last = at if until is None else moment(until)
+    return first.replace(second=0, microsecond=0), last.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def step_of(length: timedelta) -> float:
+    minutes = max(1, -(-length.total_seconds() // 60 // POINTS))
+    return minutes * 60
+
+
+def summed(name: str, rows: Iterable[dict[str, Any]]) -> Figures:
+    listed = list(rows)
+
+    def histogram(column: str) -> tuple[int, ...]:
+        counts = zip(*(row[column] for row in listed), strict=True)
+        return tuple(sum(count or 0 for count in bucket) for bucket in counts) or (0,) * BUCKETS
+
+    return Figures(
+        name=name,
+        outcomes={outcome.value: sum(row[outcome.value] for row in listed) for outcome in Outcome},
+        retried=sum(row["retried"] for row in listed),
+        waits=histogram("waits"),
+        runs=histogram("runs"),
+    )
+
+
+def grouped(column: str, rows: Iterable[dict[str, Any]]) -> tuple[Figures, ...]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return tuple(summed(name, groups[name]) for name in sorted(groups))
+
+
+def ended_in(row: dict[str, Any]) -> int:
+    """The jobs, not the attempts, that ended."""
+    ended: int = sum(row[outcome.value] for outcome in Outcome) - row["retried"]
+    return ended
+
+
+def flows_of(levels: list[dict[str, Any]], chart: list[dict[str, Any]]) -> tuple[QueueFlow, ...]:
+    names = sorted({row["queue"] for row in (*levels, *chart)})
+    return tuple(
+        flow_of(
+            name,
+            [row for row in levels if row["queue"] == name],
+            [row for row in chart if row["queue"] == name],
+        )
+        for name in names
+    )
+
+
+def flow_of(name: str, levels: list[dict[str, Any]], chart: list[dict[str, Any]]) -> QueueFlow:
+    """From the first and the last count of a queue, and what ended in the steps between them."""
+    if len(levels) < 2 or levels[0]["unfinished"] is None or levels[-1]["unfinished"] is None:
+        return QueueFlow(name, None, None, 0.0)
+    first, last = levels[0], levels[-1]
+    growth = last["unfinished"] - first["unfinished"]
+    began = first["taken_at"].replace(second=0, microsecond=0)
+    ended = sum(ended_in(row) for row in chart if began <= row["at"] < last["taken_at"])
+    seconds = (last["taken_at"] - first["taken_at"]).total_seconds()
+    return QueueFlow(name, max(0, ended + growth), growth, seconds)
+
+
+def steps_of(
+    first: datetime, last: datetime, step: float, chart: list[dict[str, Any]], levels: list[dict[str, Any]]
+) -> tuple[Step, ...]:
+    steps = []
+    at = first
+    while at < last:
+        end = at + timedelta(seconds=step)
+        rows = [row for row in chart if row["at"] == at]
+        ended = sum(ended_in(row) for row in rows)
+        growth = growth_between(levels, at, end)
+        steps.append(
+            Step(
+                at=at,
+                outcomes={outcome.value: sum(row[outcome.value] for row in rows) for outcome in Outcome},
+                ended=ended,
+                came_in=None if growth is None else max(0, ended + growth),
+            )
+        )
+        at = end
+    return tuple(steps)
+
+
+def growth_between(levels: list[dict[str, Any]], start: datetime, end: datetime) -> int | None:
+    """How much fuller the queues were at the first count after `end` than at the first after `start`."""
+    before, after = first_after(levels, start), first_after(levels, end)
+    if not before or before.keys() != after.keys():
+        return None
+    return sum(after.values()) - sum(before.values())
+
+
+def first_after(levels: list[dict[str, Any]], moment: datetime) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in levels:  # by queue and time
+        if row["taken_at"] >= moment and row["queue"] not in found and row["unfinished"] is not None:
+            found[row["queue"]] = row["unfinished"]
+    return found

@@ -1,0 +1,126 @@
+"""Jobs to look at: one with all its attempts, or those that a filter selects, a page at a time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from jobq.errors import JobNotFound
+from jobq.filters import Filter
+from jobq.observe.overview import unknown_records
+from jobq.observe.reading import dicts, read, reading
+from jobq.observe.selection import condition_of, slow_terms
+from jobq.records import AttemptRecord, JobDetail, JobRecord
+from jobq.store.database import Connection, Database, default_database
+from jobq.store.statements import filtered
+
+SELECT_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ended; the next one begins below."""
+
+    id: int
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the selected jobs. `slow` are the terms that no index serves, where nothing narrows the search."""
+
+    jobs: tuple[JobRecord, ...]
+    next: Position | None  # None: there are no more
+    slow: tuple[str, ...] = ()
+
+
+def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: Position | None = None) -> Page:
+    """A page of the selected jobs, newest first; `after` is where the last page ended.
+
+    Without a state in the filter: those that have not ended. Raises QueryTooSlow where no index serves the filter and
+    the time was up.
+    """
+    slow = slow_terms(selection)
+    with reading(database, slow=slow) as connection:
+        rows = page_of(connection, database.schema, "observe", selection, limit + 1, after)
+    page = tuple(JobRecord(**row) for row in rows[:limit])
+    more = len(rows) > limit
+    return Page(page, Position(page[-1].id, page[-1].ended_at) if more else None, slow)
+
+
+def select(database: Database, selection: Filter) -> list[int]:
+    """The ids of all selected jobs, newest first."""
+    ids: list[int] = []
+    after: Position | None = None
+    while True:
+        with reading(database, slow=slow_terms(selection)) as connection:
+            rows = page_of(connection, database.schema, "select", selection, SELECT_AT_ONCE, after)
+        ids += [row["id"] for row in rows]
+        if len(rows) < SELECT_AT_ONCE:
+            return ids
+        after = Position(rows[-1]["id"], rows[-1]["ended_at"])
+
+
+def page_of(
+    connection: Connection, schema: str, verb: str, selection: Filter, limit: int, after: Position | None
+) -> list[DictRow]:
+    condition, parameters = condition_of(selection, schema)
+    name = STATEMENTS[verb, selection.is_finished]
+    parameters |= {
+        "limit": limit,
+        "below": after.id if after else None,
+        "below_time": after.ended_at if after else None,
+    }
+    return read(connection, filtered(name, schema, condition), parameters)
+
+
+STATEMENTS = {
+    ("observe", True): "observe_finished",
+    ("observe", False): "observe_unfinished",
+    ("select", True): "select_finished",
+    ("select", False): "select_unfinished",
+}
+"""Whether jobs are shown or selected, and whether they are finished: two tables, two statements each."""
+
+
+def show(database: Database, job_id: int) -> JobDetail:
+    """One job, with every attempt that is kept. Raises JobNotFound."""
+    if not 0 < job_id < 2**63:
+        raise JobNotFound(f"There is no job {job_id}: ids are positive numbers.")
+    with reading(database) as connection:
+        found = dicts(connection, "observe_job", database.schema, {"id": job_id})
+        if not found:
+            raise JobNotFound(
+                f"There is no job {job_id} in schema {database.schema!r}. It may have been purged, or be older than "
+                "the history that is kept."
+            )
+        attempts = dicts(connection, "observe_attempts", database.schema, {"id": job_id})
+        unknown = {entry.job_class for entry in unknown_records(connection, database.schema)}
+    job = JobRecord(**found[0])
+    return JobDetail(
+        job=job,
+        attempts=tuple(AttemptRecord(**attempt) for attempt in attempts),
+        known=job.job_class not in unknown,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one job ended, and what its run() returned."""
+
+    id: int
+    outcome: str
+    attempt: int
+    value: Any
+    error_type: str | None
+    error_message: str | None
+
+
+def ended(ids: Iterable[int], *, database: Database | None = None) -> dict[int, Ended]:
+    """Those of the jobs that have ended, by id. Without a database, that in which `run_in_worker()` enqueues."""
+    database = database or default_database()
+    with reading(database) as connection:
+        rows = dicts(connection, "observe_ended", database.schema, {"ids": list(ids)})
+    return {row["id"]: Ended(**row) for row in rows}

@@ -1,0 +1,120 @@
+"""The state of everything: queues, workers, the classes they know, and the counts that a screen shows."""
+
+from jobq.observe.reading import dicts, now, reading, tuples
+from jobq.records import ClassRecord, QueueStats, Stats, UnknownClass, WorkerRecord
+from jobq.states import Outcome
+from jobq.store import jobs
+from jobq.store.database import Connection, Database
+from jobq.store.statements import quote_identifier, statement
+
+COUNT_LIMIT = 100_000
+"""Unfinished jobs are counted exactly up to here, for each queue; beyond it PostgreSQL's statistics speak."""
+
+OUTCOME_LIMIT = 1_000_000
+"""Attempts in the history are counted exactly up to here."""
+
+
+def stats(database: Database) -> Stats:
+    """The state of everything at this moment."""
+    with reading(database) as connection:
+        schema = database.schema
+        queues = queue_stats(connection, schema)
+        estimated: set[str] = set()
+        outcomes = outcome_counts(connection, schema, estimated)
+        pending, scheduled = sum(queue.pending for queue in queues), sum(queue.scheduled for queue in queues)
+        if any(queue.pending >= COUNT_LIMIT for queue in queues) or scheduled >= COUNT_LIMIT:
+            figures = estimates(connection, schema)
+            if any(queue.pending >= COUNT_LIMIT for queue in queues):
+                pending = max(pending, figures["pending"])
+                estimated.add("pending")
+            if scheduled >= COUNT_LIMIT:
+                scheduled = max(scheduled, figures["scheduled"])
+                estimated.add("scheduled")
+        return Stats(
+            scheduled=scheduled,
+            pending=pending,
+            running=sum(queue.running for queue in queues),
+            outcomes=outcomes,
+            queues=queues,
+            workers=worker_records(connection, schema),
+            unknown_classes=unknown_records(connection, schema),
+            estimated=tuple(sorted(estimated)),
+            at=now(connection),
+        )
+
+
+def queues(database: Database) -> tuple[QueueStats, ...]:
+    """Every queue that holds something, or that an operator has set something on."""
+    with reading(database) as connection:
+        return queue_stats(connection, database.schema)
+
+
+def workers(database: Database) -> tuple[WorkerRecord, ...]:
+    """The workers that are not known to have ended."""
+    with reading(database) as connection:
+        return worker_records(connection, database.schema)
+
+
+def classes(database: Database) -> tuple[ClassRecord, ...]:
+    """The job classes that live workers know, by name; of several versions, that of the youngest worker."""
+    with reading(database) as connection:
+        rows = connection.execute(statement("observe_classes", database.schema), {}).fetchall()
+    known: dict[str, ClassRecord] = {}
+    for (entry,) in rows:
+        known.setdefault(entry["name"], ClassRecord.from_json(entry))
+    return tuple(known[name] for name in sorted(known))
+
+
+def unknown_classes(database: Database) -> tuple[UnknownClass, ...]:
+    """Classes of pending jobs that no live worker knows; none while no worker lives, since then all wait alike."""
+    with reading(database) as connection:
+        return unknown_records(connection, database.schema)
+
+
+def queue_stats(connection: Connection, schema: str) -> tuple[QueueStats, ...]:
+    rows = dicts(connection, "observe_stats", schema, {"limit": COUNT_LIMIT})
+    return tuple(QueueStats(**row) for row in rows)
+
+
+def outcome_counts(connection: Connection, schema: str, estimated: set[str]) -> dict[str, int]:
+    """Attempts by outcome; what went wrong is counted by itself where the whole is too much to count."""
+    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+    total = estimates(connection, schema)["results"]
+    if total < OUTCOME_LIMIT:  # or so it was when it was last analysed
+        counts |= dict(tuples(connection, "observe_outcomes", schema, {"limit": OUTCOME_LIMIT}))
+        if sum(counts.values()) < OUTCOME_LIMIT:
+            return counts
+    unsuccessful = [outcome.value for outcome in Outcome if outcome is not Outcome.SUCCESSFUL]
+    counts |= dict(
+        tuples(connection, "observe_unsuccessful", schema, {"outcomes": unsuccessful, "limit": COUNT_LIMIT})
+    )
+    total = max(total, OUTCOME_LIMIT)
+    counts[Outcome.SUCCESSFUL] = total - sum(counts[outcome] for outcome in unsuccessful)
+    estimated.update(outcome for outcome in unsuccessful if counts[outcome] >= COUNT_LIMIT)
+    estimated.add(Outcome.SUCCESSFUL.value)
+    return counts
+
+
+def estimates(connection: Connection, schema: str) -> dict[str, int]:
+    quoted = quote_identifier(schema)
+    names = {
+        "pending_index": f"{quoted}.jobs_pending",
+        "scheduled_index": f"{quoted}.jobs_scheduled",
+        "results": f"{quoted}.results",
+    }
+    (row,) = dicts(connection, "observe_estimates", schema, names)
+    return row
+
+
+def worker_records(connection: Connection, schema: str) -> tuple[WorkerRecord, ...]:
+    rows = dicts(connection, "observe_workers", schema, {})
+    return tuple(
+        WorkerRecord(name=f"{row['host']}/{row['pid']}", **{**row, "queues": tuple(row["queues"])}) for row in rows
+    )
+
+
+def unknown_records(connection: Connection, schema: str) -> tuple[UnknownClass, ...]:
+    if not worker_records(connection, schema):
+        return ()
+    found = jobs.unknown_classes(connection, schema)
+    return tuple(UnknownClass(name, count, tuple(queues)) for name, count, queues in found)

@@ -1,0 +1,65 @@
+"""Connections for looking: nothing on them takes long, and nothing is written."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from psycopg import errors as pg
+from psycopg.rows import DictRow, dict_row, tuple_row
+
+from jobq.errors import QueryTooSlow
+from jobq.store.database import Connection, Database
+from jobq.store.statements import statement
+
+READ_TIMEOUT_MS = 5000
+"""A look must not hold anything up, nor be held up, for longer."""
+
+
+@contextmanager
+def reading(database: Database, *, slow: Sequence[str] = ()) -> Iterator[Connection]:
+    """A connection on which nothing takes long, and nothing is written.
+
+    `slow` are the terms of a filter that no index serves: what to blame where the time runs out.
+    """
+    database.prepare()
+    with database.connection() as connection:
+        try:
+            with connection.transaction():
+                connection.execute(
+                    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {READ_TIMEOUT_MS}".encode()
+                )
+                yield connection
+        except pg.QueryCanceled:
+            raise QueryTooSlow(too_slow(slow)) from None
+
+
+def too_slow(slow: Sequence[str]) -> str:
+    limit = f"{READ_TIMEOUT_MS / 1000:g} s"
+    if not slow:
+        return f"The database did not answer within {limit}, and was told to stop. What keeps it busy: jobq doctor"
+    return (
+        f"The search was stopped after {limit}: no index serves {', '.join(slow)}, so jobs are looked at one by one. "
+        "Narrow it, by since: or outcome: or group:."
+    )
+
+
+def dicts(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[DictRow]:
+    return read(connection, statement(name, schema), parameters)
+
+
+def read(connection: Connection, text: bytes, parameters: dict[str, Any]) -> list[DictRow]:
+    # Not prepared: the plan should know which conditions apply.
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(text, parameters, prepare=False).fetchall()
+
+
+def tuples(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(statement(name, schema), parameters, prepare=False).fetchall()
+
+
+def now(connection: Connection) -> datetime:
+    ((moment,),) = connection.execute("SELECT statement_timestamp()").fetchall()
+    assert isinstance(moment, datetime)
+    return moment

@@ -1,0 +1,199 @@
+"""What a filter means to the database: each term as a condition with parameters, said once for lists and for acts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobq.filters import Comparison, Filter, Moment, Pattern, Term, Value
+from jobq.states import Outcome, State
+from jobq.store.statements import quote_identifier
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The values of a condition, each under a name of its own."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, value: Any, cast: str) -> str:
+        name = f"filter_{len(self.values)}"
+        self.values[name] = value
+        return f"%({name})s::{cast}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """How the terms read in one of the two tables."""
+
+    time: str  # what since: and until: compare
+    ran: str
+    waited: str
+    errors: str  # where errors are, with a condition on error_type and error_message
+
+
+FINISHED_JOBS = Table("ended_at", "ended_at - started_at", "started_at - run_at", "(CONDITION)")
+UNFINISHED_JOBS = Table(
+    "enqueued_at",
+    "statement_timestamp() - started_at",
+    "coalesce(started_at, statement_timestamp()) - run_at",
+    # Only what was tried before can have an error: the history is not asked about the others. And not as EXISTS, which
+    # the planner may turn into reading the whole history once.
+    "jobs.attempt > 0 AND coalesce("
+    "(SELECT true FROM SCHEMA.results AS failed WHERE failed.id = jobs.id AND (CONDITION) LIMIT 1), false)",
+)
+
+Meaning = Callable[[Term, Value, Table, Parameters], str]
+
+
+def condition_of(selection: Filter, schema: str) -> tuple[str, dict[str, Any]]:
+    """A filter as a condition on the rows of `results` or `jobs`, with its parameters."""
+    table = FINISHED_JOBS if selection.is_finished else UNFINISHED_JOBS
+    parameters = Parameters()
+    conditions = [
+        meaning_of(term, table, parameters)
+        for term in selection.checked().terms
+        if not (term.key == "state" and selection.is_finished)  # that chose the table
+    ]
+    condition = " AND ".join(conditions) or "true"
+    return condition.replace("SCHEMA", quote_identifier(schema).replace("%", "%%")), parameters.values
+
+
+def meaning_of(term: Term, table: Table, parameters: Parameters) -> str:
+    """A term: any of its values. What is unknown, as the run time of a job that never began, fits nothing."""
+    fits = any_text(term, parameters) or " OR ".join(
+        f"({MEANINGS[term.key](term, value, table, parameters)})" for value in term.values
+    )
+    return f"NOT coalesce(({fits}), false)" if term.is_negated else f"({fits})"
+
+
+def any_text(term: Term, parameters: Parameters) -> str | None:
+    """Several exact texts of one column as one comparison, which an index can serve; None where it is not that."""
+    exact = [value.text for value in term.values if isinstance(value, Pattern) and value.is_exact]
+    if term.key not in COLUMNS or len(exact) < max(2, len(term.values)):
+        return None
+    return f"{COLUMNS[term.key]} = ANY ({parameters.add(exact, 'text[]')})"
+
+
+COLUMNS = {
+    "state": "state",
+    "outcome": "outcome",
+    "queue": "queue",
+    "class": "job_class",
+    "key": "unique_key",
+    "group": "fingerprint",
+}
+"""Keys that compare one column of text."""
+
+
+def compares_column(term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
+    return matches(COLUMNS[term.key], value, parameters)
+
+
+def matches(column: str, value: Value, parameters: Parameters) -> str:
+    assert isinstance(value, Pattern)
+    if value.is_exact:
+        return f"{column} = {parameters.add(value.text, 'text')}"
+    return f"{column} LIKE {parameters.add(like(value), 'text')}"
+
+
+def has_error(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
+    assert isinstance(value, Pattern)
+    return error_like(value, table, parameters)
+
+
+def error_like(pattern: Pattern, table: Table, parameters: Parameters) -> str:
+    part = parameters.add(f"%{like(pattern)}%", "text")
+    return table.errors.replace("CONDITION", f"error_type ILIKE {part} OR error_message ILIKE {part}")
+
+
+def was_run_by(_term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
+    """A worker by its name, its machine, or its number."""
+    named = " OR ".join(
+        matches(column, value, parameters) for column in ("host || '/' || pid", "host", "workers.id::text")
+    )
+    return f"worker_id IN (SELECT workers.id FROM SCHEMA.workers WHERE {named})"
+
+
+def has_argument(term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
+    return matches(f"arguments #>> {parameters.add(list(term.path), 'text[]')}", value, parameters)
+
+
+def compares_number(column: str) -> Meaning:
+    def compared(_term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
+        assert isinstance(value, Comparison)
+        return f"{column} {value.word} {parameters.add(value.number, 'bigint')}"
+
+    return compared
+
+
+def compares_duration(which: str) -> Meaning:
+    def compared(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
+        assert isinstance(value, Comparison)
+        duration = getattr(table, which)
+        return f"extract(epoch FROM {duration}) {value.word} {parameters.add(value.number, 'float8')}"
+
+    return compared
+
+
+def compares_time(word: str) -> Meaning:
+    def compared(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
+        assert isinstance(value, Moment)
+        if value.at is not None:
+            return f"{table.time} {word} {parameters.add(value.at, 'timestamptz')}"
+        age = f"{parameters.add(value.seconds_ago, 'float8')} * interval '1 second'"
+        return f"{table.time} {word} statement_timestamp() - {age}"
+
+    return compared
+
+
+def mentions(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
+    """Free text: anywhere in what is shown of a job."""
+    assert isinstance(value, Pattern)
+    part = parameters.add(f"%{like(value)}%", "text")
+    columns = ("job_class", "queue", "unique_key", "arguments::text")
+    return " OR ".join([*(f"{column} ILIKE {part}" for column in columns), error_like(value, table, parameters)])
+
+
+MEANINGS: dict[str, Meaning] = {
+    "": mentions,
+    **dict.fromkeys(COLUMNS, compares_column),
+    "error": has_error,
+    "worker": was_run_by,
+    "id": compares_number("id"),
+    "args": has_argument,
+    "since": compares_time(">="),
+    "until": compares_time("<"),
+    "tries": compares_number("attempt"),
+    "ran": compares_duration("ran"),
+    "wait": compares_duration("waited"),
+}
+
+
+def slow_terms(selection: Filter) -> tuple[str, ...]:
+    """The terms that no index serves, where no other term narrows the search: those may run into the time limit."""
+    if any(is_narrow(term) for term in selection.terms):
+        return ()
+    return tuple(dict.fromkeys(term.name for term in selection.terms if not is_served(term, selection.is_finished)))
+
+
+def is_narrow(term: Term) -> bool:
+    """Whether an index finds the term's jobs, and they are few."""
+    if term.is_negated:
+        return False
+    if term.key == "outcome":
+        return all(isinstance(value, Pattern) and value.text != Outcome.SUCCESSFUL for value in term.values)
+    if term.key == "state":
+        return term.values == (Pattern((State.RUNNING.value,)),)
+    return term.key in ("id", "group", "since")
+
+
+def is_served(term: Term, is_finished: bool) -> bool:
+    return term.key in ("state", "outcome", "until") or (term.key == "queue" and not is_finished)
+
+
+def like(pattern: Pattern) -> str:
+    """A pattern for LIKE that takes its literal parts literally, whatever they hold."""
+    return "%".join(part.translate(LITERALLY) for part in pattern.parts)
+
+
+LITERALLY = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})

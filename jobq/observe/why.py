@@ -1,0 +1,155 @@
+"""Why a job has not run yet: every reason there is, the one to mend first on top."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jobq.observe.jobs import show
+from jobq.observe.reading import dicts, reading
+from jobq.observe.words import many, shell, spoken
+from jobq.records import JobRecord
+from jobq.states import FINISHED, State
+from jobq.store.database import Database
+
+AHEAD_LIMIT = 100_000
+"""Jobs before it are counted up to here."""
+
+RATE_SECONDS = 600
+"""The pace of a queue is that of the last so many seconds."""
+
+SILENT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing a job waits for: `kind` for programs, `text` for people, `mend` a command that helps, if one does."""
+
+    kind: str
+    text: str
+    mend: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    job: JobRecord
+    reasons: tuple[Reason, ...]
+    ahead: int | None = None  # pending jobs that go before it, up to AHEAD_LIMIT
+    estimated_seconds: float | None = None  # until it runs, at the pace of its queue
+
+
+def why(database: Database, job_id: int) -> Why:
+    """Why a job is where it is. Raises JobNotFound."""
+    job = show(database, job_id).job
+    if job.state == FINISHED:
+        return Why(job, tuple(why_finished(database, job)))
+    with reading(database) as connection:
+        asked = {"id": job_id, "limit": AHEAD_LIMIT, "rate_seconds": float(RATE_SECONDS)}
+        rows = dicts(connection, "observe_why", database.schema, asked)
+    if not rows:  # it ended in between
+        return why(database, job_id)
+    facts = rows[0]
+    if facts["state"] == State.RUNNING:
+        return Why(job, tuple(why_running(facts)))
+    seconds = estimate(facts)
+    reasons = (*why_not_due(facts), *why_never(facts), *why_later(facts, seconds))
+    return Why(job, reasons or (NEXT,), facts["ahead"] if facts["state"] == State.PENDING else None, seconds)
+
+
+NEXT = Reason("next", "nothing is wrong: it is next, and starts as soon as a worker asks")
+
+
+def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
+    """It waits for nothing; whether it could be retried is what one may want to know."""
+    mend = None if job.outcome == "successful" else f"jobq retry {job.id}"
+    yield Reason("finished", f"it has ended: {job.outcome}, in attempt {job.attempt} of {job.retries + 1}", mend)
+    if job.unique_key is None:
+        return
+    with reading(database) as connection:
+        holders = dicts(
+            connection,
+            "observe_key_holder",
+            database.schema,
+            {"job_class": job.job_class, "unique_key": job.unique_key},
+        )
+    for holder in holders:
+        yield Reason(
+            "key held",
+            f"it cannot be queued again: its key {job.unique_key!r} is held by job {holder['id']}, which is "
+            f"{holder['state']}",
+            f"jobq why {holder['id']}",
+        )
+
+
+def why_running(facts: dict[str, Any]) -> Iterator[Reason]:
+    owner = facts["owner"] or "a worker that is not known"
+    yield Reason("running", f"it runs, on {owner}")
+    if facts["cancel_requested_at"] is not None:
+        yield Reason("cancelling", "its end was asked for")
+    if facts["is_owner_gone"] or facts["owner"] is None:
+        yield Reason("lost", "that worker is gone: any other takes the job over", "jobq workers")
+    elif facts["owner_silent_seconds"] > SILENT_SECONDS:
+        yield Reason(
+            "silent",
+            f"that worker was last heard of {facts['owner_silent_seconds']:.0f} s ago; once it is declared dead, "
+            "another takes the job over",
+            "jobq workers",
+        )
+
+
+def why_not_due(facts: dict[str, Any]) -> Iterator[Reason]:
+    if facts["state"] != State.SCHEDULED:
+        return
+    if facts["due_in_seconds"] > 0:
+        retry = f", after attempt {facts['attempt']} did not succeed" if facts["attempt"] else ""
+        yield Reason(
+            "not due",
+            f"it is not due until {facts['run_at']:%Y-%m-%d %H:%M:%S %Z}, in {facts['due_in_seconds']:.0f} s{retry}",
+        )
+    elif facts["workers"]:
+        yield Reason("due", "its time has just come: a worker queues it within seconds")
+
+
+def why_never(facts: dict[str, Any]) -> Iterator[Reason]:
+    """What keeps it from running however long it waits."""
+    if facts["paused_at"] is not None:
+        by = f" by {facts['paused_by']}" if facts["paused_by"] else ""
+        yield Reason(
+            "paused",
+            f"its queue {facts['queue']!r} is paused since {facts['paused_at']:%Y-%m-%d %H:%M:%S %Z}{by}",
+            f"jobq resume {shell(facts['queue'])}",
+        )
+    if facts["workers"] == 0:
+        yield Reason("no worker", "no worker runs", "jobq run")
+    elif facts["working_it"] == 0:
+        yield Reason(
+            "queue not worked",
+            f"of {many(facts['workers'], 'worker')}, none works queue {facts['queue']!r}",
+            f"jobq run --queue {shell(facts['queue'])}",
+        )
+    elif facts["knowing_it"] == 0:
+        yield Reason(
+            "class not known",
+            f"of {many(facts['working_it'], 'worker')} of its queue, none knows the class {facts['job_class']}: deploy "
+            "the code that has it, or register it as an alias of what it is called now",
+            "jobq jobs",
+        )
+
+
+def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
+    """What merely takes its time."""
+    if facts["state"] != State.PENDING:
+        return
+    if facts["ahead"]:
+        pace = "nothing of its queue ended lately" if seconds is None else f"about {spoken(seconds)} at today's pace"
+        ahead = many(facts["ahead"], "job", AHEAD_LIMIT)
+        yield Reason("behind", f"{ahead} of its queue before it: {pace}", "jobq stats --since 1h")
+    if facts["knowing_it"] and facts["busy"] >= facts["processes"]:
+        busy = f"nothing is free: {many(facts['processes'], 'process')} could run it"
+        yield Reason("busy", busy, "jobq list running")
+
+
+def estimate(facts: dict[str, Any]) -> float | None:
+    """Seconds until what goes before it has ended, at the pace of the last minutes; None where nothing did."""
+    if facts["state"] != State.PENDING or not facts["ended_lately"]:
+        return None
+    return float(facts["ahead"] / (facts["ended_lately"] / RATE_SECONDS))

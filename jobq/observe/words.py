@@ -1,0 +1,22 @@
+"""Words for people, as reasons and findings use them."""
+
+from shlex import quote
+
+
+def spoken(seconds: float) -> str:
+    """About so long: 40 s, 12 minutes, 3 hours."""
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def shell(name: str) -> str:
+    """A name as a shell takes it."""
+    return quote(name)
+
+
+def many(count: int, noun: str, limit: int | None = None) -> str:
+    """`1 job`, `12,000 jobs`, or, counted up to a limit, `100,000 or more jobs`."""
+    more = " or more" if limit is not None and count >= limit else ""
+    return f"{count:,}{more} {noun}{'' if count == 1 else 'es' if noun.endswith('ss') else 's'}"

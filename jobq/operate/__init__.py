@@ -1,0 +1,29 @@
+"""What operators may do. Each act says truly what it did, and leaves a record of who did it."""
+
+from jobq.operate.acting import Act, Part, acting
+from jobq.operate.editing import run_again, stored_name
+from jobq.operate.enqueueing import argument_of, enqueue
+from jobq.operate.jobs import Acted, Progress, cancel, purge, retry
+from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
+from jobq.operate.undo import UNDO_SECONDS, undo
+
+__all__ = [
+    "UNDO_SECONDS",
+    "Act",
+    "Acted",
+    "ActedOnSchedules",
+    "Part",
+    "Progress",
+    "acting",
+    "argument_of",
+    "cancel",
+    "enqueue",
+    "pause_schedule",
+    "purge",
+    "resume_schedule",
+    "retry",
+    "run_again",
+    "run_schedule",
+    "stored_name",
+    "undo",
+]

@@ -1,0 +1,75 @@
+"""The frame of every act: its transactions, and in them the record of who did what."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from jobq.store import audit
+from jobq.store.database import Connection, Database, who_am_i
+
+
+@dataclass(slots=True)
+class Part:
+    """One transaction of an act. `did` says what was done in it; what is not said leaves no record."""
+
+    connection: Connection
+    act: int
+    affected: int = 0
+    ids: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    def did(self, ids: Sequence[int] = (), *, names: Sequence[str] = ()) -> None:
+        """Notes the jobs, or else the queues or schedules, to which it was done."""
+        self.affected += len(ids) + len(names)
+        self.ids += ids
+        self.names += names
+
+
+class Act:
+    """One act of an operator: one row of the audit, in however many transactions it is done."""
+
+    def __init__(
+        self, database: Database, verb: str, *, selection: str | None = None, undoes: int | None = None
+    ) -> None:
+        database.prepare()
+        self.database = database
+        self.verb = verb
+        self.who = who_am_i()
+        self.id: int | None = None  # its row, once something was done
+        self._selection = selection
+        self._undoes = undoes
+
+    @contextmanager
+    def part(self) -> Iterator[Part]:
+        """A transaction that does the act, or some of it, and says so in the audit: both or neither."""
+        schema = self.database.schema
+        with self.database.connection() as connection, connection.transaction():
+            part = Part(connection, self.id or self._begin(connection))
+            yield part
+            if part.affected:
+                audit.note(
+                    connection, schema, part.act, affected=part.affected, ids=part.ids, names=part.names
+                )
+            elif self.id is None:
+                audit.drop(connection, schema, part.act)
+        if part.affected:
+            self.id = part.act
+
+    def _begin(self, connection: Connection) -> int:
+        return audit.begin(
+            connection,
+            self.database.schema,
+            who=self.who,
+            verb=self.verb,
+            selection=self._selection,
+            undoes=self._undoes,
+        )
+
+
+@contextmanager
+def acting(
+    database: Database, verb: str, *, selection: str | None = None, undoes: int | None = None
+) -> Iterator[Part]:
+    """An act of one transaction: with this as `act`, do it on `act.connection` and say so with `act.did(…)`."""
+    with Act(database, verb, selection=selection, undoes=undoes).part() as part:
+        yield part

@@ -1,0 +1,69 @@
+"""Edit and run again: a new job like an old one, with other arguments. The old one and its history stay as they are."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jobq import arguments as stored_arguments
+from jobq import observe
+from jobq.errors import ArgumentsError, UnknownJobClass
+from jobq.job import record_of
+from jobq.operate.acting import acting
+from jobq.records import ClassRecord, JobRecord, NewJob, ParameterRecord
+from jobq.store import jobs
+from jobq.store.database import Database, who_am_i
+
+
+def run_again(
+    database: Database, job_id: int, arguments: Mapping[str, Any], *, known: Iterable[ClassRecord] | None = None
+) -> JobRecord | None:
+    """Enqueues a job of the class, queue and options of an old one, with these arguments as they are to be stored.
+
+    They are checked against the class's parameters, as live workers know them or as `known` has them. Returns the new
+    job's record, or None where an unfinished job holds the unique key. Raises JobNotFound, UnknownJobClass where nobody
+    knows the class, ArgumentsError where the arguments do not fit.
+    """
+    old = observe.show(database, job_id).job
+    check(class_of(old.job_class, observe.classes(database) if known is None else known), arguments)
+    new = NewJob(
+        job_class=old.job_class,
+        arguments=as_stored(arguments, database.settings.max_arguments_bytes),
+        queue=old.queue,
+        priority=old.priority,
+        retries=old.retries,
+        unique_key=old.unique_key,
+        source=f"{who_am_i()}, like job {old.id}",
+    )
+    with acting(database, "run again", selection=f"id:{old.id}") as act:
+        record = record_of(new, jobs.enqueue(act.connection, database.schema, new))
+        act.did([record.id] if record else [])
+    return record
+
+
+def class_of(name: str, known: Iterable[ClassRecord]) -> ClassRecord:
+    for record in known:
+        if name == record.name or name in record.aliases:
+            return record
+    raise UnknownJobClass(
+        f"Nobody here knows {name}: no live worker, and not this folder's application. Arguments that cannot be "
+        "checked are not enqueued. Start a worker, or run this where the application is."
+    )
+
+
+def check(job_class: ClassRecord, arguments: Mapping[str, Any]) -> None:
+    """Whether the arguments fit the parameters by name. Raises ArgumentsError, which names those that do not."""
+    parameters = {stored_name(parameter): parameter for parameter in job_class.parameters}
+    signature = f"{job_class.name} takes ({', '.join(one.shown_as(name) for name, one in parameters.items())})"
+    if strangers := sorted(arguments.keys() - parameters.keys()):
+        raise ArgumentsError(f"There is no argument {', '.join(strangers)}: {signature}.")
+    if missing := [name for name, one in parameters.items() if one.required and name not in arguments]:
+        raise ArgumentsError(f"{', '.join(missing)} is missing: {signature}.")
+
+
+def stored_name(parameter: ParameterRecord) -> str:
+    return {"rest": "*", "named rest": "**"}.get(parameter.kind, "") + parameter.name
+
+
+def as_stored(arguments: Mapping[str, Any], max_bytes: int) -> str:
+    """The text for the database: what is tagged is read and written again, so that a forged tag is refused here."""
+    return stored_arguments.encode(stored_arguments.decode(json.dumps(arguments)), max_bytes=max_bytes)

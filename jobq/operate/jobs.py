@@ -1,0 +1,122 @@
+"""Acts on jobs: retry, cancel, purge. Each says truly what it did, and why it left the rest."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from jobq import observe
+from jobq.errors import JobNotFound
+from jobq.operate.acting import Act, Part
+from jobq.states import CANCELLABLE, FINISHED, State
+from jobq.store import jobs
+from jobq.store.database import Database
+
+CHUNK = 500
+
+Progress = Callable[[int], None]
+"""Called with the number of jobs seen to so far."""
+
+
+@dataclass(slots=True)
+class Acted:
+    """What came of an act: the ids it was done to, and why not for each of the others.
+
+    `act` is its row in the audit; None where nothing was done.
+    """
+
+    done: list[int] = field(default_factory=list)
+    skipped: dict[int, str] = field(default_factory=dict)
+    act: int | None = None
+
+
+def retry(
+    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
+) -> Acted:
+    """Queues finished jobs again, under their own ids and with all they had; each gets one more attempt.
+
+    `selection` is the filter that chose them, for the audit.
+    """
+
+    def do(part: Part, chunk: Sequence[int]) -> list[int]:
+        return jobs.retry_by_hand(part.connection, database.schema, chunk, act=part.act)
+
+    return in_chunks(Act(database, "retry", selection=selection), ids, do, why_not_retried, progress)
+
+
+def cancel(
+    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
+) -> Acted:
+    """Calls off jobs that are not running."""
+    act = Act(database, "cancel", selection=selection)
+
+    def do(part: Part, chunk: Sequence[int]) -> list[int]:
+        return jobs.cancel(part.connection, database.schema, chunk, cancelled_by=act.who, act=part.act)
+
+    return in_chunks(act, ids, do, why_not_cancelled, progress)
+
+
+def purge(
+    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
+) -> Acted:
+    """Takes finished jobs out of the history, with all their attempts. They are deleted some minutes later."""
+
+    def do(part: Part, chunk: Sequence[int]) -> list[int]:
+        return jobs.purge(part.connection, database.schema, chunk, act=part.act)
+
+    return in_chunks(Act(database, "purge", selection=selection), ids, do, why_not_purged, progress)
+
+
+def in_chunks(
+    act: Act,
+    ids: Iterable[int],
+    do: Callable[[Part, Sequence[int]], list[int]],
+    why_not: Callable[[str], str],
+    progress: Progress | None,
+) -> Acted:
+    """Acts on a few hundred at a time, so that no statement holds locks for long."""
+    acted, seen = Acted(), 0
+    for chunk in chunks(dict.fromkeys(ids)):
+        with act.part() as part:
+            done = do(part, chunk)
+            part.did(done)
+        acted.done += done
+        for job_id in sorted(set(chunk) - set(done)):
+            acted.skipped[job_id] = reason(act.database, job_id, why_not)
+        seen += len(chunk)
+        if progress is not None:
+            progress(seen)
+    acted.act = act.id
+    return acted
+
+
+def chunks(ids: Iterable[int]) -> Iterator[list[int]]:
+    remaining = iter(ids)
+    while chunk := list(islice(remaining, CHUNK)):
+        yield chunk
+
+
+def reason(database: Database, job_id: int, why_not: Callable[[str], str]) -> str:
+    try:
+        job = observe.show(database, job_id).job
+    except JobNotFound:
+        return "there is no such job"
+    return why_not(job.state)
+
+
+def why_not_retried(state: str) -> str:
+    if state == FINISHED:
+        return "another unfinished job holds its unique key"
+    return f"it is {state}: only finished jobs can be retried"
+
+
+def why_not_cancelled(state: str) -> str:
+    if state == State.RUNNING:
+        return "it is running"
+    if state == FINISHED:
+        return "it has ended already"
+    assert state in CANCELLABLE
+    return "it was just taken by another"
+
+
+def why_not_purged(state: str) -> str:
+    return f"it is {state}: only finished jobs can be purged" if state != FINISHED else "it was just taken by another"

@@ -1,0 +1,92 @@
+"""Acts on schedules: run, pause, resume. Each says truly what it did, and why it left the rest."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from jobq import observe
+from jobq.operate.acting import acting
+from jobq.schedules import Verdict, ticks_of
+from jobq.store import schedules as schedule_store
+from jobq.store.database import Database, who_am_i
+
+
+@dataclass(slots=True)
+class ActedOnSchedules:
+    """What came of an act on schedules: the names it was done to, and why not for each of the others."""
+
+    done: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, int] = field(default_factory=dict)  # what was enqueued
+
+
+def run_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules:
+    """Enqueues the jobs of schedules now, out of turn: their ticks go on as they would have. Also of paused ones.
+
+    Raises ScheduleNotFound before anything is done.
+    """
+    acted = ActedOnSchedules()
+    run_by = who_am_i()
+    for schedule in standing(database, names):
+        with acting(database, "run schedule") as act:
+            ran = schedule_store.run(act.connection, database.schema, name=schedule.name, run_by=run_by)
+            act.did(names=[schedule.name] if ran is not None and ran.job_id is not None else [])
+        if ran is not None and ran.job_id is not None:
+            acted.done.append(schedule.name)
+            acted.jobs[schedule.name] = ran.job_id
+        else:
+            acted.skipped[schedule.name] = WHY_NOT_RUN[ran.verdict] if ran else "no live worker declares it"
+    return acted
+
+
+WHY_NOT_RUN = {
+    Verdict.OVERLAPPED.value: "its last job is not done, and its jobs may not overlap",
+    Verdict.HELD.value: "an unfinished job holds its unique key",
+}
+
+
+def pause_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules:
+    """Lets the ticks of schedules pass without a job. Raises ScheduleNotFound before anything is done."""
+    wanted = [schedule.name for schedule in standing(database, names)]
+    with acting(database, "pause schedule") as act:
+        done = schedule_store.pause(act.connection, database.schema, wanted, paused_by=who_am_i())
+        act.did(names=done)
+    return ActedOnSchedules(done, {name: "it is paused already" for name in wanted if name not in done})
+
+
+def resume_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules:
+    """Lets schedules fire again, from their next tick on: what passed while they were paused was not missed.
+
+    Raises ScheduleNotFound before anything is done.
+    """
+    acted = ActedOnSchedules()
+    for name in [schedule.name for schedule in standing(database, names)]:
+        if resume_one(database, name):
+            acted.done.append(name)
+        else:
+            acted.skipped[name] = "it is not paused"
+    return acted
+
+
+def resume_one(database: Database, name: str) -> bool:
+    """Again where a worker moved it on between the look and the act. False: it is not paused."""
+    while True:
+        (seen,) = standing(database, [name])
+        if not seen.is_paused:
+            return False
+        next_at = seen.next_at
+        if next_at is not None and next_at <= seen.now:
+            next_at = ticks_of(seen.expression, seen.timezone).after(seen.now)
+        with acting(database, "resume schedule") as act:
+            if schedule_store.resume(act.connection, database.schema, seen, next_at=next_at):
+                act.did(names=[name])
+                return True
+
+
+def standing(database: Database, names: Iterable[str]) -> list[schedule_store.Standing]:
+    """Where schedules stand, in the order of their names as given. Raises ScheduleNotFound."""
+    wanted = list(dict.fromkeys(names))
+    database.prepare()
+    with database.connection() as connection:
+        found = {one.name: one for one in schedule_store.standing(connection, database.schema, wanted)}
+    observe.require_all(database, wanted, set(found))
+    return [found[name] for name in wanted]

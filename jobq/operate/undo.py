@@ -1,0 +1,100 @@
+"""Takes back what an operator did, for a minute: as far as nothing has happened to the jobs since."""
+
+from collections.abc import Callable, Sequence
+
+from jobq import observe
+from jobq.errors import ActNotUndone
+from jobq.operate.acting import Act, Part, acting
+from jobq.operate.jobs import Acted, in_chunks
+from jobq.records import ActRecord
+from jobq.states import FINISHED, State
+from jobq.store import audit
+from jobq.store.database import Connection, Database, who_am_i
+
+UNDO_SECONDS = 60.0
+"""An act can be undone for so long after its last part was done."""
+
+
+def undo(database: Database, act_id: int | None = None) -> tuple[ActRecord, Acted]:
+    """Undoes an act, or else the last one of this person's that can be. Returns that act, and what came of the undo.
+
+    Raises ActNotUndone, which says why.
+    """
+    found = chosen(database, act_id)
+    acted = undo_names(database, found) if found.verb in UNDONE_BY_NAME else undo_jobs(database, found)
+    if acted.act is not None:
+        with database.connection() as connection:
+            audit.mark_undone(connection, database.schema, found.id)
+    return found, acted
+
+
+def chosen(database: Database, act_id: int | None) -> ActRecord:
+    if act_id is not None:
+        act = observe.act(database, act_id)
+        if act is None:
+            raise ActNotUndone(f"There is no act {act_id}: jobq audit lists them.")
+        if (obstacle := why_not(act)) is not None:
+            raise ActNotUndone(f"Act {act_id}, {act.verb}, cannot be undone: {obstacle}.")
+        return act
+    who = who_am_i()
+    for act in observe.audit(database, who=who, limit=20):
+        if why_not(act) is None:
+            return act
+    raise ActNotUndone(
+        f"There is nothing to undo: {who} did nothing in the last {UNDO_SECONDS:g} s that can be undone. "
+        "An act of somebody else is undone by its number: jobq audit"
+    )
+
+
+def why_not(act: ActRecord) -> str | None:
+    """Why an act cannot be undone; None where it can."""
+    if act.verb not in UNDONE_BY_JOB and act.verb not in UNDONE_BY_NAME:
+        return "there is no way back from it"
+    if act.undone_at is not None:
+        return "it was undone already"
+    if act.seconds_ago > UNDO_SECONDS:
+        return f"it was done {act.seconds_ago:.0f} s ago, and that is possible for {UNDO_SECONDS:g} s"
+    return None
+
+
+def undo_jobs(database: Database, found: ActRecord) -> Acted:
+    take_back, obstacle = UNDONE_BY_JOB[found.verb]
+
+    def do(part: Part, chunk: Sequence[int]) -> list[int]:
+        return take_back(part.connection, database.schema, found.id, chunk)
+
+    with database.connection() as connection:
+        ids = audit.kept_jobs(connection, database.schema, found.id)
+    return in_chunks(Act(database, "undo", undoes=found.id), ids, do, obstacle, None)
+
+
+def undo_names(database: Database, found: ActRecord) -> Acted:
+    with acting(database, "undo", undoes=found.id) as act:
+        names = UNDONE_BY_NAME[found.verb](act.connection, database.schema, found.id)
+        act.did(names=names)
+    return Acted(act=act.act if names else None)
+
+
+def has_begun(state: str) -> str:
+    if state == FINISHED:
+        return "it has ended since"
+    return "it has started since" if state == State.RUNNING else "it was tried since"
+
+
+def is_taken(state: str) -> str:
+    if state == FINISHED:
+        return "its unique key is held by another job now"
+    return f"it is {state} again"
+
+
+UNDONE_BY_JOB: dict[
+    str, tuple[Callable[[Connection, str, int, Sequence[int]], list[int]], Callable[[str], str]]
+] = {
+    "retry": (audit.undo_retry, has_begun),
+    "cancel": (audit.undo_cancel, is_taken),
+    "purge": (audit.undo_purge, lambda _state: "it was deleted"),
+}
+"""Acts on jobs: how some of them are taken back, and why one was not, by the state in which it is."""
+
+UNDONE_BY_NAME: dict[str, Callable[[Connection, str, int], list[str]]] = {"pause": audit.undo_pause}
+"""Acts on what has a name."""

@@ -1,0 +1,2 @@
+-- An act that did nothing leaves no record.
+DELETE FROM {schema}.audit WHERE id = %(act)s

@@ -1,0 +1,1 @@
+SELECT DISTINCT id FROM {schema}.kept WHERE act = %(act)s ORDER BY id

@@ -1,0 +1,7 @@
+-- The ids of unfinished jobs that a filter selects, in the order and by the pages of observe_unfinished.sql.
+SELECT id, NULL::timestamptz AS ended_at
+FROM {schema}.jobs
+WHERE (%(below)s::bigint IS NULL OR id < %(below)s)
+    AND {condition}
+ORDER BY id DESC
+LIMIT %(limit)s

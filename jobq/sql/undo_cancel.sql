@@ -1,0 +1,33 @@
+-- Puts cancelled jobs back as they were, and takes the record of their cancellation out of the history. The record is
+-- locked first: one that was retried or purged since is left as it is, and so is a job whose unique key is held by now.
+WITH cancelled AS (
+    SELECT results.id, results.attempt, results.ended_at, kept.row
+    FROM {schema}.kept
+    JOIN {schema}.results ON results.id = kept.id AND results.attempt = kept.attempt + 1
+    WHERE kept.act = %(act)s
+        AND kept.id = ANY (%(ids)s::bigint[])
+        AND results.outcome = 'cancelled'
+        AND NOT results.retried
+    ORDER BY results.id
+    FOR UPDATE OF results
+), put_back AS (
+    INSERT INTO {schema}.jobs
+    SELECT job.*
+    FROM cancelled
+    CROSS JOIN LATERAL jsonb_populate_record(NULL::{schema}.jobs, cancelled.row) AS job
+    ON CONFLICT DO NOTHING
+    RETURNING id, queue
+), removed AS (
+    DELETE FROM {schema}.results
+    USING cancelled
+    JOIN put_back USING (id)
+    WHERE results.id = cancelled.id
+        AND results.attempt = cancelled.attempt
+        AND results.ended_at = cancelled.ended_at
+), woken AS (
+    SELECT pg_notify(%(channel)s, queue)
+    FROM (SELECT DISTINCT queue FROM put_back) AS touched
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+)
+SELECT id, (SELECT count(*) FROM woken) AS notified
+FROM put_back

@@ -1,0 +1,94 @@
+"""What happens to rows of `audit` and `kept`: who did what, and what can be undone."""
+
+from collections.abc import Sequence
+
+from jobq.store.database import Connection
+from jobq.store.statements import channel, quote_identifier, statement
+
+NAMED_IDS = 20
+"""Of the jobs of an act, so many are named in its row."""
+
+KEPT_SECONDS = 600
+"""What acts took away is deleted after so long: well after it can be undone."""
+
+
+def begin(
+    connection: Connection, schema: str, *, who: str, verb: str, selection: str | None, undoes: int | None
+) -> int:
+    """Adds the row of an act; part of the transaction that does it."""
+    row = connection.execute(
+        statement("begin_act", schema), {"who": who, "verb": verb, "selection": selection, "undoes": undoes}
+    ).fetchone()
+    assert row is not None
+    act: int = row[0]
+    return act
+
+
+def note(
+    connection: Connection, schema: str, act: int, *, affected: int, ids: Sequence[int], names: Sequence[str]
+) -> None:
+    """Adds to an act's row what was done."""
+    connection.execute(
+        statement("note_act", schema),
+        {"act": act, "affected": affected, "ids": list(ids[:NAMED_IDS]), "names": list(names), "most": NAMED_IDS},
+    )
+
+
+def drop(connection: Connection, schema: str, act: int) -> None:
+    connection.execute(statement("drop_act", schema), {"act": act})
+
+
+def keep(
+    connection: Connection, schema: str, act: int, kept: Sequence[tuple[int, int]], rows: Sequence[str] | None = None
+) -> None:
+    """Keeps the jobs of an act, each with its attempt, and the rows that the act took away."""
+    connection.execute(
+        statement("keep", schema),
+        {
+            "act": act,
+            "ids": [job_id for job_id, _ in kept],
+            "attempts": [attempt for _, attempt in kept],
+            "rows": rows,
+        },
+    )
+
+
+def kept_jobs(connection: Connection, schema: str, act: int) -> list[int]:
+    """The jobs of an act that can still be brought back."""
+    return [job_id for (job_id,) in connection.execute(statement("kept_jobs", schema), {"act": act}).fetchall()]
+
+
+def undo_retry(connection: Connection, schema: str, act: int, ids: Sequence[int]) -> list[int]:
+    return undone(connection, "undo_retry", schema, act, ids)
+
+
+def undo_cancel(connection: Connection, schema: str, act: int, ids: Sequence[int]) -> list[int]:
+    return undone(connection, "undo_cancel", schema, act, ids)
+
+
+def undo_purge(connection: Connection, schema: str, act: int, ids: Sequence[int]) -> list[int]:
+    return undone(connection, "undo_purge", schema, act, ids)
+
+
+def undone(connection: Connection, name: str, schema: str, act: int, ids: Sequence[int]) -> list[int]:
+    parameters = {"act": act, "ids": list(ids), "channel": channel(schema)}
+    return sorted(row[0] for row in connection.execute(statement(name, schema), parameters).fetchall())
+
+
+def undo_pause(connection: Connection, schema: str, act: int) -> list[str]:
+    """Resumes what an act paused; returns those queues."""
+    rows = connection.execute(statement("undo_pause", schema), {"act": act}).fetchall()
+    return sorted(name for (name,) in rows)
+
+
+def mark_undone(connection: Connection, schema: str, act: int) -> None:
+    connection.execute(statement("mark_undone", schema), {"act": act})
+
+
+def forget_kept(connection: Connection, schema: str) -> None:
+    """Deletes for good what acts took out of sight some time ago."""
+    quoted = quote_identifier(schema).replace("%", "%%")
+    connection.execute(
+        f"DELETE FROM {quoted}.kept WHERE kept_at < statement_timestamp() - %s * interval '1 second'".encode(),
+        [KEPT_SECONDS],
+    )

@@ -1,0 +1,90 @@
+"""What happens to rows of `metrics` and `levels`: figures by the minute, added up and forgotten."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jobq.histograms import BUCKETS
+from jobq.records import Count
+from jobq.states import Outcome
+from jobq.store.database import Connection
+from jobq.store.statements import quote_identifier, statement
+
+LEVEL_LIMIT = 2_000_000
+"""Jobs of one queue are counted up to here once a minute: some tenths of a second of one connection."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What is to be added to the row of one minute, queue and class."""
+
+    minute: datetime
+    queue: str
+    job_class: str
+    outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    retried: int = 0
+    waits: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    runs: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+
+    def add(self, count: Count) -> None:
+        self.outcomes[count.outcome] += count.attempts
+        self.retried += count.attempts * count.retried
+        if count.wait_bucket is not None:
+            self.waits[count.wait_bucket] += count.attempts
+        if count.run_bucket is not None:
+            self.runs[count.run_bucket] += count.attempts
+
+
+def figures_of(counts: Iterable[Count]) -> list[Figures]:
+    """Counts put together by minute, queue and class."""
+    found: dict[tuple[datetime, str, str], Figures] = {}
+    for count in counts:
+        key = count[:3]
+        if key not in found:
+            found[key] = Figures(*key)
+        found[key].add(count)
+    return list(found.values())
+
+
+def add(
+    connection: Connection,
+    schema: str,
+    figures: Sequence[Figures],
+    *,
+    worker_id: int | None = None,
+    number: int = 0,
+) -> None:
+    """Adds figures. What a worker sends has a number, higher each time: under the same it counts once."""
+    connection.execute(
+        statement("add_metrics", schema),
+        {
+            "worker_id": worker_id,
+            "number": number,
+            "minutes": [row.minute for row in figures],
+            "queues": [row.queue for row in figures],
+            "job_classes": [row.job_class for row in figures],
+            **{outcome.value: [row.outcomes[outcome] for row in figures] for outcome in Outcome},
+            "retried": [row.retried for row in figures],
+            "waits": ["{" + ",".join(map(str, row.waits)) + "}" for row in figures],
+            "runs": ["{" + ",".join(map(str, row.runs)) + "}" for row in figures],
+        },
+    )
+
+
+def take_levels(connection: Connection, schema: str, *, limit: int = LEVEL_LIMIT) -> int:
+    """Notes what each queue holds, where nobody has in this minute. Returns for how many queues."""
+    cursor = connection.execute(
+        statement("take_levels", schema), {"lock": f"jobq levels {schema}", "limit": limit}
+    )
+    return cursor.rowcount
+
+
+def forget(connection: Connection, schema: str, *, keep_days: int) -> None:
+    """Forgets figures older than the history; 0 keeps all."""
+    if keep_days == 0:
+        return
+    quoted = quote_identifier(schema).replace("%", "%%")
+    for table in ("metrics", "levels"):
+        connection.execute(
+            f"DELETE FROM {quoted}.{table} WHERE minute < now() - %s * interval '1 day'".encode(), [keep_days]
+        )

@@ -1,0 +1,68 @@
+"""Gathers what the completer recorded, and adds it to the rows of `metrics` every few seconds.
+
+The figures are a by-product: where a worker is killed, those of its last seconds are missing. None counts twice.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+from jobq.records import Count
+from jobq.store import metrics
+from jobq.store.database import Connection, is_transient
+from jobq.worker.ownership import Ownership
+
+log = logging.getLogger("jobq.worker.completer")
+
+SEND_EVERY_SECONDS = 5.0
+
+
+class Rollup:
+    """The counts of one worker that are not in the database yet."""
+
+    def __init__(self, schema: str, ownership: Ownership) -> None:
+        self._schema = schema
+        self._ownership = ownership
+        self._gathered: Counter[tuple[Any, ...]] = Counter()
+        self._sending: list[Count] = []
+        self._sender = 0
+        self._number = 0
+        self._sent_at = monotonic()
+
+    def add(self, counts: Iterable[Count]) -> None:
+        for count in counts:
+            self._gathered[count[:-1]] += count.attempts
+
+    def send_when_due(self, connection: Connection) -> float | None:
+        """Sends what gathered if it is time; returns the seconds until it will be, None where there is nothing."""
+        if not self._gathered and not self._sending:
+            return None
+        wait = self._sent_at + SEND_EVERY_SECONDS - monotonic()
+        if wait > 0:
+            return wait
+        self.send(connection)
+        return None
+
+    def send(self, connection: Connection) -> None:
+        """Sends what gathered. What failed before goes first, under its old number: it may have arrived."""
+        while self._sending or self._gathered:
+            if not self._sending:
+                self._sending = [Count._make((*kind, attempts)) for kind, attempts in self._gathered.items()]
+                self._gathered.clear()
+                self._sender = self._ownership.worker_id
+                self._number += 1
+            self._add(connection)
+            self._sending = []
+        self._sent_at = monotonic()
+
+    def _add(self, connection: Connection) -> None:
+        figures = metrics.figures_of(self._sending)
+        try:
+            metrics.add(connection, self._schema, figures, worker_id=self._sender, number=self._number)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            # No figures are worth that jobs are not recorded.
+            log.exception("figures were dropped attempts=%s", sum(count.attempts for count in self._sending))
