@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": PURE | USE | {"cli", "embedded", "worker", "tui", "demo"} | PUBLIC,
     "tui": {
         "observe", "operate", "records", "states", "errors", "settings", "clean", "filters", "tracebacks", "tui",
-    } | PUBLIC,  # fmt: skip
+    } | PUBLIC,
     "demo": PURE | USE | {"demo"} | PUBLIC,
     "__main__": {"cli"},
 }

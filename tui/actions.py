@@ -69,7 +69,7 @@ RETRY = Act(
     one=Tier.NONE,
     few=Tier.YES,
     effect="each is queued again under its own id, with one more attempt",
-    undo="cancel them before they start",
+    undo="z, for a minute: those that have not started",
 )
 CANCEL = Act(
     "cancel",
@@ -78,7 +78,7 @@ CANCEL = Act(
     one=Tier.YES,
     few=Tier.YES,
     effect="they end as cancelled, and do not run",
-    undo="retry them",
+    undo="z, for a minute",
 )
 PURGE = Act(
     "purge",
@@ -86,7 +86,8 @@ PURGE = Act(
     frozenset({FINISHED}),
     one=Tier.TYPED,
     few=Tier.TYPED,
-    effect="they are deleted from the history, with all their attempts",
+    effect="they are taken out of the history, with all their attempts, and deleted after a minute",
+    undo="z, for a minute",
 )
 
 ACTIONS = (
@@ -111,6 +112,12 @@ ACTIONS = (
     Action("run_now", "t", "run now", "Enqueue the job of a schedule now, out of turn.", "act", writes=True),
     Action("pause", "p", "pause/resume", "Stop it from starting anything, or let it go on.", "act", writes=True),
     Action("preview", "w", "next 24 h", "What the schedules will enqueue in the next 24 hours.", "look"),
+    Action("why", "w", "why", "Why it has not run yet, and what helps.", "look"),
+    Action(
+        "undo", "z", "undo", "Take back what was done in the last minute, as far as that can be.", "act", writes=True
+    ),
+    Action("range_less", "left_curly_bracket", "shorter", "A shorter period.", "look", "{"),
+    Action("range_more", "right_curly_bracket", "longer", "A longer period.", "look", "}"),
     Action("copy", "y", "copy", "Copy the id, the arguments, the traceback or a command.", "look"),
     Action("fold", "o", "unfold", "Show or hide the frames of libraries in a traceback.", "look"),
     Action("section", "tab", "section", "The next section.", "look", "tab"),

@@ -16,13 +16,15 @@ from textual.screen import Screen
 from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
 
 from . import formats, theme
-from .actions import BY_NAME, Act, Tier
+from .actions import BY_NAME, Act, Tier, acts
 from .feed import Feed
 from .messages import Acted, Answered, Looked, Lost, Progressed, Refused
 from .samples import Samples
+from .screens.activity import Activity
 from .screens.base import ConsoleScreen
 from .screens.confirm import Confirm, Plan, plan_for_jobs
 from .screens.enqueue import Enqueue
+from .screens.failures import Failures
 from .screens.help import Help
 from .screens.job import JobPage
 from .screens.jobs import Jobs
@@ -39,13 +41,18 @@ from .troubles import Place, Trouble, troubles
 TABS: dict[str, type[ConsoleScreen]] = {
     "overview": Overview,
     "jobs": Jobs,
+    "failures": Failures,
     "queues": Queues,
     "workers": Workers,
     "schedules": Schedules,
+    "activity": Activity,
 }
 """The screens, in their order; a number leads to each."""
 
 DEFAULT_EVERY = 1.0
+
+PERIODS = (900.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0)
+"""Seconds that the figures may be of."""
 
 SCHEMA_ERRORS = (SchemaMissing, SchemaBehind, SchemaAhead)
 
@@ -57,6 +64,7 @@ class Scope:
     ids: tuple[int, ...] = ()
     query: Query | None = None
     names: dict[int, str] | None = None  # of what is on the screen: the classes, to show a few
+    about: str | None = None  # what a query's jobs are, in words
 
 
 class Console(App[None]):
@@ -73,7 +81,7 @@ class Console(App[None]):
         *(Binding(str(number), f"tab({name!r})", show=False) for number, name in enumerate(TABS, 1)),
         *(
             Binding(BY_NAME[name].key, name, show=False, id=name)
-            for name in ("freeze", "help", "palette", "actions", "quit", "enqueue")
+            for name in ("freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more")
         ),
         Binding("ctrl+p", "palette", show=False),
     ]
@@ -207,11 +215,12 @@ class Console(App[None]):
     def on_acted(self, message: Acted) -> None:
         self.doing = None
         report = message.report
-        act = next(act for act in (action.act for action in BY_NAME.values()) if act and act.verb == report.verb)
+        done = next((act.done for act in acts() if act.verb == report.verb), f"{report.verb}:")
         if report.skipped:
-            self.push_screen(Outcome(report, act.done))
-        elif report.done or report.asked:
-            self.tell(told(report, act))
+            self.push_screen(Outcome(report, done))
+        elif report.done or report.asked or report.names:
+            hint = "" if report.verb.startswith("undo") else "   z undoes it, for a minute"
+            self.tell(told(report, done) + hint)
         else:
             self.tell("no job was left to act on")
         screen = self.console_screen
@@ -242,7 +251,7 @@ class Console(App[None]):
         if tier is Tier.NONE:
             self._run(act, selected.ids, scope)
             return
-        plan = plan_for_jobs(act, selected, scope.query, scope.names or {}, tier, self.source.target)
+        plan = plan_for_jobs(act, selected, scope, tier, self.source.target)
         self.push_screen(Confirm(plan), lambda is_sure: self._run(act, selected.ids, scope) if is_sure else None)
 
     def _run(self, act: Act, ids: tuple[int, ...], scope: Scope) -> None:
@@ -269,6 +278,35 @@ class Console(App[None]):
             self.tell(f"{report.done_words} {name}{job}")
         for name, why in report.skipped.items():
             self.tell(f"{name} was left alone: {why}", is_bad=True)
+
+    def undo(self, act_id: int | None) -> None:
+        self.feed.act(self, "undo", lambda source, _progress: source.undo(act_id))
+
+    def action_undo(self) -> None:
+        if (why := self.why_not_write()) is not None:
+            self.tell(f"undo: {why}", is_bad=True)
+        elif isinstance(self.screen, ConsoleScreen):
+            self.undo(None)
+
+    @property
+    def period_words(self) -> str:
+        return formats.age(self.feed.seconds)
+
+    def action_range_less(self) -> None:
+        self._change_period(-1)
+
+    def action_range_more(self) -> None:
+        self._change_period(1)
+
+    def _change_period(self, step: int) -> None:
+        """Another period for all figures; they are read anew at once."""
+        if not isinstance(self.screen, ConsoleScreen):
+            return
+        place = min(max(PERIODS.index(self.feed.seconds) + step, 0), len(PERIODS) - 1)
+        self.feed.seconds = PERIODS[place]
+        self.feed.look()
+        self._paint_heads()
+        self.screen.looked()
 
     def enqueue(self, new: NewJob) -> None:
         self.feed.act(self, "enqueue", lambda source, _progress: source.enqueue(new))
@@ -383,11 +421,13 @@ class Console(App[None]):
         self._close_messages_no_wait()
 
 
-def told(report: Report, act: Act) -> str:
+def told(report: Report, done: str) -> str:
     """What came of an act, in a few words."""
     shown = ", ".join(f"#{job_id}" for job_id in report.done[:3])
     jobs = shown if 0 < len(report.done) <= 3 else formats.plural(len(report.done), "job")
-    parts = [f"{act.done} {jobs}"] if report.done else []
+    parts = [f"{done} {jobs}"] if report.done else []
+    if report.names:
+        parts.append(f"{done} {', '.join(report.names)}")
     if report.asked:
         parts.append(f"asked {formats.plural(len(report.asked), 'running job')} to end")
     return ", ".join(parts)

@@ -33,6 +33,7 @@ class Feed:
         self.every = every  # None: only when told
         self._listener = listener
         self._woken = threading.Event()
+        self.seconds = 3600.0  # the period of the figures
         self.is_frozen = False
         self._is_over = False
         self._is_resting = False
@@ -107,7 +108,7 @@ class Feed:
         """Looks, tells, and says how long to rest."""
         began = monotonic()
         try:
-            snapshot = self.source.look()
+            snapshot = self.source.look(self.seconds)
         except JobqError as error:
             self._tries += 1
             self._listener.post_message(Lost(error, self._tries))

@@ -120,6 +120,11 @@ def spark(values: Sequence[float], width: int, blocks: str) -> str:
     return drawn.rjust(width, "·")
 
 
+def class_name(job_class: str, *, is_wide: bool = False) -> str:
+    """A class without its module, where there is no room for it."""
+    return job_class if is_wide else job_class.rpartition(".")[2] or job_class
+
+
 def listed(names: Iterable[str], most: int = 3) -> str:
     """Some names, and how many more."""
     known = list(names)

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 from jobq import filters, observe, operate
 from jobq.clean import deep, line, plain
 from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
-from jobq.filters import Filter, Pattern
-from jobq.observe import Position, Preview
-from jobq.records import ClassRecord, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
-from jobq.states import FINISHED, Outcome, State
+from jobq.filters import Filter, Moment, Pattern
+from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
+from jobq.states import FINISHED, State
 
 from . import search
-from .source import JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
 
 Shown = TypeVar("Shown")
 
@@ -23,10 +23,13 @@ LONG = {"traceback": 200_000, "error_message": 4000}
 """Texts of many lines, and after how many characters they are cut. All others are shown on one line."""
 
 RUNNING = filters.of("state", State.RUNNING)
-ERRORED = filters.of("outcome", Outcome.ERRORED)
+
+FIGURES_EVERY = 5.0
 
 RUNNING_LIMIT = 100
+GROUPS_LIMIT = 8
 FAILURES_LIMIT = 200
+AUDIT_LIMIT = 200
 LIKE_LIMIT = 200
 
 ACTS_ON_SCHEDULES = {
@@ -48,14 +51,33 @@ class LiveSource:
         self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
         self._known: dict[str, ClassRecord] = {}
         self._names: dict[str, set[str]] = {}  # for suggestions
+        self._figured: tuple[float, float, Period, tuple[FailureGroup, ...]] | None = None
 
-    def look(self) -> Snapshot:
+    def look(self, seconds: float) -> Snapshot:
         began = monotonic()
-        stats = observe.stats(self._database)
+        stats = observe.stats(self._database, count_limit=COUNT_LIMIT, outcome_limit=COUNT_LIMIT)
         running = observe.list_jobs(self._database, RUNNING, limit=RUNNING_LIMIT).jobs
-        failures = observe.list_jobs(self._database, ERRORED, limit=FAILURES_LIMIT).jobs
-        self._remember(stats, (*running, *failures))
-        return Snapshot(cleaned(stats), cleaned(running), cleaned(failures), monotonic() - began)
+        if self._figured is None or self._figured[0] != seconds or began - self._figured[1] > FIGURES_EVERY:
+            period = observe.figures(self._database, Moment(seconds))
+            groups = observe.failures(self._database, Moment(seconds), limit=GROUPS_LIMIT)
+            self._figured = (seconds, monotonic(), cleaned(period), cleaned(groups))
+        self._remember(stats, running)
+        _, _, clean_period, clean_groups = self._figured
+        return Snapshot(cleaned(stats), cleaned(running), clean_groups, clean_period, monotonic() - began)
+
+    def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
+        return cleaned(observe.failures(self._database, Moment(seconds), limit=FAILURES_LIMIT))
+
+    def why(self, job_id: int) -> Why:
+        return cleaned(observe.why(self._database, job_id))
+
+    def audit(self) -> tuple[ActRecord, ...]:
+        return cleaned(observe.audit(self._database, limit=AUDIT_LIMIT))
+
+    def undo(self, act_id: int | None) -> Report:
+        self._require_writing()
+        act, acted = operate.undo(self._database, act_id)
+        return Report(f"undo {line(act.verb)}", tuple(acted.done), acted.skipped, names=tuple(map(line, act.names)))
 
     def query(self, view: View, text: str) -> Query:
         return Query(view, text, self._meant(search.selection(view, text)))

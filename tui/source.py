@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobq.observe import Position, Preview
-from jobq.records import ClassRecord, JobDetail, JobRecord, ScheduleRecord, Stats
+from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
+
+COUNT_LIMIT = 20_000
+"""A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
 
 Progress = Callable[[int], None]
 """Called with the number of jobs seen to so far."""
@@ -37,7 +40,8 @@ class Snapshot:
 
     stats: Stats
     running: tuple[JobRecord, ...]  # the youngest of those that run
-    failures: tuple[JobRecord, ...]  # the last that failed
+    groups: tuple[FailureGroup, ...]  # what failed in the period, those with the most failures first
+    period: Period  # what ended in the period, and how fast
     seconds: float  # what it took to look
 
     @property
@@ -109,6 +113,7 @@ class Report:
     done: tuple[int, ...]
     skipped: dict[int, str]
     asked: tuple[int, ...] = ()  # running jobs whose end was asked for, and is still to come
+    names: tuple[str, ...] = ()  # queues or schedules, where it was none of jobs
 
     @property
     def reasons(self) -> dict[str, list[int]]:
@@ -149,8 +154,8 @@ class Source(Protocol):
     abilities: frozenset[str]
     """What the database's side offers beyond the acts of this protocol; actions that need more do not exist."""
 
-    def look(self) -> Snapshot:
-        """The state of everything now."""
+    def look(self, seconds: float) -> Snapshot:
+        """The state of everything now, and the figures of a period that long."""
 
     def query(self, view: View, text: str) -> Query:
         """Reads a filter. Raises UsageError, which says what is wrong with it."""
@@ -181,6 +186,18 @@ class Source(Protocol):
 
     def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
         """Retries, cancels or purges jobs; says what it did and why it left the rest."""
+
+    def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
+        """What failed in a period that long, in groups of what is alike."""
+
+    def why(self, job_id: int) -> Why:
+        """Why a job is where it is."""
+
+    def audit(self) -> tuple[ActRecord, ...]:
+        """What operators did, the latest first."""
+
+    def undo(self, act_id: int | None) -> Report:
+        """Takes an act back, or the last one of this person's that can be."""
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:
         """Every schedule with its last runs."""

@@ -1,11 +1,10 @@
 """What needs somebody: read from a snapshot, the worst first. Pure."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jobq.filters import quoted as quoted_value
-from jobq.records import JobRecord, QueueStats
+from jobq.records import QueueStats
 
 from . import formats
 from .samples import Samples
@@ -13,7 +12,6 @@ from .source import Snapshot
 
 SILENT_SECONDS = 30.0
 OLD_SECONDS = 300.0
-RECENT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +52,17 @@ def no_worker(snapshot: Snapshot) -> Iterator[Trouble]:
 
 
 def failures(snapshot: Snapshot) -> Iterator[Trouble]:
-    """The last failures by class and error, the most frequent first."""
-    recent = [job for job in snapshot.failures if age(snapshot, job) <= RECENT_SECONDS]
-    counted = Counter((job.job_class, job.error_type or "") for job in recent)
-    is_all = len(recent) < len(snapshot.failures) or len(recent) < 200
-    for (job_class, error), number in counted.most_common(5):
-        last = next(job for job in recent if (job.job_class, job.error_type or "") == (job_class, error))
-        many = formats.count(number) + ("" if is_all or number < 100 else "+")
-        text = f"{job_class}: {many} × {error or 'failed'}, {formats.age(age(snapshot, last))} ago"
-        chosen = f"class:{quoted(job_class)}" + (f" error:{quoted(error)}" if error else "")
-        place = Place("jobs", "errored", chosen)
-        yield Trouble("trouble", True, text, place, f"failures {job_class} {error}")
+    """What failed in the period and is at rest now, in groups, the largest first."""
+    for group in snapshot.groups:
+        if not group.at_rest:
+            continue
+        seen = (
+            f"new {formats.since(group.first_at, snapshot.at)} ago"
+            if group.is_new
+            else (f"last {formats.since(group.last_at, snapshot.at)} ago")
+        )
+        text = f"{formats.class_name(group.job_class)}: {formats.count(group.at_rest)} × {group.error_type or 'failed'}, {seen}"
+        yield Trouble("trouble", True, text, Place("failures", filter=group.group), f"failures {group.group}")
 
 
 def silent_workers(snapshot: Snapshot) -> Iterator[Trouble]:
@@ -107,10 +105,6 @@ def unknown_classes(snapshot: Snapshot) -> Iterator[Trouble]:
 
 def is_worked(queue: QueueStats, snapshot: Snapshot) -> bool:
     return any(not worker.queues or queue.name in worker.queues for worker in snapshot.stats.workers)
-
-
-def age(snapshot: Snapshot, job: JobRecord) -> float:
-    return (snapshot.at - job.ended_at).total_seconds() if job.ended_at else 0.0
 
 
 def quoted(text: str) -> str:

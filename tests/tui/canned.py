@@ -1,5 +1,6 @@
 """A source for the console that answers from memory: always the same, at a clock that stands still."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,8 +11,10 @@ from jobq.tui import live, search
 from jobq.tui.source import JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
-from jobq.observe import Position, Preview
+from jobq.histograms import BUCKETS
+from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Step, Why
 from jobq.records import (
+    ActRecord,
     AttemptRecord,
     ClassRecord,
     JobDetail,
@@ -278,6 +281,94 @@ SCHEDULES = (
 )
 
 
+def groups_of(jobs: list[JobRecord]) -> tuple[FailureGroup, ...]:
+    """The failures by class, as the database groups them."""
+    found = []
+    failed = sorted((job for job in jobs if job.outcome == Outcome.ERRORED and job.ended_at), key=order, reverse=True)
+    for name in dict.fromkeys(job.job_class for job in failed):
+        alike = [job for job in failed if job.job_class == name]
+        first, last = alike[-1], alike[0]
+        is_new = name == CLASSES[0]
+        found.append(
+            FailureGroup(
+                group=f"{sum(map(ord, name)):08x}",
+                attempts=3 * len(alike),
+                at_rest=len(alike),
+                first_at=first.ended_at or NOW,
+                last_at=last.ended_at or NOW,
+                ever_first_at=(first.ended_at or NOW) if is_new else ago(days=6),
+                is_new=is_new,
+                steps=(0,) * 20 + (3, 18, 41, 52) if is_new else tuple(1 + step % 3 for step in range(24)),
+                job_class=name,
+                error_type=last.error_type,
+                error_message=last.error_message,
+                frame="billing/vat.py:31 vat_rate",
+                queue=last.queue,
+                example_id=last.id,
+                traceback=TRACEBACK,
+                arguments=last.arguments,
+            )
+        )
+    return tuple(sorted(found, key=lambda group: -group.attempts))
+
+
+def a_period(jobs: list[JobRecord]) -> Period:
+    """An hour in which much ended, if there is a job at all."""
+    size = 1 if jobs else 0
+    failing = any(job.outcome == Outcome.ERRORED for job in jobs)
+    steps = tuple(
+        Step(
+            ago(minutes=60 - minute),
+            {
+                **NO_OUTCOMES,
+                "successful": size * int(160 + 60 * math.sin(minute / 7) + 17 * (minute % 3)),
+                "errored": size * (int(70 * (minute - 44) / 16) if failing and minute > 44 else minute % 4),
+            },
+            size * 170,
+            size * 180,
+        )
+        for minute in range(60)
+    )
+    middle = BUCKETS // 2
+    waits = (0,) * middle + (5, 80, 500, 300, 90, 20, 4) + (0,) * BUCKETS
+    runs = (0,) * (middle - 4) + (30, 400, 900, 200, 60, 9) + (0,) * BUCKETS
+
+    def figures(name: str, good: int, bad: int) -> Figures:
+        outcomes = {**NO_OUTCOMES, "successful": good, "errored": bad}
+        return Figures(name, outcomes, 0, waits[:BUCKETS], runs[:BUCKETS])
+
+    queues = ("default", "mail", "reports")
+    return Period(
+        since=ago(hours=1),
+        until=NOW,
+        step_seconds=60.0,
+        total=figures("", 8_809 * size, 1_284 * size if failing else 3 * size),
+        queues=tuple(figures(name, 2_900, 12) for name in queues) if jobs else (),
+        classes=tuple(figures(name, 4_410 // (place + 1), 971 // (9 * place + 1) if failing else place)
+                      for place, name in enumerate(CLASSES)) if jobs else (),
+        flows=tuple(QueueFlow(name, 3_100, 40, 3540.0) for name in queues) if jobs else (),
+        steps=steps,
+    )  # fmt: skip
+
+
+def an_act(number: int, verb: str, minutes: float, **fields: Any) -> ActRecord:
+    at = ago(minutes=minutes)
+    act = ActRecord(
+        id=number, at=at, ended_at=at, who="ana@ops", database_user="app", verb=verb, selection=None, affected=1,
+        ids=(918_244,), names=(), undoes=None, undone_at=None, seconds_ago=60 * minutes,
+    )  # fmt: skip
+    return replace(act, **fields)
+
+
+ACTS = (
+    an_act(9, "retry", 0.4, selection="outcome:errored queue:mail since:1h", affected=1_213),
+    an_act(8, "pause schedule", 12, ids=(), names=("warm-caches",)),
+    an_act(7, "undo", 44, undoes=6, affected=3, ids=(917_001, 917_002, 917_003)),
+    an_act(6, "cancel", 44.5, affected=3, ids=(917_001, 917_002, 917_003), undone_at=ago(minutes=44)),
+    an_act(5, "purge", 2900, who="ci@runner-7", selection="outcome:cancelled until:30d", affected=18_004),
+)
+
+
 class CannedSource:
     """`fail` makes every question end in an error, as where a database is lost."""
 
@@ -295,18 +386,37 @@ class CannedSource:
     def lose(self) -> None:
         self.error = DatabaseUnreachable("db-1.example.org cannot be reached: connection refused.")
 
+    @property
+    def groups(self) -> tuple[FailureGroup, ...]:
+        return groups_of(self.all)
+
     def have_no_tables(self) -> None:
         self.error = SchemaMissing("There are no tables of jobq in schema 'jobq' of db-1. Run: jobq migrate")
 
-    def look(self) -> Snapshot:
+    def look(self, seconds: float) -> Snapshot:
         self._require_database()
         jobs = live.cleaned(tuple(self.all))
-        failures = sorted(
-            (job for job in jobs if job.outcome == Outcome.ERRORED and job.ended_at), key=order, reverse=True
+        groups = live.cleaned(self.groups)
+        running = tuple(job for job in jobs if job.state == State.RUNNING)
+        return Snapshot(live.cleaned(self.stats), running, groups, live.cleaned(a_period(self.all)), 0.004)
+
+    def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
+        self._require_database()
+        return live.cleaned(self.groups)
+
+    def why(self, job_id: int) -> Why:
+        job = self.job(job_id).job
+        reasons = (
+            Reason("paused", f"queue {job.queue} is paused, by ana@ops since 3 hours", f"jobq resume {job.queue}"),
+            Reason("behind", "jobs of a higher priority go first"),
         )
-        return Snapshot(
-            live.cleaned(self.stats), tuple(j for j in jobs if j.state == State.RUNNING), tuple(failures[:200]), 0.004
-        )
+        return live.cleaned(Why(job, reasons, 311, 840.0))
+
+    def audit(self) -> tuple[ActRecord, ...]:
+        return ACTS if self.all else ()
+
+    def undo(self, act_id: int | None) -> Report:
+        return Report("undo retry", (918_244,), {})
 
     def query(self, view: View, text: str) -> Query:
         return Query(view, text, search.selection(view, text))

@@ -114,8 +114,9 @@ VISITS = {
     "copy": ("2", *["right"] * 5, "y"),
     "edit": ("2", *["right"] * 5, "e"),
     "palette": ("2", "colon"),
-    "queues": ("3", "c"),
-    "workers": ("4", "j", "tab"),
+    "failures": ("3", "j", "r"),
+    "queues": ("4", "c"),
+    "workers": ("5", "j", "tab"),
 }
 
 

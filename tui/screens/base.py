@@ -172,8 +172,7 @@ class ConsoleScreen(Screen[None]):
             return Text.assemble((word, theme.style(theme.BAD, bold=True)), clock)
         if console.feed.every is not None and console.age > max(STALE_SECONDS, 3 * console.feed.every):
             return Text.assemble((f"{glyphs.trouble} {formats.age(console.age)} old", theme.style(theme.WAIT)), clock)
-        every = console.feed.every
-        live = f"{glyphs.live} live" + (f" {every:g}s" if every is not None and self.is_wide else "")
+        live = f"last {console.period_words}   {glyphs.live} live" if self.is_wide else f"{glyphs.live} live"
         return Text.assemble((live, theme.style(theme.GOOD)), clock)
 
     def _tabs(self) -> Text:
@@ -197,6 +196,9 @@ class ConsoleScreen(Screen[None]):
             return (str(len(self.console.troubles)) if self.console.troubles else ""), True
         if name == "jobs":
             return formats.short(stats.pending + stats.scheduled + stats.running), False
+        if name == "failures":
+            groups = sum(group.at_rest > 0 for group in snapshot.groups)
+            return (f"{groups}+" if groups >= 8 else str(groups)) if groups else "", True
         if name == "queues":
             return str(len(stats.queues)), False
         if name == "workers":

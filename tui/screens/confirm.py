@@ -1,7 +1,7 @@
 """What an act will do, said before it is done. The set is fixed: what was counted here is what it is done to."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -13,6 +13,9 @@ from .. import formats, theme
 from ..actions import Act, Tier
 from ..source import Query, Selected, Target
 from .dialog import Dialog
+
+if TYPE_CHECKING:
+    from ..app import Scope
 
 SAMPLES = 3
 
@@ -29,13 +32,13 @@ class Plan:
     is_bad: bool = False  # it cannot be taken back, or it is on production
 
 
-def plan_for_jobs(
-    act: Act, selected: Selected, query: Query | None, names: dict[int, str], tier: Tier, target: Target
-) -> Plan:
+def plan_for_jobs(act: Act, selected: Selected, scope: "Scope", tier: Tier, target: Target) -> Plan:
     """An act on jobs that were counted."""
     number = len(selected.ids)
     where = f" on PROD {target.name}" if target.is_production else ""
-    lines = [*which_lines(selected, query, names), *class_lines(selected)]
+    lines = [*which_lines(selected, scope.query, scope.names or {}), *class_lines(selected)]
+    if scope.about is not None:
+        lines.append(("what", scope.about))
     lines += [("effect", act.effect), ("undo", act.undo or "none")]
     title = f"{act.verb.capitalize()} {formats.plural(number, 'job')}{where}"
     return Plan(act.verb, title, tuple(lines), number, tier, target.is_production or act.undo is None)

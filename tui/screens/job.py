@@ -18,6 +18,7 @@ from ..widgets.frame import Line, spread
 from ..widgets.lines import Lines
 from .base import ConsoleScreen, is_bad, state_text
 from .copy import Copy, choices
+from .why import Why
 
 SECTIONS = ("Attempts", "Arguments", "History")
 
@@ -28,12 +29,24 @@ class JobPage(ConsoleScreen):
     SHORT = "Job"
     QUESTION = "What happened to it?"
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "back", "retry", "cancel", "edit", "purge", "copy", "fold", "section", "older", "newer", "previous", "next",
-        "enqueue",
+        "back", "retry", "cancel", "edit", "purge", "why", "copy", "fold", "section", "older", "newer", "previous",
+        "next", "undo", "enqueue",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = [
         *bindings(
-            "back", "retry", "cancel", "edit", "purge", "copy", "fold", "section", "older", "newer", "previous", "next"
+            "back",
+            "retry",
+            "cancel",
+            "edit",
+            "purge",
+            "why",
+            "copy",
+            "fold",
+            "section",
+            "older",
+            "newer",
+            "previous",
+            "next",
         ),
         Binding("backspace", "back", show=False),
     ]
@@ -74,6 +87,9 @@ class JobPage(ConsoleScreen):
 
     def on_answered(self, message: Answered) -> None:
         message.stop()
+        if message.name == "why":
+            self.app.push_screen(Why(message.value))
+            return
         if message.value.job.id != self.job_id:
             return
         is_first = self.detail is None
@@ -296,6 +312,10 @@ class JobPage(ConsoleScreen):
 
         if self.detail is not None and self.allowed("edit"):
             self.app.push_screen(Enqueue(self.detail.job))
+
+    def action_why(self) -> None:
+        job_id = self.job_id
+        self.console.feed.ask(self, "why", lambda source: source.why(job_id))
 
     def action_copy(self) -> None:
         if self.detail is not None:

@@ -23,6 +23,7 @@ from ..window import PAGE, Window, by
 from .base import ConsoleScreen, is_bad, state_text
 from .copy import Copy, choices
 from .job import call_of, error_of, traceback_lines
+from .why import Why
 
 
 class Jobs(ConsoleScreen):
@@ -31,11 +32,11 @@ class Jobs(ConsoleScreen):
     SHORT = "Jobs"
     QUESTION = "Where is my job?"
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "mark_range",
-        "state_left", "state_right", "top", "bottom", "enqueue", "back",
+        "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "why", "undo",
+        "mark_range", "state_left", "state_right", "top", "bottom", "enqueue", "back",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = bindings(
-        "mark", "mark_range", "match_all", "retry", "cancel", "purge", "edit", "filter", "sort", "copy",
+        "mark", "mark_range", "match_all", "retry", "cancel", "purge", "edit", "filter", "sort", "copy", "why",
         "state_left", "state_right", "back",
     )  # fmt: skip
 
@@ -153,6 +154,9 @@ class Jobs(ConsoleScreen):
         if message.name == "peek":
             self.detail = message.value
             self._paint_peek()
+            return
+        if message.name == "why":
+            self.app.push_screen(Why(message.value))
             return
         epoch, *rest = message.value
         if epoch != self._epoch:
@@ -362,7 +366,7 @@ class Jobs(ConsoleScreen):
 
     def class_of(self, job: JobRecord) -> str:
         """Where there is little room, without the module."""
-        return job.job_class if self.is_wide else job.job_class.rpartition(".")[2]
+        return formats.class_name(job.job_class, is_wide=self.is_wide)
 
     def matter(self, job: JobRecord) -> Text:
         """What tells this job from the next: its error, else its arguments."""
@@ -503,6 +507,11 @@ class Jobs(ConsoleScreen):
         if job is not None and self.allowed("edit"):
             self.app.push_screen(Enqueue(job))
 
+    def action_why(self) -> None:
+        job = self.rows.current
+        if job is not None:
+            self.console.feed.ask(self, "why", lambda source: source.why(job.id))
+
     def action_copy(self) -> None:
         job = self.rows.current
         if job is not None:
@@ -517,7 +526,7 @@ class Jobs(ConsoleScreen):
         self.paint_lines()
 
     def why_not(self, action: Action) -> str | None:
-        if action.name in ("open", "edit", "copy", "mark", "mark_range") and self.rows.current is None:
+        if action.name in ("open", "edit", "copy", "why", "mark", "mark_range") and self.rows.current is None:
             return "there is no job in this list"
         if action.act is not None:
             if not self.rows.items:

@@ -15,7 +15,7 @@ from ..troubles import Place, quoted
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
-from .overview import empty_in, nothing, trend
+from .overview import empty_in, figures_of, growth_of, nothing, trend
 
 
 class Queues(ConsoleScreen):
@@ -23,7 +23,7 @@ class Queues(ConsoleScreen):
     TITLE_WORDS = "Queues"
     SHORT = "Queues"
     QUESTION = "Are they keeping up?"
-    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "cancel", "sort", "enqueue")
+    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "cancel", "range_less", "range_more", "sort", "enqueue", "undo")
     BINDINGS: ClassVar[list[Any]] = bindings("cancel", "sort")
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Queues(ConsoleScreen):
             queues = sorted_by(self.rows.columns, queues, self.sort)
         self.rows.sorted_by = self.sort
         self.rows.put(queues)
-        about = "  (counted to 100,000 each)" if "pending" in snapshot.stats.estimated else ""
+        about = "  (the longest are counted no further)" if "pending" in snapshot.stats.estimated else ""
         self.query_one("#queues-title", Line).put(Text(f" {formats.plural(len(queues), 'queue')}{about}"))
         self._paint_facts()
 
@@ -80,7 +80,10 @@ class Queues(ConsoleScreen):
             Column("SCHEDULED", lambda queue: formats.count(queue.scheduled), right=True,
                    order=lambda queue: queue.scheduled),
             Column("OLDEST", self.oldest, right=True, order=lambda queue: queue.oldest_seconds or -1),
-            Column("BY THE MINUTE", self.growth, right=True, least=90),
+            Column("IN/MIN", self.came_in, right=True, least=90),
+            Column("OUT/MIN", self.went_out, right=True, least=90),
+            Column("GROWTH", self.growth, right=True, least=90),
+            Column("P95 WAIT", self.wait, right=True),
             Column("EMPTY IN", self.empty_in, right=True),
             Column("TREND", nothing, least=90, is_rest=True, fill=self.trend),
         ]  # fmt: skip
@@ -96,12 +99,27 @@ class Queues(ConsoleScreen):
         return Text(formats.duration(seconds, self.glyphs.none), theme.style(colour))
 
     def growth(self, queue: QueueStats) -> Text:
-        growth = self.console.samples.growth_per_minute(queue.name)
+        growth = growth_of(queue, self.console.samples, self.console.snapshot)
         if growth is None:
             return Text(self.glyphs.none, theme.style(theme.DIM))
         sign = "+" if growth > 0 else ("-" if growth < 0 else "")
         colour = theme.BAD if growth > 0 else (theme.GOOD if growth < 0 else theme.DIM)
         return Text(f"{sign}{formats.rate(abs(growth))}", theme.style(colour))
+
+    def came_in(self, queue: QueueStats) -> str:
+        snapshot = self.console.snapshot
+        flow = next((one for one in snapshot.period.flows if one.name == queue.name), None) if snapshot else None
+        if flow is None or flow.came_in is None or flow.seconds <= 0:
+            return self.glyphs.none
+        return formats.rate(flow.came_in / (flow.seconds / 60))
+
+    def went_out(self, queue: QueueStats) -> str:
+        snapshot, figures = self.console.snapshot, figures_of(self.console.snapshot, queue.name)
+        return formats.rate(figures.ended / snapshot.period.minutes) if figures and snapshot else self.glyphs.none
+
+    def wait(self, queue: QueueStats) -> str:
+        figures = figures_of(self.console.snapshot, queue.name)
+        return formats.duration(figures.wait(0.95) if figures else None, self.glyphs.none)
 
     def empty_in(self, queue: QueueStats) -> Text:
         word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)

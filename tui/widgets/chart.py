@@ -33,7 +33,8 @@ class Columns(Widget):
         values = self._values[-room:]
         top = nice(max((low + high for low, high in values), default=0.0))
         segments = [Segment(self._label(y, height, top), theme.style(theme.DIM))]
-        segments.append(Segment(" " * (room - len(values)), Style()))
+        ground = "·" if y == height - 1 else " "
+        segments.append(Segment(ground * (room - len(values)), theme.style(theme.FAINT)))
         floor = (height - 1 - y) * 8
         for low, high in values:
             segments.append(self._cell(low / top * height * 8, (low + high) / top * height * 8, floor, y == height - 1))
