@@ -9,6 +9,7 @@
     │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
     │   ├── EnqueueError            a delay, queue, priority, … that cannot be
     │   ├── ScheduleError           a schedule that says no time, or cannot be kept
+    │   ├── NotRunning              asked of a job that no worker runs
     │   ├── JobNotFound             no job has that id
     │   ├── ScheduleNotFound        no schedule has that name
     │   ├── FilterError             a filter cannot be read; shows where
@@ -69,6 +70,10 @@ class EnqueueError(UsageError):
 
 class ScheduleError(UsageError):
     pass
+
+
+class NotRunning(UsageError, AttributeError):
+    """What only a running job has. An AttributeError too: who merely looks a job over finds that it is not there."""
 
 
 class JobNotFound(UsageError):

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from jobq import arguments
-from jobq.errors import ArgumentsError, EnqueueError, UnknownJobClass
-from jobq.records import JobRecord, NewJob
-from jobq.registry import name_of, registry
+from jobq.errors import ArgumentsError, EnqueueError, NotRunning, UnknownJobClass
+from jobq.records import AttemptRecord, JobRecord, NewJob, RunningJob
+from jobq.registry import has_abort_hook, name_of, registry
 
 if TYPE_CHECKING:
     import psycopg
@@ -24,10 +24,35 @@ MAX_KEY_CHARACTERS = 250
 MAX_PRIORITY = 32767
 MAX_RETRIES = 1_000_000
 MAX_DELAY_SECONDS = 100 * 365.25 * 86400
+MAX_MESSAGE_CHARACTERS = 500
+MAX_PROGRESS = 10**15
 LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
 
 PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
 DEMO_FOLDER = PACKAGE_FOLDER + "demo" + os.sep  # an application like any other
+
+
+class Attempt(Protocol):
+    """What whoever runs a job puts into it for as long as it runs."""
+
+    @property
+    def job(self) -> RunningJob: ...
+
+    @property
+    def cancel_requested(self) -> bool: ...
+
+    def progress(self, done: float, total: float | None, message: str | None) -> None: ...
+
+
+class OfRunningJob:
+    """`Job.job`, as a descriptor that gives way: a job may have an attribute of its own by that name."""
+
+    def __get__(self, instance: "Job | None", owner: type) -> RunningJob:
+        attempt = None if instance is None else instance.__dict__.get("_attempt")
+        if attempt is None:
+            raise NotRunning("self.job is there only while the job runs: use it in run().")
+        found: RunningJob = attempt.job
+        return found
 
 
 class Job:
@@ -53,6 +78,10 @@ class Job:
     """The same several times over, each with a name and arguments of its own."""
 
     _constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    _attempt: Attempt | None = None
+
+    job = OfRunningJob()
+    """What the job knows of itself while it runs: id, attempt, queue, enqueued_at, … (`RunningJob`)."""
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
@@ -79,9 +108,37 @@ class Job:
         """Seconds before the retry that follows `attempt`; the first attempt is 1. `jobq.retries` has some."""
         return 0
 
+    def get_timeout(self) -> float | timedelta | None:
+        """Seconds that each attempt may run; then it ends as errored, and is retried like after any error."""
+        return None
+
     def get_unique_key(self) -> str | None:
         """While an unfinished job of this class has the same key, no other is enqueued. None or "": no key."""
         return None
+
+    def on_aborted(self, result: AttemptRecord) -> None:
+        """Called for an attempt whose run() could not see its own end: lost, killed, or cancelled before it began.
+
+        On an instance made again from the arguments, in a child of any worker that knows the class, some time later.
+        What it raises is logged, and changes nothing. It may be called twice where a worker dies during the call.
+        """
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether this running job has been told to stop: for its threads, and for who has caught JobCancelled."""
+        return self._attempt is not None and self._attempt.cancel_requested
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Says how far this running job is. As often as it likes: what it said last is stored once a second."""
+        for name, value in (("done", done), ("total", total)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise TypeError(f"progress: {name} is {shortened(value)}, but must be a number.")
+            if value is not None and not -MAX_PROGRESS <= value <= MAX_PROGRESS:  # nor is it, where it is no number
+                raise ValueError(f"progress: {name} is {shortened(value)}, but must be within ±{MAX_PROGRESS:.0e}.")
+        if message is not None:
+            message = str(message)[:MAX_MESSAGE_CHARACTERS]
+        if self._attempt is not None:
+            self._attempt.progress(done, total, message)
 
     def run_in_worker(
         self,
@@ -91,18 +148,30 @@ class Job:
         priority: int | None = None,
         retries: int | None = None,
         unique_key: str | None = None,
+        timeout: float | timedelta | None = None,
+        expires: float | timedelta | datetime | None = None,
         connection: "psycopg.Connection[Any] | None" = None,
     ) -> JobRecord | None:
         """Enqueues the job; what is passed wins over the methods.
 
-        `delay` is in seconds, a timedelta, or an aware datetime before which the job does not start. With a psycopg
-        `connection` the job is part of its transaction.
+        `delay` is in seconds, a timedelta, or an aware datetime before which the job does not start; `expires` is the
+        same, after which it does not start any more, but ends as cancelled. `timeout` is how long each attempt may run.
+        With a psycopg `connection` the job is part of its transaction.
 
         Returns the job's record, or None where an unfinished job holds its unique key. Raises ArgumentsError where
         the arguments cannot be stored, EnqueueError where an option cannot be, DatabaseError where the database
         could not take it.
         """
-        new = new_job(self, queue=queue, delay=delay, priority=priority, retries=retries, unique_key=unique_key)
+        new = new_job(
+            self,
+            queue=queue,
+            delay=delay,
+            priority=priority,
+            retries=retries,
+            unique_key=unique_key,
+            timeout=timeout,
+            expires=expires,
+        )
         from jobq.store import jobs as store
         from jobq.store.database import default_database
 
@@ -147,6 +216,8 @@ def new_job(
     priority: int | None = None,
     retries: int | None = None,
     unique_key: str | None = None,
+    timeout: float | timedelta | None = None,
+    expires: float | timedelta | datetime | None = None,
     max_arguments_bytes: int | None = None,
 ) -> NewJob:
     """A Job as it goes into the table: every option checked, the arguments encoded.
@@ -158,6 +229,7 @@ def new_job(
     if registry.find(name) is None:
         raise UnknownJobClass(f"{name} is not registered. Decorate the class with @register_job.")
     seconds, run_at = due(delay)
+    expires_in, expires_at = checked_expiry(expires, seconds, run_at)
     return NewJob(
         job_class=name,
         arguments=encoded_arguments(job, max_arguments_bytes),
@@ -168,6 +240,10 @@ def new_job(
         delay=seconds,
         run_at=run_at,
         source=source_of_caller(),
+        timeout=checked_timeout(job.get_timeout() if timeout is None else timeout),
+        expires_in=expires_in,
+        expires_at=expires_at,
+        has_abort_hook=has_abort_hook(job_class),
     )
 
 
@@ -184,32 +260,53 @@ def encoded_arguments(job: Job, max_bytes: int | None) -> str:
         raise ArgumentsError(f"{type(job).__name__}: {error}") from None
 
 
-def due(delay: float | timedelta | datetime | None) -> tuple[float, datetime | None]:
-    """A delay as (seconds from now, None), or as (0, the time)."""
+def due(
+    delay: float | timedelta | datetime | None, name: str = "delay", past: str = "a job cannot start in the past"
+) -> tuple[float, datetime | None]:
+    """A delay as (seconds from now, None), or as (0, the time). `past` says why it cannot be negative."""
     if delay is None:
         return 0.0, None
     if isinstance(delay, datetime):
         if delay.tzinfo is None or delay.utcoffset() is None:
             raise EnqueueError(
-                f"delay is the naive datetime {delay.isoformat()}: give it a time zone, as in "
+                f"{name} is the naive datetime {delay.isoformat()}: give it a time zone, as in "
                 "datetime.now(timezone.utc) + timedelta(hours=1)."
             )
         if not 1970 <= delay.year <= LATEST_YEAR:
-            raise EnqueueError(f"delay is {delay.isoformat()}, but the years are 1970 to {LATEST_YEAR}.")
+            raise EnqueueError(f"{name} is {delay.isoformat()}, but the years are 1970 to {LATEST_YEAR}.")
         return 0.0, delay
     if isinstance(delay, timedelta):
         delay = delay.total_seconds()
     if isinstance(delay, bool) or not isinstance(delay, int | float) or delay != delay:
         raise EnqueueError(
-            f"delay is {shortened(delay)}, but must be seconds, a timedelta, or an aware datetime."
+            f"{name} is {shortened(delay)}, but must be seconds, a timedelta, or an aware datetime."
         )
     if delay < 0:
-        raise EnqueueError(
-            f"delay is {shortened(delay)} seconds, but a job cannot start in the past. Leave it out."
-        )
+        raise EnqueueError(f"{name} is {shortened(delay)} seconds, but {past}. Leave it out.")
     if delay > MAX_DELAY_SECONDS:
-        raise EnqueueError(f"delay is {shortened(delay)} seconds, more than 100 years.")
+        raise EnqueueError(f"{name} is {shortened(delay)} seconds, more than 100 years.")
     return float(delay), None
+
+
+def checked_expiry(
+    expires: float | timedelta | datetime | None, delay: float, run_at: datetime | None
+) -> tuple[float | None, datetime | None]:
+    """When a job expires as (seconds from now, None) or as (None, the time); (None, None): never."""
+    if expires is None:
+        return None, None
+    seconds, moment = due(expires, "expires", "a job cannot expire in the past")
+    if (moment is None and run_at is None and seconds <= delay) or (moment and run_at and moment <= run_at):
+        raise EnqueueError(f"expires is {shortened(expires)}, which is not after the job is due: it would never run.")
+    return (None, moment) if moment else (seconds, None)
+
+
+def checked_timeout(timeout: Any) -> float | None:
+    if timeout is None:
+        return None
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DELAY_SECONDS:
+        raise EnqueueError(f"timeout is {shortened(timeout)}, but must be seconds or a timedelta, above 0.")
+    return float(seconds)
 
 
 def checked_queue(queue: Any) -> str:
@@ -282,4 +379,6 @@ def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:
         enqueued_at=added.enqueued_at,
         run_at=added.run_at,
         source=new.source,
+        timeout=new.timeout,
+        expires_at=added.expires_at,
     )

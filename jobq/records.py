@@ -22,6 +22,34 @@ class NewJob:
     run_at: datetime | None = None
     source: str | None = None
     trace_context: str | None = None  # JSON text
+    timeout: float | None = None  # seconds that each attempt may run
+    expires_in: float | None = None  # seconds from the database's now, where expires_at is None
+    expires_at: datetime | None = None  # no attempt begins after it
+    has_abort_hook: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running attempt is, in its own words."""
+
+    done: float
+    total: float | None
+    message: str | None
+    at: datetime  # when it was stored
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """What a job knows of itself while it runs: `self.job`."""
+
+    id: int
+    attempt: int  # how many attempts have begun, this one included
+    tries: int  # how many of them count against the retries
+    retries: int
+    job_class: str
+    queue: str
+    priority: int
+    enqueued_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +78,19 @@ class JobRecord:
     error_message: str | None = None
     worker: str | None = None
     source: str | None = None
+    timeout: float | None = None  # seconds that each attempt may run
+    expires_at: datetime | None = None  # no attempt begins after it
+    cancel_requested_at: datetime | None = None
+    cancel_requested_by: str | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One attempt that ended. `started_at` is None where run() never began."""
+    """One attempt that ended. `started_at` is None where run() never began.
+
+    CPU time is that of all threads of its process; memory is the most that its process held meanwhile.
+    """
 
     attempt: int
     outcome: str
@@ -66,6 +102,8 @@ class AttemptRecord:
     error_message: str | None
     traceback: str | None
     value: Any
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +136,7 @@ class ClassRecord:
     aliases: tuple[str, ...]
     parameters: tuple[ParameterRecord, ...]
     summary: str | None  # the first line of its docstring
+    has_abort_hook: bool = False  # it has an on_aborted() of its own
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "ClassRecord":
@@ -107,6 +146,7 @@ class ClassRecord:
             aliases=tuple(entry["aliases"]),
             parameters=tuple(ParameterRecord(**parameter) for parameter in entry["parameters"]),
             summary=entry["summary"],
+            has_abort_hook=entry.get("has_abort_hook", False),
         )
 
 
@@ -121,6 +161,8 @@ class DeclaredSchedule:
     priority: int
     retries: int
     unique_key: str | None
+    timeout: float | None  # seconds
+    has_abort_hook: bool
     expression: str
     timezone: str
     missed: str
@@ -188,6 +230,9 @@ class QueueStats:
     scheduled: int
     oldest_seconds: float | None  # how long the oldest pending job has been due
     paused: bool
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    pause_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,15 +299,18 @@ class ActRecord:
 class Assignment(NamedTuple):
     """A claimed job on its way to a child. A tuple: there are tens of thousands a second."""
 
-    id: int
+    id: int  # negative: a call of on_aborted() that is owed, by its own number
     attempt: int
     excused: int
     losses: int
     retries: int
     priority: int
+    enqueued_microseconds: int  # since 1970, by the database's clock; a whole number is the cheapest to pass on
     queue: str
     job_class: str
     arguments: str  # JSON text, opened only by the child
+    timeout: float | None = None  # seconds; the supervisor's to watch
+    hook: str | None = None  # JSON text: call on_aborted() with this result, instead of run()
 
     @property
     def tries(self) -> int:
@@ -278,6 +326,8 @@ class Report(NamedTuple):
     outcome: str
     started: float | None
     ended: float
+    cpu_microseconds: int | None = None
+    peak_memory_kilobytes: int | None = None
     value: str | None = None  # JSON text
     error_type: str | None = None
     error_message: str | None = None
@@ -285,6 +335,7 @@ class Report(NamedTuple):
     retry_delay: float | None = None  # seconds; None: this is the job's end
     excused: bool = False  # does not count against retries
     loss: bool = False  # counts against the limit of losses
+    aborted: bool = False  # run() could not see this end: on_aborted() is owed
     fingerprint: str | None = None  # which failures are like this one
     frame: str | None = None  # the last place in the job's own code
 

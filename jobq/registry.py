@@ -368,9 +368,16 @@ def describe() -> tuple[ClassRecord, ...]:
                 for parameter in arguments.parameters(job_class)
             ),
             summary=line((job_class.__doc__ or "").strip().partition("\n")[0]) or None,
+            has_abort_hook=has_abort_hook(job_class),
         )
         for name, job_class in registry
     )
+
+
+def has_abort_hook(job_class: "type[Job]") -> bool:
+    from jobq.job import Job
+
+    return job_class.on_aborted is not Job.on_aborted
 
 
 def describe_schedules(settings: Settings) -> tuple[DeclaredSchedule, ...]:
@@ -401,6 +408,8 @@ def describe_schedule(scheduled: Scheduled, settings: Settings) -> DeclaredSched
         priority=new.priority,
         retries=new.retries,
         unique_key=new.unique_key,
+        timeout=new.timeout,
+        has_abort_hook=new.has_abort_hook,
         expression=schedule.expression,
         timezone=schedule.timezone or settings.timezone,
         missed=schedule.missed,

@@ -41,11 +41,18 @@ class Settings:
     poll_every: float = setting(5.0, "How often an idle worker looks for jobs unasked, at most.")
     max_processes: int | None = setting(None, "Child processes of a worker; none: the CPUs it may use.")
     max_jobs_per_process: int | None = setting(None, "Replace a child after so many jobs; none: never.")
+    max_memory_per_process: int | None = setting(
+        None, "Replace a child, between jobs, whose memory has passed so many MB; none: never."
+    )
+    max_memory_per_job: int | None = setting(None, "End a job whose process passes so many MB; none: no limit.")
     max_pending_per_process: int = setting(250, "Jobs claimed ahead for each child, at most.")
     heartbeat_every: float = setting(10.0, "How often a worker says that it is alive.")
     heartbeat_timeout: float = setting(60.0, "A worker unheard of for so long is dead; its jobs are rescued.")
     max_losses: int = setting(3, "A job whose process or worker died so often comes to rest as lost.")
     shutdown_grace: float = setting(30.0, "How long running jobs may go on after the first signal to stop.")
+    cancel_grace: float = setting(
+        10.0, "How long a job may go on after it was told to stop (cancelled, timed out); then its process is killed."
+    )
     job_history_days: int = setting(30, "Days for which results are kept; 0 keeps all.")
     max_arguments_bytes: int = setting(256 * 1024, "A job's arguments may be so large, as JSON.")
     timezone: str = setting("UTC", "Time zone of the schedules that name none.")
@@ -75,10 +82,13 @@ MINIMA: Mapping[str, float] = {
     "poll_every": 0.05,
     "max_processes": 1,
     "max_jobs_per_process": 1,
+    "max_memory_per_process": 1,
+    "max_memory_per_job": 1,
     "max_pending_per_process": 1,
     "heartbeat_every": 0.05,
     "max_losses": 1,
     "shutdown_grace": 0,
+    "cancel_grace": 0,
     "job_history_days": 0,
     "max_arguments_bytes": 2,
     "stats_every": 0,

@@ -55,19 +55,21 @@ TRANSITIONS = (
     Transition("rescue", State.RUNNING, State.PENDING, Outcome.LOST),
     Transition("rescue later", State.RUNNING, State.SCHEDULED, Outcome.LOST),
     Transition("give up", State.RUNNING, None, Outcome.LOST),
+    Transition("defer", State.RUNNING, State.SCHEDULED, Outcome.DEFERRED),
+    Transition("defer at once", State.RUNNING, State.PENDING, Outcome.DEFERRED),
     Transition("cancel", State.PENDING, None, Outcome.CANCELLED),
     Transition("cancel scheduled", State.SCHEDULED, None, Outcome.CANCELLED),
+    Transition("cancel running", State.RUNNING, None, Outcome.CANCELLED),
+    Transition("expire", State.PENDING, None, Outcome.CANCELLED),
+    Transition("expire scheduled", State.SCHEDULED, None, Outcome.CANCELLED),
     Transition("retry by hand", None, State.PENDING),
     Transition("undo retry", State.PENDING, None),
     Transition("undo cancel", None, State.PENDING),
     Transition("undo cancel scheduled", None, State.SCHEDULED),
 )
 
-CANCELLABLE = tuple(
-    transition.source
-    for transition in TRANSITIONS
-    if transition.outcome is Outcome.CANCELLED and transition.source
-)
+WAITING = (State.PENDING, State.SCHEDULED)
+"""Where a job has no worker: it can be called off at once, and may expire. A running one is asked to stop."""
 
 
 def may_retry(*, tries: int, retries: int) -> bool:

@@ -237,6 +237,12 @@ class Store:
     def cancel(self, *ids: int) -> list[int]:
         return jobs.cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
 
+    def request_cancel(self, *ids: int) -> list[int]:
+        return jobs.request_cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
+
+    def expire(self, *, limit: int = 1000) -> jobs.Expiry:
+        return jobs.expire(self.connection, self.schema, limit=limit)
+
     def retry_by_hand(self, *ids: int) -> list[int]:
         return jobs.retry_by_hand(self.connection, self.schema, ids)
 
@@ -252,6 +258,10 @@ class Store:
 
     def rescue(self, *, max_losses: int = 3, spread: float = 0.0, limit: int = 1000) -> list[workers.Rescued]:
         return workers.rescue(self.connection, self.schema, max_losses=max_losses, spread=spread, limit=limit)
+
+    def owed_hooks(self) -> list[Any]:
+        """Calls of on_aborted() that are owed, in their order."""
+        return self.rows("SELECT * FROM jobq.aborts ORDER BY id")
 
     def unfinished(self) -> list[Any]:
         """What is to be done, in the order of ids."""

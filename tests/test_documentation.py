@@ -1,4 +1,4 @@
-"""The README says what is true: its code runs, its commands exist, its tables and its diagram are the program's own."""
+"""The README says what is true: its code runs, its commands exist, its tables are the program's own."""
 
 import re
 import shlex
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from jobq import states
 from jobq.cli import COMMANDS, cli
 from jobq.settings import NAMES, Settings
 
@@ -148,18 +147,6 @@ def shown(default: Any) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"
     return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-def test_the_diagram_in_the_readme_is_that_of_the_states() -> None:
-    drawn = set(re.findall(r"^ *(\S+) --> (\S+): (.+)$", between("stateDiagram-v2", "```"), re.M))
-    assert drawn == {
-        (
-            transition.source or "[*]",
-            str(transition.target or transition.outcome),
-            transition.name,
-        )
-        for transition in states.TRANSITIONS
-    }
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -59,9 +59,10 @@ def failures(snapshot: Snapshot) -> Iterator[Trouble]:
         seen = (
             f"new {formats.since(group.first_at, snapshot.at)} ago"
             if group.is_new
-            else (f"last {formats.since(group.last_at, snapshot.at)} ago")
+            else f"last {formats.since(group.last_at, snapshot.at)} ago"
         )
-        text = f"{formats.class_name(group.job_class)}: {formats.count(group.at_rest)} × {group.error_type or 'failed'}, {seen}"
+        what = f"{formats.count(group.at_rest)} × {group.error_type or 'failed'}"
+        text = f"{formats.class_name(group.job_class)}: {what}, {seen}"
         yield Trouble("trouble", True, text, Place("failures", filter=group.group), f"failures {group.group}")
 
 

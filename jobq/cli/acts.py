@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -52,15 +53,21 @@ def retry(arguments: str | None, app: tuple[str, ...], **chosen: Any) -> None:
 
 @click.command()
 @click.option("--scheduled", "is_scheduled", is_flag=True, help="With a filter: those whose time has not come.")
+@click.option("--running", "is_running", is_flag=True, help="With a filter: those that run.")
+@click.option("--wait", is_flag=True, help="Wait until the running ones have ended, and say how.")
 @act_options
-def cancel(is_scheduled: bool, **chosen: Any) -> None:
-    """Call off jobs that have not started, by ID or by filter: jobq cancel 'queue:mail since:1h'.
+def cancel(is_scheduled: bool, is_running: bool, wait: bool, **chosen: Any) -> None:
+    """Call off jobs that wait, and stop jobs that run, by ID or by filter: jobq cancel 'queue:mail since:1h'.
 
-    A filter that says no state means pending jobs.
+    A filter that says no state means pending jobs. In a running job an exception is raised; where it has not ended
+    within cancel_grace, its process is killed.
     """
     from jobq import operate
 
-    act("cancel", "cancelled", operate.cancel, [State.SCHEDULED if is_scheduled else State.PENDING], **chosen)
+    if is_scheduled and is_running:
+        raise UsageError("Say either --scheduled or --running.")
+    which = State.RUNNING if is_running else State.SCHEDULED if is_scheduled else State.PENDING
+    act("cancel", "cancelled", operate.cancel, [which], wait=wait, **chosen)
 
 
 @click.command()
@@ -85,6 +92,7 @@ def act(
     yes: bool,
     settings: Settings,
     as_json: bool,
+    wait: bool = False,
     **chosen: Any,
 ) -> None:
     """Finds the jobs, says how many they are and shows a few, asks, acts, and says what came of it."""
@@ -108,8 +116,9 @@ def act(
             selection=None if selection is None else str(selection),
             progress=lambda seen: bar.update(seen - bar.pos),
         )
-    show_acted(acted, done, as_json=as_json)
-    if acted.act is not None:
+    ended = wait_for(database, acted.asked) if wait else None
+    show_acted(acted, done, ended, as_json=as_json)
+    if acted.act is not None and acted.done:
         say(f"jobq undo takes it back, within {operate_seconds():g} s")
 
 
@@ -119,24 +128,40 @@ def operate_seconds() -> float:
     return UNDO_SECONDS
 
 
-def show_acted(acted: Any, done: str, *, as_json: bool) -> None:
-    """What was done, and why not to the rest. Exit code 1 where it was done to none of them."""
+def show_acted(acted: Any, done: str, ended: dict[int, Any] | None = None, *, as_json: bool) -> None:
+    """What was done, and why not to the rest. Exit code 1 where it was done to none of them.
+
+    `ended` is how the running jobs ended that were waited for.
+    """
     if as_json:
-        show_json(
-            {
-                "done": acted.done,
-                "skipped": {str(job): why for job, why in acted.skipped.items()},
-                "act": acted.act,
-            }
-        )
+        document = {
+            "done": acted.done,
+            "asked": acted.asked,
+            "skipped": {str(job): why for job, why in acted.skipped.items()},
+            "act": acted.act,
+        }
+        if ended is not None:
+            document["ended"] = {str(job): asdict(how) for job, how in ended.items()}
+        show_json(document)
     else:
-        click.echo(f"{done} {len(acted.done)}")
+        click.echo(f"{done} {len(acted.done)}" + (f", asked {len(acted.asked)} to stop" if acted.asked else ""))
+    for job, how in list((ended or {}).items())[:20]:
+        why = line(how.error_message or "it was done before it could be stopped")
+        say(f"job {job} has ended as {how.outcome}: {why}")
     for job, why in list(acted.skipped.items())[:20]:
         say(f"job {job} was left alone: {why}")
     if len(acted.skipped) > 20:
         say(f"… and {len(acted.skipped) - 20} more")
-    if not acted.done and acted.skipped:
+    if not acted.done and not acted.asked and acted.skipped:
         click.get_current_context().exit(1)
+
+
+def wait_for(database: Any, ids: list[int]) -> dict[int, Any]:
+    from jobq import operate
+
+    if ids:
+        say(f"waiting for {len(ids)} running jobs to end; Ctrl-C ends the waiting, not the request")
+    return operate.wait_for_end(database, ids)
 
 
 def id_of(word: str) -> int:
@@ -147,7 +172,7 @@ def id_of(word: str) -> int:
 
 def check_states(verb: str, selection: filters.Filter, states: list[str]) -> None:
     """An act that fits none of the jobs selected is a mistake in the filter, which names its place."""
-    possible = {FINISHED} if FINISHED in states else {State.PENDING.value, State.SCHEDULED.value}
+    possible = {FINISHED} if FINISHED in states else {state.value for state in State}
     for term in selection.terms:
         if term.key in ("state", "outcome", "group") and not set(selection.states or ()) <= possible:
             raise selection.mistake(f"To {verb} is possible for {' and '.join(sorted(possible))} jobs only.", term)

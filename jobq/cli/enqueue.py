@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from jobq.cli.options import app_option, database_options, delay_of, json_object, json_option, open_database
+from jobq.cli.options import (
+    app_option,
+    database_options,
+    delay_of,
+    duration_of,
+    json_object,
+    json_option,
+    open_database,
+)
 from jobq.cli.render import say, show_json
 from jobq.job import Job
 from jobq.settings import Settings
@@ -25,6 +33,8 @@ ARGUMENTS_HELP = """\b
 @click.option("-q", "--queue", metavar="NAME", help="Instead of the job's own queue.")
 @click.option("--priority", type=int, help="Higher first.")
 @click.option("--retries", type=int, help="Attempts that may follow the first after an error.")
+@click.option("--timeout", metavar="DURATION", help="Each attempt may run for so long: 60, 5m.")
+@click.option("--expires", metavar="WHEN", help="Not started by then, it is cancelled: 60, 5m, or a time.")
 @click.option("--unique-key", metavar="KEY", help="Not while an unfinished job of the class has it.")
 @app_option
 @database_options
@@ -34,6 +44,8 @@ def enqueue(
     positional: tuple[str, ...],
     named: str | None,
     delay: str | None,
+    timeout: str | None,
+    expires: str | None,
     app: tuple[str, ...],
     settings: Settings,
     as_json: bool,
@@ -41,7 +53,12 @@ def enqueue(
 ) -> None:
     open_database(settings)
     job = build(job_class, positional, named, app, settings)
-    record = job.run_in_worker(delay=None if delay is None else delay_of("--delay", delay), **chosen)
+    record = job.run_in_worker(
+        delay=None if delay is None else delay_of("--delay", delay),
+        timeout=None if timeout is None else duration_of("--timeout", timeout),
+        expires=None if expires is None else delay_of("--expires", expires),
+        **chosen,
+    )
     if record is None:
         say("nothing was enqueued: an unfinished job of this class holds the unique key")
     if as_json:
@@ -66,17 +83,24 @@ def perform(
     app: tuple[str, ...],
     settings: Settings,
 ) -> None:
+    from jobq.directives import Cancel, Defer, JobInterrupted
     from jobq.store.database import Database, use_database
-    from jobq.worker.executor import run, traceback_of
+    from jobq.worker import executor
 
     database = Database(settings)  # what the job itself enqueues goes there
     use_database(database)
     ctx.call_on_close(database.close)
     job = build(job_class, positional, named, app, settings)
     try:
-        value = run(job)
+        value = executor.perform(job)
+    except Defer as directive:
+        say(f"the job asked to be put back for {directive.seconds:g} s")
+        return
+    except (Cancel, JobInterrupted) as directive:
+        say(f"the job cancelled itself: {directive}".rstrip(": "))
+        return
     except Exception as error:  # noqa: BLE001 - the edge around the user's code
-        sys.stderr.write(traceback_of(error))
+        sys.stderr.write(executor.traceback_of(error))
         ctx.exit(1)
     if value is not None:
         click.echo(json.dumps(value, default=repr, ensure_ascii=False))

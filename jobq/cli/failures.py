@@ -56,7 +56,7 @@ def show_groups(groups: "tuple[FailureGroup, ...]") -> None:
         for group in groups
     ]
     columns = ["GROUP", "FAILED", "AT REST", "", "FIRST", "LAST", "EXAMPLE", "CLASS", "PLACE", "ERROR"]
-    table(columns, rows, right=["FAILED", "AT REST", "EXAMPLE"], whole=["GROUP", "FAILED", "AT REST", "EXAMPLE"])
+    table(columns, rows, right=["FAILED", "AT REST", "EXAMPLE"], elastic=["ERROR", "PLACE"])
 
 
 def show_examples(groups: "tuple[FailureGroup, ...]") -> None:

@@ -8,8 +8,8 @@ import click
 
 from jobq.clean import line, plain
 from jobq.cli.options import database_options, json_option, open_database, select, selection_options
-from jobq.cli.render import ago, compact, console, say, show_json, state_text, table, took
-from jobq.records import AttemptRecord, JobDetail, JobRecord
+from jobq.cli.render import ago, compact, console, duration, say, show_json, state_text, table, took
+from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
 from jobq.tracebacks import told_apart
@@ -60,12 +60,13 @@ def show_unfinished(jobs: tuple[JobRecord, ...]) -> None:
             f"{job.attempt}/{job.retries + 1}",
             ago(job.run_at),
             compact(job.arguments),
+            progress_text(job.progress),
             f"{job.error_type}: {job.error_message}" if job.error_type else "",
         )
         for job in jobs
     ]
-    columns = ["ID", "STATE", "CLASS", "QUEUE", "PRIO", "TRY", "DUE", "ARGUMENTS", "LAST ERROR"]
-    table(columns, rows, right=["ID", "PRIO"], elastic=["ARGUMENTS", "LAST ERROR"], whole=["ID", "STATE"])
+    columns = ["ID", "STATE", "CLASS", "QUEUE", "PRIO", "TRY", "DUE", "ARGUMENTS", "PROGRESS", "LAST ERROR"]
+    table(columns, rows, right=["ID", "PRIO"], elastic=["ARGUMENTS", "PROGRESS", "LAST ERROR"])
 
 
 def show_finished(jobs: tuple[JobRecord, ...]) -> None:
@@ -84,7 +85,7 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
         for job in jobs
     ]
     columns = ["ID", "OUTCOME", "CLASS", "QUEUE", "TRY", "ENDED", "RAN", "ARGUMENTS", "ERROR"]
-    table(columns, rows, right=["ID", "RAN"], elastic=["ARGUMENTS", "ERROR"], whole=["ID", "OUTCOME"])
+    table(columns, rows, right=["ID", "RAN"], elastic=["ARGUMENTS", "ERROR"])
 
 
 @click.command("show")
@@ -122,6 +123,10 @@ def show_detail(detail: JobDetail) -> None:
         "enqueued": f"{job.enqueued_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.enqueued_at)})",
         "due": f"{job.run_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.run_at)})" if job.state != FINISHED else None,
         "attempts": f"{job.attempt} begun, {job.retries} retries allowed",
+        "timeout": duration(job.timeout) if job.timeout else None,
+        "expires": f"{job.expires_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.expires_at)})" if job.expires_at else None,
+        "progress": progress_text(job.progress) or None,
+        "to stop": stop_text(job),
         "worker": job.worker,
         "enqueued by": job.source,
         "arguments": json.dumps(job.arguments, ensure_ascii=False),
@@ -135,6 +140,29 @@ def show_detail(detail: JobDetail) -> None:
         show_attempt(attempt)
 
 
+def progress_text(progress: Progress | None) -> str:
+    """`12 of 40 (30%), sorting`, or as much of it as the job said."""
+    if progress is None:
+        return ""
+    done = f"{progress.done:,.10g}"
+    if progress.total:
+        done += f" of {progress.total:,.10g} ({100 * progress.done / progress.total:.0f}%)"
+    return f"{done}, {progress.message}" if progress.message else done
+
+
+def stop_text(job: JobRecord) -> str | None:
+    if job.cancel_requested_at is None:
+        return None
+    return f"asked for by {job.cancel_requested_by or 'somebody'} {ago(job.cancel_requested_at)}"
+
+
+def used_text(attempt: AttemptRecord) -> str:
+    """CPU time and memory, as far as they are known."""
+    cpu = "" if attempt.cpu_seconds is None else f"{duration(attempt.cpu_seconds)} CPU"
+    memory = "" if attempt.peak_memory_bytes is None else f"{attempt.peak_memory_bytes / 2**20:,.0f} MB"
+    return ", ".join(text for text in (cpu, memory) if text)
+
+
 def show_attempt(attempt: AttemptRecord) -> None:
     from rich.text import Text
 
@@ -142,14 +170,17 @@ def show_attempt(attempt: AttemptRecord) -> None:
     ran = took(attempt.started_at, attempt.ended_at)
     heading = Text.assemble((f"\nattempt {attempt.attempt}  ", "bold"), state_text(attempt.outcome, attempt.outcome))
     heading.append(f"  {attempt.ended_at:%Y-%m-%d %H:%M:%S %Z}")
-    heading.append(f"  ran {ran}" if ran else "  never began")
+    used = used_text(attempt)
+    heading.append((f"  ran {ran}" + (f" ({used})" if used else "")) if ran else "  never began")
     heading.append(f"  on {line(attempt.worker)}" if attempt.worker else "")
     heading.append("  another attempt followed" if attempt.retried else "")
     out.print(heading)
+    if attempt.error_type and (attempt.error_message or "") not in (attempt.traceback or ""):
+        out.print(Text(f"  {line(attempt.error_type)}: {plain(attempt.error_message or '')}"), soft_wrap=True)
     if attempt.traceback:
         for text, is_own in told_apart(attempt.traceback):
             out.print(Text(text, style="" if is_own else "dim"), soft_wrap=True)
-    elif attempt.error_type:
-        out.print(Text(f"  {line(attempt.error_type)}: {plain(attempt.error_message or '')}"), soft_wrap=True)
+    elif attempt.error_type and not attempt.error_message:
+        out.print(Text(f"  {line(attempt.error_type)}"))
     if attempt.value is not None:
         out.print(Text(f"  returned {line(json.dumps(attempt.value, ensure_ascii=False), 4000)}"), soft_wrap=True)

@@ -127,6 +127,14 @@ def delay_of(option: str, text: str) -> float | datetime:
     return value
 
 
+def duration_of(option: str, text: str) -> float:
+    """Seconds (60), or a duration (5m, 1h30m)."""
+    value = delay_of(option, text)
+    if isinstance(value, datetime):
+        raise click.BadParameter(f"{text!r} is a time, not how long: 60, 5m, 1h30m.", param_hint=option)
+    return value
+
+
 def json_object(option: str, text: str) -> dict[str, Any]:
     """Arguments by name. Raises ArgumentsError where the text is no JSON object."""
     from jobq.arguments import read_json

@@ -69,15 +69,9 @@ def console() -> "Console":
 
 
 def table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    right: Sequence[str] = (),
-    elastic: Sequence[str] = (),
-    whole: Sequence[str] = (),
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), elastic: Sequence[str] = ()
 ) -> None:
-    """A table of one line a row; text that does not fit ends in an ellipsis, that of the elastic columns first, that of
-    the whole ones last."""
+    """A table of one line a row; text that does not fit ends in an ellipsis, that of the elastic columns first."""
     from rich.table import Table
     from rich.text import Text
 
@@ -85,7 +79,7 @@ def table(
     cells = [[cell if isinstance(cell, Text) else Text(line(str(cell))) for cell in row] for row in rows]
     widths = [max([len(column), *(row[place].cell_len for row in cells)]) for place, column in enumerate(columns)]
     drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for column, width in zip(columns, fitted(columns, widths, elastic, whole, out.width), strict=True):
+    for column, width in zip(columns, fitted(columns, widths, elastic, out.width), strict=True):
         drawn.add_column(
             Text(column),
             justify="right" if column in right else "left",
@@ -98,17 +92,14 @@ def table(
     out.print(drawn)
 
 
-def fitted(
-    columns: Sequence[str], widths: Sequence[int], elastic: Sequence[str], whole: Sequence[str], most: int
-) -> list[int]:
-    """The widths at which the columns fit side by side: elastic ones give way first, the whole ones last."""
+def fitted(columns: Sequence[str], widths: Sequence[int], elastic: Sequence[str], most: int) -> list[int]:
+    """The widths at which the columns fit side by side: elastic ones give way first, then the widest."""
     fit = list(widths)
     excess = sum(fit) + GAP * (len(fit) - 1) - most
     bounds = [
         min(width, NARROWEST) if column in elastic else width for column, width in zip(columns, widths, strict=True)
     ]
-    kept = [width if column in whole else 1 for column, width in zip(columns, widths, strict=True)]
-    for least in (bounds, kept, [1] * len(fit)):
+    for least in (bounds, [1] * len(fit)):
         while excess > 0:
             able = [place for place in range(len(fit)) if fit[place] > least[place]]
             if not able:

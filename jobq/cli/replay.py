@@ -60,6 +60,7 @@ def assignment_of(job: JobRecord) -> Assignment:
         losses=0,
         retries=job.retries,
         priority=job.priority,
+        enqueued_microseconds=int(job.enqueued_at.timestamp() * 1e6),
         queue=job.queue,
         job_class=job.job_class,
         arguments=json.dumps(job.arguments, ensure_ascii=False),

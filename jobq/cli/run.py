@@ -11,10 +11,13 @@ from jobq.cli.options import app_option
 @click.option("-q", "--queue", "queues", multiple=True, metavar="NAME", help="A queue to work; repeatable. Else: all.")
 @click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: the CPUs this process may use.")
 @click.option("--max-jobs-per-process", metavar="N", help="Replace a child after so many jobs.")
+@click.option("--max-memory-per-process", metavar="MB", help="Replace a child, between jobs, that holds more.")
+@click.option("--max-memory-per-job", metavar="MB", help="End a job whose process holds more.")
 @click.option("--max-pending-per-process", metavar="N", help="Jobs claimed ahead for each child, at most.")
 @click.option("--stats-every", metavar="SECONDS", help="How often to log what is done; 0: never.")
 @click.option("--drain", is_flag=True, help="End when nothing is due.")
 @click.option("--shutdown-grace", metavar="SECONDS", help="How long running jobs may go on after the first signal.")
+@click.option("--cancel-grace", metavar="SECONDS", help="How long a job may go on after it was told to stop.")
 @click.option("--log-format", metavar="FORMAT", help="text (key=value) or json.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 @app_option

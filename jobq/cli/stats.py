@@ -10,7 +10,7 @@ from jobq.clean import line
 from jobq.cli.options import app_option, database_options, json_option, open_database, since_option
 from jobq.cli.render import ago, duration, say, show_json, table
 from jobq.errors import UsageError
-from jobq.records import ClassRecord, Stats, WorkerRecord
+from jobq.records import ClassRecord, QueueStats, Stats, WorkerRecord
 from jobq.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,13 +101,20 @@ def show_queues(seen: Any) -> None:
             f"{queue.running:,}",
             f"{queue.scheduled:,}",
             duration(queue.oldest_seconds),
-            "paused" if queue.paused else "",
+            paused_text(queue),
         )
         for queue in seen.queues
     ]
     if rows:
         columns = ["QUEUE", "PENDING", "RUNNING", "SCHEDULED", "OLDEST", ""]
         table(columns, rows, right=["PENDING", "RUNNING", "SCHEDULED", "OLDEST"])
+
+
+def paused_text(queue: QueueStats) -> str:
+    if not queue.paused:
+        return ""
+    reason = f": {queue.pause_reason}" if queue.pause_reason else ""
+    return f"paused {ago(queue.paused_at)} by {queue.paused_by or 'somebody'}{reason}"
 
 
 def show_workers(workers: tuple[WorkerRecord, ...]) -> None:

@@ -12,7 +12,7 @@ from jobq.filters import Filter
 from jobq.observe.overview import unknown_records
 from jobq.observe.reading import dicts, read, reading
 from jobq.observe.selection import condition_of, slow_terms
-from jobq.records import AttemptRecord, JobDetail, JobRecord
+from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress
 from jobq.store.database import Connection, Database, default_database
 from jobq.store.statements import filtered
 
@@ -45,7 +45,7 @@ def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: 
     slow = slow_terms(selection)
     with reading(database, slow=slow) as connection:
         rows = page_of(connection, database.schema, "observe", selection, limit + 1, after)
-    page = tuple(JobRecord(**row) for row in rows[:limit])
+    page = tuple(record_of(row) for row in rows[:limit])
     more = len(rows) > limit
     return Page(page, Position(page[-1].id, page[-1].ended_at) if more else None, slow)
 
@@ -98,12 +98,25 @@ def show(database: Database, job_id: int) -> JobDetail:
             )
         attempts = dicts(connection, "observe_attempts", database.schema, {"id": job_id})
         unknown = {entry.job_class for entry in unknown_records(connection, database.schema)}
-    job = JobRecord(**found[0])
+    job = record_of(found[0])
     return JobDetail(
         job=job,
         attempts=tuple(AttemptRecord(**attempt) for attempt in attempts),
         known=job.job_class not in unknown,
     )
+
+
+def record_of(row: DictRow) -> JobRecord:
+    if row.get("progress"):
+        row["progress"] = progress_of(row["progress"], row["attempt"])
+    return JobRecord(**row)
+
+
+def progress_of(stored: dict[str, Any], attempt: int) -> Progress | None:
+    """What the attempt that runs now said last; what an earlier one said has no meaning any more."""
+    if stored.get("attempt") != attempt:
+        return None
+    return Progress(stored["done"], stored["total"], stored["message"], datetime.fromisoformat(stored["at"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from typing import Any
 
 from psycopg import errors as pg
 from psycopg.rows import DictRow, dict_row, tuple_row
+from psycopg.types.json import set_json_loads
 
+from jobq.arguments import legible
 from jobq.errors import QueryTooSlow
 from jobq.store.database import Connection, Database
 from jobq.store.statements import statement
@@ -51,6 +53,7 @@ def dicts(connection: Connection, name: str, schema: str, parameters: dict[str, 
 def read(connection: Connection, text: bytes, parameters: dict[str, Any]) -> list[DictRow]:
     # Not prepared: the plan should know which conditions apply.
     with connection.cursor(row_factory=dict_row) as cursor:
+        set_json_loads(legible, cursor)
         return cursor.execute(text, parameters, prepare=False).fetchall()
 
 

@@ -1,4 +1,4 @@
-"""Schedules to look at: each with its last runs, and the ticks that will come."""
+"""Schedules to look at: what they mean, when they are due, and what became of their last ticks."""
 
 import heapq
 from collections.abc import Iterator, Sequence

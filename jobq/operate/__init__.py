@@ -3,8 +3,10 @@
 from jobq.operate.acting import Act, Part, acting
 from jobq.operate.editing import run_again, stored_name
 from jobq.operate.enqueueing import argument_of, enqueue
-from jobq.operate.jobs import Acted, Progress, cancel, purge, retry
+from jobq.operate.jobs import Acted, Progress, cancel, purge, retry, wait_for_end
+from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
+from jobq.operate.stacks import Stack, stack
 from jobq.operate.undo import UNDO_SECONDS, undo
 
 __all__ = [
@@ -14,16 +16,21 @@ __all__ = [
     "ActedOnSchedules",
     "Part",
     "Progress",
+    "Stack",
     "acting",
     "argument_of",
     "cancel",
     "enqueue",
+    "pause_queues",
     "pause_schedule",
     "purge",
+    "resume_queues",
     "resume_schedule",
     "retry",
     "run_again",
     "run_schedule",
+    "stack",
     "stored_name",
     "undo",
+    "wait_for_end",
 ]

@@ -1,17 +1,24 @@
 """Acts on jobs: retry, cancel, purge. Each says truly what it did, and why it left the rest."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from jobq import observe
 from jobq.errors import JobNotFound
+from jobq.observe import Ended
 from jobq.operate.acting import Act, Part
-from jobq.states import CANCELLABLE, FINISHED, State
+from jobq.states import FINISHED, WAITING, State
 from jobq.store import jobs
 from jobq.store.database import Database
 
 CHUNK = 500
+
+CANCEL_ROUNDS = 3
+"""A job may be claimed, or put back, just while it is being cancelled: then it is looked for where it is now."""
+
+WAIT_SECONDS = 0.1
 
 Progress = Callable[[int], None]
 """Called with the number of jobs seen to so far."""
@@ -21,10 +28,12 @@ Progress = Callable[[int], None]
 class Acted:
     """What came of an act: the ids it was done to, and why not for each of the others.
 
-    `act` is its row in the audit; None where nothing was done.
+    `asked` are running jobs whose end was asked for, and is still to come. `act` is its row in the audit; None where
+    nothing was done.
     """
 
     done: list[int] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
     skipped: dict[int, str] = field(default_factory=dict)
     act: int | None = None
 
@@ -46,13 +55,38 @@ def retry(
 def cancel(
     database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
 ) -> Acted:
-    """Calls off jobs that are not running."""
+    """Calls off jobs that wait, at once, and asks for the end of those that run; see `wait_for_end`."""
     act = Act(database, "cancel", selection=selection)
+    asked: set[int] = set()
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
-        return jobs.cancel(part.connection, database.schema, chunk, cancelled_by=act.who, act=part.act)
+        left = set(chunk)
+        for _ in range(CANCEL_ROUNDS):
+            left.difference_update(
+                jobs.cancel(part.connection, database.schema, sorted(left), cancelled_by=act.who, act=part.act)
+            )
+            running = jobs.request_cancel(part.connection, database.schema, sorted(left), cancelled_by=act.who)
+            asked.update(running)
+            left.difference_update(running)
+            if not left:
+                break
+        return [job_id for job_id in chunk if job_id not in left]
 
-    return in_chunks(act, ids, do, why_not_cancelled, progress)
+    acted = in_chunks(act, ids, do, why_not_cancelled, progress)
+    acted.done = [job_id for job_id in acted.done if job_id not in asked]
+    acted.asked = sorted(asked)
+    return acted
+
+
+def wait_for_end(database: Database, ids: Iterable[int], *, timeout: float | None = None) -> dict[int, Ended]:
+    """Waits until jobs have ended, for `timeout` seconds at most, and returns how each of those that have did."""
+    waiting = list(dict.fromkeys(ids))
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        ended = observe.ended(waiting, database=database)
+        if len(ended) == len(waiting) or (deadline is not None and time.monotonic() >= deadline):
+            return ended
+        time.sleep(WAIT_SECONDS)
 
 
 def purge(
@@ -110,12 +144,10 @@ def why_not_retried(state: str) -> str:
 
 
 def why_not_cancelled(state: str) -> str:
-    if state == State.RUNNING:
-        return "it is running"
     if state == FINISHED:
         return "it has ended already"
-    assert state in CANCELLABLE
-    return "it was just taken by another"
+    assert state in (*WAITING, State.RUNNING)
+    return "it changes hands too quickly; try again"
 
 
 def why_not_purged(state: str) -> str:

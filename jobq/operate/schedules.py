@@ -1,12 +1,12 @@
-"""Acts on schedules: run, pause, resume. Each says truly what it did, and why it left the rest."""
+"""Acts on schedules: run one now, pause, resume. Each says truly what it did, and why it left the rest."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobq import observe
-from jobq.operate.acting import acting
+from jobq.operate.acting import Act, acting
 from jobq.schedules import Verdict, ticks_of
-from jobq.store import schedules as schedule_store
+from jobq.store import schedules as store
 from jobq.store.database import Database, who_am_i
 
 
@@ -25,11 +25,12 @@ def run_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules:
     Raises ScheduleNotFound before anything is done.
     """
     acted = ActedOnSchedules()
-    run_by = who_am_i()
+    act = Act(database, "run schedule")
     for schedule in standing(database, names):
-        with acting(database, "run schedule") as act:
-            ran = schedule_store.run(act.connection, database.schema, name=schedule.name, run_by=run_by)
-            act.did(names=[schedule.name] if ran is not None and ran.job_id is not None else [])
+        with act.part() as part:
+            ran = store.run(part.connection, database.schema, name=schedule.name, run_by=act.who)
+            if ran is not None and ran.job_id is not None:
+                part.did(names=[schedule.name])
         if ran is not None and ran.job_id is not None:
             acted.done.append(schedule.name)
             acted.jobs[schedule.name] = ran.job_id
@@ -48,7 +49,7 @@ def pause_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules
     """Lets the ticks of schedules pass without a job. Raises ScheduleNotFound before anything is done."""
     wanted = [schedule.name for schedule in standing(database, names)]
     with acting(database, "pause schedule") as act:
-        done = schedule_store.pause(act.connection, database.schema, wanted, paused_by=who_am_i())
+        done = store.pause(act.connection, database.schema, wanted, paused_by=who_am_i())
         act.did(names=done)
     return ActedOnSchedules(done, {name: "it is paused already" for name in wanted if name not in done})
 
@@ -59,34 +60,36 @@ def resume_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedule
     Raises ScheduleNotFound before anything is done.
     """
     acted = ActedOnSchedules()
+    act = Act(database, "resume schedule")
     for name in [schedule.name for schedule in standing(database, names)]:
-        if resume_one(database, name):
+        if resume_one(act, name):
             acted.done.append(name)
         else:
             acted.skipped[name] = "it is not paused"
     return acted
 
 
-def resume_one(database: Database, name: str) -> bool:
+def resume_one(act: Act, name: str) -> bool:
     """Again where a worker moved it on between the look and the act. False: it is not paused."""
     while True:
-        (seen,) = standing(database, [name])
+        (seen,) = standing(act.database, [name])
         if not seen.is_paused:
             return False
         next_at = seen.next_at
         if next_at is not None and next_at <= seen.now:
             next_at = ticks_of(seen.expression, seen.timezone).after(seen.now)
-        with acting(database, "resume schedule") as act:
-            if schedule_store.resume(act.connection, database.schema, seen, next_at=next_at):
-                act.did(names=[name])
-                return True
+        with act.part() as part:
+            is_resumed = store.resume(part.connection, act.database.schema, seen, next_at=next_at)
+            part.did(names=[name] if is_resumed else [])
+        if is_resumed:
+            return True
 
 
-def standing(database: Database, names: Iterable[str]) -> list[schedule_store.Standing]:
+def standing(database: Database, names: Iterable[str]) -> list[store.Standing]:
     """Where schedules stand, in the order of their names as given. Raises ScheduleNotFound."""
     wanted = list(dict.fromkeys(names))
     database.prepare()
     with database.connection() as connection:
-        found = {one.name: one for one in schedule_store.standing(connection, database.schema, wanted)}
+        found = {one.name: one for one in store.standing(connection, database.schema, wanted)}
     observe.require_all(database, wanted, set(found))
     return [found[name] for name in wanted]

@@ -1,21 +1,36 @@
 -- Calls off jobs that are not running: they end as cancelled, by whom. One that was claimed in the meantime
 -- is no longer in these states, and is left alone. The record counts as the attempt that never began,
 -- so that no attempt has two ends. The rows come back as they were, so that they can be kept for an undo.
-WITH cancelled AS (
+WITH ended AS (
     DELETE FROM {schema}.jobs
     WHERE id = ANY (%(ids)s::bigint[]) AND state IN ('pending', 'scheduled')
-    RETURNING *
+    RETURNING *, format('cancelled by %%s', %(cancelled_by)s::text) AS error_message
 ), recorded AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, enqueued_at, run_at, retries, priority, retried, outcome,
-         queue, job_class, arguments, unique_key, source, trace_context, error_type, error_message)
+         queue, job_class, arguments, unique_key, source, trace_context, error_type, error_message,
+         timeout, has_abort_hook)
     SELECT
         id, attempt + 1, statement_timestamp(), enqueued_at, run_at, retries, priority, false, 'cancelled',
-        queue, job_class, arguments, unique_key, source, trace_context,
-        'Cancelled', format('cancelled by %%s', %(cancelled_by)s::text)
-    FROM cancelled
+        queue, job_class, arguments, unique_key, source, trace_context, 'Cancelled', error_message,
+        timeout, has_abort_hook
+    FROM ended
+), owed AS (
+    INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
+    SELECT
+        id, attempt + 1, enqueued_at, job_class, queue, priority, arguments,
+        (
+            SELECT to_jsonb(told)
+            FROM (
+                SELECT
+                    ended.attempt + 1 AS attempt, 'cancelled' AS outcome, false AS retried,
+                    statement_timestamp() AS ended_at, 'Cancelled' AS error_type, error_message
+            ) AS told
+        )
+    FROM ended
+    WHERE has_abort_hook
 )
 SELECT
-    id, attempt, to_jsonb(cancelled)::text AS row,
+    id, attempt, (to_jsonb(ended) - 'error_message')::text AS row,
     date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute, queue, job_class
-FROM cancelled
+FROM ended

@@ -4,7 +4,7 @@
 -- of the index jobs_pending, so that a claim need not wade through dead entries at its front.
 -- A queue that filled its share may hold more at its lowest priority claimed; jobs of other queues
 -- below that priority are let go again, so that the order of priority holds across queues.
--- A worker that was declared dead claims nothing.
+-- A worker that was declared dead claims nothing. What has expired is left to expire.sql.
 WITH alive AS MATERIALIZED (
     SELECT id FROM {schema}.workers WHERE id = %(worker_id)s AND stopped_at IS NULL
 ), found AS MATERIALIZED (
@@ -20,6 +20,7 @@ WITH alive AS MATERIALIZED (
             AND queue = worked.queue
             AND (-priority, id) >= (-worked.from_priority, worked.from_id)
             AND job_class = ANY (%(classes)s::text[])
+            AND (expires_at IS NULL OR expires_at > statement_timestamp())
         ORDER BY -priority, id
         LIMIT %(share)s
         FOR UPDATE SKIP LOCKED
@@ -49,4 +50,4 @@ FROM chosen
 WHERE jobs.id = chosen.id
 RETURNING
     jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
-    jobs.queue, jobs.job_class, jobs.arguments::text
+    (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class, jobs.arguments::text, jobs.timeout

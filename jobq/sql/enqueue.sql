@@ -4,11 +4,18 @@
 -- (a worker that has gone to sleep looks again soon after, for what committed in between).
 WITH added AS (
     INSERT INTO {schema}.jobs
-        (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, state)
+        (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, state,
+         timeout, expires_at, has_abort_hook)
     SELECT
         %(job_class)s, %(arguments)s::jsonb, %(queue)s, %(priority)s, %(retries)s, %(unique_key)s,
         %(source)s, %(trace_context)s::jsonb, due.run_at,
-        CASE WHEN due.run_at > statement_timestamp() THEN 'scheduled' ELSE 'pending' END
+        CASE WHEN due.run_at > statement_timestamp() THEN 'scheduled' ELSE 'pending' END,
+        %(timeout)s::real,
+        coalesce(
+            %(expires_at)s::timestamptz,
+            statement_timestamp() + %(expires_in)s::float8 * interval '1 second'
+        ),
+        %(has_abort_hook)s
     FROM (
         SELECT coalesce(
             %(run_at)s::timestamptz,
@@ -16,11 +23,11 @@ WITH added AS (
         ) AS run_at
     ) AS due
     ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
-    RETURNING id, state, queue, enqueued_at, run_at
+    RETURNING id, state, queue, enqueued_at, run_at, expires_at
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM added
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
 )
-SELECT id, state, enqueued_at, run_at, (SELECT count(*) FROM woken) AS notified
+SELECT id, state, enqueued_at, run_at, expires_at, (SELECT count(*) FROM woken) AS notified
 FROM added

@@ -5,6 +5,7 @@
 -- database's clock says what time it was.
 -- The worker is compared in a form that no index serves (and only a running job has one): the way in must be
 -- the primary key, never a walk over all that this worker has claimed.
+-- An attempt that could not see its own end (killed, cancelled before its start) is owed a call of on_aborted().
 -- What was recorded is counted here, where queue, class and times are at hand, and comes back as a few rows: only what
 -- this statement ended counts, so a report that comes twice or too late is not counted again.
 WITH ended AS (
@@ -12,9 +13,11 @@ WITH ended AS (
     USING unnest(
         %(ids)s::bigint[], %(attempts)s::integer[], %(outcomes)s::text[], %(start_ages)s::float8[],
         %(end_ages)s::float8[], %(values)s::text[], %(error_types)s::text[], %(error_messages)s::text[],
-        %(tracebacks)s::text[], %(fingerprints)s::text[], %(frames)s::text[]
+        %(tracebacks)s::text[], %(cpu_microseconds)s::bigint[], %(peak_memories)s::integer[], %(aborted)s::boolean[],
+        %(fingerprints)s::text[], %(frames)s::text[]
     ) AS report (
-        id, attempt, outcome, start_age, end_age, value, error_type, error_message, traceback, fingerprint, frame
+        id, attempt, outcome, start_age, end_age, value, error_type, error_message, traceback,
+        cpu_microseconds, peak_memory, aborted, fingerprint, frame
     )
     WHERE jobs.id = report.id
         AND jobs.attempt = report.attempt
@@ -26,16 +29,31 @@ WITH ended AS (
         jobs.enqueued_at, jobs.run_at, jobs.worker_id, jobs.retries, jobs.priority, report.outcome,
         jobs.queue, jobs.job_class, jobs.arguments, jobs.unique_key, jobs.source, jobs.trace_context,
         report.value::jsonb AS value, report.error_type, report.error_message, report.traceback,
-        report.fingerprint, report.frame
+        report.cpu_microseconds / 1000000.0::float8 AS cpu_seconds, report.peak_memory,
+        jobs.timeout, jobs.has_abort_hook, report.aborted, report.fingerprint, report.frame
+), owed AS (
+    INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
+    SELECT
+        id, attempt, enqueued_at, job_class, queue, priority, arguments,
+        (
+            SELECT to_jsonb(told)
+            FROM (
+                SELECT attempt, outcome, false AS retried, started_at, ended_at, error_type, error_message, traceback
+            ) AS told
+        )
+    FROM ended
+    WHERE aborted AND has_abort_hook
 ), recorded AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried, outcome,
          queue, job_class, arguments, unique_key, source, trace_context,
-         value, error_type, error_message, traceback, fingerprint, frame)
+         value, error_type, error_message, traceback, cpu_seconds, peak_memory_kilobytes, timeout, has_abort_hook,
+         fingerprint, frame)
     SELECT
         id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, false, outcome,
         queue, job_class, arguments, unique_key, source, trace_context,
-        value, error_type, error_message, traceback, fingerprint, frame
+        value, error_type, error_message, traceback, cpu_seconds, peak_memory, timeout, has_abort_hook,
+        fingerprint, frame
     FROM ended
 )
 SELECT

@@ -1,7 +1,8 @@
 SELECT
     results.attempt, results.outcome, results.retried, results.started_at, results.ended_at,
     coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker,
-    results.error_type, results.error_message, results.traceback, results.value
+    results.error_type, results.error_message, results.traceback, results.value,
+    results.cpu_seconds, results.peak_memory_kilobytes::bigint * 1024 AS peak_memory_bytes
 FROM {schema}.results
 LEFT JOIN {schema}.workers ON workers.id = results.worker_id
 WHERE results.id = %(id)s

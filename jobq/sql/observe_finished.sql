@@ -4,7 +4,8 @@ SELECT
     results.id, results.job_class, results.queue, results.priority, 'finished' AS state, results.outcome,
     results.attempt, results.retries, results.unique_key, results.arguments, results.enqueued_at, results.run_at,
     results.started_at, results.ended_at, results.error_type, results.error_message,
-    coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker, results.source
+    coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker, results.source,
+    results.timeout
 FROM (
     SELECT *
     FROM {schema}.results

@@ -35,7 +35,8 @@ SELECT
     coalesce(running.jobs, 0) AS running,
     coalesce(scheduled.jobs, 0) AS scheduled,
     oldest.seconds AS oldest_seconds,
-    coalesce(queues.paused_at IS NOT NULL, false) AS paused
+    coalesce(queues.paused_at IS NOT NULL, false) AS paused,
+    queues.paused_at, queues.paused_by, queues.pause_reason
 FROM known
 LEFT JOIN running ON running.queue = known.name
 LEFT JOIN scheduled ON scheduled.queue = known.name

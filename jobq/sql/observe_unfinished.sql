@@ -3,7 +3,9 @@
 SELECT
     jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt, jobs.retries,
     jobs.unique_key, jobs.arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
-    failed.error_type, failed.error_message, workers.host || '/' || workers.pid AS worker, jobs.source
+    failed.error_type, failed.error_message, workers.host || '/' || workers.pid AS worker, jobs.source,
+    jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
+    CASE WHEN jobs.state = 'running' THEN jobs.progress END AS progress
 FROM (
     SELECT *
     FROM {schema}.jobs

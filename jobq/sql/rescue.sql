@@ -3,10 +3,13 @@
 -- id: any number of workers may rescue at once, and none waits for a late report.
 -- What a worker had claimed and not begun looks the same as what it was running. So that a job which takes whole
 -- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
+-- A job whose end somebody has asked for does not run again: it ends here, as cancelled.
 -- The fingerprint is what fingerprints.py makes of the same words.
 WITH orphaned AS (
     SELECT
         jobs.*, workers.host, workers.pid, workers.heartbeat_at,
+        jobs.cancel_requested_at IS NOT NULL AS cancelled,
+        jobs.cancel_requested_at IS NULL AND jobs.losses + 1 < %(max_losses)s AS retried,
         CASE WHEN jobs.losses > 0 THEN random() * %(spread)s::float8 ELSE 0 END * interval '1 second' AS delay
     FROM {schema}.jobs
     LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
@@ -22,40 +25,56 @@ WITH orphaned AS (
         losses = jobs.losses + 1,
         worker_id = NULL,
         started_at = NULL,
-        cancel_requested_at = NULL
+        progress = NULL
     FROM orphaned
-    WHERE jobs.id = orphaned.id AND orphaned.losses + 1 < %(max_losses)s
+    WHERE jobs.id = orphaned.id AND orphaned.retried
 ), given_up AS (
     DELETE FROM {schema}.jobs
     USING orphaned
-    WHERE jobs.id = orphaned.id AND orphaned.losses + 1 >= %(max_losses)s
-), recorded AS (
-    INSERT INTO {schema}.results
-        (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
-         outcome, queue, job_class, arguments, unique_key, source, trace_context,
-         error_type, error_message, fingerprint)
+    WHERE jobs.id = orphaned.id AND NOT orphaned.retried
+), told AS (
     SELECT
-        id, attempt, statement_timestamp(), started_at, enqueued_at, run_at, worker_id, retries, priority,
-        losses + 1 < %(max_losses)s,
-        'lost', queue, job_class, arguments, unique_key, source, trace_context,
-        'WorkerLost',
-        CASE
+        orphaned.*, statement_timestamp() AS ended_at, CASE WHEN cancelled THEN 'cancelled' ELSE 'lost' END AS outcome,
+        CASE WHEN cancelled THEN format('cancelled by %%s; ', cancel_requested_by) ELSE '' END
+        || CASE
             WHEN host IS NULL THEN format('worker %%s is not known', worker_id)
             ELSE format(
                 'worker %%s/%%s was last heard of %%s s before this was recorded',
                 host, pid, round(extract(epoch FROM statement_timestamp() - heartbeat_at)::numeric, 1)
             )
-        END || format('; loss %%s of %%s', losses + 1, %(max_losses)s),
-        left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12)
+        END || format('; loss %%s of %%s', losses + 1, %(max_losses)s) AS error_message
     FROM orphaned
+), recorded AS (
+    INSERT INTO {schema}.results
+        (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
+         outcome, queue, job_class, arguments, unique_key, source, trace_context,
+         error_type, error_message, timeout, has_abort_hook, fingerprint)
+    SELECT
+        id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
+        outcome, queue, job_class, arguments, unique_key, source, trace_context,
+        'WorkerLost', error_message, timeout, has_abort_hook,
+        CASE WHEN NOT cancelled THEN left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12) END
+    FROM told
+), owed AS (
+    INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
+    SELECT
+        id, attempt, enqueued_at, job_class, queue, priority, arguments,
+        (
+            SELECT to_jsonb(seen)
+            FROM (
+                SELECT attempt, outcome, retried, started_at, ended_at, 'WorkerLost' AS error_type, error_message
+            ) AS seen
+        )
+    FROM told
+    WHERE has_abort_hook
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
-    FROM (SELECT DISTINCT queue FROM orphaned) AS touched
+    FROM (SELECT DISTINCT queue FROM orphaned WHERE retried) AS touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
 )
 SELECT
-    id, attempt, losses + 1 < %(max_losses)s AS retried,
-    date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute, queue, job_class,
+    id, attempt, retried, has_abort_hook, outcome,
+    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class,
     width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
     (SELECT count(*) FROM woken) AS notified
-FROM orphaned
+FROM told

@@ -1,21 +1,30 @@
 -- Ends attempts that another follows: the record of the attempt and the job's return to the queue are one
 -- statement, so there is nothing to sweep up afterwards. The same fence as in finish.sql.
--- An excused attempt (lost, cut off) does not count against the job's retries;
--- a counted loss brings it nearer to its limit of losses. What was recorded is counted as in finish.sql.
+-- An excused attempt (lost, cut off, deferred) does not count against the job's retries;
+-- a counted loss brings it nearer to its limit of losses.
+-- A job whose end somebody has asked for does not run again: this attempt then ends it as cancelled, whatever
+-- the attempt itself reported. What was recorded is counted as in finish.sql.
 WITH ended AS (
-    SELECT jobs.*, report.outcome, report.start_age, report.end_age, report.error_type, report.error_message,
-        report.traceback, report.delay, report.excuse, report.loss, report.fingerprint, report.frame,
+    SELECT jobs.*, report.start_age, report.end_age, report.error_type, report.traceback, report.delay, report.excuse,
+        report.loss, report.cpu_microseconds / 1000000.0::float8 AS cpu_seconds, report.peak_memory, report.aborted,
+        CASE WHEN jobs.cancel_requested_at IS NULL THEN report.fingerprint END AS fingerprint, report.frame,
+        jobs.cancel_requested_at IS NULL AS retried,
+        CASE WHEN jobs.cancel_requested_at IS NULL THEN report.outcome ELSE 'cancelled' END AS outcome,
+        CASE
+            WHEN jobs.cancel_requested_at IS NULL THEN report.error_message
+            ELSE format('cancelled by %%s; ', jobs.cancel_requested_by) || coalesce(report.error_message, report.outcome)
+        END AS error_message,
         statement_timestamp() - report.end_age * interval '1 second' AS ended_at,
         statement_timestamp() - report.start_age * interval '1 second' AS began_at
     FROM {schema}.jobs
     JOIN unnest(
         %(ids)s::bigint[], %(attempts)s::integer[], %(outcomes)s::text[], %(start_ages)s::float8[],
         %(end_ages)s::float8[], %(error_types)s::text[], %(error_messages)s::text[], %(tracebacks)s::text[],
-        %(delays)s::float8[], %(excuses)s::integer[], %(losses)s::integer[],
-        %(fingerprints)s::text[], %(frames)s::text[]
+        %(delays)s::float8[], %(excuses)s::integer[], %(losses)s::integer[], %(cpu_microseconds)s::bigint[],
+        %(peak_memories)s::integer[], %(aborted)s::boolean[], %(fingerprints)s::text[], %(frames)s::text[]
     ) AS report (
         id, attempt, outcome, start_age, end_age, error_type, error_message, traceback, delay, excuse, loss,
-        fingerprint, frame
+        cpu_microseconds, peak_memory, aborted, fingerprint, frame
     ) ON jobs.id = report.id AND jobs.attempt = report.attempt
     WHERE jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
     ORDER BY jobs.id
@@ -28,28 +37,47 @@ WITH ended AS (
         losses = jobs.losses + ended.loss,
         worker_id = NULL,
         started_at = NULL,
-        cancel_requested_at = NULL
+        progress = NULL
     FROM ended
-    WHERE jobs.id = ended.id
+    WHERE jobs.id = ended.id AND ended.retried
+), stopped AS (
+    DELETE FROM {schema}.jobs
+    USING ended
+    WHERE jobs.id = ended.id AND NOT ended.retried
 ), recorded AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
          outcome, queue, job_class, arguments, unique_key, source, trace_context,
-         error_type, error_message, traceback, fingerprint, frame)
+         error_type, error_message, traceback, cpu_seconds, peak_memory_kilobytes, timeout, has_abort_hook,
+         fingerprint, frame)
     SELECT
-        id, attempt, ended_at, began_at, enqueued_at, run_at, worker_id, retries, priority, true,
+        id, attempt, ended_at, began_at, enqueued_at, run_at, worker_id, retries, priority, retried,
         outcome, queue, job_class, arguments, unique_key, source, trace_context,
-        error_type, error_message, traceback, fingerprint, frame
+        error_type, error_message, traceback, cpu_seconds, peak_memory, timeout, has_abort_hook,
+        fingerprint, frame
     FROM ended
+), owed AS (
+    INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
+    SELECT
+        id, attempt, enqueued_at, job_class, queue, priority, arguments,
+        (
+            SELECT to_jsonb(told)
+            FROM (
+                SELECT
+                    attempt, outcome, retried, began_at AS started_at, ended_at, error_type, error_message, traceback
+            ) AS told
+        )
+    FROM ended
+    WHERE aborted AND has_abort_hook
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
-    FROM (SELECT DISTINCT queue FROM ended) AS touched
+    FROM (SELECT DISTINCT queue FROM ended WHERE retried) AS touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
 )
 SELECT
-    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, true AS retried,
+    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, retried,
     width_bucket(began_at - run_at, {bounds}) AS wait_bucket,
     width_bucket(ended_at - began_at, {bounds}) AS run_bucket,
     count(*) AS attempts, (SELECT count(*) FROM woken) AS notified
 FROM ended
-GROUP BY 1, 2, 3, 4, 6, 7
+GROUP BY 1, 2, 3, 4, 5, 6, 7

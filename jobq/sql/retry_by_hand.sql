@@ -1,6 +1,7 @@
 -- Queues finished jobs again under their own ids. The row of the last attempt is locked first: of two operators
 -- who retry the same jobs, the second finds them taken. A job whose unique key is held by now is left as it is;
--- so is one that is in the queue again. One more attempt is allowed than were made, and the losses start anew.
+-- so is one that is in the queue again. Its time to expire is not asked again: somebody wants it now.
+-- One more attempt is allowed than were made, and the losses start anew.
 WITH last AS (
     SELECT results.*
     FROM {schema}.results
@@ -10,10 +11,10 @@ WITH last AS (
 ), queued AS (
     INSERT INTO {schema}.jobs
         (id, job_class, arguments, queue, priority, attempt, retries, unique_key, source, trace_context,
-         run_at, state)
+         timeout, has_abort_hook, run_at, state)
     SELECT
         id, job_class, arguments, queue, priority, attempt, greatest(retries, attempt), unique_key, source,
-        trace_context, statement_timestamp(), 'pending'
+        trace_context, timeout, has_abort_hook, statement_timestamp(), 'pending'
     FROM last
     ON CONFLICT DO NOTHING
     RETURNING id, queue, attempt

@@ -44,9 +44,9 @@ WITH due AS MATERIALIZED (
     WHERE due.paused_at IS NULL AND tick.tick_at > coalesce(due.last_at, '-infinity')
 ), added AS (
     INSERT INTO {schema}.jobs
-        (id, job_class, arguments, queue, priority, retries, unique_key, source, run_at, state)
+        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, state)
     SELECT
-        job_id, job_class, arguments, queue, priority, retries, unique_key, 'schedule ' || name,
+        job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, 'schedule ' || name,
         statement_timestamp() + delay, CASE WHEN delay > interval '0' THEN 'scheduled' ELSE 'pending' END
     FROM served
     WHERE NOT is_overlapped

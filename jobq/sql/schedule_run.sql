@@ -16,10 +16,10 @@ WITH chosen AS MATERIALIZED (
     JOIN {schema}.jobs ON jobs.id = latest.job_id
 ), added AS (
     INSERT INTO {schema}.jobs
-        (id, job_class, arguments, queue, priority, retries, unique_key, source, run_at, state)
+        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, state)
     SELECT
-        job_id, job_class, arguments, queue, priority, retries, unique_key, 'schedule ' || name || ', by ' || %(run_by)s,
-        statement_timestamp(), 'pending'
+        job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
+        'schedule ' || name || ', by ' || %(run_by)s, statement_timestamp(), 'pending'
     FROM chosen
     CROSS JOIN busy
     WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy)

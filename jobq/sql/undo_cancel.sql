@@ -24,6 +24,12 @@ WITH cancelled AS (
     WHERE results.id = cancelled.id
         AND results.attempt = cancelled.attempt
         AND results.ended_at = cancelled.ended_at
+), told_no_more AS (
+    -- Where on_aborted() has been called already, that cannot be undone.
+    DELETE FROM {schema}.aborts
+    USING cancelled
+    JOIN put_back USING (id)
+    WHERE aborts.job_id = cancelled.id AND aborts.attempt = cancelled.attempt AND aborts.worker_id IS NULL
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM put_back) AS touched

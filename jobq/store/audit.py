@@ -77,8 +77,8 @@ def undone(connection: Connection, name: str, schema: str, act: int, ids: Sequen
 
 def undo_pause(connection: Connection, schema: str, act: int) -> list[str]:
     """Resumes what an act paused; returns those queues."""
-    rows = connection.execute(statement("undo_pause", schema), {"act": act}).fetchall()
-    return sorted(name for (name,) in rows)
+    rows = connection.execute(statement("undo_pause", schema), {"act": act, "channel": channel(schema)}).fetchall()
+    return sorted(row[0] for row in rows)
 
 
 def mark_undone(connection: Connection, schema: str, act: int) -> None:

@@ -14,7 +14,7 @@ from jobq.records import Assignment, Count, NewJob, Report
 from jobq.states import Outcome
 from jobq.store import audit, metrics
 from jobq.store.database import Connection
-from jobq.store.statements import channel, quote_identifier, statement
+from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
 CHUNK = 2000
 
@@ -27,6 +27,7 @@ class Added:
     state: str
     enqueued_at: datetime
     run_at: datetime
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,13 @@ class Promotion:
     next_due_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    expired: int
+    owed: int  # calls of on_aborted() that are owed for them
+    next_expiry_seconds: float | None
+
+
 def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Added | None:
     """Adds one job; None where its unique key is held. On any connection of psycopg's, also the caller's own."""
     parameters = {
@@ -74,12 +82,16 @@ def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Ad
         "trace_context": job.trace_context,
         "run_at": job.run_at,
         "delay": job.delay,
+        "timeout": job.timeout,
+        "expires_at": job.expires_at,
+        "expires_in": job.expires_in,
+        "has_abort_hook": job.has_abort_hook,
         "channel": channel(schema),
     }
     # The caller's connection may have a row factory of its own.
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         row = cursor.execute(statement("enqueue", schema), parameters).fetchone()
-    return Added(*row[:4]) if row else None
+    return Added(*row[:5]) if row else None
 
 
 def enqueue_many(
@@ -96,7 +108,7 @@ def enqueue_many(
         ordered = sorted(zip(ids, jobs, strict=True), key=order_of_insertion)
         for start in range(0, len(ordered), CHUNK):
             cursor.execute(statement("enqueue_many", schema), columns_of(ordered[start : start + CHUNK], schema))
-            added |= {row[0]: Added(*row[:4]) for row in cursor.fetchall()}
+            added |= {row[0]: Added(*row[:5]) for row in cursor.fetchall()}
     return [added.get(job_id) for job_id in ids]
 
 
@@ -121,6 +133,10 @@ def columns_of(numbered: Sequence[tuple[int, NewJob]], schema: str) -> dict[str,
         "trace_contexts": [job.trace_context for job in jobs],
         "run_ats": [job.run_at for job in jobs],
         "delays": [job.delay for job in jobs],
+        "timeouts": [job.timeout for job in jobs],
+        "expires_ats": [job.expires_at for job in jobs],
+        "expires_ins": [job.expires_in for job in jobs],
+        "abort_hooks": [job.has_abort_hook for job in jobs],
     }
 
 
@@ -147,7 +163,7 @@ def claim(
             "share": -(-most // len(positions)),
         },
     ).fetchall()
-    return in_order_of_service([Assignment._make(row) for row in rows])
+    return in_order_of_service([Assignment(*row) for row in rows])
 
 
 def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
@@ -166,7 +182,7 @@ def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
 def claimed(connection: Connection, schema: str, *, worker_id: int) -> list[Assignment]:
     """Every job that the database says this worker holds."""
     rows = connection.execute(statement("claimed", schema), {"worker_id": worker_id}).fetchall()
-    return in_order_of_service([Assignment._make(row) for row in rows])
+    return in_order_of_service([Assignment(*row) for row in rows])
 
 
 def give_back(
@@ -244,6 +260,9 @@ def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
         "error_types": texts([report.error_type for report in reports]),
         "error_messages": texts([report.error_message for report in reports]),
         "tracebacks": texts([report.traceback for report in reports]),
+        "cpu_microseconds": numbers_or_null([report.cpu_microseconds for report in reports]),
+        "peak_memories": numbers_or_null([report.peak_memory_kilobytes for report in reports]),
+        "aborted": aborted if True in (aborted := [report.aborted for report in reports]) else None,
         "fingerprints": texts([report.fingerprint for report in reports]),
         "frames": texts([report.frame for report in reports]),
     }
@@ -252,6 +271,10 @@ def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
 def numbers(values: Iterable[object]) -> str:
     """An array of numbers as PostgreSQL reads it; psycopg takes ten times as long over a list."""
     return "{" + ",".join(map(str, values)) + "}"
+
+
+def numbers_or_null(values: list[int | None]) -> str:
+    return numbers(values) if None not in values else numbers("NULL" if value is None else value for value in values)
 
 
 def texts(values: list[str | None]) -> list[str | None] | None:
@@ -267,6 +290,21 @@ def promote(connection: Connection, schema: str, *, worker_id: int, limit: int =
     assert row is not None
     queues, promoted, next_due_seconds, _ = row
     return Promotion(tuple(queues), promoted, next_due_seconds)
+
+
+def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
+    """Ends up to `limit` jobs that have not started within their time."""
+    with connection.transaction():
+        row = connection.execute(statement("expire", schema), {"limit": limit}).fetchone()
+        assert row is not None
+        *expiry, minute, counted = row
+        if counted:
+            counts = [
+                Count(minute, queue, job_class, Outcome.CANCELLED, False, None, None, int(jobs))
+                for queue, job_class, jobs in counted
+            ]
+            metrics.add(connection, schema, metrics.figures_of(counts))
+    return Expiry(*expiry)
 
 
 def pending_queues(connection: Connection, schema: str) -> list[str]:
@@ -318,6 +356,13 @@ def cancel(
         if act is not None:
             kept = [(job_id, attempt) for job_id, attempt, *_ in rows]
             audit.keep(connection, schema, act, kept, [row for _, _, row, *_ in rows])
+    return sorted(row[0] for row in rows)
+
+
+def request_cancel(connection: Connection, schema: str, ids: Sequence[int], *, cancelled_by: str) -> list[int]:
+    """Asks for the end of running jobs; returns those that were running, in order."""
+    parameters = {"ids": list(ids), "cancelled_by": cancelled_by, "channel": control_channel(schema)}
+    rows = connection.execute(statement("request_cancel", schema), parameters).fetchall()
     return sorted(row[0] for row in rows)
 
 

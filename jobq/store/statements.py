@@ -46,9 +46,20 @@ def channel(schema: str) -> str:
 
     A channel's name is cut by PostgreSQL at 63 bytes, a schema's too; a long one is told apart by its hash.
     """
-    name = f"jobq:{schema}"
+    return channel_name(f"jobq:{schema}", schema)
+
+
+def control_channel(schema: str) -> str:
+    """The NOTIFY channel for the word of operators; its payload is the worker that is meant, or nothing for all.
+
+    A channel of its own: workers of earlier releases take every payload of the other one for a queue's name.
+    """
+    return channel_name(f"jobq-control:{schema}", schema)
+
+
+def channel_name(name: str, schema: str) -> str:
     if len(name.encode()) <= 63:
         return name
     from hashlib import sha256
 
-    return f"jobq:{sha256(schema.encode()).hexdigest()[:40]}"
+    return f"{name.partition(':')[0]}:{sha256(schema.encode()).hexdigest()[:40]}"

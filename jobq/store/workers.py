@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobq.records import ClassRecord, Count
-from jobq.states import Outcome
 from jobq.store import metrics
 from jobq.store.database import Connection
-from jobq.store.statements import channel, quote_identifier, statement
+from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ class Rescued:
     id: int
     attempt: int
     retried: bool  # False: it was lost too often, and rests
+    is_owed_hook: bool  # a call of on_aborted() is owed for it
 
 
 def register(
@@ -72,8 +72,9 @@ def heartbeat(connection: Connection, schema: str, *, worker_id: int, status: Ma
 
 
 def listen(connection: Connection, schema: str) -> None:
-    """From now on this connection is notified of queues in which there is something to do."""
-    connection.execute(f"LISTEN {quote_identifier(channel(schema))}".encode())
+    """From now on this connection is notified of queues in which there is something to do, and of operators' words."""
+    for name in (channel(schema), control_channel(schema)):
+        connection.execute(f"LISTEN {quote_identifier(name)}".encode())
 
 
 def set_waiting(connection: Connection, schema: str, *, worker_id: int, waiting: bool) -> None:
@@ -96,7 +97,7 @@ def rescue(
 ) -> list[Rescued]:
     """Takes up to `limit` running jobs from workers that are gone; those lost before wait up to `spread` seconds.
 
-    How long they ran nobody knows: they count as lost, with the time they waited.
+    How long they ran nobody knows: they count with the time they waited.
     """
     with connection.transaction():
         rows = connection.execute(
@@ -110,11 +111,11 @@ def rescue(
         ).fetchall()
         if rows:
             counts = [
-                Count(minute, queue, job_class, Outcome.LOST, retried, wait_bucket, None, 1)
-                for _, _, retried, minute, queue, job_class, wait_bucket, _ in rows
+                Count(minute, queue, job_class, outcome, retried, wait_bucket, None, 1)
+                for _, _, retried, _, outcome, minute, queue, job_class, wait_bucket, _ in rows
             ]
             metrics.add(connection, schema, metrics.figures_of(counts))
-    return [Rescued(*row[:3]) for row in rows]
+    return [Rescued(*row[:4]) for row in rows]
 
 
 def to_json(classes: Sequence[ClassRecord]) -> str:

@@ -17,20 +17,24 @@ from typing import Any, NoReturn
 from jobq import settings
 from jobq.errors import ApplicationError, JobqError
 from jobq.registry import describe, describe_schedules, load_application, registry
+from jobq.worker.board import Board
 from jobq.worker.executor import execute
+from jobq.worker.guard import Guard
 from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment
 
 EXIT_NOT_LOADED = 2
 
 
-def main(parent: int, assignments_fd: int, reports_fd: int) -> None:
+def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int) -> None:
     die_with(parent)
     leave_signals_to_parent()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a kill loses no whole line
     inbox = socket.socket(socket.AF_UNIX, PACKETS, fileno=assignments_fd)
     setup = json.loads(inbox.recv(MAX_PACKET))
+    guard = Guard(Board.of_child(board_fd))
+    guard.listen()
     load(setup, reports_fd)
-    work(inbox, reports_fd)
+    work(inbox, reports_fd, guard)
 
 
 def load(setup: dict[str, Any], reports_fd: int) -> None:
@@ -50,10 +54,10 @@ def load(setup: dict[str, Any], reports_fd: int) -> None:
     write(reports_fd, pack_message("ready", loaded))
 
 
-def work(inbox: socket.socket, reports_fd: int) -> None:
+def work(inbox: socket.socket, reports_fd: int, guard: Guard) -> None:
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
     while packet := inbox.recv(MAX_PACKET):
-        write(reports_fd, pack_report(execute(unpack_assignment(with_arguments(packet)), registry)))
+        write(reports_fd, pack_report(execute(unpack_assignment(with_arguments(packet)), registry, guard)))
 
 
 def with_arguments(packet: bytes) -> bytes:
@@ -108,4 +112,4 @@ def watch(parent: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main(*map(int, sys.argv[1:5]))

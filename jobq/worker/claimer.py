@@ -50,6 +50,7 @@ class Claimer(Service):
         deliver: Callable[[list[Assignment]], None],
         *,
         may_sleep: Callable[[], bool],
+        on_owed_hooks: Callable[[], None],
     ) -> None:
         super().__init__(database)
         self.ownership = ownership
@@ -58,6 +59,7 @@ class Claimer(Service):
         self.empty_look_began: float | None = None  # when the last look began that found nothing
         self._deliver = deliver
         self._may_sleep = may_sleep
+        self._on_owed_hooks = on_owed_hooks
         self._lock = threading.Lock()
         self._wanted = 0
         self._is_under_way = False
@@ -238,7 +240,12 @@ class Claimer(Service):
             self._deliver(claimed)
 
     def _promote(self, connection: Connection, now: float) -> float | None:
-        """Makes due jobs pending; returns the seconds until the next one is due."""
+        """Makes due jobs pending and ends expired ones; returns the seconds until either is next to be done."""
+        expiry = jobs.expire(connection, self.database.schema)
+        if expiry.expired:
+            log.info("expired jobs=%s", expiry.expired)
+        if expiry.owed:
+            self._on_owed_hooks()
         promotion = jobs.promote(
             connection, self.database.schema, worker_id=self.ownership.worker_id
         )
@@ -247,9 +254,11 @@ class Claimer(Service):
                 self._active[queue] = QueuePosition(queue)
                 self._front_at[queue] = 0.0
         self._promote_at = now + PROMOTE_EVERY_SECONDS
-        if promotion.next_due_seconds is not None:
-            self._promote_at = min(self._promote_at, now + promotion.next_due_seconds)
-        return promotion.next_due_seconds
+        times = (promotion.next_due_seconds, expiry.next_expiry_seconds)
+        next_due = min((seconds for seconds in times if seconds is not None), default=None)
+        if next_due is not None:
+            self._promote_at = min(self._promote_at, now + next_due)
+        return next_due
 
     def _discover(self, connection: Connection, now: float) -> None:
         self._discover_at = now + DISCOVER_EVERY_SECONDS

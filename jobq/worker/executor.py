@@ -1,21 +1,28 @@
 """Runs one job in this process and says how it ended: the only place that names the outcome of a run."""
 
 import inspect
+import json
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from time import monotonic
 from typing import Any
 
-from jobq import arguments
+from jobq import arguments, states
+from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobTimedOut
 from jobq.errors import ArgumentsError
 from jobq.fingerprints import fingerprint, own_frame
 from jobq.job import Job
-from jobq.records import Assignment, Report
-from jobq.registry import Registry
+from jobq.records import Assignment, AttemptRecord, Report, RunningJob
+from jobq.registry import Registry, name_of
 from jobq.retries import exponential
-from jobq.states import Outcome, may_retry
+from jobq.states import Outcome
+from jobq.worker.guard import Guard
+from jobq.worker.protocol import CANCELLED, DEFERRED, TIMED_OUT, Order, OrderKind
 
 MAX_MESSAGE_CHARACTERS = 10_000
 MAX_TRACEBACK_CHARACTERS = 100_000
@@ -26,42 +33,176 @@ OWN_FOLDERS = tuple(str(Path(__file__).parents[1] / folder) + os.sep for folder 
 
 
 def execute(
-    assignment: Assignment, registry: Registry, *, on_error: Callable[[BaseException], None] | None = None
+    assignment: Assignment,
+    registry: Registry,
+    guard: Guard | None = None,
+    *,
+    on_error: Callable[[BaseException], None] | None = None,
 ) -> Report:
     """Looks up the class, makes the job again from its arguments, runs it, and names the outcome.
 
     Whatever the user's code raises, SystemExit and KeyboardInterrupt included, ends in a report. Who calls from a
     test or a shell may want the exception itself: `on_error` gets it, and may raise.
     """
+    guard = guard or Guard()
     job: Job | None = None
     process = os.getpid()
     started = monotonic()
+    usage.begin(started)
     try:
-        job = build(assignment, registry)
-        value = run(job)
+        try:
+            guard.open(assignment.id, assignment.attempt)
+            job = build(assignment, registry, guard)
+            value = run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
+        finally:
+            guard.close()
     except BaseException as error:  # noqa: BLE001 - the edge around the user's code
         leave_if_forked(process)
         if on_error is not None:
             on_error(error)
-        return failed(assignment, job, error, started)
+        report = ended_by(error, assignment, job, guard.delivered)
+        cpu, memory = usage.end(started, report.ended)
+        return report._replace(
+            started=None if report.aborted else started, cpu_microseconds=cpu, peak_memory_kilobytes=memory
+        )
     leave_if_forked(process)
     return succeeded(assignment, value, started)
 
 
-def build(assignment: Assignment, registry: Registry) -> Job:
+def build(assignment: Assignment, registry: Registry, guard: Guard | None = None) -> Job:
     job_class = registry.get(assignment.job_class)
     job = arguments.rebuild(job_class, arguments.decode(assignment.arguments))
     assert isinstance(job, Job)
+    object.__setattr__(job, "_attempt", Running(assignment, guard or Guard()))  # also in a frozen dataclass
     return job
 
 
-def run(job: Job) -> Any:
-    value = job.run()
-    if inspect.iscoroutine(value):
-        import asyncio
+def perform(job: Job) -> Any:
+    """Runs a job here and now, outside any worker: it knows itself as attempt 1 of job 0."""
+    name, now = name_of(type(job)), int(datetime.now(UTC).timestamp() * 1e6)
+    assignment = Assignment(0, 1, 0, 0, 0, job.get_priority(), now, job.get_queue(), name, "{}")
+    object.__setattr__(job, "_attempt", Running(assignment, Guard()))
+    return run(job)
 
-        return asyncio.run(value)
-    return value
+
+def run(job: Job, guard: Guard | None = None) -> Any:
+    return awaited(job.run(), guard or Guard())
+
+
+def awaited(value: Any, guard: Guard) -> Any:
+    """The value itself, or what a coroutine comes to."""
+    if not inspect.iscoroutine(value):
+        return value
+    import asyncio
+
+    async def guarded() -> Any:
+        guard.enter(asyncio.current_task())
+        try:
+            return await value
+        finally:
+            guard.enter(None)
+
+    return asyncio.run(guarded())
+
+
+def call_hook(job: Job, hook: str, guard: Guard) -> Any:
+    """Tells the job of an attempt that could not see its own end."""
+    result = json.loads(hook)["result"]
+    for name in ("started_at", "ended_at"):
+        result[name] = datetime.fromisoformat(result[name]) if result.get(name) else None
+    tell: Callable[[AttemptRecord], Any] = job.on_aborted  # it may be a coroutine too
+    return awaited(tell(AttemptRecord(**{"worker": None, "value": None, "traceback": None, **result})), guard)
+
+
+class Running:
+    """What a job knows of its attempt while it runs."""
+
+    __slots__ = ("_assignment", "_guard")
+
+    def __init__(self, assignment: Assignment, guard: Guard) -> None:
+        self._assignment = assignment
+        self._guard = guard
+
+    @property
+    def job(self) -> RunningJob:
+        assignment = self._assignment
+        return RunningJob(
+            id=assignment.id if assignment.hook is None else json.loads(assignment.hook)["job_id"],
+            attempt=assignment.attempt,
+            tries=assignment.tries,
+            retries=assignment.retries,
+            job_class=assignment.job_class,
+            queue=assignment.queue,
+            priority=assignment.priority,
+            enqueued_at=datetime.fromtimestamp(assignment.enqueued_microseconds / 1e6, UTC),
+        )
+
+    @property
+    def cancel_requested(self) -> bool:
+        return self._guard.delivered is not None
+
+    def progress(self, done: float, total: float | None, message: str | None) -> None:
+        said = {"done": done, "total": total, "message": None if message is None else storable(message, len(message))}
+        self._guard.tell(self._assignment.id, self._assignment.attempt, said)
+
+
+MEASURE_SECONDS = 0.001
+"""The kernel is asked what a process used at most so often: asking costs as much as the shortest jobs do. A job that is
+shorter has its run time for CPU time, and for memory what the process held before. Of longer ones both are right to
+about what a process does in this time."""
+
+IDLE_SECONDS = 0.1
+"""After a pause, what the process did in it (the threads that jobs leave behind) is not the next job's."""
+
+
+class Usage:
+    """What the attempts of this process use."""
+
+    def __init__(self) -> None:
+        self._at = 0.0  # when the kernel was asked last …
+        self._cpu = 0.0  # … and what it said
+        self._least = 0  # what the process held then without the job; a peak above it is the job's own
+
+    def begin(self, now: float) -> None:
+        if now - self._at > IDLE_SECONDS:
+            self._measure(now)
+
+    def end(self, started: float, now: float) -> tuple[int, int]:
+        """CPU time in microseconds, and the peak of memory in kilobytes, of the attempt that ends now."""
+        seconds = now - started
+        if now - self._at <= MEASURE_SECONDS:
+            return int(seconds * 1e6), self._least
+        before = self._cpu
+        peak = self._measure(now)
+        if seconds > MEASURE_SECONDS:
+            seconds = self._cpu - before
+        return int(seconds * 1e6), peak
+
+    def _measure(self, now: float) -> int:
+        """Returns the peak of memory."""
+        used = getrusage(RUSAGE_SELF)
+        self._at = now
+        self._cpu = used.ru_utime + used.ru_stime
+        peak = used.ru_maxrss // KILOBYTE
+        if peak > self._least:
+            self._least = peak
+            self._begin_anew()
+        return peak
+
+    def _begin_anew(self) -> None:
+        """After a new peak, and not after every job: the kernel forgets it, so that the next job's is its own."""
+        try:
+            with open("/proc/self/clear_refs", "wb", buffering=0) as file:
+                file.write(b"5")
+        except OSError:
+            return  # not on this platform, or not allowed: then it is the peak of the process so far
+        self._least = getrusage(RUSAGE_SELF).ru_maxrss // KILOBYTE
+
+
+KILOBYTE = 1024 if sys.platform == "darwin" else 1
+"""In the unit in which the kernel tells the peak of memory."""
+
+usage = Usage()
 
 
 def leave_if_forked(process: int) -> None:
@@ -72,21 +213,81 @@ def leave_if_forked(process: int) -> None:
 
 def succeeded(assignment: Assignment, value: Any, started: float) -> Report:
     ended = monotonic()
+    cpu, memory = usage.end(started, ended)
     return Report(
         assignment.id,
         assignment.attempt,
         "successful",  # Outcome.SUCCESSFUL as its text: this line is passed tens of thousands of times a second
         started,
         ended,
+        cpu,
+        memory,
         None if value is None else as_json(value),
     )
 
 
-def failed(assignment: Assignment, job: Job | None, error: BaseException, started: float) -> Report:
+def ended_by(error: BaseException, assignment: Assignment, job: Job | None, order: Order | None) -> Report:
+    """The report on an attempt that raised. An order to cancel outweighs whatever the job raises at its end."""
+    if order is not None and order.kind is OrderKind.CANCEL:
+        return cancelled(assignment, error, order.message, has_begun=job is not None)
+    match error:
+        case Cancel() | JobCancelled():
+            return cancelled(assignment, error, f"cancelled by the job itself: {message_of(error)}".rstrip(": "))
+        case Defer():
+            return deferred(assignment, job, error)
+        case Fail():
+            return failed(assignment, job, error, may_retry=False)
+    if order is not None and (isinstance(error, JobTimedOut) or is_cancellation(error)):
+        report = failed(assignment, job, error)
+        return report._replace(
+            error_type=TIMED_OUT,
+            error_message=order.message,
+            fingerprint=fingerprint(assignment.job_class, TIMED_OUT),  # wherever it was at that moment
+            aborted=job is None,
+        )
+    return failed(assignment, job, error)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    asyncio = sys.modules.get("asyncio")  # where it is not loaded, no coroutine was cancelled
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+
+
+def cancelled(assignment: Assignment, error: BaseException, message: str, *, has_begun: bool = True) -> Report:
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.CANCELLED.value,
+        started=None,
+        ended=monotonic(),
+        error_type=CANCELLED,
+        error_message=storable(message, MAX_MESSAGE_CHARACTERS),
+        traceback=traceback_of(error) if has_begun else None,
+        aborted=not has_begun,
+    )
+
+
+def deferred(assignment: Assignment, job: Job | None, error: Defer) -> Report:
+    if error.counts_as_attempt and not states.may_retry(tries=assignment.tries, retries=assignment.retries):
+        return failed(assignment, job, error, may_retry=False)
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.DEFERRED.value,
+        started=None,
+        ended=monotonic(),
+        error_type=DEFERRED,
+        error_message=message_of(error) or f"put back for {error.seconds:g} s",
+        retry_delay=error.seconds,
+        excused=not error.counts_as_attempt,
+    )
+
+
+def failed(assignment: Assignment, job: Job | None, error: BaseException, *, may_retry: bool = True) -> Report:
     ended = monotonic()
     described = traceback_of(error)
     retry_delay = None
-    if may_retry(tries=assignment.tries, retries=assignment.retries):
+    if may_retry and states.may_retry(tries=assignment.tries, retries=assignment.retries):
         retry_delay, trouble = delay_of(job, assignment.tries)
         described += trouble
     error_type, message, frame = type_of(error), message_of(error), own_frame(error)
@@ -94,7 +295,7 @@ def failed(assignment: Assignment, job: Job | None, error: BaseException, starte
         id=assignment.id,
         attempt=assignment.attempt,
         outcome=Outcome.ERRORED.value,
-        started=started,
+        started=None,
         ended=ended,
         error_type=error_type,
         error_message=message,

@@ -6,6 +6,7 @@ from time import monotonic
 
 from jobq.store import workers
 from jobq.store.database import Connection, Database, probe
+from jobq.store.statements import control_channel
 from jobq.worker.service import Service
 
 log = logging.getLogger("jobq.worker.listener")
@@ -17,15 +18,23 @@ WAIT_SECONDS = 1.0
 
 
 class Listener(Service):
-    """Passes on what is notified: the name of a queue. `on_connected_again` is called when hints may have been lost."""
+    """Passes on what is notified: the name of a queue, or that an operator wants something, and of which worker (none:
+    of all). `on_connected_again` is called when hints may have been lost."""
 
     name = "listen"
 
     def __init__(
-        self, database: Database, *, on_hint: Callable[[str], None], on_connected_again: Callable[[], None]
+        self,
+        database: Database,
+        *,
+        on_hint: Callable[[str], None],
+        on_control: Callable[[str], None],
+        on_connected_again: Callable[[], None],
     ) -> None:
         super().__init__(database)
         self._on_hint = on_hint
+        self._on_control = on_control
+        self._control_channel = control_channel(database.schema)
         self._on_connected_again = on_connected_again
         self._probe_at = 0.0
 
@@ -36,7 +45,10 @@ class Listener(Service):
 
     def tick(self, connection: Connection) -> float | None:
         for notification in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
-            self._on_hint(notification.payload)
+            if notification.channel == self._control_channel:
+                self._on_control(notification.payload)
+            else:
+                self._on_hint(notification.payload)
         if monotonic() >= self._probe_at:
             probe(connection)
             self._probe_at = monotonic() + PROBE_EVERY_SECONDS

@@ -1,4 +1,4 @@
-"""What the machine allows: how many CPUs this process may use."""
+"""What the machine allows and tells: how many CPUs there are to use, what a process holds, what it listens to."""
 
 import math
 import os
@@ -7,6 +7,8 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def usable_cpus() -> int:
@@ -60,3 +62,22 @@ def limit_of(cgroup: Path) -> float | None:
     except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or "max": no limit
         return None
     return limit if 0 < limit < math.inf else None
+
+
+def resident_kilobytes(pid: int) -> int | None:
+    """The memory that a process holds now; None where the platform does not tell."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * PAGE_BYTES // 1024
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def catches_signal(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal; where the platform does not tell, it is believed to."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            caught = next((line for line in file if line.startswith(b"SigCgt:")), None)
+    except OSError:
+        return True
+    return caught is None or bool(int(caught.split()[1], 16) >> (number - 1) & 1)

@@ -1,10 +1,11 @@
 """What any one worker does for all: declares silent workers dead, rescues their jobs, keeps the history."""
 
 import logging
+from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from jobq.store import audit, history, jobs, metrics, workers
+from jobq.store import audit, control, history, jobs, metrics, workers
 from jobq.store.database import Connection, Database
 from jobq.worker.service import Service, jittered
 
@@ -18,8 +19,9 @@ class Maintenance(Service):
     name = "maintain"
     keeps_connection = False
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, on_owed_hooks: Callable[[], None]) -> None:
         super().__init__(database)
+        self._on_owed_hooks = on_owed_hooks
         self._history_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
@@ -51,8 +53,10 @@ class Maintenance(Service):
             )
         spread = settings.heartbeat_timeout / 2
         while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses, spread=spread):
+            if any(job.is_owed_hook for job in rescued):
+                self._on_owed_hooks()
             again = sum(job.retried for job in rescued)
-            log.warning("rescued jobs=%s again=%s given_up=%s", len(rescued), again, len(rescued) - again)
+            log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
 
     def _keep_history(self, connection: Connection) -> None:
         schema, days = self.database.schema, self.database.settings.job_history_days
@@ -60,6 +64,7 @@ class Maintenance(Service):
         for day in history.drop_old_partitions(connection, schema, keep_days=days):
             log.info("history dropped day=%s", day)
         history.forget_workers(connection, schema, keep_days=days)
+        control.forget_stacks(connection, schema)
         metrics.forget(connection, schema, keep_days=days)
         audit.forget_kept(connection, schema)
 

@@ -21,15 +21,25 @@ from typing import Any
 
 from jobq.fingerprints import fingerprint
 from jobq.records import Assignment, Report
-from jobq.states import Outcome, may_run_again
+from jobq.retries import exponential
+from jobq.states import Outcome, may_retry, may_run_again
+from jobq.worker.board import ORDER, PROGRESS, Board
+from jobq.worker.guard import INTERRUPT, SHOW_STACK
+from jobq.worker.machine import catches_signal, resident_kilobytes
 from jobq.worker.protocol import (
+    CANCELLED,
     MAX_INLINE_ARGUMENTS,
     MAX_PACKET,
+    MEMORY_LIMIT,
     PACKETS,
+    TIMED_OUT,
+    Order,
+    OrderKind,
     pack_assignment,
     unpack_assignment,
     unpack_lines,
 )
+from jobq.worker.stacks import readable
 
 log = logging.getLogger("jobq.worker.pool")
 
@@ -48,6 +58,20 @@ HANDED_IN_SECONDS = 5.0
 """How long a child without work may take to exit by itself."""
 
 MAX_RESTART_DELAY_SECONDS = 30.0
+
+MEMORY_GRACE_SECONDS = 0.05
+"""A job past its limit of memory has so long to let its stack be written; what it takes meanwhile is taken."""
+
+STACK_QUIET_SECONDS = 0.1
+"""A stack is taken for complete when nothing has been added to it for so long: it is written in one go."""
+
+STACK_WAIT_SECONDS = 3.0
+"""A process that has not begun to write its stack by then is stopped, or waits in the kernel."""
+
+WATCH_EVERY_SECONDS = 0.05
+"""Timeouts, grace times, stacks and memory are looked at so often, at most: not at every turn of the busy main loop."""
+
+MAX_ORDER_CHARACTERS = 500
 
 
 @dataclass(slots=True)
@@ -68,6 +92,17 @@ class Death:
         return f"was killed by {name}; {memory}"
 
 
+@dataclass(slots=True)
+class Interruption:
+    """A child's job is to end before its own end: it has been told, and is killed where it does not obey."""
+
+    order: Order
+    assignment: Assignment
+    grace: float
+    kill_at: float
+    stack: str = ""  # what it was doing when it was told
+
+
 @dataclass(slots=True, eq=False)
 class Child:
     """One child process, as its supervisor sees it."""
@@ -76,6 +111,7 @@ class Child:
     outbox: socket.socket
     unread: socket.socket  # the child's own end of the socket: what it has not read can be taken back here
     reports_fd: int
+    board: Board
     in_flight: dict[int, Assignment] = field(default_factory=dict)  # in the order sent; the first one runs
     buffer: bytes = b""
     ready: bool = False
@@ -84,6 +120,13 @@ class Child:
     closing_since: float | None = None
     doomed: str | None = None  # why it was killed, where that was our doing
     cut_off: bool = False  # … and its job is not to blame
+    is_spent: bool = False  # it gets no more jobs, and is replaced
+    interruption: Interruption | None = None
+    progress: bytes | None = None  # what was read last of its job's progress
+    stack_asked_at: float | None = None
+    stack_job: int = 0  # … and of which job
+    stack_bytes: int = 0  # of the stack that is being written …
+    stack_grew_at: float = 0.0  # … and when there last were more
 
     @property
     def pid(self) -> int:
@@ -104,7 +147,10 @@ class Slot:
 class PoolSettings:
     processes: int
     max_jobs_per_process: int | None
+    max_memory_per_process: int | None  # MB, like the next
+    max_memory_per_job: int | None
     max_losses: int
+    cancel_grace: float
     root: str
     app: tuple[str, ...]
     environment: dict[str, str]
@@ -114,7 +160,8 @@ class Pool:
     """The processes of one worker.
 
     `on_reports` gets every report, of children and of their deaths; `on_loaded` what the application defines, when a
-    child has imported it; `on_not_loaded` why it does not import; `on_returned` jobs that a child gave up unstarted.
+    child has imported it; `on_not_loaded` why it does not import; `on_returned` jobs that a child gave up unstarted;
+    `on_stack` what a job is doing, or why that cannot be told.
     """
 
     def __init__(
@@ -127,6 +174,7 @@ class Pool:
         on_loaded: Callable[[dict[str, Any]], None],
         on_not_loaded: Callable[[str, str], None],
         on_returned: Callable[[list[Assignment]], None],
+        on_stack: Callable[[int, str], None],
     ) -> None:
         self.settings = settings
         self.slots = [Slot() for _ in range(settings.processes)]
@@ -140,7 +188,10 @@ class Pool:
         self._on_loaded = on_loaded
         self._on_not_loaded = on_not_loaded
         self._on_returned = on_returned
+        self._on_stack = on_stack
         self._closing = False
+        self._watch_at = 0.0
+        self._is_pressing = False  # something is being stopped, or asked
 
     # Starting and replacing
 
@@ -150,6 +201,9 @@ class Pool:
         now = monotonic()
         for slot in self.slots:
             self._keep_up_slot(slot, now)
+        if now >= self._watch_at:
+            self._watch_at = now + WATCH_EVERY_SECONDS
+            self._watch_all(now)
         for child in list(self._leaving):
             overdue = child.closing_since is not None and now - child.closing_since > HANDED_IN_SECONDS
             if overdue and not child.in_flight and child.doomed is None:
@@ -170,6 +224,8 @@ class Pool:
 
     def _needs_successor(self, child: Child) -> bool:
         """Early enough that the next one has imported the application when this one has done its share."""
+        if child.is_spent or child.interruption is not None:
+            return True
         most = self.settings.max_jobs_per_process
         if most is None:
             return False
@@ -178,19 +234,20 @@ class Pool:
 
     def _is_spent(self, child: Child) -> bool:
         most = self.settings.max_jobs_per_process
-        return most is not None and child.dispatched >= most
+        return child.is_spent or (most is not None and child.dispatched >= most)
 
     def _start(self) -> Child:
         outbox, inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
         reports_fd, child_reports_fd = os.pipe()
+        board = Board.of_supervisor()
         try:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "jobq.worker.child"),
-                    *(str(os.getpid()), str(inbox.fileno()), str(child_reports_fd)),
+                    *(str(os.getpid()), str(inbox.fileno()), str(child_reports_fd), str(board.fd)),
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(inbox.fileno(), child_reports_fd),
+                pass_fds=(inbox.fileno(), child_reports_fd, board.fd),
                 env={**os.environ, **self.settings.environment},
                 process_group=0,  # what a job leaves running ends with its child; the terminal's Ctrl-C stays with us
             )
@@ -198,12 +255,13 @@ class Pool:
             outbox.close()
             inbox.close()
             os.close(reports_fd)
+            board.close()
             raise
         finally:
             os.close(child_reports_fd)
         outbox.setblocking(False)
         os.set_blocking(reports_fd, False)
-        child = Child(process, outbox, inbox, reports_fd)
+        child = Child(process, outbox, inbox, reports_fd, board)
         outbox.send(json.dumps({"root": self.settings.root, "app": self.settings.app}).encode())
         self._children[reports_fd] = child
         self._selector.register(reports_fd, selectors.EVENT_READ, child)
@@ -252,6 +310,8 @@ class Pool:
 
     def _room(self, child: Child | None, window: int) -> int:
         if child is None or not child.ready or child.closing_since is not None or child.doomed is not None:
+            return 0
+        if child.is_spent or child.interruption is not None:
             return 0
         if child.in_flight and monotonic() - child.busy_since > RECALL_AFTER_SECONDS:
             return 0  # at a long job, whatever jobs have taken lately
@@ -318,7 +378,22 @@ class Pool:
         if reports:
             child.busy_since = monotonic()
             self._learn(reports)
+            self._check_if_spent(child, reports)
             self._on_reports(reports)
+
+    def _check_if_spent(self, child: Child, reports: list[Report]) -> None:
+        """After an exception from outside a process is no longer to be trusted: a database driver that was interrupted
+        in a query, say, leaves a connection that nobody can use. So is one that keeps too much memory."""
+        if child.interruption is not None and child.interruption.assignment.id not in child.in_flight:
+            child.interruption = None
+            child.is_spent = True
+        most = self.settings.max_memory_per_process
+        if most is None or max(report.peak_memory_kilobytes or 0 for report in reports) <= most * 1024:
+            return
+        held = resident_kilobytes(child.pid)
+        if held is None or held > most * 1024:
+            child.is_spent = True
+            self._recall(child)
 
     def _take_message(self, child: Child, message: dict[str, Any]) -> None:
         if "ready" in message:
@@ -374,10 +449,149 @@ class Pool:
                     content = file.read()
                 os.unlink(os.fsdecode(packet[1:]))
                 packet = content
-            assignment = unpack_assignment(packet)
-            if child.in_flight.pop(assignment.id, None) is not None:
+            assignment = child.in_flight.pop(unpack_assignment(packet).id, None)
+            if assignment is not None:
                 returned.append(assignment)
         return returned
+
+    # Ending jobs before their own end
+
+    def holder(self, job_id: int, attempt: int) -> Child | None:
+        """The child that has this attempt, begun or not."""
+        for child in self._working():
+            assignment = child.in_flight.get(job_id)
+            if assignment is not None and assignment.attempt == attempt:
+                return child
+        return None
+
+    def cancel(self, job_id: int, attempt: int, message: str) -> bool:
+        """Has an attempt end that has begun. False: no child has it, or it has come back as one that has not begun."""
+        child = self.holder(job_id, attempt)
+        if child is not None:
+            self._recall(child)
+        if child is None or job_id not in child.in_flight:
+            return False
+        self._interrupt(child, child.in_flight[job_id], OrderKind.CANCEL, message, self.settings.cancel_grace)
+        return True
+
+    def _interrupt(
+        self, child: Child, assignment: Assignment, kind: OrderKind, message: str, grace: float
+    ) -> None:
+        """Tells a child's job to end, and notes what it is doing. Whoever was first has the word on why."""
+        if child.interruption is not None or child.doomed is not None:
+            return
+        order = Order(assignment.id, assignment.attempt, kind, message[:MAX_ORDER_CHARACTERS])
+        child.interruption = Interruption(order, assignment, grace, monotonic() + grace)
+        self._is_pressing = True
+        self._recall(child)  # what waits behind it goes to a process that has not been interrupted
+        log.info("stopping job=%s attempt=%s pid=%s reason=%s", assignment.id, assignment.attempt, child.pid, message)
+        self._signal(child, SHOW_STACK)
+        if kind is not OrderKind.MEMORY:
+            child.board.write(ORDER, order.pack())
+            self._signal(child, INTERRUPT)
+
+    def _signal(self, child: Child, number: signal.Signals) -> bool:
+        """False: its job has taken the handler of that signal away, and it would do something else now."""
+        if not catches_signal(child.pid, number):
+            return False
+        try:
+            os.kill(child.pid, number)
+        except ProcessLookupError:
+            return False  # it is dying; its death will be told
+        return True
+
+    def _watch_all(self, now: float) -> None:
+        self._is_pressing = False
+        for child in self._all():
+            self._watch(child, now)
+        if self.settings.max_memory_per_job is not None:
+            self._watch_memory(self.settings.max_memory_per_job)
+
+    def _watch(self, child: Child, now: float) -> None:
+        """Its timeout, the end of its grace time, the stack that it is writing."""
+        if child.stack_asked_at is not None:
+            self._is_pressing = True
+            self._follow_stack(child, now)
+        if not child.in_flight:
+            return
+        if (interruption := child.interruption) is not None:
+            self._is_pressing = True
+            if now >= interruption.kill_at and child.doomed is None:
+                self.kill(child, interruption.order.message)
+            return
+        running = next(iter(child.in_flight.values()))
+        if running.timeout is not None and now - child.busy_since > running.timeout:
+            message = f"ran for longer than its timeout of {running.timeout:g} s"
+            self._interrupt(child, running, OrderKind.TIMEOUT, message, self.settings.cancel_grace)
+
+    def _watch_memory(self, most: int) -> None:
+        for child in self._working():
+            held = resident_kilobytes(child.pid)
+            if held is not None and held > most * 1024:
+                running = next(iter(child.in_flight.values()))
+                message = f"its process held {held // 1024} MB, more than the {most} MB that max_memory_per_job allows"
+                self._interrupt(child, running, OrderKind.MEMORY, message, MEMORY_GRACE_SECONDS)
+
+    # What jobs are doing
+
+    def ask_stack(self, job_id: int, attempt: int) -> bool:
+        """Asks a child what its job is doing; `on_stack` gets the answer. False: no child has begun this attempt."""
+        child = self.holder(job_id, attempt)
+        if child is None or next(iter(child.in_flight)) != job_id:
+            return False
+        if child.stack_asked_at is not None:
+            return True
+        self._keep_stack(child)
+        if not self._signal(child, SHOW_STACK):
+            self._on_stack(job_id, "its process does not answer: its job has replaced the handlers of signals")
+            return True
+        child.stack_job = job_id
+        child.stack_asked_at = child.stack_grew_at = monotonic()
+        self._is_pressing = True
+        child.stack_bytes = 0
+        return True
+
+    def _follow_stack(self, child: Child, now: float) -> None:
+        """Takes a stack when it is complete. Whoever asked gets an answer, if only that there is none."""
+        assert child.stack_asked_at is not None
+        written = child.board.stack_bytes()
+        if written > child.stack_bytes:
+            child.stack_bytes, child.stack_grew_at = written, now
+        is_complete = written > 0 and now - child.stack_grew_at > STACK_QUIET_SECONDS
+        if not is_complete and now - child.stack_asked_at < STACK_WAIT_SECONDS:
+            return
+        child.stack_asked_at = None
+        stack = self._keep_stack(child) or "its process did not answer: it is stopped, or waits in the kernel"
+        self._on_stack(child.stack_job, stack)
+
+    def _keep_stack(self, child: Child) -> str:
+        """What a child has written of its stack; the first one after an interruption stays with that."""
+        stack = readable(child.board.take_stacks())
+        if child.interruption is not None and not child.interruption.stack:
+            child.interruption.stack = stack
+        return stack
+
+    def seconds_to_next_look(self) -> float | None:
+        """None: there is nothing to look after that no event would tell of."""
+        if self._is_pressing or (self.settings.max_memory_per_job is not None and not self.is_idle):
+            return WATCH_EVERY_SECONDS
+        return None
+
+    def progress(self) -> list[tuple[int, int, Any]]:
+        """What running jobs have said of their progress since this was asked last: id, attempt, what was said."""
+        said = []
+        for child in self._working():
+            note = child.board.read(PROGRESS)
+            if note is None or note == child.progress:
+                continue
+            child.progress = note
+            try:
+                job_id, attempt, progress = json.loads(note)
+            except (ValueError, TypeError):  # no word of jobq's: the job has written there itself
+                continue
+            if (assignment := child.in_flight.get(job_id)) is not None and assignment.attempt == attempt:
+                said.append((job_id, attempt, progress))
+        return said
 
     # Endings
 
@@ -432,6 +646,9 @@ class Pool:
             if child.reports_fd in self._children and (len(child.buffer), len(child.in_flight)) == before:
                 break  # a descendant that a job left behind still holds the pipe open
         unstarted = self._take_unread(child)
+        self._keep_stack(child)
+        if child.stack_asked_at is not None:
+            self._on_stack(child.stack_job, "its process has just ended")
         self._forget(child, death)
         if death.exit_code != 0:
             end_group(child.pid)
@@ -443,6 +660,8 @@ class Pool:
             running, *unknown = child.in_flight.values()
             if child.cut_off and child.doomed:
                 reports = [cut_off(running, child.busy_since, child.doomed)]
+            elif child.interruption is not None and child.interruption.assignment is running:
+                reports = [stopped(running, child, child.interruption, death)]
             else:
                 reports = [lost(running, child, death, max_losses=self.settings.max_losses)]
             reports += [
@@ -457,6 +676,7 @@ class Pool:
         os.close(child.reports_fd)
         child.outbox.close()
         child.unread.close()
+        child.board.close()
         self._leaving.discard(child)
         for slot in self.slots:
             if slot.child is child:
@@ -484,7 +704,9 @@ class Pool:
         return [child for child in self._all() if child.in_flight]
 
     def _all(self) -> set[Child]:
-        return {*self._children.values(), *self._leaving}
+        """Those too whose job has closed the pipe of their reports: they are to be ended like any other."""
+        places = (child for slot in self.slots for child in (slot.child, slot.successor) if child is not None)
+        return {*self._children.values(), *self._leaving, *places}
 
     @property
     def in_flight(self) -> list[Assignment]:
@@ -543,6 +765,54 @@ def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int)
         retry_delay=0.0 if may_run_again(losses=losses, max_losses=max_losses) else None,
         excused=True,
         loss=True,
+        aborted=True,
+        peak_memory_kilobytes=death.peak_memory_bytes // 1024,
+    )
+
+
+def stopped(assignment: Assignment, child: Child, interruption: Interruption, death: Death) -> Report:
+    """The report on a job whose process was killed because it was to end, and had not ended in time."""
+    order = interruption.order
+    outcome, error_type, retry_delay = Outcome.ERRORED, TIMED_OUT, None
+    if order.kind is OrderKind.CANCEL:
+        outcome, error_type = Outcome.CANCELLED, CANCELLED
+    elif order.kind is OrderKind.MEMORY:
+        error_type = MEMORY_LIMIT
+    if outcome is Outcome.ERRORED and may_retry(tries=assignment.tries, retries=assignment.retries):
+        retry_delay = exponential(assignment.tries)  # get_retry_delay() is for the child to ask, and it is dead
+    if order.kind is OrderKind.MEMORY:
+        how = "it was killed"
+    elif child.doomed:
+        how = f"it had not stopped {interruption.grace:g} s after it was told to, and its process was killed"
+    else:
+        how = f"when it was told to stop, its process {death}"
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=outcome.value,
+        started=child.busy_since,
+        ended=monotonic(),
+        error_type=error_type,
+        error_message=f"{order.message}; {how}",
+        traceback=interruption.stack or None,
+        fingerprint=fingerprint(assignment.job_class, error_type) if outcome is Outcome.ERRORED else None,
+        retry_delay=retry_delay,
+        aborted=True,
+        peak_memory_kilobytes=death.peak_memory_bytes // 1024,
+    )
+
+
+def cancelled_unstarted(assignment: Assignment, message: str) -> Report:
+    """The report about a job that was cancelled when it was claimed, and had not begun."""
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.CANCELLED.value,
+        started=None,
+        ended=monotonic(),
+        error_type=CANCELLED,
+        error_message=message,
+        aborted=True,
     )
 
 
@@ -558,6 +828,7 @@ def cut_off(assignment: Assignment, started: float, reason: str) -> Report:
         error_message=reason,
         retry_delay=0.0,
         excused=True,
+        aborted=True,
     )
 
 

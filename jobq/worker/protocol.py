@@ -9,8 +9,9 @@ written before the next job begins: what is in the pipe survives the child.
 import json
 import socket
 import sys
+from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobq.records import Assignment, Report
 
@@ -21,32 +22,65 @@ MAX_PACKET = 1 << 20
 MAX_INLINE_ARGUMENTS = 32 * 1024
 """Arguments larger than this travel in a file: a socket's buffer bounds its packets, and a few would fill it."""
 
+CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
+"""What stands in the place of an exception's type where none of the user's ended the attempt."""
+
 quoted = lru_cache(maxsize=4096)(json.dumps)
 
 
+class OrderKind(StrEnum):
+    """Why a job is to end before its own end."""
+
+    CANCEL = "cancel"  # somebody asked for it
+    TIMEOUT = "timeout"  # it has run for too long
+    MEMORY = "memory"  # it has taken too much; nothing is raised, its process is killed
+
+
+class Order(NamedTuple):
+    """What a child is told to do with one attempt."""
+
+    job_id: int
+    attempt: int
+    kind: OrderKind
+    message: str
+
+    def pack(self) -> bytes:
+        return json.dumps(self).encode()
+
+    @classmethod
+    def unpack(cls, note: bytes) -> "Order":
+        job_id, attempt, kind, message = json.loads(note)
+        return cls(job_id, attempt, OrderKind(kind), message)
+
+
 def pack_assignment(assignment: Assignment) -> bytes:
-    """One packet: a header, and the arguments as the database gave them."""
+    """One packet: a header, and the arguments as the database gave them. Timeouts are none of the child's business."""
+    hook = "" if assignment.hook is None else f",{json.dumps(assignment.hook)}"
     return (
         f"[{assignment.id},{assignment.attempt},{assignment.excused},{assignment.losses},{assignment.retries},"
-        f"{assignment.priority},{quoted(assignment.queue)},{quoted(assignment.job_class)}]\n{assignment.arguments}"
+        f"{assignment.priority},{assignment.enqueued_microseconds},{quoted(assignment.queue)},{quoted(assignment.job_class)}"
+        f"{hook}]\n{assignment.arguments}"
     ).encode()
 
 
 def unpack_assignment(packet: bytes) -> Assignment:
     header, _, arguments = packet.partition(b"\n")
-    return Assignment._make([*json.loads(header), arguments.decode()])
+    fields = json.loads(header)
+    hook = fields.pop() if len(fields) > 9 else None
+    return Assignment._make([*fields, arguments.decode(), None, hook])
 
 
-PLAIN = Report(0, 0, "", None, 0.0)[5:]
-"""A report of which there is no more to say than when it began and ended."""
+PLAIN = Report(0, 0, "", None, 0.0)[7:]
+"""What follows in a report of which there is no more to say than when it ran, and what that took."""
 
 
 def pack_report(report: Report) -> bytes:
-    if report[5:] == PLAIN and report.started is not None:
+    if report[7:] == PLAIN and None not in (report.started, report.cpu_microseconds, report.peak_memory_kilobytes):
         # By far the most common, and the cheapest to write.
         return (
-            f'[{report.id},{report.attempt},"{report.outcome}",{report.started!r},{report.ended!r}]\n'.encode()
-        )
+            f'[{report.id},{report.attempt},"{report.outcome}",{report.started!r},{report.ended!r},'
+            f"{report.cpu_microseconds},{report.peak_memory_kilobytes}]\n"
+        ).encode()
     return json.dumps(report, separators=(",", ":")).encode() + b"\n"
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -16,16 +17,18 @@ from jobq.errors import JobqError
 from jobq.records import Assignment, ClassRecord, DeclaredSchedule, Report
 from jobq.settings import Settings
 from jobq.store import migrations, workers
+from jobq.store.control import CancelRequest, StackRequest
 from jobq.store.database import Database, host_name
 from jobq.worker import logs
 from jobq.worker.claimer import Claimer
 from jobq.worker.completer import Completer
+from jobq.worker.control import Control
 from jobq.worker.heartbeat import Heartbeat
 from jobq.worker.listener import Listener
 from jobq.worker.machine import usable_cpus
 from jobq.worker.maintenance import Maintenance
 from jobq.worker.ownership import Ownership
-from jobq.worker.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings
+from jobq.worker.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings, cancelled_unstarted
 from jobq.worker.reporter import Reporter
 from jobq.worker.scheduler import Scheduler
 from jobq.worker.service import Service
@@ -36,6 +39,11 @@ TICK_SECONDS = 0.25
 
 STOCK_SECONDS = 0.05
 """The stock of claimed jobs is about so much work for all children."""
+
+PROGRESS_EVERY_SECONDS = 1.0
+"""What running jobs say of their progress is stored so often."""
+
+IS_ABORTED = attrgetter("aborted")
 
 STALE_STOCK_SECONDS = 0.5
 """Jobs for which no child came free in so long are given back: another worker may be free."""
@@ -86,6 +94,13 @@ class Supervisor:
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         self._delivered: deque[list[Assignment]] = deque()
         self._declared_dead: deque[int] = deque()
+        self._cancel_requests: deque[list[CancelRequest]] = deque()
+        self._stack_requests: deque[list[StackRequest]] = deque()
+        self._asked: dict[int, list[int]] = {}  # questions of what a job is doing, by job
+        self._hooks: set[int] = set()  # ids of the calls that were taken up and are not accounted for
+        self._owes_hooks = False
+        self._were_queues_paused = False
+        self._progress_at = 0.0
         self._signals: deque[int] = deque()
         self._stopping_since: float | None = None
         self._is_cut_off = False
@@ -100,7 +115,10 @@ class Supervisor:
             PoolSettings(
                 processes=self.processes,
                 max_jobs_per_process=settings.max_jobs_per_process,
+                max_memory_per_process=settings.max_memory_per_process,
+                max_memory_per_job=settings.max_memory_per_job,
                 max_losses=settings.max_losses,
+                cancel_grace=settings.cancel_grace,
                 root=str(settings.root),
                 app=settings.app,
                 environment=environment_of_children(settings),
@@ -111,15 +129,29 @@ class Supervisor:
             on_loaded=self._on_loaded,
             on_not_loaded=self._on_not_loaded,
             on_returned=self._on_returned,
+            on_stack=self._on_stack,
         )
         self.completer = Completer(
-            database, self.ownership, on_recorded=self.wake, on_disowned=self._on_disowned
+            database, self.ownership, on_recorded=self._on_recorded, on_disowned=self._on_disowned
+        )
+        self.control = Control(
+            database,
+            self.ownership,
+            on_cancel=self._on_cancel_requests,
+            on_stack=self._on_stack_requests,
+            on_hooks=self._on_hooks,
+            hooks_wanted=lambda: not self._hooks and self._stopping_since is None,
         )
         self.listener: Listener | None = None
         self.claimer = Claimer(
-            database, self.ownership, self.queues, self._deliver, may_sleep=self._is_listening
+            database,
+            self.ownership,
+            self.queues,
+            self._deliver,
+            may_sleep=self._is_listening,
+            on_owed_hooks=self.control.look,
         )
-        maintenance = Maintenance(database)
+        maintenance = Maintenance(database, on_owed_hooks=self.control.look)
         self.heartbeat = Heartbeat(
             database,
             self.ownership,
@@ -128,10 +160,15 @@ class Supervisor:
             on_classes_known=maintenance.look_for_unknown,
         )
         self.scheduler = Scheduler(database, self.ownership)
-        self.services: list[Service] = [self.completer, self.claimer, self.heartbeat, maintenance, self.scheduler]
+        self.services: list[Service] = [
+            *(self.completer, self.claimer, self.heartbeat, self.control, maintenance, self.scheduler)
+        ]
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
-                database, on_hint=self.claimer.hint, on_connected_again=self.claimer.look
+                database,
+                on_hint=self.claimer.hint,
+                on_control=self._on_control,
+                on_connected_again=self._look_everywhere,
             )
             self.services.append(self.listener)
         if settings.stats_every:
@@ -170,6 +207,8 @@ class Supervisor:
         self._begin_anew_if_declared_dead()
         self.pool.keep_up()
         self._receive()
+        self._obey_operators()
+        self._tell_progress()
         if self._stopping_since is None:
             self.pool.dispatch(self.stock)
             self.pool.rebalance()
@@ -180,7 +219,9 @@ class Supervisor:
             self._stop_in_steps()
 
     def _seconds_to_wait(self) -> float:
-        return RECALL_AFTER_SECONDS if self.pool.holds_behind_another() else TICK_SECONDS
+        if self.pool.holds_behind_another():
+            return RECALL_AFTER_SECONDS
+        return self.pool.seconds_to_next_look() or TICK_SECONDS
 
     def _receive(self) -> None:
         while self._delivered:
@@ -219,9 +260,55 @@ class Supervisor:
             self._give_back_stock()
 
     def _give_back_stock(self) -> None:
-        if self.stock:
-            self.claimer.give_back(list(self.stock))
-            self.stock.clear()
+        if not self.stock:
+            return
+        if self._hooks and (hooks := [-assignment.id for assignment in self.stock if assignment.id < 0]):
+            self._hooks.difference_update(hooks)
+            self.control.leave(hooks)
+        self.claimer.give_back([assignment for assignment in self.stock if assignment.id > 0])
+        self.stock.clear()
+
+    # What operators want
+
+    def _obey_operators(self) -> None:
+        while self._cancel_requests:
+            for request in self._cancel_requests.popleft():
+                self._cancel(request)
+        while self._stack_requests:
+            for question in self._stack_requests.popleft():
+                self._ask_stack(question)
+        if self._were_queues_paused:
+            # What has not started is given back; a claim finds out which of it may be worked.
+            self._were_queues_paused = False
+            self.pool.recall_all()
+            self._give_back_stock()
+
+    def _cancel(self, request: CancelRequest) -> None:
+        """Ends a job that is here: it comes back unstarted, or is stopped. What has ended meanwhile is left alone."""
+        message = f"cancelled by {request.requested_by}"
+        if self.pool.cancel(request.job_id, request.attempt, message):
+            return
+        for assignment in self.stock:
+            if (assignment.id, assignment.attempt) == (request.job_id, request.attempt):
+                self.stock.remove(assignment)
+                self._on_reports([cancelled_unstarted(assignment, message)])
+                return
+
+    def _ask_stack(self, question: StackRequest) -> None:
+        askers = self._asked.setdefault(question.job_id, [])
+        if question.id in askers:
+            return
+        askers.append(question.id)
+        if not self.pool.ask_stack(question.job_id, question.attempt):
+            self._on_stack(question.job_id, "it is claimed, and has not begun; or it has just ended")
+
+    def _tell_progress(self) -> None:
+        now = monotonic()
+        if now < self._progress_at:
+            return
+        self._progress_at = now + PROGRESS_EVERY_SECONDS
+        if said := self.pool.progress():
+            self.control.tell_progress(said)
 
     # Ending
 
@@ -233,6 +320,10 @@ class Supervisor:
         if self.stock or not self.pool.is_idle or self.completer.backlog or self._delivered or recorded != self._seen:
             self._seen = recorded
             self._active_at = monotonic()
+            return
+        if self.control.classes and (self._hooks or (self.control.looked_in_vain_at or 0.0) <= self._active_at):
+            if not self._hooks:
+                self.control.look()
             return
         began = self.claimer.empty_look_began
         if began is not None and began > self._active_at:
@@ -262,7 +353,7 @@ class Supervisor:
             self._cut_off(f"the worker stopped, and the job had not ended within {self.settings.shutdown_grace:g} s")
         if not self.pool.is_empty:
             return
-        if self.completer.backlog or self.claimer.has_to_give_back:
+        if self.completer.backlog or self.claimer.has_to_give_back or self.control.has_to_write:
             self._flushing_since = self._flushing_since or monotonic()
             if monotonic() - self._flushing_since < FLUSH_SECONDS:
                 return
@@ -302,7 +393,34 @@ class Supervisor:
     # What the children say
 
     def _on_reports(self, reports: list[Report]) -> None:
+        if self._hooks:
+            reports = [report for report in reports if not self._is_of_hook(report)]
         self.completer.add(reports)
+        if any(map(IS_ABORTED, reports)):
+            self._owes_hooks = True
+
+    def _is_of_hook(self, report: Report) -> bool:
+        """Accounts for a call of on_aborted(); what went wrong in it is logged, and changes nothing."""
+        hook = -report.id
+        if hook not in self._hooks:
+            return False
+        self._hooks.discard(hook)
+        if report.error_type == "CutOff":
+            self.control.leave([hook])
+            return True
+        if report.error_type is not None:
+            log.error(
+                "on_aborted failed error=%s: %s%s",
+                report.error_type,
+                report.error_message,
+                f"\n{report.traceback}" if report.traceback else "",
+            )
+        self.control.made([hook])
+        return True
+
+    def _on_stack(self, job_id: int, stack: str) -> None:
+        if askers := self._asked.pop(job_id, None):
+            self.control.answer(askers, stack)
 
     def _on_returned(self, assignments: list[Assignment]) -> None:
         """Jobs that a child gave up unstarted go back to the front of the stock, in their order."""
@@ -326,6 +444,10 @@ class Supervisor:
         self.heartbeat.tell(classes)
         self.scheduler.tell(schedules)
         self.claimer.classes = tuple(name for record in classes for name in (record.name, *record.aliases))
+        self.control.classes = tuple(
+            name for record in classes if record.has_abort_hook for name in (record.name, *record.aliases)
+        )
+        self.control.look()
         self.claimer.look()
         log.info(
             "application loaded classes=%s schedules=%s modules=%s",
@@ -352,6 +474,37 @@ class Supervisor:
     def _on_declared_dead(self, worker_id: int) -> None:
         self._declared_dead.append(worker_id)
         self.wake()
+
+    def _on_hooks(self, hooks: list[Assignment]) -> None:
+        self._hooks.update(-hook.id for hook in hooks)
+        self._deliver(hooks)
+
+    def _on_recorded(self) -> None:
+        if self._owes_hooks:
+            self._owes_hooks = False
+            self.control.look()
+        self.wake()
+
+    def _on_control(self, payload: str) -> None:
+        """An operator wants something of the worker that is named; of all, if none is: queues were paused."""
+        if payload == "":
+            self._were_queues_paused = True
+            self.wake()
+        elif payload == str(self.ownership.worker_id):
+            self.control.look()
+
+    def _on_cancel_requests(self, requests: list[CancelRequest]) -> None:
+        self._cancel_requests.append(requests)
+        self.wake()
+
+    def _on_stack_requests(self, questions: list[StackRequest]) -> None:
+        self._stack_requests.append(questions)
+        self.wake()
+
+    def _look_everywhere(self) -> None:
+        """Hints may have been lost."""
+        self.claimer.look()
+        self.control.look()
 
     def _on_disowned(self) -> None:
         """A report came too late: the heartbeat finds out at once whether this worker was declared dead."""
@@ -414,6 +567,7 @@ class Supervisor:
         self.pool.drop_working("its job belongs to another worker by now")
         self._delivered.clear()
         self.stock.clear()
+        self._hooks.clear()
         self.completer.drop_all()
         try:
             self._register()

@@ -47,6 +47,7 @@ def test_a_claimed_job_is_running_in_its_next_attempt_under_its_worker(store: An
         losses=0,
         retries=2,
         priority=3,
+        enqueued_microseconds=round(job.enqueued_at.timestamp() * 1e6),
         queue="mail",
         job_class=job.job_class,
         arguments='{"to": "ada"}',

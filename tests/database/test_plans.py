@@ -103,6 +103,9 @@ def reports_on(*ids: int) -> dict[str, Any]:
         "delays": [0.0] * count,
         "excuses": [0] * count,
         "losses": [0] * count,
+        "cpu_microseconds": [100_000] * count,
+        "peak_memories": [1000] * count,
+        "aborted": [False] * count,
     }
 
 
@@ -218,6 +221,22 @@ def test_the_last_attempt_of_a_job_is_found_by_its_id_in_every_day(store: Any, w
     for node in nodes(retry.plan(**parameters)):
         if str(node.get("Relation Name", "")).startswith("results_"):
             assert node["Node Type"] in ("Index Scan", "ModifyTable"), node
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "index"),
+    [
+        ("cancel_requests", {"worker_id": 1}, "jobs_cancel_requested"),
+        ("expire", {"limit": 1000}, "jobs_expiring"),
+    ],
+)
+def test_what_is_to_stop_or_expires_is_found_without_going_through_what_does_not(
+    name: str, parameters: dict[str, Any], index: str, store: Any, worker: int
+) -> None:
+    look = Planned(store, name, parameters)
+    fill(store)
+    assert index in ways_into(look.plan(**parameters), "jobs")
+    assert pages(look.run(**parameters)) < 20, "there is nothing of the kind"
 
 
 def test_groups_of_failures_are_counted_from_their_index_alone(store: Any, worker: int) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 NIGHTLY = DeclaredSchedule(
     name="nightly", job_class="shop.jobs.Work", arguments={"team": "all"}, queue="reports", priority=5, retries=2,
-    unique_key=None, expression="0 * * * *", timezone="UTC", missed="once", overlap="allow", jitter=0.0,
+    unique_key=None, timeout=None, has_abort_hook=False,
+    expression="0 * * * *", timezone="UTC", missed="once", overlap="allow", jitter=0.0,
 )  # fmt: skip
 
 

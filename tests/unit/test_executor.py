@@ -21,6 +21,7 @@ def run(job_class: type[Job], arguments: dict[str, Any] | None = None, **fields:
         losses=0,
         retries=fields.get("retries", 0),
         priority=0,
+        enqueued_microseconds=1_500_000,
         queue="default",
         job_class=fields.get("named", name_of(job_class)),
         arguments=json.dumps(arguments or {}),

@@ -31,9 +31,12 @@ assignments = st.builds(
     losses=counts,
     retries=counts,
     priority=st.integers(-32767, 32767),
+    enqueued_microseconds=counts,
     queue=storable_text,
     job_class=storable_text,
     arguments=storable_text | st.just("\n[1]\n@"),
+    timeout=st.none(),  # the supervisor's to watch: it does not travel
+    hook=st.none() | storable_text,
 )
 reports = st.builds(
     Report,
@@ -60,7 +63,7 @@ def test_an_assignment_arrives_as_it_was_sent(assignment: Assignment) -> None:
 
 
 def test_the_largest_arguments_sent_inline_are_one_packet_whole() -> None:
-    assignment = Assignment(1, 1, 0, 0, 0, 0, "q" * 100, "c" * 250, "\n" * MAX_INLINE_ARGUMENTS)
+    assignment = Assignment(1, 1, 0, 0, 0, 0, 0, "q" * 100, "c" * 250, "\n" * MAX_INLINE_ARGUMENTS)
     ours, childs = socket.socketpair(socket.AF_UNIX, PACKETS)
     with ours, childs:
         for _ in range(2):
@@ -73,16 +76,15 @@ def test_the_largest_arguments_sent_inline_are_one_packet_whole() -> None:
 def test_reports_arrive_as_they_were_sent_one_on_each_line(sent: list[Report]) -> None:
     lines = b"".join(map(pack_report, sent)).split(b"\n")
     assert lines.pop() == b""
-    padding = [None, None, None, None, None, False, False]
+    defaults = list(Report(0, 0, "", None, 0.0))
     assert [Report(*entry) for entry in unpack_lines(lines)] == sent
-    assert [entry + padding[len(entry) - 5 :] for entry in unpack_lines(lines)] == [list(report) for report in sent]
+    assert [entry + defaults[len(entry) :] for entry in unpack_lines(lines)] == [list(report) for report in sent]
 
 
 def test_messages_and_reports_are_told_apart() -> None:
-    lines = (pack_message("ready", {"text": "two\nlines"}) + pack_report(Report(1, 1, "successful", 1.0, 2.0))).split(
-        b"\n"
-    )
-    assert unpack_lines(lines[:-1]) == [{"ready": {"text": "two\nlines"}}, [1, 1, "successful", 1.0, 2.0]]
+    report = pack_report(Report(1, 1, "successful", 1.0, 2.0, 3, 4))
+    lines = (pack_message("ready", {"text": "two\nlines"}) + report).split(b"\n")
+    assert unpack_lines(lines[:-1]) == [{"ready": {"text": "two\nlines"}}, [1, 1, "successful", 1.0, 2.0, 3, 4]]
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobq.schedules import MISSED, OVERLAP, Verdict
 from jobq.states import (
-    CANCELLABLE,
     FINISHED,
     TRANSITIONS,
+    WAITING,
     Outcome,
     State,
     Transition,
@@ -27,11 +28,12 @@ STATEMENTS = {
 }
 
 OTHER_WORDS = {
-    "WorkerLost", "Cancelled", "name", "aliases", "id", "stopped", "silent", "active", "inactive", "jobs", "workers",
-    "queues", "metrics", "schedules", "server_version", "max_connections", *Verdict, *OVERLAP,
-}  # fmt: skip
-"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, and
-what the doctor asks the server about, and what becomes of a schedule's tick."""
+    *("WorkerLost", "Cancelled", "Expired", "epoch", "name", "aliases", "id", "stopped", "silent"),
+    *("active", "inactive", "jobs", "workers", "queues", "metrics", "schedules", "server_version", "max_connections"),
+    *("error_message", *Verdict, *OVERLAP),
+}
+"""Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
+the doctor asks the server about, and what becomes of a schedule's tick."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
@@ -147,6 +149,23 @@ def cancel_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
     return prepare
 
 
+def defer_for(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        worker, assignment = running(store)
+        return lambda: store.retry(worker, report(assignment, Outcome.DEFERRED, retry_delay=delay, excused=True))
+
+    return prepare
+
+
+def expire_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        store.add(delay=delay, expires_in=60.0)
+        store.execute("UPDATE jobq.jobs SET expires_at = now() - interval '1 second'")
+        return lambda: store.expire()
+
+    return prepare
+
+
 def retry_by_hand(store: Any, report: Any) -> Callable[[], object]:
     worker, assignment = running(store)
     store.finish(worker, report(assignment, Outcome.ERRORED))
@@ -182,8 +201,13 @@ ACTS: dict[str, Callable[[Any, Any], Callable[[], object]]] = {
     "rescue": rescue_with(2),
     "rescue later": rescue_later,
     "give up": rescue_with(1),
+    "defer": defer_for(60),
+    "defer at once": defer_for(0),
     "cancel": cancel_after(0),
     "cancel scheduled": cancel_after(60),
+    "cancel running": finish_as(Outcome.CANCELLED),
+    "expire": expire_after(0),
+    "expire scheduled": expire_after(60),
     "retry by hand": retry_by_hand,
     "undo retry": undo_retry,
     "undo cancel": undo_cancel_after(0),
@@ -235,10 +259,21 @@ def test_only_a_running_job_has_an_attempt_to_end_besides_a_cancelled_one() -> N
             assert transition.source is State.RUNNING, transition.name
 
 
-def test_what_may_be_cancelled_is_what_is_not_running() -> None:
-    assert set(CANCELLABLE) == {State.PENDING, State.SCHEDULED}
-    (listed,) = re.findall(r"state\s+IN\s*\(([^)]*)\)", STATEMENTS["cancel"])
-    assert set(re.findall(r"'(\w+)'", listed)) == set(CANCELLABLE)
+@pytest.mark.parametrize("name", ["cancel", "expire"])
+def test_what_is_called_off_at_once_is_what_is_not_running(name: str) -> None:
+    assert set(WAITING) == set(State) - {State.RUNNING}
+    (listed,) = re.findall(r"state\s+IN\s*\(([^)]*)\)", STATEMENTS[name])
+    assert set(re.findall(r"'(\w+)'", listed)) == set(WAITING)
+
+
+def test_the_diagram_in_the_readme_has_every_transition_and_no_other() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    diagram = readme[readme.index("stateDiagram-v2") :].partition("```")[0]
+    drawn = set(re.findall(r"^ +(\S+) --> (\S+): (.+)$", diagram, re.MULTILINE))
+    assert drawn == {
+        (transition.source or "[*]", transition.target or transition.outcome or "[*]", transition.name)
+        for transition in TRANSITIONS
+    }
 
 
 @pytest.mark.parametrize("retries", range(4))

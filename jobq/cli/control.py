@@ -1,0 +1,70 @@
+"""`jobq stack`, `jobq pause` and `jobq resume`: what a job is doing, and which queues are worked."""
+
+from dataclasses import asdict
+
+import click
+
+from jobq.clean import line, plain
+from jobq.cli.options import database_options, json_option, open_database
+from jobq.cli.render import say, show_json
+from jobq.settings import Settings
+
+
+@click.command()
+@click.argument("job_id", metavar="ID", type=int)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the worker's answer.",
+)
+@database_options
+@json_option
+def stack(job_id: int, timeout: float, settings: Settings, as_json: bool) -> None:
+    """Show the Python stack of a running job, asked of its process, on whatever machine that is.
+
+    The job is not stopped for it. In C code, the stack is that of the Python code which called it.
+    """
+    from jobq import operate
+
+    found = operate.stack(open_database(settings), job_id, timeout=timeout)
+    if as_json:
+        show_json(asdict(found))
+        return
+    say(f"job {found.job_id}, attempt {found.attempt}, on {line(found.worker or 'an unknown worker')}")
+    click.echo(plain(found.text, 200_000).rstrip("\n"))
+
+
+@click.command()
+@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True)
+@click.option("--reason", metavar="TEXT", help="Why, for whoever sees it paused.")
+@database_options
+@json_option
+def pause(queues: tuple[str, ...], reason: str | None, settings: Settings, as_json: bool) -> None:
+    """Start nothing from QUEUE any more, on any worker, until it is resumed. What runs goes on."""
+    from jobq import operate
+
+    told("paused", queues, operate.pause_queues(open_database(settings), queues, reason=reason), as_json=as_json)
+
+
+@click.command()
+@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True)
+@database_options
+@json_option
+def resume(queues: tuple[str, ...], settings: Settings, as_json: bool) -> None:
+    """Work QUEUE again that was paused."""
+    from jobq import operate
+
+    told("resumed", queues, operate.resume_queues(open_database(settings), queues), as_json=as_json)
+
+
+def told(done: str, queues: tuple[str, ...], changed: list[str], *, as_json: bool) -> None:
+    unchanged = [queue for queue in dict.fromkeys(queues) if queue not in changed]
+    if as_json:
+        show_json({"done": changed, "unchanged": unchanged})
+    else:
+        click.echo(f"{done} {', '.join(line(queue) for queue in changed) or 'nothing'}")
+    for queue in unchanged:
+        say(f"{line(queue)} was {'not paused' if done == 'resumed' else 'paused already'}")

@@ -1,0 +1,51 @@
+"""What run() may raise to steer its fate, and what is raised in it when it is to end.
+
+    Defer, Fail, Cancel     raised by the job itself: ordinary exceptions
+    JobInterrupted
+    ├── JobCancelled        raised in the job: somebody asked for its end
+    └── JobTimedOut         raised in the job: it has run for longer than its timeout
+"""
+
+from datetime import timedelta
+
+from jobq.errors import UsageError
+
+MAX_DEFER_SECONDS = 100 * 365.25 * 86400
+
+
+class Defer(Exception):
+    """`raise Defer(60)`: put this job back, to run again in so many seconds (or a timedelta).
+
+    That uses up none of its retries, unless `counts_as_attempt`; then a job without retries left fails instead.
+    """
+
+    def __init__(self, delay: float | timedelta = 0, message: str = "", *, counts_as_attempt: bool = False) -> None:
+        super().__init__(message)
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DEFER_SECONDS:
+            raise UsageError(f"Defer({delay!r}): the delay must be seconds or a timedelta, from 0 to 100 years.")
+        self.seconds = float(seconds)
+        self.counts_as_attempt = counts_as_attempt
+
+
+class Fail(Exception):
+    """`raise Fail("why")`: this job has failed, and no retry would help."""
+
+
+class Cancel(Exception):
+    """`raise Cancel("why")`: this job is not needed any more; it ends as cancelled."""
+
+
+class JobInterrupted(BaseException):
+    """Raised in a running job that is to end. No Exception, so that `except Exception` lets it through.
+
+    `finally` blocks and context managers have `cancel_grace` seconds; then the job's process is killed.
+    """
+
+
+class JobCancelled(JobInterrupted):
+    """Raised in a running job when somebody cancels it. In a coroutine it is asyncio.CancelledError instead."""
+
+
+class JobTimedOut(JobInterrupted):
+    """Raised in a job that has run for longer than its timeout. In a coroutine it is asyncio.CancelledError instead."""

@@ -1,0 +1,31 @@
+"""Acts on queues: pause and resume."""
+
+from collections.abc import Iterable
+
+from jobq.job import checked_queue
+from jobq.operate.acting import acting
+from jobq.store import control
+from jobq.store.database import Database, who_am_i
+
+
+def pause_queues(database: Database, queues: Iterable[str], *, reason: str | None = None) -> list[str]:
+    """Has nothing started from these queues from now on; what runs goes on. Returns those that were not paused already.
+
+    Raises EnqueueError for what cannot be the name of a queue.
+    """
+    names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
+    with acting(database, "pause") as act:
+        done = control.pause_queues(
+            act.connection, database.schema, names, paused_by=who_am_i(), reason=reason or None
+        )
+        act.did(names=done)
+    return done
+
+
+def resume_queues(database: Database, queues: Iterable[str]) -> list[str]:
+    """Has these queues worked again. Returns those that were paused."""
+    names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
+    with acting(database, "resume") as act:
+        done = control.resume_queues(act.connection, database.schema, names)
+        act.did(names=done)
+    return done

@@ -1,0 +1,43 @@
+"""Asks a running job's process what it is doing."""
+
+import time
+from dataclasses import dataclass
+
+from jobq import observe
+from jobq.errors import NotRunning
+from jobq.store import control
+from jobq.store.database import Database
+
+WAIT_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a running job was doing a moment ago."""
+
+    job_id: int
+    attempt: int
+    worker: str | None  # host/pid
+    text: str  # of the form of a traceback; or why it could not be had
+
+
+def stack(database: Database, job_id: int, *, timeout: float = 10.0) -> Stack:
+    """The Python stack of a running job, asked of its process, which goes on meanwhile.
+
+    Raises JobNotFound; NotRunning where it is not, or where its worker did not answer within `timeout` seconds.
+    """
+    job = observe.show(database, job_id).job
+    with database.connection() as connection:
+        asked = control.request_stack(connection, database.schema, job_id)
+        if asked is None:
+            state = job.outcome or job.state
+            raise NotRunning(f"Job {job_id} is {state}: only a running job has a stack.")
+        deadline = time.monotonic() + timeout
+        while (text := control.read_stack(connection, database.schema, asked.id)) is None:
+            if time.monotonic() >= deadline:
+                raise NotRunning(
+                    f"Worker {asked.worker or 'unknown'} did not answer within {timeout:g} s. It may be gone (its jobs "
+                    "are rescued then), or be of a release that cannot tell."
+                )
+            time.sleep(WAIT_SECONDS)
+    return Stack(job_id, asked.attempt, asked.worker, text)

@@ -1,0 +1,11 @@
+-- Asks the worker that has a running job what the job is doing.
+WITH requested AS (
+    INSERT INTO {schema}.stacks (job_id, attempt, worker_id)
+    SELECT id, attempt, worker_id FROM {schema}.jobs WHERE id = %(job_id)s AND state = 'running'
+    RETURNING id, attempt, worker_id
+)
+SELECT
+    requested.id, requested.attempt, workers.host || '/' || workers.pid AS worker,
+    pg_notify(%(channel)s, requested.worker_id::text) IS NOT NULL AS told
+FROM requested
+LEFT JOIN {schema}.workers ON workers.id = requested.worker_id

@@ -1,0 +1,22 @@
+-- Takes up calls of on_aborted() that are owed, of classes that this worker knows. What a worker took up that is gone since is
+-- taken up again, but not without end: a call that takes its worker down each time is dropped.
+WITH chosen AS (
+    SELECT aborts.id
+    FROM {schema}.aborts
+    LEFT JOIN {schema}.workers ON workers.id = aborts.worker_id
+    WHERE job_class = ANY (%(classes)s::text[])
+        AND (aborts.worker_id IS NULL OR workers.id IS NULL OR workers.stopped_at IS NOT NULL)
+    ORDER BY aborts.id
+    LIMIT %(limit)s
+    FOR UPDATE OF aborts SKIP LOCKED
+), dropped AS (
+    DELETE FROM {schema}.aborts USING chosen WHERE aborts.id = chosen.id AND tries >= %(max_tries)s
+)
+UPDATE {schema}.aborts
+SET worker_id = %(worker_id)s, tries = tries + 1
+FROM chosen
+WHERE aborts.id = chosen.id AND tries < %(max_tries)s
+RETURNING
+    aborts.id, aborts.job_id, aborts.attempt, aborts.priority, (date_part('epoch', aborts.enqueued_at) * 1000000)::bigint, aborts.queue,
+    aborts.job_class,
+    aborts.arguments::text, aborts.result::text

@@ -1,0 +1,157 @@
+"""What passes between operators and running jobs: requests to stop, progress, stacks, hooks that are owed, pauses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobq.records import Assignment
+from jobq.store.database import Connection
+from jobq.store.statements import channel, control_channel, statement
+
+MAX_HOOK_TRIES = 3
+"""A call of on_aborted() that takes its worker down so often is dropped."""
+
+HOOK_SECONDS = 30.0
+"""A call of on_aborted() may take so long: a child is kept from jobs meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    job_id: int
+    attempt: int
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackRequest:
+    id: int
+    job_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedStack:
+    """A question that was put to a worker."""
+
+    id: int
+    attempt: int
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressReport:
+    job_id: int
+    attempt: int
+    progress: str  # JSON text
+
+
+def cancel_requests(connection: Connection, schema: str, *, worker_id: int) -> list[CancelRequest]:
+    """What this worker is to stop."""
+    rows = connection.execute(statement("cancel_requests", schema), {"worker_id": worker_id}).fetchall()
+    return [CancelRequest(*row) for row in rows]
+
+
+def store_progress(connection: Connection, schema: str, *, worker_id: int, reports: Sequence[ProgressReport]) -> None:
+    connection.execute(
+        statement("store_progress", schema),
+        {
+            "worker_id": worker_id,
+            "ids": [report.job_id for report in reports],
+            "attempts": [report.attempt for report in reports],
+            "progress": [report.progress for report in reports],
+        },
+    )
+
+
+def take_aborts(
+    connection: Connection, schema: str, *, worker_id: int, classes: Sequence[str], limit: int
+) -> list[Assignment]:
+    """Takes up to `limit` calls of on_aborted() that are owed, as assignments for a child; their ids are negative."""
+    rows = connection.execute(
+        statement("take_aborts", schema),
+        {"worker_id": worker_id, "classes": list(classes), "limit": limit, "max_tries": MAX_HOOK_TRIES},
+    ).fetchall()
+    return [hook_of(*row) for row in rows]
+
+
+def hook_of(
+    abort_id: int,
+    job_id: int,
+    attempt: int,
+    priority: int,
+    enqueued_microseconds: int,
+    queue: str,
+    job_class: str,
+    arguments: str,
+    result: str,
+) -> Assignment:
+    return Assignment(
+        id=-abort_id,
+        attempt=attempt,
+        excused=0,
+        losses=0,
+        retries=0,
+        priority=priority,
+        enqueued_microseconds=enqueued_microseconds,
+        queue=queue,
+        job_class=job_class,
+        arguments=arguments,
+        timeout=HOOK_SECONDS,
+        hook=f'{{"job_id":{job_id},"result":{result}}}',
+    )
+
+
+def leave_aborts(connection: Connection, schema: str, *, worker_id: int, ids: Sequence[int]) -> None:
+    """Lets calls go that were taken up and not begun."""
+    connection.execute(statement("leave_aborts", schema), {"worker_id": worker_id, "ids": list(ids)})
+
+
+def made_aborts(connection: Connection, schema: str, *, worker_id: int, ids: Sequence[int]) -> None:
+    """Strikes off calls that have been made."""
+    connection.execute(statement("made_aborts", schema), {"worker_id": worker_id, "ids": list(ids)})
+
+
+def request_stack(connection: Connection, schema: str, job_id: int) -> AskedStack | None:
+    """Asks what a job is doing; None where it is not running."""
+    row = connection.execute(
+        statement("request_stack", schema), {"job_id": job_id, "channel": control_channel(schema)}
+    ).fetchone()
+    return AskedStack(*row[:3]) if row else None
+
+
+def stack_requests(connection: Connection, schema: str, *, worker_id: int) -> list[StackRequest]:
+    """Of which jobs this worker is asked what they are doing."""
+    rows = connection.execute(statement("stack_requests", schema), {"worker_id": worker_id}).fetchall()
+    return [StackRequest(*row) for row in rows]
+
+
+def answer_stack(connection: Connection, schema: str, *, request_id: int, stack: str) -> None:
+    connection.execute(statement("answer_stack", schema), {"id": request_id, "stack": stack})
+
+
+def read_stack(connection: Connection, schema: str, request_id: int) -> str | None:
+    """The answer, once; None while there is none."""
+    row = connection.execute(statement("read_stack", schema), {"id": request_id}).fetchone()
+    return row[0] if row else None
+
+
+def forget_stacks(connection: Connection, schema: str) -> None:
+    connection.execute(statement("forget_stacks", schema), {})
+
+
+def pause_queues(
+    connection: Connection, schema: str, queues: Sequence[str], *, paused_by: str, reason: str | None
+) -> list[str]:
+    """Has nothing claimed from these queues; returns those that were not paused already."""
+    parameters = {
+        "queues": list(queues),
+        "paused_by": paused_by,
+        "reason": reason,
+        "channel": control_channel(schema),
+    }
+    return [row[0] for row in connection.execute(statement("pause_queues", schema), parameters).fetchall()]
+
+
+def resume_queues(connection: Connection, schema: str, queues: Sequence[str]) -> list[str]:
+    """Has these queues worked again; returns those that were paused."""
+    parameters = {"queues": list(queues), "channel": channel(schema)}
+    return [row[0] for row in connection.execute(statement("resume_queues", schema), parameters).fetchall()]

@@ -1,0 +1,96 @@
+"""A board that a supervisor and one child share: how far the child's job is, what it is told, what it is doing.
+
+Memory of both, kept by the kernel: nothing that one side writes waits for the other, and neither has to be asleep or
+awake for it. Each note stands until the next one. Stacks are written behind the notes by the interpreter's own handler
+of a signal, which works whatever the child's code is up to.
+"""
+
+import mmap
+import os
+from struct import Struct
+from zlib import crc32
+
+SLOT_BYTES = 4096
+PROGRESS, ORDER, STACKS = 0, SLOT_BYTES, 2 * SLOT_BYTES
+
+HEADER = Struct("<II")
+"""Length and checksum: the other side may be in the middle of writing."""
+
+MAX_NOTE_BYTES = SLOT_BYTES - HEADER.size
+
+
+MAX_STACK_BYTES = 256 * 1024
+
+
+class Board:
+    """One side of a board.
+
+    The supervisor's side reads and writes the file: a job that cuts it short must not take the supervisor along, as it
+    would with memory of that file. The child's side is memory: a job that closes all descriptors can still be told to
+    stop.
+    """
+
+    def __init__(self, fd: int, memory: mmap.mmap | None = None) -> None:
+        self.fd = fd
+        self._memory = memory
+
+    @classmethod
+    def of_supervisor(cls) -> "Board":
+        """An empty one; a child gets its descriptor."""
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("jobq-board")
+        else:
+            import tempfile
+
+            with tempfile.TemporaryFile(prefix="jobq-board-") as file:
+                fd = os.dup(file.fileno())
+        os.ftruncate(fd, STACKS)
+        os.lseek(fd, STACKS, os.SEEK_SET)  # both sides share the position at which stacks are written
+        return cls(fd)
+
+    @classmethod
+    def of_child(cls, fd: int) -> "Board":
+        return cls(fd, mmap.mmap(fd, STACKS))
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def write(self, slot: int, note: bytes) -> None:
+        """Puts a note into a slot, in place of the one that was there."""
+        if len(note) > MAX_NOTE_BYTES:
+            raise ValueError(f"a note of {len(note)} bytes does not fit")
+        self._put(slot + HEADER.size, note)
+        self._put(slot, HEADER.pack(len(note), crc32(note)))
+
+    def read(self, slot: int) -> bytes | None:
+        """The note in a slot; None where there is none, or where it is being written at this moment."""
+        header = self._get(slot, HEADER.size)
+        if len(header) < HEADER.size:
+            return None
+        length, checksum = HEADER.unpack(header)
+        if not 0 < length <= MAX_NOTE_BYTES:
+            return None
+        note = self._get(slot + HEADER.size, length)
+        return note if crc32(note) == checksum else None
+
+    def stack_bytes(self) -> int:
+        """How much of stacks has been written so far."""
+        return max(0, os.fstat(self.fd).st_size - STACKS)
+
+    def take_stacks(self) -> str:
+        """What has been written of stacks, which goes with it."""
+        written = os.pread(self.fd, MAX_STACK_BYTES, STACKS)
+        os.ftruncate(self.fd, STACKS)
+        os.lseek(self.fd, STACKS, os.SEEK_SET)
+        return written.decode(errors="replace")
+
+    def _put(self, place: int, content: bytes) -> None:
+        if self._memory is not None:
+            self._memory[place : place + len(content)] = content
+        else:
+            os.pwrite(self.fd, content, place)
+
+    def _get(self, place: int, length: int) -> bytes:
+        if self._memory is not None:
+            return self._memory[place : place + length]
+        return os.pread(self.fd, length, place)

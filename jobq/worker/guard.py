@@ -1,0 +1,113 @@
+"""In a child: lets the supervisor's word into the user's code, and only there.
+
+The word comes as a signal; what it is stands on the board, with the attempt that it is for. So one that comes late hits
+nothing of the next job, and one that comes early waits for its job. It is raised at most once an attempt, and only
+between `open` and `close`: never while jobq's own code reads an assignment or writes a report.
+"""
+
+import faulthandler
+import json
+import os
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from jobq.directives import JobCancelled, JobInterrupted, JobTimedOut
+from jobq.worker.board import ORDER, PROGRESS, Board
+from jobq.worker.protocol import Order, OrderKind
+from jobq.worker.stacks import TASK
+
+if TYPE_CHECKING:
+    import asyncio
+
+INTERRUPT = signal.SIGUSR1
+"""Has the child look at its board for an order."""
+
+SHOW_STACK = signal.SIGUSR2
+"""Has the interpreter write every thread's stack onto the board."""
+
+EXCEPTIONS: dict[OrderKind, type[JobInterrupted]] = {
+    OrderKind.CANCEL: JobCancelled,
+    OrderKind.TIMEOUT: JobTimedOut,
+}
+
+
+class Guard:
+    """The guard of one process; without a board (in a test, in a shell) it lets nothing in, and tells nobody."""
+
+    def __init__(self, board: Board | None = None) -> None:
+        self.delivered: Order | None = None  # what the attempt at hand, or the last one, was told
+        self._board = board
+        self._order: Order | None = None
+        self._attempt: tuple[int, int] | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def listen(self) -> None:
+        """From now on signals are heard."""
+        assert self._board is not None
+        signal.signal(INTERRUPT, self._on_signal)
+        signal.signal(SHOW_STACK, self._on_show_stack)
+        self._write_stacks(with_coroutines=False)
+
+    def _write_stacks(self, *, with_coroutines: bool) -> None:
+        """Where no coroutines run, system calls go on as if nothing had been asked."""
+        assert self._board is not None
+        faulthandler.unregister(SHOW_STACK)  # registered over itself, it would keep its old flags, and write twice
+        faulthandler.register(SHOW_STACK, file=self._board.fd, all_threads=True, chain=with_coroutines)
+
+    def open(self, job_id: int, attempt: int) -> None:
+        """The user's code begins. Raises at once what was ordered for this attempt before it began."""
+        self.delivered = None
+        self._attempt = (job_id, attempt)
+        if self._order is not None:
+            self._deliver()
+
+    def close(self) -> None:
+        """The user's code has ended. Where an exception is raised even in here, it was the only one: see `_deliver`."""
+        self._attempt = None
+
+    def enter(self, task: "asyncio.Task[Any] | None") -> None:
+        """From now on what is ordered cancels this task; None: it is raised."""
+        self._task = task
+        if self._board is not None:
+            self._write_stacks(with_coroutines=task is not None)
+
+    def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
+        if self._board is not None:
+            self._board.write(PROGRESS, json.dumps([job_id, attempt, progress], ensure_ascii=False).encode())
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        assert self._board is not None
+        if note := self._board.read(ORDER):
+            self._order = Order.unpack(note)
+            self._deliver()
+
+    def _on_show_stack(self, _number: int, _frame: FrameType | None) -> None:
+        """Coroutines that wait are on no thread's stack; what they wait for is told beside the threads."""
+        if self._task is None or self._board is None:
+            return
+        import asyncio
+
+        for task in asyncio.all_tasks(self._task.get_loop()):
+            os.write(self._board.fd, described(task.get_coro()).encode(errors="replace"))
+
+    def _deliver(self) -> None:
+        order = self._order
+        if order is None or self.delivered is not None or self._attempt != (order.job_id, order.attempt):
+            return
+        self.delivered = order
+        self._order = None
+        if self._task is not None:
+            # A coroutine is ended where it waits; an exception raised here would end its loop instead.
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+            return
+        raise EXCEPTIONS[order.kind](order.message)
+
+
+def described(coroutine: Any) -> str:
+    """A coroutine and what it waits for, in the form in which the interpreter writes a thread."""
+    frames = []
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        frames.append(f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}\n')
+        coroutine = coroutine.cr_await
+    return "".join([f"\n{TASK} (most recent call first):\n", *reversed(frames)])

@@ -1,0 +1,58 @@
+"""Makes what the interpreter writes of its threads' stacks readable: as a traceback, without jobq's own frames."""
+
+import re
+from pathlib import Path
+
+OWN_FOLDER = str(Path(__file__).parent) + "/"
+
+FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
+TASK = "Coroutine"
+"""Begins the lines of one coroutine, as others begin those of a thread."""
+
+MACHINERY = ("<frozen runpy>", OWN_FOLDER)
+
+
+def readable(written: str) -> str:
+    """The threads of a process with their frames, the innermost last as in a traceback.
+
+    Coroutines come first, then the main thread.
+    """
+    tasks, threads = blocks(written)
+    if not threads:
+        return ""
+    *others, main = threads  # the interpreter writes the youngest thread first
+    named = [
+        *(("coroutine", frames) for frames in tasks),
+        ("main thread", main),
+        *(("another thread", frames) for frames in others),
+    ]
+    return "\n".join(f"{name} (most recent call last):\n{text_of(frames)}" for name, frames in named)
+
+
+def blocks(written: str) -> tuple[list[list[str]], list[list[str]]]:
+    """The frames of each coroutine, and of each thread."""
+    tasks: list[list[str]] = []
+    threads: list[list[str]] = []
+    lines: list[str] = []
+    for line in written.splitlines():
+        if line.startswith((TASK, "Thread 0x", "Current thread 0x")):
+            lines = []
+            (tasks if line.startswith(TASK) else threads).append(lines)
+        elif line.strip():
+            lines.append(line)
+    return [frames_of(block) for block in tasks], [frames_of(block) for block in threads]
+
+
+def frames_of(block: list[str]) -> list[str]:
+    """A thread's frames from the user's first one on; where there is none of the user's, all of them."""
+    frames = block[::-1]
+    own = [frame for frame in frames if (match := FRAME.match(frame)) and not match["file"].startswith(MACHINERY)]
+    return own or frames
+
+
+def text_of(frames: list[str]) -> str:
+    return "".join(f"{FRAME.sub(in_words_of_a_traceback, frame)}\n" for frame in frames)
+
+
+def in_words_of_a_traceback(match: re.Match[str]) -> str:
+    return f'  File "{match["file"]}", line {match["line"]}, in {match["function"]}'
