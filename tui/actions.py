@@ -74,11 +74,11 @@ RETRY = Act(
 CANCEL = Act(
     "cancel",
     "cancelled",
-    frozenset({State.PENDING, State.SCHEDULED}),
+    frozenset({State.PENDING, State.SCHEDULED, State.RUNNING}),
     one=Tier.YES,
     few=Tier.YES,
-    effect="they end as cancelled, and do not run",
-    undo="z, for a minute",
+    effect="those that wait end as cancelled; those that run are asked to end, then made to",
+    undo="z, for a minute: those that had not begun",
 )
 PURGE = Act(
     "purge",
@@ -112,6 +112,7 @@ ACTIONS = (
     Action("run_now", "t", "run now", "Enqueue the job of a schedule now, out of turn.", "act", writes=True),
     Action("pause", "p", "pause/resume", "Stop it from starting anything, or let it go on.", "act", writes=True),
     Action("preview", "w", "next 24 h", "What the schedules will enqueue in the next 24 hours.", "look"),
+    Action("stack", "l", "live stack", "What the job is doing at this moment: its Python stack.", "look"),
     Action("why", "w", "why", "Why it has not run yet, and what helps.", "look"),
     Action(
         "undo", "z", "undo", "Take back what was done in the last minute, as far as that can be.", "act", writes=True

@@ -125,6 +125,15 @@ def class_name(job_class: str, *, is_wide: bool = False) -> str:
     return job_class if is_wide else job_class.rpartition(".")[2] or job_class
 
 
+def size(number: float) -> str:
+    """Bytes, in the unit in which they are short."""
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
 def listed(names: Iterable[str], most: int = 3) -> str:
     """Some names, and how many more."""
     known = list(names)

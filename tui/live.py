@@ -11,6 +11,7 @@ from jobq.clean import deep, line, plain
 from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
 from jobq.filters import Filter, Moment, Pattern
 from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, State
 
@@ -19,7 +20,7 @@ from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, 
 
 Shown = TypeVar("Shown")
 
-LONG = {"traceback": 200_000, "error_message": 4000}
+LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
 """Texts of many lines, and after how many characters they are cut. All others are shown on one line."""
 
 RUNNING = filters.of("state", State.RUNNING)
@@ -31,6 +32,13 @@ GROUPS_LIMIT = 8
 FAILURES_LIMIT = 200
 AUDIT_LIMIT = 200
 LIKE_LIMIT = 200
+
+STACK_SECONDS = 5.0
+
+ACTS_ON_QUEUES: dict[str, tuple[Callable[..., list[str]], str, str]] = {
+    "pause": (operate.pause_queues, "paused", "it is paused already"),
+    "resume": (operate.resume_queues, "resumed", "it is not paused"),
+}
 
 ACTS_ON_SCHEDULES = {
     "run": (operate.run_schedule, "enqueued"),
@@ -173,7 +181,7 @@ class LiveSource:
     def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
         self._require_writing()
         acted = OPERATIONS[verb](self._database, ids, selection=selection, progress=progress)
-        return Report(verb, tuple(acted.done), acted.skipped)
+        return Report(verb, tuple(acted.done), acted.skipped, asked=tuple(acted.asked))
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:
         found = observe.schedules(self._database)
@@ -182,6 +190,17 @@ class LiveSource:
 
     def preview(self, hours: float) -> tuple[Preview, ...]:
         return tuple(cleaned(tick) for tick in observe.preview(self._database, timedelta(hours=hours)))
+
+    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
+        self._require_writing()
+        operation, words, why_not = ACTS_ON_QUEUES[verb]
+        wanted = [self._raw.get(name, name) for name in names]
+        done = operation(self._database, wanted)
+        skipped = {line(name): why_not for name in wanted if name not in done}
+        return NamedReport(words, tuple(map(line, done)), skipped, {})
+
+    def stack(self, job_id: int) -> Stack:
+        return cleaned(operate.stack(self._database, job_id, timeout=STACK_SECONDS))
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         self._require_writing()

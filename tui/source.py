@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
 
@@ -204,6 +205,12 @@ class Source(Protocol):
 
     def preview(self, hours: float) -> tuple[Preview, ...]:
         """The ticks that will come."""
+
+    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
+        """Pauses or resumes queues."""
+
+    def stack(self, job_id: int) -> Stack:
+        """What a running job is doing at this moment. Raises NotRunning."""
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         """Runs, pauses or resumes schedules."""

@@ -93,7 +93,9 @@ def growing_queues(snapshot: Snapshot, samples: Samples) -> Iterator[Trouble]:
 def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
     for queue in snapshot.stats.queues:
         if queue.paused:
-            text = f"{queue.name} is paused, {formats.plural(queue.pending, 'job')} wait"
+            since = f" {formats.since(queue.paused_at, snapshot.at)}" if queue.paused_at is not None else ""
+            by = f" by {queue.paused_by}" if queue.paused_by else ""
+            text = f"{queue.name} paused{since}{by}, {formats.plural(queue.pending, 'job')} wait"
             yield Trouble("paused", False, text, Place("queues", filter=queue.name), f"paused {queue.name}")
 
 

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobq.tui import live, search
-from jobq.tui.source import JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+from jobq.tui.source import JobPage, NamedReport, NewJob, Query, Report, Selected, Snapshot, Target, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
 from jobq.histograms import BUCKETS
 from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Step, Why
+from jobq.operate import Stack
 from jobq.records import (
     ActRecord,
     AttemptRecord,
@@ -20,6 +21,7 @@ from jobq.records import (
     JobDetail,
     JobRecord,
     ParameterRecord,
+    Progress,
     QueueStats,
     ScheduleRecord,
     Stats,
@@ -120,6 +122,8 @@ def attempts_of(job: JobRecord) -> tuple[AttemptRecord, ...]:
                 error_type=job.error_type,
                 error_message=job.error_message,
                 traceback=TRACEBACK if is_bad else None,
+                cpu_seconds=0.12,
+                peak_memory_bytes=84_000_000,
                 value={"sent": True, "bytes": 18_211} if outcome == Outcome.SUCCESSFUL else None,
             )
         )
@@ -176,7 +180,10 @@ def calm() -> tuple[Stats, list[JobRecord]]:
 
 def running(number: int) -> JobRecord:
     seconds = (number % 7) ** 4 + 0.8
-    return a_job(number, State.RUNNING, attempt=1, started_at=ago(seconds=seconds), worker="web-1/7101")
+    progress = Progress(40.0 + number % 60, 100.0, "rows" if number % 2 else None, NOW) if number % 3 else None
+    return a_job(
+        number, State.RUNNING, attempt=1, started_at=ago(seconds=seconds), worker="web-1/7101", progress=progress
+    )
 
 
 def trouble() -> tuple[Stats, list[JobRecord]]:
@@ -193,7 +200,17 @@ def trouble() -> tuple[Stats, list[JobRecord]]:
             QueueStats("default", pending=2_840, running=4, scheduled=20, oldest_seconds=12.0, paused=False),
             QueueStats("low", pending=0, running=2, scheduled=0, oldest_seconds=None, paused=False),
             QueueStats("mail", pending=38_112, running=4, scheduled=20, oldest_seconds=2_460.0, paused=False),
-            QueueStats("reports", pending=311, running=0, scheduled=0, oldest_seconds=11_040.0, paused=True),
+            QueueStats(
+                "reports",
+                pending=311,
+                running=0,
+                scheduled=0,
+                oldest_seconds=11_040.0,
+                paused=True,
+                paused_at=ago(hours=3),
+                paused_by="ana@ops",
+                pause_reason="printer down",
+            ),
         ),
         workers=(a_worker(1), a_worker(2), a_worker(3, silent=94.0, running=8)),
         unknown_classes=(UnknownClass("crm.jobs.Merge", 12, ("default",)),),
@@ -438,7 +455,7 @@ class CannedSource:
                 return live.cleaned(JobDetail(job, attempts_of(job), known=job.job_class != "crm.jobs.Merge"))
         raise JobNotFound(f"There is no job {job_id}.")
 
-    def select(self, query: Query, progress: Progress) -> Selected:
+    def select(self, query: Query, progress: Any) -> Selected:
         found = self._matching(query)
         classes = Counter(job.job_class for job in found).most_common()
         return Selected(tuple(job.id for job in found), tuple(classes))
@@ -456,7 +473,7 @@ class CannedSource:
         self.enqueued.append(new)
         return a_job(918_999, job_class=new.job_class, queue=new.queue)
 
-    def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
+    def act(self, verb: str, ids: Iterable[int], progress: Any, selection: str | None) -> Report:
         ids = tuple(ids)
         self.acts.append((verb, ids))
         skipped = {job_id: self.refused[job_id] for job_id in ids if job_id in self.refused}
@@ -472,6 +489,12 @@ class CannedSource:
             Preview(tick, record.name, record.job_class, record.paused_at is not None)
             for record, tick in sorted(ticks, key=lambda pair: pair[1])
         )
+
+    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
+        return NamedReport(f"{verb}d", tuple(names), {}, {})
+
+    def stack(self, job_id: int) -> Stack:
+        return live.cleaned(Stack(job_id, 1, "web-1/7101", TRACEBACK.rpartition("KeyError")[0]))
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         return NamedReport(verb, tuple(names), {}, {})

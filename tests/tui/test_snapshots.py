@@ -17,6 +17,7 @@ TO_ERRORED = ("2", *["right"] * 5)
 SCREENS: dict[str, tuple[str, ...]] = {
     "overview": (),
     "pending": ("2", "j", "j", "space"),
+    "running": ("2", "right", "right", "j"),
     "errored": (*TO_ERRORED, "j", "j", "space", "space"),
     "job": (*TO_ERRORED, "j", "enter"),
     "failures": ("3", "j"),
@@ -35,6 +36,7 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "cancel-queue": ("4", "c"),
     "retry-group": ("3", "r"),
     "why": ("2", "w"),
+    "stack": ("2", "right", "right", "l"),
     "run-now": ("6", "t"),
     "coming": ("6", "w"),
     "help": ("2", "question_mark"),

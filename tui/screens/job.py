@@ -29,8 +29,8 @@ class JobPage(ConsoleScreen):
     SHORT = "Job"
     QUESTION = "What happened to it?"
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "back", "retry", "cancel", "edit", "purge", "why", "copy", "fold", "section", "older", "newer", "previous",
-        "next", "undo", "enqueue",
+        "back", "retry", "cancel", "edit", "purge", "why", "stack", "copy", "fold", "section", "older", "newer",
+        "previous", "next", "undo", "enqueue",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = [
         *bindings(
@@ -47,6 +47,7 @@ class JobPage(ConsoleScreen):
             "newer",
             "previous",
             "next",
+            "stack",
         ),
         Binding("backspace", "back", show=False),
     ]
@@ -89,6 +90,11 @@ class JobPage(ConsoleScreen):
         message.stop()
         if message.name == "why":
             self.app.push_screen(Why(message.value))
+            return
+        if message.name == "stack":
+            from .stack import LiveStack
+
+            self.app.push_screen(LiveStack(message.value))
             return
         if message.value.job.id != self.job_id:
             return
@@ -148,6 +154,8 @@ class JobPage(ConsoleScreen):
         facts = Text.assemble(
             *named("queue", job.queue), *named("priority", str(job.priority)), *named("retries", str(job.retries)),
             *(named("key", job.unique_key) if job.unique_key else ()),
+            *(named("timeout", formats.duration(job.timeout)) if job.timeout else ()),
+            *(named("expires", formats.stamp(job.expires_at, now)) if job.expires_at else ()),
             *(named("by", job.source) if job.source else ()),
         )  # fmt: skip
         return [facts, *self.timeline(detail), *standing(detail, now)]
@@ -173,6 +181,10 @@ class JobPage(ConsoleScreen):
                 f"  attempt {job.attempt}, for {formats.between(job.started_at, now)}",
                 (f"  on {job.worker}" if job.worker else "", theme.style(theme.DIM)),
             )
+            if job.progress is not None:
+                running.append_text(Text.assemble("  ", progress_text(job, self.glyphs)))
+            if job.cancel_requested_at is not None:
+                running.append(f"  asked to end by {job.cancel_requested_by}", theme.style(theme.WAIT))
             lines.append(running)
         return [first, *lines]
 
@@ -184,6 +196,7 @@ class JobPage(ConsoleScreen):
             state_text(self.glyphs, attempt.outcome),
             f"  attempt {attempt.attempt}, " + (f"ran {ran}" if ran else "never began"),
             (f"  on {attempt.worker}" if attempt.worker else "", theme.style(theme.DIM)),
+            (used(attempt), theme.style(theme.DIM)),
         )
         if attempt.error_type:
             text.append(f"  {error_of(attempt)}", theme.style(theme.BAD if is_bad(attempt.outcome) else theme.DIM))
@@ -317,6 +330,11 @@ class JobPage(ConsoleScreen):
         job_id = self.job_id
         self.console.feed.ask(self, "why", lambda source: source.why(job_id))
 
+    def action_stack(self) -> None:
+        job_id = self.job_id
+        if self.allowed("stack"):
+            self.console.feed.ask(self, "stack", lambda source: source.stack(job_id))
+
     def action_copy(self) -> None:
         if self.detail is not None:
             self.app.push_screen(Copy(choices(self.detail.job, self.detail, None)))
@@ -330,6 +348,8 @@ class JobPage(ConsoleScreen):
             return f"this job is {detail.job.state}; only {allowed} ones can be"
         if action.name in ("older", "newer") and (detail is None or len(detail.attempts) < 2):
             return "there is no other attempt"
+        if action.name == "stack" and (detail is None or detail.job.state != State.RUNNING):
+            return "only a running job has one"
         if action.name == "fold" and detail is not None and not any(one.traceback for one in detail.attempts):
             return "there is no traceback"
         if action.name in ("previous", "next"):
@@ -400,3 +420,26 @@ def line_colour(line: str) -> str:
     if line.startswith((" ", "Traceback")):
         return theme.TEXT if line.startswith("    ") else theme.DIM
     return theme.BAD
+
+
+def used(attempt: AttemptRecord) -> str:
+    """What an attempt took of the machine."""
+    cpu = f"  cpu {formats.duration(attempt.cpu_seconds)}" if attempt.cpu_seconds is not None else ""
+    memory = attempt.peak_memory_bytes
+    return cpu + (f"  peak {formats.size(memory)}" if memory is not None else "")
+
+
+def progress_text(job: JobRecord, glyphs: theme.Glyphs) -> Text:
+    """How far a running job is: a bar and a share, or what it has done, and its own words."""
+    progress = job.progress
+    if progress is None:
+        return Text("")
+    if not progress.total:
+        return Text.assemble(f"{formats.count(progress.done)} ", (progress.message or "", theme.style(theme.DIM)))
+    share = min(1.0, max(0.0, progress.done / progress.total))
+    full = round(share * 8)
+    bar = glyphs.blocks[8] * full
+    return Text.assemble(
+        (bar, theme.style(theme.BUSY)), ("·" * (8 - full), theme.style(theme.FAINT)), f" {100 * share:.0f}% ",
+        (progress.message or "", theme.style(theme.DIM)),
+    )  # fmt: skip

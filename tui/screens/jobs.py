@@ -22,7 +22,8 @@ from ..widgets.rows import Column, Rows
 from ..window import PAGE, Window, by
 from .base import ConsoleScreen, is_bad, state_text
 from .copy import Copy, choices
-from .job import call_of, error_of, traceback_lines
+from .job import call_of, error_of, progress_text, traceback_lines
+from .stack import LiveStack
 from .why import Why
 
 
@@ -33,11 +34,11 @@ class Jobs(ConsoleScreen):
     QUESTION = "Where is my job?"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "why", "undo",
-        "mark_range", "state_left", "state_right", "top", "bottom", "enqueue", "back",
+        "stack", "mark_range", "state_left", "state_right", "top", "bottom", "enqueue", "back",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = bindings(
         "mark", "mark_range", "match_all", "retry", "cancel", "purge", "edit", "filter", "sort", "copy", "why",
-        "state_left", "state_right", "back",
+        "stack", "state_left", "state_right", "back",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -157,6 +158,9 @@ class Jobs(ConsoleScreen):
             return
         if message.name == "why":
             self.app.push_screen(Why(message.value))
+            return
+        if message.name == "stack":
+            self.app.push_screen(LiveStack(message.value))
             return
         epoch, *rest = message.value
         if epoch != self._epoch:
@@ -351,7 +355,8 @@ class Jobs(ConsoleScreen):
         if self.view.which == State.RUNNING:
             elapsed = Column("ELAPSED", self.elapsed, right=True, order=lambda job: job.started_at)
             worker = Column("WORKER", lambda job: job.worker or "", most=24, least=96, order=lambda job: job.worker)
-            return [number, name, queue, tries, elapsed, worker, matter]
+            progress = Column("PROGRESS", self.progress, most=24, least=80)
+            return [number, name, queue, tries, elapsed, progress, worker, matter]
         if self.view.which == FINISHED:
             ended = Column("ENDED", lambda job: formats.since(job.ended_at, self.console.now), right=True,
                            order=lambda job: job.ended_at)  # fmt: skip
@@ -379,6 +384,11 @@ class Jobs(ConsoleScreen):
 
     def elapsed(self, job: JobRecord) -> str:
         return formats.between(job.started_at, self.console.now, self.glyphs.none)
+
+    def progress(self, job: JobRecord) -> Text:
+        if job.cancel_requested_at is not None:
+            return Text("asked to end", theme.style(theme.WAIT))
+        return progress_text(job, self.glyphs) if job.progress is not None else Text("")
 
     def due(self, job: JobRecord) -> str:
         return formats.due(job.run_at, self.console.now)
@@ -512,6 +522,11 @@ class Jobs(ConsoleScreen):
         if job is not None:
             self.console.feed.ask(self, "why", lambda source: source.why(job.id))
 
+    def action_stack(self) -> None:
+        job = self.rows.current
+        if job is not None and self.allowed("stack"):
+            self.console.feed.ask(self, "stack", lambda source: source.stack(job.id))
+
     def action_copy(self) -> None:
         job = self.rows.current
         if job is not None:
@@ -526,8 +541,10 @@ class Jobs(ConsoleScreen):
         self.paint_lines()
 
     def why_not(self, action: Action) -> str | None:
-        if action.name in ("open", "edit", "copy", "why", "mark", "mark_range") and self.rows.current is None:
+        if action.name in ("open", "edit", "copy", "why", "stack", "mark", "mark_range") and self.rows.current is None:
             return "there is no job in this list"
+        if action.name == "stack" and self.view.which != State.RUNNING:
+            return "only a running job has one"
         if action.act is not None:
             if not self.rows.items:
                 return "there is no job in this list"

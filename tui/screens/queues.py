@@ -1,5 +1,6 @@
 """Are the queues keeping up?"""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -9,12 +10,13 @@ from jobq.records import QueueStats
 from jobq.states import State
 
 from .. import formats, theme
-from ..actions import Action, bindings
+from ..actions import Action, Tier, bindings
 from ..source import VIEW_BY_NAME
 from ..troubles import Place, quoted
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
+from .confirm import Plan
 from .overview import empty_in, figures_of, growth_of, nothing, trend
 
 
@@ -23,8 +25,17 @@ class Queues(ConsoleScreen):
     TITLE_WORDS = "Queues"
     SHORT = "Queues"
     QUESTION = "Are they keeping up?"
-    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "cancel", "range_less", "range_more", "sort", "enqueue", "undo")
-    BINDINGS: ClassVar[list[Any]] = bindings("cancel", "sort")
+    ACTIONS: ClassVar[tuple[str, ...]] = (
+        "open",
+        "pause",
+        "cancel",
+        "range_less",
+        "range_more",
+        "sort",
+        "enqueue",
+        "undo",
+    )
+    BINDINGS: ClassVar[list[Any]] = bindings("pause", "cancel", "sort")
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +79,10 @@ class Queues(ConsoleScreen):
         workers = [one.name for one in snapshot.stats.workers if not one.queues or queue.name in one.queues]
         worked = f"worked by {formats.listed(workers)}" if workers else "no live worker works it"
         look = theme.DIM if workers else theme.BAD
-        self.query_one("#queue-facts", Line).put(Text.assemble(f" {queue.name}: ", (worked, theme.style(look))))
+        text = Text.assemble(f" {queue.name}: ", (worked, theme.style(look)))
+        if queue.paused:
+            text.append(f"   {self.glyphs.paused} {paused_words(queue, self.console.now)}", theme.style(theme.WAIT))
+        self.query_one("#queue-facts", Line).put(text)
 
     def columns(self) -> list[Column]:
         return [
@@ -139,6 +153,18 @@ class Queues(ConsoleScreen):
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
         self.paint()
 
+    def action_pause(self) -> None:
+        queue = self.rows.current
+        if not isinstance(queue, QueueStats) or not self.allowed("pause"):
+            return
+        verb, name, target = ("resume" if queue.paused else "pause"), queue.name, self.console.source.target
+        plan = None
+        if target.is_production:
+            effect = "nothing is started from it; what runs goes on" if verb == "pause" else "it is worked again"
+            title = f"{verb.capitalize()} {name} on PROD {target.name}"
+            plan = Plan(verb, title, (("effect", effect),), 1, Tier.TYPED, is_bad=True)
+        self.console.do_named(plan, lambda source: source.act_on_queues(verb, [name]))
+
     def action_cancel(self) -> None:
         """All that wait in the queue."""
         from ..app import Scope
@@ -150,7 +176,7 @@ class Queues(ConsoleScreen):
 
     def why_not(self, action: Action) -> str | None:
         queue = self.rows.current
-        if action.name in ("open", "cancel") and queue is None:
+        if action.name in ("open", "cancel", "pause") and queue is None:
             return "there is no queue"
         if action.name == "cancel" and isinstance(queue, QueueStats) and not queue.pending:
             return f"no job is {State.PENDING} in this queue"
@@ -173,3 +199,11 @@ def sorted_by(columns: list[Column], items: list[Any], order: tuple[str, bool]) 
     column = next(column for column in columns if column.title == order[0])
     assert column.order is not None
     return sorted(items, key=column.order, reverse=order[1])
+
+
+def paused_words(queue: QueueStats, now: datetime) -> str:
+    """Since when, by whom, and why."""
+    since = f" for {formats.since(queue.paused_at, now)}" if queue.paused_at is not None else ""
+    by = f" by {queue.paused_by}" if queue.paused_by else ""
+    reason = f": {queue.pause_reason}" if queue.pause_reason else ""
+    return f"paused{since}{by}{reason}"
