@@ -18,7 +18,7 @@ from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
 from . import formats, theme
 from .actions import BY_NAME, Act, Tier, acts
 from .feed import Feed
-from .messages import Acted, Answered, Looked, Lost, Progressed, Refused
+from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
 from .samples import Samples
 from .screens.activity import Activity
 from .screens.base import ConsoleScreen
@@ -186,6 +186,9 @@ class Console(App[None]):
             else:
                 waiting.put(message)
         self._paint()
+
+    def on_broke(self, message: Broke) -> None:
+        raise message.error
 
     def on_progressed(self, message: Progressed) -> None:
         of = f" of {formats.count(self._doing_to)}" if self._doing_to else ""

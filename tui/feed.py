@@ -13,7 +13,7 @@ from textual.message_pump import MessagePump
 
 from jobq.errors import DatabaseError, JobqError
 
-from .messages import Acted, Answered, Looked, Lost, Progressed, Refused
+from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
 from .source import Progress, Report, Source
 
 LONGEST_WAIT = 15.0
@@ -38,8 +38,8 @@ class Feed:
         self._is_over = False
         self._is_resting = False
         self._tries = 0
-        self._readers = Hand("jobq-tui-read")
-        self._actor = Hand("jobq-tui-act")
+        self._readers = Hand("jobq-tui-read", self._broke)
+        self._actor = Hand("jobq-tui-act", self._broke)
         self._youngest: dict[tuple[int, str], int] = {}
 
     def start(self) -> None:
@@ -100,9 +100,16 @@ class Feed:
         while not self._is_over:
             self._woken.clear()
             self._is_resting = False
-            rest = None if self.is_frozen else self._look_once()
+            try:
+                rest = None if self.is_frozen else self._look_once()
+            except Exception as error:  # noqa: BLE001 - the edge of the thread: a defect must be seen, not vanish with it
+                self._broke(error)
+                return
             self._is_resting = True
             self._woken.wait(rest)
+
+    def _broke(self, error: Exception) -> None:
+        self._listener.post_message(Broke(error))
 
     def _look_once(self) -> float | None:
         """Looks, tells, and says how long to rest."""
@@ -136,8 +143,9 @@ class Told:
 class Hand:
     """One thread that does one thing after the other."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, broke: Callable[[Exception], None]) -> None:
         self._name = name
+        self._broke = broke
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open = 0
         self._lock = threading.Lock()
@@ -159,6 +167,8 @@ class Hand:
             task = self._tasks.get()
             try:
                 task()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._broke(error)
             finally:
                 with self._lock:
                     self._open -= 1

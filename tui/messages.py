@@ -26,6 +26,14 @@ class Lost(Message):
         self.tries = tries
 
 
+class Broke(Message):
+    """A thread of the feed met what nobody expected: a defect. The console ends and shows it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 class Answered(Message):
     """A question of a screen has its answer."""
 

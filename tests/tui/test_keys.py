@@ -138,14 +138,13 @@ def test_a_job_that_changed_state_meanwhile_is_left_alone_and_the_reason_told(so
     async def flow() -> None:
         async with opened(source) as pilot:
             await press(pilot, "2", "space", "space", "c")
-            store.claim(store.worker(), most=1)
+            store.cancel(first)
             await press(pilot, "y")
             assert "Cancelled 1 job, left 1 alone" in text_of(pilot.app)
-            assert "it is running" in text_of(pilot.app)
+            assert "it has ended already" in text_of(pilot.app)
 
     run(flow)
-    assert [row.id for row in store.results()] == [second]
-    assert store.job(first).state == "running"
+    assert {row.id for row in store.results()} == {first, second}
 
 
 def test_deleting_takes_the_number_of_jobs_even_for_one(
@@ -191,7 +190,7 @@ def test_a_mistake_in_a_filter_is_told_and_does_not_apply(source: LiveSource, st
         async with opened(source) as pilot:
             await press(pilot, "2", "slash")
             await type_text(pilot, "colour:red")
-            assert "There is no word colour:" in text_of(pilot.app)
+            assert "There is no colour:" in text_of(pilot.app)
             await press(pilot, "enter", "escape")
             assert "1 job " in text_of(pilot.app)
 
@@ -369,7 +368,7 @@ def test_a_lost_database_leaves_what_was_seen_turns_acts_off_and_comes_back(
     assert store.unfinished() == []
 
 
-def refuse() -> Any:
+def refuse(_seconds: float) -> Any:
     from jobq.errors import DatabaseUnreachable
 
     raise DatabaseUnreachable("here cannot be reached: connection refused.")
@@ -449,5 +448,102 @@ def test_marks_of_a_range_and_sorting(source: LiveSource, store: Any) -> None:
             while screen.sort != ("PRIO", True):
                 await press(pilot, "s")
             assert [job.id for job in screen.rows.items] == [ids[1], ids[2], ids[0]]
+
+    run(flow)
+
+
+def test_z_takes_back_what_was_done(source: LiveSource, store: Any, report: Callable[..., Any]) -> None:
+    ids = failed(store, report, 3)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "space", "space", "r", "y")
+            assert len(store.unfinished()) == 2
+            await press(pilot, "z")
+            assert "undo retry: #" in text_of(pilot.app)
+
+    run(flow)
+    assert store.unfinished() == []
+    assert {row.id for row in store.results() if not row.retried} == set(ids)
+
+
+def test_an_act_is_in_the_activity_with_its_filter_and_undone_from_there(source: LiveSource, store: Any) -> None:
+    job = store.add(queue="mail")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "4", "c", "y")
+            assert store.results(job)
+            await press(pilot, "7")
+            assert "queue:mail" in line_with(pilot.app, "cancel")
+            await press(pilot, "z")
+            assert "undone" in text_of(pilot.app)
+
+    run(flow)
+    assert store.job(job).state == "pending"
+
+
+def test_p_pauses_a_queue_and_lets_it_go_on(source: LiveSource, store: Any) -> None:
+    store.add(queue="mail")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "4", "p")
+            assert store.rows("SELECT name FROM jobq.queues WHERE paused_at IS NOT NULL")
+            await settle(pilot)
+            assert "paused" in line_with(pilot.app, "   mail") or "paused" in line_with(pilot.app, "mail ")
+            await press(pilot, "p")
+
+    run(flow)
+    assert store.rows("SELECT name FROM jobq.queues WHERE paused_at IS NOT NULL") == []
+
+
+def test_a_running_job_is_asked_to_end(source: LiveSource, store: Any) -> None:
+    job = store.add()
+    store.claim(store.worker())
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "right", "right", "c", "y")
+            assert "asked 1 running job to end" in text_of(pilot.app)
+
+    run(flow)
+    assert store.job(job).cancel_requested_at is not None
+
+
+def test_a_group_of_failures_is_retried_as_a_whole_and_no_other(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    worker = store.worker()
+    store.add_many(*({"queue": "default"} for _ in range(4)))
+    claimed = store.claim(worker)
+    kinds = ["KeyError", "KeyError", "KeyError", "TimeoutError"]
+    store.finish(
+        worker,
+        *(
+            report(one, "errored", error_type=kind, error_message=kind, fingerprint=kind.ljust(16, "0"))
+            for one, kind in zip(claimed, kinds, strict=True)
+        ),
+    )
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "3")
+            assert "KeyError" in text_of(pilot.app)
+            await press(pilot, "r")
+            assert "Retry 3 jobs" in text_of(pilot.app)
+            await press(pilot, "y")
+
+    run(flow)
+    assert {row.id for row in store.unfinished()} == {one.id for one in claimed[:3]}
+
+
+def test_why_says_what_a_job_waits_for(source: LiveSource, store: Any) -> None:
+    store.add(delay=3600)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "right", "w")
+            assert "Why #" in text_of(pilot.app)
 
     run(flow)
