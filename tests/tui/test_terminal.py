@@ -114,3 +114,12 @@ def test_the_console_fits_a_terminal_of_any_size(application: Any, size: tuple[i
         screen.wait_for("Over")
         screen.press("q")
         assert screen.process.wait(30) == 0
+
+
+def test_the_demonstration_is_seen_at_work_in_one_command(application: Any) -> None:
+    with terminal(application.path, "--demo", rows=40, columns=120) as screen:
+        screen.wait_for("jobq_demo")
+        screen.wait_for("library")
+        screen.wait_for("AnalyseFile")
+        screen.press("q")
+        assert screen.process.wait(60) == 0
