@@ -9,7 +9,7 @@ from jobq.records import ActRecord
 
 from .. import formats, theme
 from ..actions import Action
-from ..messages import Answered, Refused
+from ..messages import Answered
 from ..source import Report
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -37,7 +37,6 @@ class Activity(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.rows.focus()
-        super().on_mount()
 
     @property
     def rows(self) -> Rows:
@@ -53,11 +52,6 @@ class Activity(ConsoleScreen):
         message.stop()
         self.acts, self.is_loaded = message.value, True
         self.paint()
-
-    def on_refused(self, message: Refused) -> None:
-        message.stop()
-        if self.console.lost is None:
-            self.console.tell(str(message.error), is_bad=True)
 
     def paint(self) -> None:
         super().paint()

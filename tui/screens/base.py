@@ -11,6 +11,7 @@ from jobq.states import Outcome
 
 from .. import formats, theme
 from ..actions import BY_NAME, Action
+from ..messages import Refused
 from ..widgets.frame import Line, keys_line, spread, tab_text
 
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ class ConsoleScreen(Screen[None]):
         if why is not None:
             self.console.tell(f"{BY_NAME[name].words}: {why}", is_bad=True)
         return why is None
+
+    def on_refused(self, message: Refused) -> None:
+        """A question came to nothing. Where the database is lost, the frame says so already."""
+        message.stop()
+        if self.console.lost is None:
+            self.console.tell(str(message.error), is_bad=True)
 
     # The frame
 

@@ -34,7 +34,6 @@ class Coming(Dialog[None]):
         yield Rows(columns, key=lambda entry: entry[0], empty="nothing is due", id="coming")
 
     def on_mount(self) -> None:
-        super().on_mount()
         rows = self.query_one(Rows)
         rows.styles.height = min(max(2, len(self.ticks) + 1), max(5, self.app.size.height - 8))
         rows.put(self.ticks)

@@ -96,7 +96,6 @@ class Confirm(Dialog[bool]):
                 yield Button(Text(f"{self.plan.verb.capitalize()}  y"), id="yes")
 
     def on_mount(self) -> None:
-        super().on_mount()
         plan = self.plan
         self.query_one("#box").set_class(plan.is_bad, "-bad")
         self.query_one("#plan", Static).update(self.text())

@@ -69,7 +69,6 @@ class Copy(Dialog[None]):
         yield Rows(columns, key=lambda choice: choice.key, has_titles=False, id="choices")
 
     def on_mount(self) -> None:
-        super().on_mount()
         rows = self.query_one(Rows)
         rows.styles.height = len(self.choices)
         rows.put(self.choices)

@@ -94,7 +94,6 @@ class Enqueue(Dialog[None]):
         yield Static("", id="keys", markup=False)
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one(Input).focus()
         self.console.feed.ask(self, "classes", lambda source: source.classes())
         self._check()

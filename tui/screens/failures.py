@@ -10,7 +10,7 @@ from jobq.observe import FailureGroup
 
 from .. import formats, theme
 from ..actions import Action, bindings
-from ..messages import Answered, Refused
+from ..messages import Answered
 from ..source import VIEW_BY_NAME, Report
 from ..troubles import Place
 from ..widgets.frame import Line
@@ -50,7 +50,6 @@ class Failures(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.rows.focus()
-        super().on_mount()
 
     @property
     def rows(self) -> Rows:
@@ -77,11 +76,6 @@ class Failures(ConsoleScreen):
             self.rows.go_to(self._wanted)
             self._wanted = None
             self._paint_example()
-
-    def on_refused(self, message: Refused) -> None:
-        message.stop()
-        if self.console.lost is None:
-            self.console.tell(str(message.error), is_bad=True)
 
     # Drawing
 

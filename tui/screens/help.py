@@ -28,7 +28,6 @@ class Help(Dialog[None]):
         yield Lines(id="help")
 
     def on_mount(self) -> None:
-        super().on_mount()
         texts = self.texts()
         lines = self.query_one(Lines)
         lines.styles.height = len(texts)

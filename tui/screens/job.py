@@ -71,7 +71,6 @@ class JobPage(ConsoleScreen):
     def on_mount(self) -> None:
         self.query_one("#lines").focus()
         self._ask()
-        super().on_mount()
 
     # Reading
 
@@ -106,6 +105,7 @@ class JobPage(ConsoleScreen):
 
     def on_refused(self, message: Refused) -> None:
         message.stop()
+        message.prevent_default()
         if self.console.lost is None:
             self.problem = str(message.error)
             self.paint()

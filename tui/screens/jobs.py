@@ -69,7 +69,6 @@ class Jobs(ConsoleScreen):
         self.rows.focus()
         self.rows.dim = lambda job: self.window.is_gone(job.id)
         self._show_view(self.view, self.filter)
-        super().on_mount()
 
     @property
     def rows(self) -> Rows:
@@ -186,6 +185,7 @@ class Jobs(ConsoleScreen):
 
     def on_refused(self, message: Refused) -> None:
         message.stop()
+        message.prevent_default()
         self._asked = None
         if message.name == "peek":
             self.detail = None

@@ -63,7 +63,6 @@ class Overview(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.query_one("#troubles").focus()
-        super().on_mount()
 
     # Drawing
 

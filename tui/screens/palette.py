@@ -55,7 +55,6 @@ class Palette(Dialog[None]):
         )
 
     def on_mount(self) -> None:
-        super().on_mount()
         rows = self.query_one(Rows)
         rows.styles.height = min(len(self.entries) + 1, max(5, self.app.size.height - 9))
         rows.put(self.entries)

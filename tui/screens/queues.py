@@ -48,7 +48,6 @@ class Queues(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.rows.focus()
-        super().on_mount()
 
     @property
     def rows(self) -> Rows:

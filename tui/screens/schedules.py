@@ -12,7 +12,7 @@ from jobq.records import ScheduleRecord, TickRecord
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
-from ..messages import Answered, Refused
+from ..messages import Answered
 from ..troubles import Place
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -53,7 +53,6 @@ class Schedules(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.rows.focus()
-        super().on_mount()
 
     @property
     def rows(self) -> Rows:
@@ -78,11 +77,6 @@ class Schedules(ConsoleScreen):
             return
         self.records, self.is_loaded = message.value, True
         self.paint()
-
-    def on_refused(self, message: Refused) -> None:
-        message.stop()
-        if self.console.lost is None:
-            self.console.tell(str(message.error), is_bad=True)
 
     # Drawing
 

@@ -32,7 +32,6 @@ class LiveStack(Dialog[None]):
         yield Lines(id="stack")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._paint()
         self.query_one(Lines).focus()
 

@@ -40,7 +40,6 @@ class Waiting(Dialog[None]):
         yield Static("", id="why", markup=False)
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.paint()
 
     def put(self, lost: "Lost") -> None:

@@ -28,7 +28,6 @@ class Why(Dialog[None]):
         yield Static("", id="why", markup=False)
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#why", Static).update(self.text())
 
     def text(self) -> Text:

@@ -40,7 +40,6 @@ class Workers(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.rows.focus()
-        super().on_mount()
 
     @property
     def rows(self) -> Rows:
