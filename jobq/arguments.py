@@ -5,6 +5,7 @@ called that the program did not register. A user's own dictionary with a "$" key
 no value can pass for a tag.
 """
 
+import ast
 import base64
 import collections.abc
 import dataclasses
@@ -859,3 +860,49 @@ COLLECTIONS: dict[Any, type] = {
     collections.abc.Set: set,
     collections.abc.Mapping: dict,
 }
+
+ANNOTATIONS: dict[str, Any] = {
+    name: kind
+    for kind in (*CONVERTERS, *COLLECTIONS)
+    if isinstance(kind, type)
+    for name in (kind.__name__, f"{kind.__module__}.{kind.__name__}")
+} | {"Any": Any, "typing.Any": Any}
+"""What a name in the text of an annotation stands for."""
+
+
+def from_annotation(annotation: str | None, text: str) -> Any:
+    """Text as an annotation wants it that is itself known as text only, where the class cannot be imported.
+
+    Of what is not known here (an enum, a dataclass, an alias) it takes JSON, or the text itself: the worker that has
+    the class is the judge of it. Raises ArgumentsError.
+    """
+    value = guessed(text)
+    if isinstance(value, dict) and TAG in value:  # as it is stored
+        return decoded(value)
+    try:
+        options = options_of(hint_of(ast.parse(annotation or "Any", mode="eval").body))
+    except (SyntaxError, KeyError, TypeError):
+        return value
+    for option in options:
+        try:
+            return reader_of(option)(text)
+        except (ValueError, TypeError, KeyError, ArithmeticError):
+            continue
+    raise ArgumentsError(f"{safe_repr(text)} is no {annotation}")
+
+
+def hint_of(node: ast.expr) -> Any:
+    """The type that an annotation names. Raises KeyError where a name in it is not known."""
+    match node:
+        case ast.Constant(value=None):
+            return types.NoneType
+        case ast.Constant(value=value) if value is ...:
+            return ...
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return Union[hint_of(left), hint_of(right)]  # noqa: UP007 - of values
+        case ast.Subscript(value=base, slice=members):
+            hints = members.elts if isinstance(members, ast.Tuple) else [members]
+            return types.GenericAlias(hint_of(base), tuple(hint_of(hint) for hint in hints))
+        case ast.Name() | ast.Attribute():
+            return ANNOTATIONS[ast.unparse(node)]
+    raise KeyError(ast.dump(node))

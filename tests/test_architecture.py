@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
-    "telemetry", "schedules", "filters", "fingerprints", "histograms",
+    "telemetry", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {"registry", "job", "command", "observe", "operate", "testing"}
@@ -31,7 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": PURE | STORE | {"registry", "job", "worker"} | PUBLIC,
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
     "cli": PURE | USE | {"cli", "embedded", "worker", "tui", "demo"} | PUBLIC,
-    "tui": {"observe", "operate", "records", "states", "errors", "settings", "clean", "tui"} | PUBLIC,
+    "tui": {
+        "observe", "operate", "records", "states", "errors", "settings", "clean", "filters", "tracebacks", "tui",
+    } | PUBLIC,
     "demo": PURE | USE | {"demo"} | PUBLIC,
     "__main__": {"cli"},
 }

@@ -13,6 +13,7 @@ COMMANDS = {
     "run": ("jobq.cli.run", "Work the queues, with a pool of child processes."),
     "enqueue": ("jobq.cli.enqueue", "Enqueue a job."),
     "perform": ("jobq.cli.enqueue", "Run a job here and now, without a worker."),
+    "tui": ("jobq.cli.tui", "Open the operations console in this terminal."),
     "list": ("jobq.cli.jobs", "List jobs, newest first."),
     "show": ("jobq.cli.jobs", "Show one job, with every attempt and its traceback."),
     "why": ("jobq.cli.why", "Say why a job has not run yet."),

@@ -62,11 +62,11 @@ def show_groups(groups: "tuple[FailureGroup, ...]") -> None:
 def show_examples(groups: "tuple[FailureGroup, ...]") -> None:
     from rich.text import Text
 
-    from jobq.cli.jobs import frames_told_apart
+    from jobq.tracebacks import told_apart
 
     out = console()
     for group in groups:
         heading = f"\n{line(group.group)}  {line(group.job_class)}  job {group.example_id}  {compact(group.arguments)}"
         out.print(Text(heading, style="bold"), soft_wrap=True)
-        for text, is_own in frames_told_apart(group.traceback or f"{group.error_type}: {group.error_message}"):
+        for text, is_own in told_apart(group.traceback or f"{group.error_type}: {group.error_message}"):
             out.print(Text(text, style="" if is_own else "dim"), soft_wrap=True)

@@ -12,6 +12,7 @@ from jobq.cli.render import ago, compact, console, duration, say, show_json, sta
 from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
+from jobq.tracebacks import told_apart
 
 
 @click.command("list")
@@ -177,22 +178,9 @@ def show_attempt(attempt: AttemptRecord) -> None:
     if attempt.error_type and (attempt.error_message or "") not in (attempt.traceback or ""):
         out.print(Text(f"  {line(attempt.error_type)}: {plain(attempt.error_message or '')}"), soft_wrap=True)
     if attempt.traceback:
-        for text, is_own in frames_told_apart(attempt.traceback):
+        for text, is_own in told_apart(attempt.traceback):
             out.print(Text(text, style="" if is_own else "dim"), soft_wrap=True)
     elif attempt.error_type and not attempt.error_message:
         out.print(Text(f"  {line(attempt.error_type)}"))
     if attempt.value is not None:
         out.print(Text(f"  returned {line(json.dumps(attempt.value, ensure_ascii=False), 4000)}"), soft_wrap=True)
-
-
-def frames_told_apart(traceback: str) -> list[tuple[str, bool]]:
-    """A traceback's lines, each with whether it is the job's own: frames of libraries, Python's and jobq's are not."""
-    told: list[tuple[str, bool]] = []
-    is_own = True
-    for text in plain(traceback, 200_000).splitlines():
-        if text.lstrip(" |+-").startswith('File "'):
-            is_own = not any(mark in text for mark in ("/site-packages/", "/lib/python3", "<frozen ", "/jobq/worker/"))
-        elif not text.lstrip(" |").startswith(("^", "~")) and not text.startswith(("    ", "  |     ")):
-            is_own = True  # a message, or the words between two causes
-        told.append((text, is_own))
-    return told

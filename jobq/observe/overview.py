@@ -14,20 +14,20 @@ OUTCOME_LIMIT = 1_000_000
 """Attempts in the history are counted exactly up to here."""
 
 
-def stats(database: Database) -> Stats:
-    """The state of everything at this moment."""
+def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: int = OUTCOME_LIMIT) -> Stats:
+    """The state of everything at this moment, counted no further than the limits: who looks often takes lower ones."""
     with reading(database) as connection:
         schema = database.schema
-        queues = queue_stats(connection, schema)
+        queues = queue_stats(connection, schema, count_limit)
         estimated: set[str] = set()
-        outcomes = outcome_counts(connection, schema, estimated)
+        outcomes = outcome_counts(connection, schema, estimated, count_limit, outcome_limit)
         pending, scheduled = sum(queue.pending for queue in queues), sum(queue.scheduled for queue in queues)
-        if any(queue.pending >= COUNT_LIMIT for queue in queues) or scheduled >= COUNT_LIMIT:
+        if any(queue.pending >= count_limit for queue in queues) or scheduled >= count_limit:
             figures = estimates(connection, schema)
-            if any(queue.pending >= COUNT_LIMIT for queue in queues):
+            if any(queue.pending >= count_limit for queue in queues):
                 pending = max(pending, figures["pending"])
                 estimated.add("pending")
-            if scheduled >= COUNT_LIMIT:
+            if scheduled >= count_limit:
                 scheduled = max(scheduled, figures["scheduled"])
                 estimated.add("scheduled")
         return Stats(
@@ -71,26 +71,28 @@ def unknown_classes(database: Database) -> tuple[UnknownClass, ...]:
         return unknown_records(connection, database.schema)
 
 
-def queue_stats(connection: Connection, schema: str) -> tuple[QueueStats, ...]:
-    rows = dicts(connection, "observe_stats", schema, {"limit": COUNT_LIMIT})
+def queue_stats(connection: Connection, schema: str, limit: int = COUNT_LIMIT) -> tuple[QueueStats, ...]:
+    rows = dicts(connection, "observe_stats", schema, {"limit": limit})
     return tuple(QueueStats(**row) for row in rows)
 
 
-def outcome_counts(connection: Connection, schema: str, estimated: set[str]) -> dict[str, int]:
+def outcome_counts(
+    connection: Connection, schema: str, estimated: set[str], count_limit: int, outcome_limit: int
+) -> dict[str, int]:
     """Attempts by outcome; what went wrong is counted by itself where the whole is too much to count."""
     counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
     total = estimates(connection, schema)["results"]
-    if total < OUTCOME_LIMIT:  # or so it was when it was last analysed
-        counts |= dict(tuples(connection, "observe_outcomes", schema, {"limit": OUTCOME_LIMIT}))
-        if sum(counts.values()) < OUTCOME_LIMIT:
+    if total < outcome_limit:  # or so it was when it was last analysed
+        counts |= dict(tuples(connection, "observe_outcomes", schema, {"limit": outcome_limit}))
+        if sum(counts.values()) < outcome_limit:
             return counts
     unsuccessful = [outcome.value for outcome in Outcome if outcome is not Outcome.SUCCESSFUL]
     counts |= dict(
-        tuples(connection, "observe_unsuccessful", schema, {"outcomes": unsuccessful, "limit": COUNT_LIMIT})
+        tuples(connection, "observe_unsuccessful", schema, {"outcomes": unsuccessful, "limit": count_limit})
     )
-    total = max(total, OUTCOME_LIMIT)
+    total = max(total, outcome_limit)
     counts[Outcome.SUCCESSFUL] = total - sum(counts[outcome] for outcome in unsuccessful)
-    estimated.update(outcome for outcome in unsuccessful if counts[outcome] >= COUNT_LIMIT)
+    estimated.update(outcome for outcome in unsuccessful if counts[outcome] >= count_limit)
     estimated.add(Outcome.SUCCESSFUL.value)
     return counts
 

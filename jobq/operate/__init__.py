@@ -1,7 +1,8 @@
 """What operators may do. Each act says truly what it did, and leaves a record of who did it."""
 
 from jobq.operate.acting import Act, Part, acting
-from jobq.operate.editing import run_again
+from jobq.operate.editing import run_again, stored_name
+from jobq.operate.enqueueing import argument_of, enqueue
 from jobq.operate.jobs import Acted, Progress, cancel, purge, retry, wait_for_end
 from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
@@ -17,7 +18,9 @@ __all__ = [
     "Progress",
     "Stack",
     "acting",
+    "argument_of",
     "cancel",
+    "enqueue",
     "pause_queues",
     "pause_schedule",
     "purge",
@@ -27,6 +30,7 @@ __all__ = [
     "run_again",
     "run_schedule",
     "stack",
+    "stored_name",
     "undo",
     "wait_for_end",
 ]

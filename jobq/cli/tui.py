@@ -1,0 +1,90 @@
+"""`jobq tui`: the operations console."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import click
+
+from jobq.cli.options import database_options, open_database
+from jobq.errors import UsageError
+from jobq.settings import Settings, hide_password
+
+if TYPE_CHECKING:
+    from jobq.store.database import Database
+
+
+@click.command()
+@click.argument("place", metavar="[PLACE]", required=False)
+@click.option("--read-only", "is_read_only", is_flag=True, help="Look, and change nothing.")
+@click.option("--demo", "is_demo", is_flag=True, help="With a worker and a steady stream of the demonstration's jobs.")
+@click.option("--ascii", "is_ascii", is_flag=True, help="Draw with plain characters only.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.5, 60),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look.",
+)
+@database_options
+def tui(place: str | None, is_read_only: bool, is_demo: bool, is_ascii: bool, every: float, settings: Settings) -> None:
+    """Open the operations console in this terminal.
+
+    PLACE is where to begin: jobs, jobs/errored, jobs/pending/queue:mail, queues, workers. Press ? there for the keys.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("The console needs a terminal. For a script there is jobq stats, and --json.")
+    from jobq.cli.demo import apart
+    from jobq.store import migrations
+    from jobq.tui.app import TABS, Console, place_of
+    from jobq.tui.live import LiveSource
+    from jobq.tui.source import Target
+
+    start = None if place is None else place_of(place)
+    if start is not None and start.screen not in TABS:
+        raise UsageError(f"There is no screen {start.screen!r}. Screens are: {', '.join(TABS)}.")
+    settings = apart(settings) if is_demo else settings
+    database = open_database(settings)
+    target = Target(name_of(settings), settings.schema, settings.env, is_read_only)
+    source = LiveSource(database, target, lambda: migrations.migrate(database))
+    with streaming(settings, database) if is_demo else nullcontext():
+        Console(source, every=every, is_ascii=is_ascii, place=start).run()
+
+
+def name_of(settings: Settings) -> str:
+    """The database in a few words, without a password: user@host:port/name."""
+    if settings.database_url is None:
+        return "embedded"
+    return (
+        hide_password(settings.database_url).partition("://")[2].partition("?")[0].replace(":***@", "@") or "database"
+    )
+
+
+@contextmanager
+def streaming(settings: Settings, database: "Database") -> Iterator[None]:
+    """A worker, and a handful of the demonstration's jobs every second, until the console is closed."""
+    import threading
+
+    from jobq.cli.demo import migrated
+    from jobq.demo import course
+
+    del database
+    migrated(settings)
+    files = course.source_files()
+    is_over = threading.Event()
+
+    def enqueue() -> None:
+        for _ in course.trickle(files):
+            if is_over.wait(1):
+                return
+
+    with course.worker(settings, None):
+        thread = threading.Thread(target=enqueue, name="jobq-demo", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join(5)

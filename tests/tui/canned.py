@@ -1,0 +1,526 @@
+"""A source for the console that answers from memory: always the same, at a clock that stands still."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobq.tui import live, search
+from jobq.tui.source import JobPage, NamedReport, NewJob, Query, Report, Selected, Snapshot, Target, View
+
+from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
+from jobq.histograms import BUCKETS
+from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Step, Why
+from jobq.operate import Stack
+from jobq.records import (
+    ActRecord,
+    AttemptRecord,
+    ClassRecord,
+    JobDetail,
+    JobRecord,
+    ParameterRecord,
+    Progress,
+    QueueStats,
+    ScheduleRecord,
+    Stats,
+    TickRecord,
+    UnknownClass,
+    WorkerRecord,
+)
+from jobq.states import FINISHED, Outcome, State
+
+NOW = datetime(2026, 11, 3, 14, 32, 7, tzinfo=UTC)
+
+TARGET = Target("app@db-1.example.org:5432/shop", "jobq", "development", is_read_only=False)
+PRODUCTION = replace(TARGET, env="production")
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/app/billing/jobs.py", line 88, in run
+    rate = vat_rate(customer.vat_id, at=invoice.issued)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/srv/app/.venv/lib/python3.12/site-packages/orm/query.py", line 512, in load
+    return self._fetch(key)
+  File "/srv/app/.venv/lib/python3.12/site-packages/orm/session.py", line 77, in _fetch
+    return self._rows[key]
+  File "/srv/app/billing/vat.py", line 31, in vat_rate
+    return TABLE[country][vat_id[:2]]
+           ~~~~~~~~~~~~~~^^^^^^^^^^^^
+KeyError: 'vat_id'
+"""
+
+CLASSES = ("mail.jobs.SendReceipt", "billing.jobs.SyncInvoice", "search.jobs.Reindex", "mail.jobs.Welcome")
+QUEUES = ("mail", "default", "default", "mail")
+ERRORS = (
+    ("TimeoutError", "read timed out after 30s"),
+    ("KeyError", "'vat_id'"),
+    ("OperationalError", "deadlock detected\nDETAIL: Process 4711 waits for ShareLock on transaction 91"),
+    ("ConnectionRefusedError", "smtp-2:587"),
+)
+
+
+def ago(**duration: float) -> datetime:
+    return NOW - timedelta(**duration)
+
+
+def a_job(number: int, state: str = State.PENDING, outcome: str | None = None, **fields: Any) -> JobRecord:
+    """One of the shop's jobs; its number decides what it is."""
+    kind = number % 4
+    job = JobRecord(
+        id=number,
+        job_class=CLASSES[kind],
+        queue=QUEUES[kind],
+        priority=10 if kind == 0 else 0,
+        state=state,
+        outcome=outcome,
+        attempt=0,
+        retries=4,
+        unique_key=f"customer-{number % 97}" if kind == 1 else None,
+        arguments={"order_id": number % 8111, "copy_to": None} if kind == 0 else {"invoice": number % 9973},
+        enqueued_at=ago(minutes=12, seconds=number % 50),
+        run_at=ago(minutes=12, seconds=number % 50),
+        source="/srv/app/shop/checkout.py:52",
+    )
+    return replace(job, **fields)
+
+
+def ended(number: int, outcome: str = Outcome.SUCCESSFUL, seconds_ago: float = 60.0) -> JobRecord:
+    kind = number % 4
+    is_bad = outcome in (Outcome.ERRORED, Outcome.LOST)
+    error, message = ERRORS[kind] if outcome == Outcome.ERRORED else ("Lost", "its process was killed by SIGKILL")
+    return a_job(
+        number,
+        FINISHED,
+        outcome,
+        attempt=1 + number % 5 if is_bad else 1,
+        started_at=ago(seconds=seconds_ago + (30, 0.4, 2.2, 31)[kind]),
+        ended_at=ago(seconds=seconds_ago),
+        worker=f"web-{1 + number % 2}/{7100 + number % 3}",
+        error_type=error if is_bad else None,
+        error_message=message if is_bad else None,
+    )
+
+
+def attempts_of(job: JobRecord) -> tuple[AttemptRecord, ...]:
+    if job.state != FINISHED:
+        return ()
+    found = []
+    for number in range(1, job.attempt + 1):
+        is_last = number == job.attempt
+        end = (job.ended_at or NOW) - timedelta(minutes=2 * (job.attempt - number))
+        outcome = job.outcome if is_last and job.outcome else Outcome.ERRORED
+        is_bad = outcome == Outcome.ERRORED
+        found.append(
+            AttemptRecord(
+                attempt=number,
+                outcome=outcome,
+                retried=not is_last,
+                started_at=end - timedelta(seconds=0.4),
+                ended_at=end,
+                worker=job.worker,
+                error_type=job.error_type,
+                error_message=job.error_message,
+                traceback=TRACEBACK if is_bad else None,
+                cpu_seconds=0.12,
+                peak_memory_bytes=84_000_000,
+                value={"sent": True, "bytes": 18_211} if outcome == Outcome.SUCCESSFUL else None,
+            )
+        )
+    return tuple(found)
+
+
+def a_worker(number: int, *, silent: float = 2.0, running: int = 4, queues: tuple[str, ...] = ()) -> WorkerRecord:
+    children: list[dict[str, Any]] = [
+        {"pid": 7200 + 10 * number + child, "ready": True, "job": 918_300 + 4 * number + child, "seconds": 3.2 * child}
+        for child in range(running)
+    ]
+    children += [{"pid": 7200 + 10 * number + child, "ready": True, "job": None, "seconds": None} for child in (8, 9)]
+    return WorkerRecord(
+        id=number,
+        name=f"web-{number}/{7100 + number}",
+        host=f"web-{number}",
+        pid=7100 + number,
+        version="0.1.0",
+        processes=len(children),
+        queues=queues,
+        started_at=ago(days=2, hours=number),
+        heartbeat_seconds=silent,
+        running=running,
+        status={"children": children, "done": 412_000 + number},
+    )
+
+
+NO_OUTCOMES = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+
+
+def calm() -> tuple[Stats, list[JobRecord]]:
+    """Everything is well, and there is work."""
+    jobs = [a_job(918_900 - place) for place in range(412)]
+    jobs += [a_job(917_000 + place, State.SCHEDULED, run_at=ago(minutes=-3 * place - 1)) for place in range(40)]
+    jobs += [running(918_304 + place) for place in range(8)]
+    jobs += [ended(916_999 - place, seconds_ago=4.0 * place + 3) for place in range(300)]
+    stats = Stats(
+        scheduled=40,
+        pending=412,
+        running=8,
+        outcomes={**NO_OUTCOMES, "successful": 412_883, "errored": 91},
+        queues=(
+            QueueStats("default", pending=206, running=4, scheduled=20, oldest_seconds=9.0, paused=False),
+            QueueStats("mail", pending=206, running=4, scheduled=20, oldest_seconds=41.0, paused=False),
+            QueueStats("reports", pending=0, running=0, scheduled=0, oldest_seconds=None, paused=False),
+        ),
+        workers=(a_worker(1), a_worker(2)),
+        unknown_classes=(),
+        estimated=(),
+        at=NOW,
+    )
+    return stats, jobs
+
+
+def running(number: int) -> JobRecord:
+    seconds = (number % 7) ** 4 + 0.8
+    progress = Progress(40.0 + number % 60, 100.0, "rows" if number % 2 else None, NOW) if number % 3 else None
+    return a_job(
+        number, State.RUNNING, attempt=1, started_at=ago(seconds=seconds), worker="web-1/7101", progress=progress
+    )
+
+
+def trouble() -> tuple[Stats, list[JobRecord]]:
+    """A silent worker, a paused queue, a class that nobody knows, and failures of three causes."""
+    stats, jobs = calm()
+    jobs += [ended(918_244 - 3 * place, Outcome.ERRORED, 20.0 * place + 2) for place in range(150)]
+    jobs += [ended(910_001, Outcome.LOST, 900.0), ended(910_005, Outcome.CANCELLED, 1200.0)]
+    jobs += [a_job(915_000 + place, job_class="crm.jobs.Merge", queue="default") for place in range(12)]
+    stats = replace(
+        stats,
+        pending=41_263,
+        outcomes={**NO_OUTCOMES, "successful": 412_883, "errored": 1_284, "cancelled": 3, "lost": 2},
+        queues=(
+            QueueStats("default", pending=2_840, running=4, scheduled=20, oldest_seconds=12.0, paused=False),
+            QueueStats("low", pending=0, running=2, scheduled=0, oldest_seconds=None, paused=False),
+            QueueStats("mail", pending=38_112, running=4, scheduled=20, oldest_seconds=2_460.0, paused=False),
+            QueueStats(
+                "reports",
+                pending=311,
+                running=0,
+                scheduled=0,
+                oldest_seconds=11_040.0,
+                paused=True,
+                paused_at=ago(hours=3),
+                paused_by="ana@ops",
+                pause_reason="printer down",
+            ),
+        ),
+        workers=(a_worker(1), a_worker(2), a_worker(3, silent=94.0, running=8)),
+        unknown_classes=(UnknownClass("crm.jobs.Merge", 12, ("default",)),),
+    )
+    return stats, jobs
+
+
+def empty() -> tuple[Stats, list[JobRecord]]:
+    return Stats(0, 0, 0, NO_OUTCOMES, (), (), (), (), NOW), []
+
+
+KNOWN = (
+    ClassRecord(
+        "billing.jobs.SyncInvoice",
+        (),
+        (
+            ParameterRecord("invoice", "named", "int", None, required=True),
+            ParameterRecord("customer", "named", "int | None", "None", required=False),
+            ParameterRecord("force", "named", "bool", "False", required=False),
+        ),
+        "Brings one invoice to the books.",
+    ),
+    ClassRecord("mail.jobs.SendReceipt", (), (ParameterRecord("order_id", "named", "int", None, required=True),), None),
+)
+
+
+def a_tick(minutes: float, standing: str | None, seconds: float | None = 2.0, verdict: str = "enqueued") -> TickRecord:
+    at = ago(minutes=minutes)
+    started = at if standing and seconds is not None else None
+    ended_at = (
+        started + timedelta(seconds=seconds) if started and seconds is not None and standing != "running" else None
+    )
+    return TickRecord(
+        at, at, by_hand=minutes == 17, verdict=verdict, passed=0, job_id=900_000 + int(minutes) if standing else None,
+        standing=standing, started_at=started, ended_at=ended_at,
+    )  # fmt: skip
+
+
+def a_schedule(name: str, words: str, every: float, runs: tuple[TickRecord, ...], **fields: Any) -> ScheduleRecord:
+    record = ScheduleRecord(
+        name=name,
+        job_class=f"reports.jobs.{name.title().replace('-', '')}",
+        arguments={},
+        queue="reports",
+        expression="0 2 * * *",
+        words=words,
+        timezone="Europe/Zurich",
+        missed="once",
+        overlap="skip",
+        jitter=0.0,
+        undeclared_at=None,
+        paused_at=None,
+        paused_by=None,
+        upcoming=tuple(NOW + timedelta(minutes=every * step + 3) for step in range(3)),
+        runs=runs,
+    )
+    return replace(record, **fields)
+
+
+SCHEDULES = (
+    a_schedule(
+        "nightly-report",
+        "at 02:00, every day",
+        1440,
+        tuple(a_tick(750 + 1440 * day, "errored" if day == 5 else "successful", 1860.0) for day in range(40)),
+    ),
+    a_schedule(
+        "vat-refresh",
+        "every 5 minutes",
+        5,
+        tuple(
+            a_tick(2 + 5 * step, None if step == 13 else "successful", 2.0, "overlapped" if step == 13 else "enqueued")
+            for step in range(60)
+        ),
+    ),
+    a_schedule(
+        "warm-caches",
+        "every 15 minutes",
+        15,
+        (a_tick(2, "running"), a_tick(17, "successful"), a_tick(32, "lost")),
+        paused_at=ago(hours=3),
+        paused_by="ana@ops",
+    ),
+    a_schedule("weekly-letter", "at 07:30 on Monday", 10_080, (), undeclared_at=ago(days=2), upcoming=()),
+)
+
+
+def groups_of(jobs: list[JobRecord]) -> tuple[FailureGroup, ...]:
+    """The failures by class, as the database groups them."""
+    found = []
+    failed = sorted((job for job in jobs if job.outcome == Outcome.ERRORED and job.ended_at), key=order, reverse=True)
+    for name in dict.fromkeys(job.job_class for job in failed):
+        alike = [job for job in failed if job.job_class == name]
+        first, last = alike[-1], alike[0]
+        is_new = name == CLASSES[0]
+        found.append(
+            FailureGroup(
+                group=f"{sum(map(ord, name)):08x}",
+                attempts=3 * len(alike),
+                at_rest=len(alike),
+                first_at=first.ended_at or NOW,
+                last_at=last.ended_at or NOW,
+                ever_first_at=(first.ended_at or NOW) if is_new else ago(days=6),
+                is_new=is_new,
+                steps=(0,) * 20 + (3, 18, 41, 52) if is_new else tuple(1 + step % 3 for step in range(24)),
+                job_class=name,
+                error_type=last.error_type,
+                error_message=last.error_message,
+                frame="billing/vat.py:31 vat_rate",
+                queue=last.queue,
+                example_id=last.id,
+                traceback=TRACEBACK,
+                arguments=last.arguments,
+            )
+        )
+    return tuple(sorted(found, key=lambda group: -group.attempts))
+
+
+def a_period(jobs: list[JobRecord]) -> Period:
+    """An hour in which much ended, if there is a job at all."""
+    size = 1 if jobs else 0
+    failing = any(job.outcome == Outcome.ERRORED for job in jobs)
+    steps = tuple(
+        Step(
+            ago(minutes=60 - minute),
+            {
+                **NO_OUTCOMES,
+                "successful": size * int(160 + 60 * math.sin(minute / 7) + 17 * (minute % 3)),
+                "errored": size * (int(70 * (minute - 44) / 16) if failing and minute > 44 else minute % 4),
+            },
+            size * 170,
+            size * 180,
+        )
+        for minute in range(60)
+    )
+    middle = BUCKETS // 2
+    waits = (0,) * middle + (5, 80, 500, 300, 90, 20, 4) + (0,) * BUCKETS
+    runs = (0,) * (middle - 4) + (30, 400, 900, 200, 60, 9) + (0,) * BUCKETS
+
+    def figures(name: str, good: int, bad: int) -> Figures:
+        outcomes = {**NO_OUTCOMES, "successful": good, "errored": bad}
+        return Figures(name, outcomes, 0, waits[:BUCKETS], runs[:BUCKETS])
+
+    queues = ("default", "mail", "reports")
+    return Period(
+        since=ago(hours=1),
+        until=NOW,
+        step_seconds=60.0,
+        total=figures("", 8_809 * size, 1_284 * size if failing else 3 * size),
+        queues=tuple(figures(name, 2_900, 12) for name in queues) if jobs else (),
+        classes=tuple(figures(name, 4_410 // (place + 1), 971 // (9 * place + 1) if failing else place)
+                      for place, name in enumerate(CLASSES)) if jobs else (),
+        flows=tuple(QueueFlow(name, 3_100, 40, 3540.0) for name in queues) if jobs else (),
+        steps=steps,
+    )  # fmt: skip
+
+
+def an_act(number: int, verb: str, minutes: float, **fields: Any) -> ActRecord:
+    at = ago(minutes=minutes)
+    act = ActRecord(
+        id=number, at=at, ended_at=at, who="ana@ops", database_user="app", verb=verb, selection=None, affected=1,
+        ids=(918_244,), names=(), undoes=None, undone_at=None, seconds_ago=60 * minutes,
+    )  # fmt: skip
+    return replace(act, **fields)
+
+
+ACTS = (
+    an_act(9, "retry", 0.4, selection="outcome:errored queue:mail since:1h", affected=1_213),
+    an_act(8, "pause schedule", 12, ids=(), names=("warm-caches",)),
+    an_act(7, "undo", 44, undoes=6, affected=3, ids=(917_001, 917_002, 917_003)),
+    an_act(6, "cancel", 44.5, affected=3, ids=(917_001, 917_002, 917_003), undone_at=ago(minutes=44)),
+    an_act(5, "purge", 2900, who="ci@runner-7", selection="outcome:cancelled until:30d", affected=18_004),
+)
+
+
+class CannedSource:
+    """`fail` makes every question end in an error, as where a database is lost."""
+
+    def __init__(self, world: tuple[Stats, list[JobRecord]], target: Target = TARGET) -> None:
+        self.target = target
+        self.abilities: frozenset[str] = frozenset({"schedules"})
+        self.stats, self.all = world
+        self.error: JobqError | None = None
+        self.acts: list[tuple[str, tuple[int, ...]]] = []
+        self.enqueued: list[NewJob] = []
+        self.refused: dict[int, str] = {}
+        self._live = live.LiveSource(None, target, lambda: None)
+        self._live._known = {record.name: record for record in KNOWN}
+
+    def lose(self) -> None:
+        self.error = DatabaseUnreachable("db-1.example.org cannot be reached: connection refused.")
+
+    @property
+    def groups(self) -> tuple[FailureGroup, ...]:
+        return groups_of(self.all)
+
+    def have_no_tables(self) -> None:
+        self.error = SchemaMissing("There are no tables of jobq in schema 'jobq' of db-1. Run: jobq migrate")
+
+    def look(self, seconds: float) -> Snapshot:
+        self._require_database()
+        jobs = live.cleaned(tuple(self.all))
+        groups = live.cleaned(self.groups)
+        running = tuple(job for job in jobs if job.state == State.RUNNING)
+        return Snapshot(live.cleaned(self.stats), running, groups, live.cleaned(a_period(self.all)), 0.004)
+
+    def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
+        self._require_database()
+        return live.cleaned(self.groups)
+
+    def why(self, job_id: int) -> Why:
+        job = self.job(job_id).job
+        reasons = (
+            Reason("paused", f"queue {job.queue} is paused, by ana@ops since 3 hours", f"jobq resume {job.queue}"),
+            Reason("behind", "jobs of a higher priority go first"),
+        )
+        return live.cleaned(Why(job, reasons, 311, 840.0))
+
+    def audit(self) -> tuple[ActRecord, ...]:
+        return ACTS if self.all else ()
+
+    def undo(self, act_id: int | None) -> Report:
+        return Report("undo retry", (918_244,), {})
+
+    def query(self, view: View, text: str) -> Query:
+        return Query(view, text, search.selection(view, text))
+
+    def suggestions(self, text: str) -> list[str]:
+        return self._live.suggestions(text)
+
+    def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
+        self._require_database()
+        below = None if after is None else (after.ended_at or NOW, after.id)
+        found = [job for job in self._matching(query) if below is None or order(job) < below]
+        page = tuple(live.cleaned(job) for job in found[:limit])
+        return JobPage(page, Position(page[-1].id, page[-1].ended_at) if len(found) > limit else None)
+
+    def job(self, job_id: int) -> JobDetail:
+        self._require_database()
+        for job in self.all:
+            if job.id == job_id:
+                return live.cleaned(JobDetail(job, attempts_of(job), known=job.job_class != "crm.jobs.Merge"))
+        raise JobNotFound(f"There is no job {job_id}.")
+
+    def select(self, query: Query, progress: Any) -> Selected:
+        found = self._matching(query)
+        classes = Counter(job.job_class for job in found).most_common()
+        return Selected(tuple(job.id for job in found), tuple(classes))
+
+    def classes(self) -> tuple[ClassRecord, ...]:
+        return KNOWN
+
+    def like(self, job_class: str) -> JobRecord | None:
+        return next((job for job in self.all if job.job_class == job_class), None)
+
+    def check(self, new: NewJob) -> dict[str, str]:
+        return self._live.check(new)
+
+    def enqueue(self, new: NewJob) -> JobRecord | None:
+        self.enqueued.append(new)
+        return a_job(918_999, job_class=new.job_class, queue=new.queue)
+
+    def act(self, verb: str, ids: Iterable[int], progress: Any, selection: str | None) -> Report:
+        ids = tuple(ids)
+        self.acts.append((verb, ids))
+        skipped = {job_id: self.refused[job_id] for job_id in ids if job_id in self.refused}
+        return Report(verb, tuple(job_id for job_id in ids if job_id not in skipped), skipped)
+
+    def schedules(self) -> tuple[ScheduleRecord, ...]:
+        self._require_database()
+        return SCHEDULES if self.all else ()
+
+    def preview(self, hours: float) -> tuple[Preview, ...]:
+        ticks = [(record, tick) for record in SCHEDULES for tick in record.upcoming]
+        return tuple(
+            Preview(tick, record.name, record.job_class, record.paused_at is not None)
+            for record, tick in sorted(ticks, key=lambda pair: pair[1])
+        )
+
+    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
+        return NamedReport(f"{verb}d", tuple(names), {}, {})
+
+    def stack(self, job_id: int) -> Stack:
+        return live.cleaned(Stack(job_id, 1, "web-1/7101", TRACEBACK.rpartition("KeyError")[0]))
+
+    def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
+        return NamedReport(verb, tuple(names), {}, {})
+
+    def migrate(self) -> None:
+        self.error = None
+
+    def reset(self) -> None:
+        """There is nothing to forget."""
+
+    def _matching(self, query: Query) -> list[JobRecord]:
+        found = [job for job in self.all if all(fits(job, term) for term in query.meaning.terms)]
+        return sorted(found, key=order, reverse=True)
+
+    def _require_database(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def order(job: JobRecord) -> tuple[datetime, int]:
+    return (job.ended_at or NOW, job.id)
+
+
+def fits(job: JobRecord, term: Any) -> bool:
+    """As far as the tests of the console need it; the real meaning is the database's."""
+    error = f"{job.error_type} {job.error_message}"
+    values = {"state": job.state, "outcome": job.outcome, "queue": job.queue, "class": job.job_class, "error": error}
+    value = values.get(term.key, error)
+    return any(wanted.text in value if term.key in ("error", "") else wanted.text == value for wanted in term.values)

@@ -1,0 +1,549 @@
+"""The keys of the console, on a real database."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from driving import line_with, opened, press, run, settle, text_of, type_text
+from jobq.tui.live import LiveSource
+from jobq.tui.source import Target
+
+from jobq.records import ClassRecord, ParameterRecord
+from jobq.settings import Settings
+from jobq.store import migrations
+from jobq.store.database import Database
+
+WORK = "shop.jobs.Work"
+ERRORED = ["right"] * 5
+
+
+@pytest.fixture
+def source(database: Database) -> LiveSource:
+    return live(database)
+
+
+def live(database: Database, *, env: str = "development", is_read_only: bool = False) -> LiveSource:
+    target = Target("here", database.schema, env, is_read_only)
+    return LiveSource(database, target, lambda: migrations.migrate(database))
+
+
+def failed(store: Any, report: Callable[..., Any], number: int, **fields: Any) -> list[int]:
+    """Jobs that ended in an error."""
+    worker = store.worker()
+    ids = store.add_many(*({"arguments": f'{{"n": {place}}}', **fields} for place in range(number)))
+    claimed = store.claim(worker)
+    store.finish(
+        worker,
+        *(report(one, "errored", error_type="KeyError", error_message="'vat_id'", traceback="…") for one in claimed),
+    )
+    store.execute("UPDATE jobq.workers SET stopped_at = now()")
+    return ids
+
+
+def test_enter_opens_the_job_under_the_cursor_and_escape_leads_back(source: LiveSource, store: Any) -> None:
+    first, second = store.add(), store.add()
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "j", "enter")
+            assert f"#{first} {WORK}" in text_of(pilot.app)
+            await press(pilot, "left_square_bracket")
+            assert f"#{second} {WORK}" in text_of(pilot.app)
+            await press(pilot, "escape")
+            assert "newest first" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_r_queues_a_failed_job_again_without_asking(source: LiveSource, store: Any, report: Callable[..., Any]) -> None:
+    (job,) = failed(store, report, 1)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "r")
+            assert f"retried #{job}" in text_of(pilot.app)
+            assert "no errored jobs" in text_of(pilot.app)
+
+    run(flow)
+    assert [row.id for row in store.unfinished()] == [job]
+
+
+def test_marked_jobs_and_no_others_are_retried_after_a_yes(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    ids = failed(store, report, 5)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "space", "j", "space", "r")
+            assert "Retry 2 jobs" in text_of(pilot.app)
+            await press(pilot, "y")
+
+    run(flow)
+    retried = {row.id for row in store.unfinished()}
+    assert len(retried) == 2
+    assert retried < set(ids)
+
+
+@pytest.mark.parametrize("key", ["enter", "escape", "n"])
+def test_leaving_a_dialog_changes_nothing(source: LiveSource, store: Any, report: Callable[..., Any], key: str) -> None:
+    failed(store, report, 3)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "space", "space", "r", key)
+            assert "2 marked" in text_of(pilot.app)
+
+    run(flow)
+    assert store.unfinished() == []
+
+
+def test_all_that_match_are_retried_also_those_that_are_not_loaded(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    for _ in range(3):
+        failed(store, report, 100)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "asterisk", "r")
+            assert "Retry 300 jobs" in text_of(pilot.app)
+            await press(pilot, "y", "enter")  # neither is the number
+            assert store.unfinished() == []
+            await type_text(pilot, "300")
+            await press(pilot, "enter")
+
+    run(flow)
+    assert len(store.unfinished()) == 300
+
+
+def test_what_comes_to_match_while_the_dialog_is_open_is_not_touched(source: LiveSource, store: Any) -> None:
+    first, second = store.add(), store.add()
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "asterisk", "c")
+            assert "Cancel 2 jobs" in text_of(pilot.app)
+            store.add()
+            await press(pilot, "y")
+
+    run(flow)
+    assert [row.id for row in store.results()] == [first, second]
+    assert len(store.unfinished()) == 1
+
+
+def test_a_job_that_changed_state_meanwhile_is_left_alone_and_the_reason_told(source: LiveSource, store: Any) -> None:
+    first, second = store.add(), store.add()
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "space", "space", "c")
+            store.cancel(first)
+            await press(pilot, "y")
+            assert "Cancelled 1 job, left 1 alone" in text_of(pilot.app)
+            assert "it has ended already" in text_of(pilot.app)
+
+    run(flow)
+    assert {row.id for row in store.results()} == {first, second}
+
+
+def test_deleting_takes_the_number_of_jobs_even_for_one(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    (job,) = failed(store, report, 1)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "D", "y", "enter")
+            assert store.results(job)
+            await type_text(pilot, "1")
+            await press(pilot, "enter")
+
+    run(flow)
+    assert store.results() == []
+
+
+def test_a_filter_shows_what_matches_and_an_act_keeps_to_it(source: LiveSource, store: Any) -> None:
+    for queue in ("mail", "mail", "slow"):
+        store.add(queue=queue)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "slash")
+            await type_text(pilot, "queue:mail")
+            await press(pilot, "enter")
+            assert "2 match" in text_of(pilot.app)
+            await press(pilot, "asterisk", "c")
+            assert "every match of pending queue:mail" in text_of(pilot.app)
+            await press(pilot, "y")
+            await press(pilot, "escape")
+            assert "1 job " in text_of(pilot.app)
+
+    run(flow)
+    assert {row.queue for row in store.results()} == {"mail"}
+
+
+def test_a_mistake_in_a_filter_is_told_and_does_not_apply(source: LiveSource, store: Any) -> None:
+    store.add()
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "slash")
+            await type_text(pilot, "colour:red")
+            assert "There is no colour:" in text_of(pilot.app)
+            await press(pilot, "enter", "escape")
+            assert "1 job " in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_new_rows_are_held_while_the_cursor_is_below_the_top(source: LiveSource, store: Any) -> None:
+    ids = [store.add() for _ in range(5)]
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "j")
+            before = [line[:8] for line in text_of(pilot.app).splitlines()[5:10]]
+            new = store.add()
+            pilot.app.feed.look()  # type: ignore[attr-defined]
+            await settle(pilot)
+            assert "1 newer, held" in text_of(pilot.app)
+            assert [line[:8] for line in text_of(pilot.app).splitlines()[5:10]] == before
+            await press(pilot, "g")
+            assert str(new) in text_of(pilot.app).splitlines()[5]
+
+    run(flow)
+    assert len(ids) == 5
+
+
+def test_the_cursor_and_the_marks_stay_with_their_jobs_when_others_leave(source: LiveSource, store: Any) -> None:
+    ids = [store.add() for _ in range(6)]
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "j", "j", "space")
+            store.cancel(ids[5], ids[4])
+            pilot.app.feed.look()  # type: ignore[attr-defined]
+            await settle(pilot)
+            screen: Any = pilot.app.screen
+            assert screen.marks == {ids[3]}
+            assert screen.rows.current_key == ids[2]
+            await press(pilot, "c", "y")
+
+    run(flow)
+    assert {row.id for row in store.results()} == {ids[5], ids[4], ids[3]}
+
+
+def test_a_list_of_thousands_is_read_a_page_at_a_time(source: LiveSource, store: Any) -> None:
+    ids = store.add_many(*({} for _ in range(1500)))
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2")
+            screen: Any = pilot.app.screen
+            assert len(screen.rows.items) == 200
+            for _ in range(8):
+                await press(pilot, "G")
+            assert len(screen.rows.items) == 1500
+            assert screen.rows.current_key == ids[0]
+            await press(pilot, "g")
+            assert screen.rows.current_key == ids[-1]
+
+    run(flow)
+
+
+def test_a_job_is_enqueued_from_the_form_once_its_fields_are_right(source: LiveSource, store: Any) -> None:
+    parameter = ParameterRecord("n", "named", "int", None, required=True)
+    store.worker(classes=[ClassRecord(WORK, (), (parameter,), "Works.")])
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "n")
+            await type_text(pilot, WORK)
+            await press(pilot, "tab")
+            await type_text(pilot, "many")
+            await press(pilot, "ctrl+s")
+            assert "is no int" in text_of(pilot.app)
+            await press(pilot, *["backspace"] * 4)
+            await type_text(pilot, "7")
+            await press(pilot, "ctrl+s")
+            assert f"enqueued {WORK}" in text_of(pilot.app)
+
+    run(flow)
+    (job,) = store.unfinished()
+    assert (job.job_class, job.arguments, job.queue) == (WORK, {"n": 7}, "default")
+
+
+def test_a_job_is_run_again_as_a_new_one_with_other_arguments(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    (old,) = failed(store, report, 1, queue="default", retries=3)
+    parameter = ParameterRecord("n", "named", "int", None, required=True)
+    store.worker(pid=2, classes=[ClassRecord(WORK, (), (parameter,), None)])
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "e", "tab", "backspace")
+            await type_text(pilot, "42")
+            await press(pilot, "ctrl+s")
+
+    run(flow)
+    (job,) = store.unfinished()
+    assert (job.arguments, job.retries) == ({"n": 42}, 3)
+    assert store.results(old)
+
+
+def test_a_read_only_console_refuses_every_act_and_offers_none(
+    database: Database, store: Any, report: Callable[..., Any]
+) -> None:
+    failed(store, report, 1)
+
+    async def flow() -> None:
+        async with opened(live(database, is_read_only=True)) as pilot:
+            await press(pilot, "2", *ERRORED)
+            assert "r retry" not in text_of(pilot.app).splitlines()[-1]
+            await press(pilot, "r")
+            assert "read-only" in line_with(pilot.app, "retry:")
+            await press(pilot, "n")
+            assert "Enqueue" not in text_of(pilot.app)
+
+    run(flow)
+    assert store.unfinished() == []
+
+
+def test_on_production_one_retry_takes_its_number(database: Database, store: Any, report: Callable[..., Any]) -> None:
+    failed(store, report, 1)
+
+    async def flow() -> None:
+        async with opened(live(database, env="production")) as pilot:
+            await press(pilot, "2", *ERRORED, "r")
+            assert "on PROD" in text_of(pilot.app)
+            assert store.unfinished() == []
+            await type_text(pilot, "1")
+            await press(pilot, "enter")
+
+    run(flow)
+    assert len(store.unfinished()) == 1
+
+
+def test_a_frozen_console_shows_what_it_showed(source: LiveSource, store: Any) -> None:
+    store.add()
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "f")
+            store.add()
+            pilot.app.feed.look()  # type: ignore[attr-defined]
+            await settle(pilot)
+            assert "pending 1 " in text_of(pilot.app)
+            await press(pilot, "f")
+            assert "pending 2 " in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_lost_database_leaves_what_was_seen_turns_acts_off_and_comes_back(
+    source: LiveSource, store: Any, connection: Any, report: Callable[..., Any], database: Database
+) -> None:
+    failed(store, report, 1)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED)
+            store.execute("ALTER SCHEMA jobq RENAME TO away")  # questions fail, as they do where nothing answers
+            pilot.app.feed.source.look = refuse  # type: ignore[attr-defined]
+            pilot.app.feed.look()  # type: ignore[attr-defined]
+            await settle(pilot)
+            assert "reconnecting" in text_of(pilot.app)
+            assert "KeyError" in text_of(pilot.app)
+            await press(pilot, "r")
+            assert "cannot be reached" in text_of(pilot.app)
+            store.execute("ALTER SCHEMA away RENAME TO jobq")
+            del pilot.app.feed.source.look  # type: ignore[attr-defined]
+            pilot.app.feed.look()  # type: ignore[attr-defined]
+            await settle(pilot)
+            assert "live" in text_of(pilot.app)
+
+    run(flow)
+    assert store.unfinished() == []
+
+
+def refuse(_seconds: float) -> Any:
+    from jobq.errors import DatabaseUnreachable
+
+    raise DatabaseUnreachable("here cannot be reached: connection refused.")
+
+
+def test_the_console_offers_to_migrate_a_database_without_tables(settings: Settings) -> None:
+    database = Database(settings)
+    with database.connect("test") as connection:
+        connection.execute("DROP SCHEMA jobq CASCADE")
+
+    async def flow() -> None:
+        async with opened(live(database)) as pilot:
+            assert "The schema is not ready" in text_of(pilot.app)
+            await press(pilot, "m")
+            assert "NEEDS YOU" in text_of(pilot.app)
+
+    try:
+        run(flow)
+    finally:
+        database.close()
+
+
+def test_enter_on_what_needs_you_leads_to_the_jobs_that_are_meant(source: LiveSource, store: Any) -> None:
+    store.worker(classes=[ClassRecord("shop.jobs.Other", (), (), None)])
+    store.add()
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            assert f"1 job of {WORK}: no worker knows it" in text_of(pilot.app)
+            await press(pilot, "enter")
+            assert f"class:{WORK}" in text_of(pilot.app)
+            assert "1 match" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_the_palette_finds_an_action_by_its_words_and_a_job_by_its_number(source: LiveSource, store: Any) -> None:
+    job = store.add()
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "colon")
+            await type_text(pilot, "workers")
+            await press(pilot, "enter")
+            assert "no worker runs" in text_of(pilot.app)
+            await press(pilot, "colon")
+            await type_text(pilot, str(job))
+            await press(pilot, "enter")
+            assert f"#{job} {WORK}" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_y_copies_what_is_chosen(source: LiveSource, store: Any) -> None:
+    job = store.add(arguments='{"n": 1}')
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "y", "a")
+            assert pilot.app.clipboard == '{"n": 1}'
+            await press(pilot, "y", "s")
+            assert pilot.app.clipboard == f"jobq show {job}"
+
+    run(flow)
+
+
+def test_marks_of_a_range_and_sorting(source: LiveSource, store: Any) -> None:
+    ids = [store.add(priority=priority) for priority in (1, 5, 3)]
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "space", "j", "V")
+            screen: Any = pilot.app.screen
+            assert screen.marks == set(ids)
+            await press(pilot, "escape")
+            assert screen.marks == set()
+            while screen.sort != ("PRIO", True):
+                await press(pilot, "s")
+            assert [job.id for job in screen.rows.items] == [ids[1], ids[2], ids[0]]
+
+    run(flow)
+
+
+def test_z_takes_back_what_was_done(source: LiveSource, store: Any, report: Callable[..., Any]) -> None:
+    ids = failed(store, report, 3)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "space", "space", "r", "y")
+            assert len(store.unfinished()) == 2
+            await press(pilot, "z")
+            assert "undo retry: #" in text_of(pilot.app)
+
+    run(flow)
+    assert store.unfinished() == []
+    assert {row.id for row in store.results() if not row.retried} == set(ids)
+
+
+def test_an_act_is_in_the_activity_with_its_filter_and_undone_from_there(source: LiveSource, store: Any) -> None:
+    job = store.add(queue="mail")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "4", "c", "y")
+            assert store.results(job)
+            await press(pilot, "7")
+            assert "queue:mail" in line_with(pilot.app, "cancel")
+            await press(pilot, "z")
+            assert "undone" in text_of(pilot.app)
+
+    run(flow)
+    assert store.job(job).state == "pending"
+
+
+def test_p_pauses_a_queue_and_lets_it_go_on(source: LiveSource, store: Any) -> None:
+    store.add(queue="mail")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "4", "p")
+            assert store.rows("SELECT name FROM jobq.queues WHERE paused_at IS NOT NULL")
+            await settle(pilot)
+            assert "paused" in line_with(pilot.app, "   mail") or "paused" in line_with(pilot.app, "mail ")
+            await press(pilot, "p")
+
+    run(flow)
+    assert store.rows("SELECT name FROM jobq.queues WHERE paused_at IS NOT NULL") == []
+
+
+def test_a_running_job_is_asked_to_end(source: LiveSource, store: Any) -> None:
+    job = store.add()
+    store.claim(store.worker())
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "right", "right", "c", "y")
+            assert "asked 1 running job to end" in text_of(pilot.app)
+
+    run(flow)
+    assert store.job(job).cancel_requested_at is not None
+
+
+def test_a_group_of_failures_is_retried_as_a_whole_and_no_other(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    worker = store.worker()
+    store.add_many(*({"queue": "default"} for _ in range(4)))
+    claimed = store.claim(worker)
+    kinds = ["KeyError", "KeyError", "KeyError", "TimeoutError"]
+    store.finish(
+        worker,
+        *(
+            report(one, "errored", error_type=kind, error_message=kind, fingerprint=kind.ljust(16, "0"))
+            for one, kind in zip(claimed, kinds, strict=True)
+        ),
+    )
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "3")
+            assert "KeyError" in text_of(pilot.app)
+            await press(pilot, "r")
+            assert "Retry 3 jobs" in text_of(pilot.app)
+            await press(pilot, "y")
+
+    run(flow)
+    assert {row.id for row in store.unfinished()} == {one.id for one in claimed[:3]}
+
+
+def test_why_says_what_a_job_waits_for(source: LiveSource, store: Any) -> None:
+    store.add(delay=3600)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "right", "w")
+            assert "Why #" in text_of(pilot.app)
+
+    run(flow)

@@ -1,0 +1,163 @@
+"""Everything that can be done in the console: one table that keys, footer, help, palette and dialogs read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from textual.binding import Binding
+
+from jobq.states import FINISHED, State
+
+
+class Tier(IntEnum):
+    """How much is asked before it is done."""
+
+    NONE = 0  # it is done at once
+    YES = 1  # a key says yes to what is shown
+    TYPED = 2  # the number of jobs must be typed
+
+
+MANY = 100
+"""Beyond so many jobs their number must be typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an action does to jobs: in which states it may, what is asked before, how it is taken back."""
+
+    verb: str  # the word of the command line, too
+    done: str
+    states: frozenset[str]
+    one: Tier
+    few: Tier
+    many: Tier = Tier.TYPED
+    effect: str = ""
+    undo: str | None = None  # None: it cannot be taken back
+
+    def tier(self, number: int, *, is_production: bool) -> Tier:
+        if is_production:
+            return Tier.TYPED
+        if number > MANY:
+            return self.many
+        return self.one if number == 1 else self.few
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that a key does. `needs` names what the database's side must offer for it to exist at all."""
+
+    name: str
+    key: str
+    words: str
+    help: str
+    group: str
+    shown: str = ""
+    writes: bool = False
+    needs: str | None = None
+    act: Act | None = field(default=None)
+
+    @property
+    def keys(self) -> str:
+        """The key as people write it."""
+        return self.shown or self.key
+
+
+RETRY = Act(
+    "retry",
+    "retried",
+    frozenset({FINISHED}),
+    one=Tier.NONE,
+    few=Tier.YES,
+    effect="each is queued again under its own id, with one more attempt",
+    undo="z, for a minute: those that have not started",
+)
+CANCEL = Act(
+    "cancel",
+    "cancelled",
+    frozenset({State.PENDING, State.SCHEDULED, State.RUNNING}),
+    one=Tier.YES,
+    few=Tier.YES,
+    effect="those that wait end as cancelled; those that run are asked to end, then made to",
+    undo="z, for a minute: those that had not begun",
+)
+PURGE = Act(
+    "purge",
+    "deleted",
+    frozenset({FINISHED}),
+    one=Tier.TYPED,
+    few=Tier.TYPED,
+    effect="they are taken out of the history, with all their attempts, and deleted after a minute",
+    undo="z, for a minute",
+)
+
+ACTIONS = (
+    Action("open", "enter", "open", "Open what the cursor is on.", "look", shown="↵"),
+    Action("back", "escape", "back", "Close this, or clear what is set: marks first, then the filter.", "look", "esc"),
+    Action("filter", "slash", "filter", "Say which jobs to show.", "look", "/"),
+    Action("sort", "s", "sort", "Order by the next column; once more to go on.", "look"),
+    Action("top", "g", "top", "Go to the first row, and let in what is new.", "move"),
+    Action("bottom", "G", "last loaded", "Go to the last row that is loaded.", "move"),
+    Action("state_left", "left", "state", "The state before.", "move", "←"),
+    Action("state_right", "right", "state", "The next state.", "move", "→"),
+    Action("mark", "space", "mark", "Mark the job, for an act on all that are marked.", "act", "space"),
+    Action("mark_range", "V", "mark range", "Mark everything from the last mark to here.", "act"),
+    Action(
+        "match_all", "asterisk", "all matching", "The next act is on all that match, not on the loaded.", "act", "*"
+    ),
+    Action("retry", "r", "retry", "Queue finished jobs again.", "act", writes=True, act=RETRY),
+    Action("cancel", "c", "cancel", "Call off jobs.", "act", writes=True, act=CANCEL),
+    Action("purge", "D", "delete", "Delete finished jobs from the history.", "act", writes=True, act=PURGE),
+    Action("edit", "e", "edit+run", "Run a new job like this one, with other arguments.", "act", writes=True),
+    Action("enqueue", "n", "new job", "Enqueue a job of a class that a worker knows.", "act", writes=True),
+    Action("run_now", "t", "run now", "Enqueue the job of a schedule now, out of turn.", "act", writes=True),
+    Action("pause", "p", "pause/resume", "Stop it from starting anything, or let it go on.", "act", writes=True),
+    Action("preview", "w", "next 24 h", "What the schedules will enqueue in the next 24 hours.", "look"),
+    Action("stack", "l", "live stack", "What the job is doing at this moment: its Python stack.", "look"),
+    Action("why", "w", "why", "Why it has not run yet, and what helps.", "look"),
+    Action(
+        "undo", "z", "undo", "Take back what was done in the last minute, as far as that can be.", "act", writes=True
+    ),
+    Action("range_less", "left_curly_bracket", "shorter", "A shorter period.", "look", "{"),
+    Action("range_more", "right_curly_bracket", "longer", "A longer period.", "look", "}"),
+    Action("copy", "y", "copy", "Copy the id, the arguments, the traceback or a command.", "look"),
+    Action("fold", "o", "unfold", "Show or hide the frames of libraries in a traceback.", "look"),
+    Action("section", "tab", "section", "The next section.", "look", "tab"),
+    Action("previous", "left_square_bracket", "previous", "The job before this one in the list.", "look", "["),
+    Action("next", "right_square_bracket", "next", "The job after this one in the list.", "look", "]"),
+    Action("older", "left", "older try", "The attempt before this one.", "look", "←"),
+    Action("newer", "right", "newer try", "The attempt after this one.", "look", "→"),
+    Action("freeze", "f", "freeze", "Stand still: nothing moves until you press it again.", "console"),
+    Action("actions", "full_stop", "all actions", "Everything that can be done here, and why not.", "console", "."),
+    Action("palette", "colon", "command", "Find anything by its words, or a job by its number.", "console", ":"),
+    Action("help", "question_mark", "help", "What the keys do.", "console", "?"),
+    Action("quit", "q", "quit", "Leave the console.", "console"),
+)
+
+BY_NAME = {action.name: action for action in ACTIONS}
+
+GROUPS = {
+    "move": "Moving",
+    "look": "Looking",
+    "act": "Acting",
+    "console": "The console",
+}
+
+MOVES = (
+    ("j k ↑ ↓", "one row"),
+    ("ctrl+d ctrl+u", "half a page; also page up and page down"),
+    ("tab", "the next part of the screen"),
+    ("1 2 3 …", "the screens"),
+)
+"""Keys of every list, which are no actions of their own."""
+
+
+def bindings(*names: str) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
+    """The keys of these actions, for a screen."""
+    return [
+        Binding(action.key, action.name, action.words, id=action.name, show=False)
+        for action in (BY_NAME[name] for name in names)
+    ]
+
+
+def acts() -> Iterable[Act]:
+    return (action.act for action in ACTIONS if action.act is not None)

@@ -1,0 +1,445 @@
+"""The console: its screens, what they share, and what passes between them and the feed."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+
+from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
+
+from . import formats, theme
+from .actions import BY_NAME, Act, Tier, acts
+from .feed import Feed
+from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
+from .samples import Samples
+from .screens.activity import Activity
+from .screens.base import ConsoleScreen
+from .screens.confirm import Confirm, Plan, plan_for_jobs
+from .screens.enqueue import Enqueue
+from .screens.failures import Failures
+from .screens.help import Help
+from .screens.job import JobPage
+from .screens.jobs import Jobs
+from .screens.outcome import Outcome
+from .screens.overview import Overview
+from .screens.palette import Entry, Palette
+from .screens.queues import Queues
+from .screens.schedules import Schedules
+from .screens.waiting import Waiting
+from .screens.workers import Workers
+from .source import VIEW_BY_NAME, VIEWS, NamedReport, NewJob, Query, Report, Selected, Snapshot, Source
+from .troubles import Place, Trouble, troubles
+
+TABS: dict[str, type[ConsoleScreen]] = {
+    "overview": Overview,
+    "jobs": Jobs,
+    "failures": Failures,
+    "queues": Queues,
+    "workers": Workers,
+    "schedules": Schedules,
+    "activity": Activity,
+}
+"""The screens, in their order; a number leads to each."""
+
+DEFAULT_EVERY = 1.0
+
+PERIODS = (900.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0)
+"""Seconds that the figures may be of."""
+
+SCHEMA_ERRORS = (SchemaMissing, SchemaBehind, SchemaAhead)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an act is on: some jobs by their ids, or all that a query selects."""
+
+    ids: tuple[int, ...] = ()
+    query: Query | None = None
+    names: dict[int, str] | None = None  # of what is on the screen: the classes, to show a few
+    about: str | None = None  # what a query's jobs are, in words
+
+
+class Console(App[None]):
+    TITLE = "jobq"
+    MODES: ClassVar[dict[str, Any]] = dict(TABS)
+    DEFAULT_MODE = "overview"
+    CSS_PATH: ClassVar[list[Any]] = sorted(
+        Path(__file__).parent.rglob("*.tcss"), key=lambda path: path.name != "tokens.tcss"
+    )
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - Textual declares them so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (31, "-tall")]  # noqa: RUF012
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[Any]] = [
+        *(Binding(str(number), f"tab({name!r})", show=False) for number, name in enumerate(TABS, 1)),
+        *(
+            Binding(BY_NAME[name].key, name, show=False, id=name)
+            for name in ("freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more")
+        ),
+        Binding("ctrl+p", "palette", show=False),
+    ]
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        every: float | None = DEFAULT_EVERY,
+        clock: Callable[[], float] = monotonic,
+        is_ascii: bool = False,
+        place: Place | None = None,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.glyphs = theme.ASCII if is_ascii else theme.UNICODE
+        self.is_ascii = is_ascii
+        self.clock = clock
+        self.place = place
+        self.feed = Feed(source, self, every=every)
+        self.snapshot: Snapshot | None = None
+        self.lost: Lost | None = None
+        self.samples = Samples()
+        self.troubles: tuple[Trouble, ...] = ()
+        self.is_frozen = False
+        self.doing: str | None = None  # the act that goes on, in words
+        self._looked_at = 0.0
+        self._doing_to = 0
+        self.register_theme(theme.THEME)
+        self.theme = "jobq"
+
+    # What the screens ask
+
+    @property
+    def now(self) -> datetime:
+        """The database's clock, as it stands since it was last read."""
+        if self.snapshot is None:
+            return datetime.now(UTC)
+        return self.snapshot.at + timedelta(seconds=self.age)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last look."""
+        return max(0.0, self.clock() - self._looked_at)
+
+    @property
+    def console_screen(self) -> ConsoleScreen | None:
+        """The screen that is seen, or is beneath the dialogs."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, ConsoleScreen)), None)
+
+    def why_not_write(self) -> str | None:
+        if self.source.target.is_read_only:
+            return "this console is read-only (--read-only)"
+        if self.lost is not None:
+            return "the database cannot be reached"
+        if self.doing is not None:
+            return f"wait until this is done: {self.doing}"
+        return None
+
+    # Beginning, ending
+
+    def on_mount(self) -> None:
+        if self.is_ascii:
+            self.add_class("-ascii")
+        self.feed.start()
+        if self.feed.every is not None:
+            self.set_interval(1.0, self._tick)
+
+    def on_unmount(self) -> None:
+        self.feed.stop()
+
+    def _tick(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.paint_head()
+            elif isinstance(screen, Waiting):
+                screen.paint()
+
+    # What the feed tells
+
+    def on_looked(self, message: Looked) -> None:
+        if self.is_frozen:
+            return
+        self.snapshot = message.snapshot
+        self._looked_at = self.clock()
+        self.lost = None
+        self.samples.add(message.snapshot.stats)
+        self.troubles = troubles(message.snapshot, self.samples)
+        if isinstance(self.screen, Waiting):
+            self.pop_screen()
+        if self.place is not None:
+            place, self.place = self.place, None
+            self.go(place)
+        self._paint(is_new=True)
+
+    def on_lost(self, message: Lost) -> None:
+        self.lost = message
+        if self.snapshot is None or isinstance(message.error, SCHEMA_ERRORS):
+            waiting = next((screen for screen in self.screen_stack if isinstance(screen, Waiting)), None)
+            if waiting is None:
+                self.push_screen(Waiting(message))
+            else:
+                waiting.put(message)
+        self._paint()
+
+    def on_broke(self, message: Broke) -> None:
+        raise message.error
+
+    def on_progressed(self, message: Progressed) -> None:
+        of = f" of {formats.count(self._doing_to)}" if self._doing_to else ""
+        words = "counting what matches:" if message.name == "select" else message.name
+        self.doing = f"{words} {formats.count(message.seen)}{of}"
+        self._paint_heads()
+
+    def on_answered(self, message: Answered) -> None:
+        if message.name == "select":
+            self.doing = None
+            self._plan(*message.value)
+        elif message.name == "enqueue":
+            self._enqueued(message.value)
+        elif message.name == "named":
+            self.doing = None
+            self._tell_named(message.value)
+        elif message.name == "migrate":
+            self.tell("the schema is up to date")
+            self.feed.look()
+        self._paint_heads()
+
+    def on_refused(self, message: Refused) -> None:
+        self.doing = None
+        self.tell(str(message.error), is_bad=True)
+        self._paint_heads()
+
+    def on_acted(self, message: Acted) -> None:
+        self.doing = None
+        report = message.report
+        done = next((act.done for act in acts() if act.verb == report.verb), f"{report.verb}:")
+        if report.skipped:
+            self.push_screen(Outcome(report, done))
+        elif report.done or report.asked or report.names:
+            hint = "" if report.verb.startswith("undo") else "   z undoes it, for a minute"
+            self.tell(told(report, done) + hint)
+        else:
+            self.tell("no job was left to act on")
+        screen = self.console_screen
+        if screen is not None:
+            screen.acted(report)
+        self._paint_heads()
+
+    # Doing
+
+    def do(self, name: str, scope: Scope) -> None:
+        """Begins an act: fixes the set, asks as much as the act needs, does it, tells what came of it."""
+        act = BY_NAME[name].act
+        assert act is not None
+        if scope.query is not None:
+            self.doing = "counting what matches"
+            self._doing_to = 0
+            query = scope.query
+            self.feed.act(self, "select", lambda source, progress: (act, scope, source.select(query, progress)))
+            self._paint_heads()
+            return
+        self._plan(act, scope, Selected(scope.ids, ()))
+
+    def _plan(self, act: Act, scope: Scope, selected: Selected) -> None:
+        if not selected.ids:
+            self.tell("no job matches")
+            return
+        tier = act.tier(len(selected.ids), is_production=self.source.target.is_production)
+        if tier is Tier.NONE:
+            self._run(act, selected.ids, scope)
+            return
+        plan = plan_for_jobs(act, selected, scope, tier, self.source.target)
+        self.push_screen(Confirm(plan), lambda is_sure: self._run(act, selected.ids, scope) if is_sure else None)
+
+    def _run(self, act: Act, ids: tuple[int, ...], scope: Scope) -> None:
+        self.doing, self._doing_to = f"{act.verb} {formats.plural(len(ids), 'job')}", len(ids)
+        text = str(scope.query) if scope.query else None
+        self.feed.act(self, act.verb, lambda source, progress: source.act(act.verb, ids, progress, text))
+        self._paint_heads()
+
+    def do_named(self, plan: Plan | None, deed: Callable[[Source], NamedReport]) -> None:
+        """An act on what has a name, after a yes where there is a plan to say yes to."""
+
+        def run(is_sure: bool | None) -> None:
+            if is_sure:
+                self.feed.act(self, "named", lambda source, _progress: deed(source))
+
+        if plan is None:
+            run(True)
+        else:
+            self.push_screen(Confirm(plan), run)
+
+    def _tell_named(self, report: NamedReport) -> None:
+        for name in report.done:
+            job = f" as #{report.jobs[name]}" if name in report.jobs else ""
+            self.tell(f"{report.done_words} {name}{job}")
+        for name, why in report.skipped.items():
+            self.tell(f"{name} was left alone: {why}", is_bad=True)
+
+    def undo(self, act_id: int | None) -> None:
+        self.feed.act(self, "undo", lambda source, _progress: source.undo(act_id))
+
+    def action_undo(self) -> None:
+        if (why := self.why_not_write()) is not None:
+            self.tell(f"undo: {why}", is_bad=True)
+        elif isinstance(self.screen, ConsoleScreen):
+            self.undo(None)
+
+    @property
+    def period_words(self) -> str:
+        return formats.age(self.feed.seconds)
+
+    def action_range_less(self) -> None:
+        self._change_period(-1)
+
+    def action_range_more(self) -> None:
+        self._change_period(1)
+
+    def _change_period(self, step: int) -> None:
+        """Another period for all figures; they are read anew at once."""
+        if not isinstance(self.screen, ConsoleScreen):
+            return
+        place = min(max(PERIODS.index(self.feed.seconds) + step, 0), len(PERIODS) - 1)
+        self.feed.seconds = PERIODS[place]
+        self.feed.look()
+        self._paint_heads()
+        self.screen.looked()
+
+    def enqueue(self, new: NewJob) -> None:
+        self.feed.act(self, "enqueue", lambda source, _progress: source.enqueue(new))
+
+    def _enqueued(self, record: Any) -> None:
+        if record is None:
+            self.tell("nothing was enqueued: an unfinished job of this class holds the unique key", is_bad=True)
+        else:
+            self.tell(f"enqueued {record.job_class} as #{record.id} in {record.queue}: {record.state}")
+
+    def migrate(self) -> None:
+        def deed(source: Source, _progress: Any) -> None:
+            source.migrate()
+
+        self.feed.act(self, "migrate", deed)
+
+    def tell(self, text: str, *, is_bad: bool = False) -> None:
+        """Says something in passing. Never markup: the text may be anybody's."""
+        seconds = 8.0 if is_bad else 4.0
+        if self.feed.every is None:  # a console that does not move by itself keeps what it said, too
+            seconds = 3600.0
+        self.notify(text, severity="error" if is_bad else "information", timeout=seconds, markup=False)
+
+    def copy(self, what: str, text: str) -> None:
+        self.copy_to_clipboard(text)
+        self.tell(f"copied {what}")
+
+    # Going
+
+    def go(self, place: Place) -> None:
+        self.switch_mode(place.screen)
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            screen.show_place(place)
+
+    def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
+        """The page of a job; `ids` are its neighbours in the list that it was opened from."""
+        self.push_screen(JobPage(job_id, tuple(ids)))
+
+    def action_tab(self, name: str) -> None:
+        if isinstance(self.screen, ConsoleScreen):
+            self.switch_mode(name)
+
+    def action_freeze(self) -> None:
+        self.is_frozen = not self.is_frozen
+        self.feed.is_frozen = self.is_frozen
+        if not self.is_frozen:
+            self.feed.look()
+        self._paint()
+
+    def action_help(self) -> None:
+        screen = self.console_screen
+        if screen is not None and self.screen is screen:
+            self.push_screen(Help(screen.action_names, screen.TITLE_WORDS))
+
+    def action_actions(self) -> None:
+        screen = self.console_screen
+        if screen is not None and self.screen is screen:
+            self.push_screen(Palette(screen.menu(), "All actions here"))
+
+    def action_palette(self) -> None:
+        screen = self.console_screen
+        if screen is not None and self.screen is screen:
+            self.push_screen(Palette([*screen.menu(), *self._places()], "Command, or the number of a job"))
+
+    def action_enqueue(self) -> None:
+        if (why := self.why_not_write()) is not None:
+            self.tell(why, is_bad=True)
+        elif isinstance(self.screen, ConsoleScreen):
+            self.push_screen(Enqueue())
+
+    async def action_quit(self) -> None:
+        self.exit()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        return ()
+
+    def _places(self) -> list[Entry]:
+        """Where one can go from everywhere."""
+        tabs = [
+            Entry(str(number), screen.TITLE_WORDS, screen.QUESTION, None, partial(self.action_tab, name))
+            for number, (name, screen) in enumerate(TABS.items(), 1)
+        ]
+        lists = [
+            Entry("", f"{view.name} jobs", "their list", None, partial(self.go, Place("jobs", view.name)))
+            for view in VIEWS
+        ]
+        return [*tabs, *lists]
+
+    # Painting
+
+    def _paint(self, *, is_new: bool = False) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen) and screen.is_mounted:
+                screen.paint()
+                if is_new:
+                    screen.looked()
+
+    def _paint_heads(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen) and screen.is_mounted:
+                screen.paint_frame()
+
+    def _fatal_error(self) -> None:
+        """As Textual's, without the values of local variables: there is an address with a password among them."""
+        import rich.traceback
+        from rich.segment import Segments
+
+        self.bell()
+        traceback = rich.traceback.Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        self._close_messages_no_wait()
+
+
+def told(report: Report, done: str) -> str:
+    """What came of an act, in a few words."""
+    shown = ", ".join(f"#{job_id}" for job_id in report.done[:3])
+    jobs = shown if 0 < len(report.done) <= 3 else formats.plural(len(report.done), "job")
+    parts = [f"{done} {jobs}"] if report.done else []
+    if report.names:
+        parts.append(f"{done} {', '.join(report.names)}")
+    if report.asked:
+        parts.append(f"asked {formats.plural(len(report.asked), 'running job')} to end")
+    return ", ".join(parts)
+
+
+def place_of(text: str) -> Place:
+    """A place as it is written on the command line: `jobs`, `jobs/errored`, `jobs/errored/queue:mail since:1h`."""
+    screen, _, rest = text.partition("/")
+    first, _, chosen = rest.partition("/")
+    if first in VIEW_BY_NAME:
+        return Place(screen, first, chosen)
+    return Place(screen, "", re.sub(r"^/", "", rest))

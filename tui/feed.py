@@ -1,0 +1,174 @@
+"""The only owner of threads: it asks the source, and tells the screens what it heard. Nothing else waits.
+
+The threads are daemons: a question that hangs does not hold up the end of the console.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any
+
+from textual.message_pump import MessagePump
+
+from jobq.errors import DatabaseError, JobqError
+
+from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
+from .source import Progress, Report, Source
+
+LONGEST_WAIT = 15.0
+"""Seconds between two attempts to find a database that was lost, at most."""
+
+MOST_OF_THE_TIME = 20
+"""A look that took long is followed by a rest so many times as long: the console never keeps a database busy."""
+
+PROGRESS_EVERY = 0.1
+
+
+class Feed:
+    """Looks every `every` seconds; answers questions, the youngest of each name only; does acts one after the other."""
+
+    def __init__(self, source: Source, listener: MessagePump, *, every: float | None) -> None:
+        self.source = source
+        self.every = every  # None: only when told
+        self._listener = listener
+        self._woken = threading.Event()
+        self.seconds = 3600.0  # the period of the figures
+        self.is_frozen = False
+        self._is_over = False
+        self._is_resting = False
+        self._tries = 0
+        self._readers = Hand("jobq-tui-read", self._broke)
+        self._actor = Hand("jobq-tui-act", self._broke)
+        self._youngest: dict[tuple[int, str], int] = {}
+
+    def start(self) -> None:
+        self._woken.set()
+        threading.Thread(target=self._look_on, name="jobq-tui-look", daemon=True).start()
+        self._readers.start()
+        self._actor.start()
+
+    def stop(self) -> None:
+        self._is_over = True
+        self._woken.set()
+
+    def look(self) -> None:
+        """Looks as soon as may be."""
+        self._woken.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is asked, and nothing is being done."""
+        return self._is_resting and not self._woken.is_set() and self._readers.is_idle and self._actor.is_idle
+
+    def ask(self, asker: MessagePump, name: str, question: Callable[[Source], Any]) -> None:
+        """Has a question answered to `asker`. A younger one of the same name makes it void, however late it comes."""
+        key = (id(asker), name)
+        number = self._youngest[key] = self._youngest.get(key, 0) + 1
+
+        def answer() -> None:
+            if self._youngest.get(key) != number:
+                return
+            try:
+                value = question(self.source)
+            except JobqError as error:
+                if self._youngest.get(key) == number:
+                    asker.post_message(Refused(name, error))
+                if isinstance(error, DatabaseError):
+                    self.look()
+                return
+            if self._youngest.get(key) == number:
+                asker.post_message(Answered(name, value))
+
+        self._readers.do(answer)
+
+    def act(self, asker: MessagePump, name: str, deed: Callable[[Source, Progress], Any]) -> None:
+        """Does something that changes the world. Its report, or its refusal, is told to `asker`."""
+
+        def do() -> None:
+            try:
+                value = deed(self.source, Told(asker, name))
+            except JobqError as error:
+                asker.post_message(Refused(name, error))
+            else:
+                asker.post_message(Acted(value) if isinstance(value, Report) else Answered(name, value))
+            self.look()
+
+        self._actor.do(do)
+
+    def _look_on(self) -> None:
+        while not self._is_over:
+            self._woken.clear()
+            self._is_resting = False
+            try:
+                rest = None if self.is_frozen else self._look_once()
+            except Exception as error:  # noqa: BLE001 - the edge of the thread: a defect must be seen, not vanish with it
+                self._broke(error)
+                return
+            self._is_resting = True
+            self._woken.wait(rest)
+
+    def _broke(self, error: Exception) -> None:
+        self._listener.post_message(Broke(error))
+
+    def _look_once(self) -> float | None:
+        """Looks, tells, and says how long to rest."""
+        began = monotonic()
+        try:
+            snapshot = self.source.look(self.seconds)
+        except JobqError as error:
+            self._tries += 1
+            self._listener.post_message(Lost(error, self._tries))
+            self.source.reset()
+            return None if self.every is None else min(LONGEST_WAIT, 2.0 ** (self._tries - 1))
+        self._tries = 0
+        self._listener.post_message(Looked(snapshot))
+        return None if self.every is None else max(self.every, MOST_OF_THE_TIME * (monotonic() - began))
+
+
+class Told:
+    """Tells how far an act is, not more often than anybody can read."""
+
+    def __init__(self, asker: MessagePump, name: str) -> None:
+        self._asker = asker
+        self._name = name
+        self._told_at = 0.0
+
+    def __call__(self, seen: int) -> None:
+        if monotonic() - self._told_at >= PROGRESS_EVERY:
+            self._told_at = monotonic()
+            self._asker.post_message(Progressed(self._name, seen))
+
+
+class Hand:
+    """One thread that does one thing after the other."""
+
+    def __init__(self, name: str, broke: Callable[[Exception], None]) -> None:
+        self._name = name
+        self._broke = broke
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._open = 0
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+
+    def do(self, task: Callable[[], None]) -> None:
+        with self._lock:
+            self._open += 1
+        self._tasks.put(task)
+
+    @property
+    def is_idle(self) -> bool:
+        return self._open == 0
+
+    def _work(self) -> None:
+        while True:
+            task = self._tasks.get()
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._broke(error)
+            finally:
+                with self._lock:
+                    self._open -= 1

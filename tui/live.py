@@ -1,0 +1,283 @@
+"""The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
+from time import monotonic
+from typing import Any, TypeVar
+
+from jobq import filters, observe, operate
+from jobq.clean import deep, line, plain
+from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
+from jobq.filters import Filter, Moment, Pattern
+from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.operate import Stack
+from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
+from jobq.states import FINISHED, State
+
+from . import search
+from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+
+Shown = TypeVar("Shown")
+
+LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
+"""Texts of many lines, and after how many characters they are cut. All others are shown on one line."""
+
+RUNNING = filters.of("state", State.RUNNING)
+
+FIGURES_EVERY = 5.0
+
+RUNNING_LIMIT = 100
+GROUPS_LIMIT = 8
+FAILURES_LIMIT = 200
+AUDIT_LIMIT = 200
+LIKE_LIMIT = 200
+
+STACK_SECONDS = 5.0
+
+ACTS_ON_QUEUES: dict[str, tuple[Callable[..., list[str]], str, str]] = {
+    "pause": (operate.pause_queues, "paused", "it is paused already"),
+    "resume": (operate.resume_queues, "resumed", "it is not paused"),
+}
+
+ACTS_ON_SCHEDULES = {
+    "run": (operate.run_schedule, "enqueued"),
+    "pause": (operate.pause_schedule, "paused"),
+    "resume": (operate.resume_schedule, "resumed"),
+}
+
+OPERATIONS = {"retry": operate.retry, "cancel": operate.cancel, "purge": operate.purge}
+
+
+class LiveSource:
+    abilities: frozenset[str] = frozenset({"schedules"})
+
+    def __init__(self, database: Any, target: Target, migrate: Callable[[], object]) -> None:
+        self.target = target
+        self._database = database
+        self._migrate = migrate
+        self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
+        self._known: dict[str, ClassRecord] = {}
+        self._names: dict[str, set[str]] = {}  # for suggestions
+        self._figured: tuple[float, float, Period, tuple[FailureGroup, ...]] | None = None
+
+    def look(self, seconds: float) -> Snapshot:
+        began = monotonic()
+        stats = observe.stats(self._database, count_limit=COUNT_LIMIT, outcome_limit=COUNT_LIMIT)
+        running = observe.list_jobs(self._database, RUNNING, limit=RUNNING_LIMIT).jobs
+        if self._figured is None or self._figured[0] != seconds or began - self._figured[1] > FIGURES_EVERY:
+            period = observe.figures(self._database, Moment(seconds))
+            groups = observe.failures(self._database, Moment(seconds), limit=GROUPS_LIMIT)
+            self._figured = (seconds, monotonic(), cleaned(period), cleaned(groups))
+        self._remember(stats, running)
+        _, _, clean_period, clean_groups = self._figured
+        return Snapshot(cleaned(stats), cleaned(running), clean_groups, clean_period, monotonic() - began)
+
+    def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
+        return cleaned(observe.failures(self._database, Moment(seconds), limit=FAILURES_LIMIT))
+
+    def why(self, job_id: int) -> Why:
+        return cleaned(observe.why(self._database, job_id))
+
+    def audit(self) -> tuple[ActRecord, ...]:
+        return cleaned(observe.audit(self._database, limit=AUDIT_LIMIT))
+
+    def undo(self, act_id: int | None) -> Report:
+        self._require_writing()
+        act, acted = operate.undo(self._database, act_id)
+        return Report(f"undo {line(act.verb)}", tuple(acted.done), acted.skipped, names=tuple(map(line, act.names)))
+
+    def query(self, view: View, text: str) -> Query:
+        return Query(view, text, self._meant(search.selection(view, text)))
+
+    def _meant(self, chosen: Filter) -> Filter:
+        """With names as they are, where they are shown otherwise."""
+        return replace(
+            chosen, terms=tuple(replace(term, values=tuple(map(self._value, term.values))) for term in chosen.terms)
+        )
+
+    def _value(self, value: Any) -> Any:
+        return Pattern((self._raw[value.text],)) if isinstance(value, Pattern) and value.text in self._raw else value
+
+    def suggestions(self, text: str) -> list[str]:
+        start, _, last = text.rpartition(" ")
+        start = f"{start} " if start else ""
+        name, colon, begun = last.partition(":")
+        if not colon:
+            return [f"{start}{word}:" for word in search.WORDS if word.startswith(name)]
+        known = sorted(self._names.get(name, ()))
+        return [f"{start}{name}:{value}" for value in known if value.startswith(begun) and value != begun]
+
+    def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
+        page = observe.list_jobs(self._database, query.meaning, limit=limit, after=after)
+        self._remember(None, page.jobs)
+        return JobPage(cleaned(page.jobs), page.next, tuple(line(term) for term in page.slow))
+
+    def job(self, job_id: int) -> JobDetail:
+        return cleaned(observe.show(self._database, job_id))
+
+    def select(self, query: Query, progress: Progress) -> Selected:
+        return Selected(tuple(observe.select(self._database, query.meaning)), ())
+
+    def classes(self) -> tuple[ClassRecord, ...]:
+        found = observe.classes(self._database)
+        shown = tuple(cleaned(record) for record in found)
+        self._known = {clean.name: record for clean, record in zip(shown, found, strict=True)}
+        self._names["class"] = self._names.get("class", set()) | set(self._known)
+        return shown
+
+    def like(self, job_class: str) -> JobRecord | None:
+        """Among the youngest only: looking for it in the whole history could take long."""
+        name = self._known[job_class].name if job_class in self._known else job_class
+        for chosen in (Filter(), filters.of("state", FINISHED)):
+            for job in observe.list_jobs(self._database, chosen, limit=LIKE_LIMIT).jobs:
+                if job.job_class == name:
+                    return cleaned(job)
+        return None
+
+    def check(self, new: NewJob) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        record = self._known.get(new.job_class)
+        if record is None:
+            known = f"workers know {len(self._known)} others" if self._known else "no worker runs"
+            problems["class"] = f"no live worker knows it ({known})" if new.job_class else "which class?"
+        for parameter in record.parameters if record else ():
+            try:
+                argument(parameter, new.texts.get(parameter.name, ""))
+            except ArgumentsError as error:
+                problems[f"argument {parameter.name}"] = line(str(error), 120)
+        for name, read in (("delay", delay), ("priority", whole), ("retries", whole)):
+            try:
+                read(getattr(new, name))
+            except ValueError as error:
+                problems[name] = str(error)
+        if not new.queue:
+            problems["queue"] = "in which queue?"
+        return problems
+
+    def enqueue(self, new: NewJob) -> JobRecord | None:
+        if problems := self.check(new):
+            raise UsageError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        self._require_writing()
+        record = self._known[new.job_class]
+        arguments = {}
+        for parameter in record.parameters:
+            text = new.texts.get(parameter.name, "")
+            if text or parameter.required:
+                arguments[operate.stored_name(parameter)] = argument(parameter, text)
+        return cleaned(
+            operate.enqueue(
+                self._database,
+                record.name,
+                arguments,
+                queue=self._raw.get(new.queue, new.queue),
+                delay=delay(new.delay),
+                priority=whole(new.priority) or 0,
+                retries=whole(new.retries) or 0,
+                unique_key=new.unique_key or None,
+            )
+        )
+
+    def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
+        self._require_writing()
+        acted = OPERATIONS[verb](self._database, ids, selection=selection, progress=progress)
+        return Report(verb, tuple(acted.done), acted.skipped, asked=tuple(acted.asked))
+
+    def schedules(self) -> tuple[ScheduleRecord, ...]:
+        found = observe.schedules(self._database)
+        self._raw.update({line(record.name): record.name for record in found if line(record.name) != record.name})
+        return tuple(cleaned(record) for record in found)
+
+    def preview(self, hours: float) -> tuple[Preview, ...]:
+        return tuple(cleaned(tick) for tick in observe.preview(self._database, timedelta(hours=hours)))
+
+    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
+        self._require_writing()
+        operation, words, why_not = ACTS_ON_QUEUES[verb]
+        wanted = [self._raw.get(name, name) for name in names]
+        done = operation(self._database, wanted)
+        skipped = {line(name): why_not for name in wanted if name not in done}
+        return NamedReport(words, tuple(map(line, done)), skipped, {})
+
+    def stack(self, job_id: int) -> Stack:
+        return cleaned(operate.stack(self._database, job_id, timeout=STACK_SECONDS))
+
+    def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
+        self._require_writing()
+        operation, words = ACTS_ON_SCHEDULES[verb]
+        acted = operation(self._database, [self._raw.get(name, name) for name in names])
+        return NamedReport(
+            words,
+            tuple(line(name) for name in acted.done),
+            {line(name): line(why) for name, why in acted.skipped.items()},
+            {line(name): job for name, job in acted.jobs.items()},
+        )
+
+    def migrate(self) -> None:
+        self._require_writing()
+        self._migrate()
+
+    def reset(self) -> None:
+        self._database.close()
+
+    def _require_writing(self) -> None:
+        """The last gate before anything is changed, whatever a screen may think."""
+        if self.target.is_read_only:
+            raise DatabaseReadOnly("This console is read-only (--read-only).")
+
+    def _remember(self, stats: Stats | None, jobs: Iterable[JobRecord]) -> None:
+        """Names as they are, for a filter on one that is shown otherwise; and what to suggest."""
+        queues = {job.queue for job in jobs} | {queue.name for queue in (stats.queues if stats else ())}
+        classes = {job.job_class for job in jobs} | {one.job_class for one in (stats.unknown_classes if stats else ())}
+        for kind, names in (("queue", queues), ("class", classes)):
+            for name in names:
+                shown = line(name)
+                self._names.setdefault(kind, set()).add(shown)
+                if shown != name:
+                    self._raw[shown] = name
+
+
+def cleaned(value: Shown) -> Shown:
+    """The same with every text in it as it may be shown."""
+    return _cleaned(value, None)  # type: ignore[no-any-return]  # of the same type
+
+
+def _cleaned(value: Any, field: str | None) -> Any:
+    if isinstance(value, str):
+        return plain(value, LONG[field]) if field in LONG else line(value)
+    if isinstance(value, dict | list):
+        return deep(value)
+    if isinstance(value, tuple):
+        return tuple(_cleaned(item, field) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _cleaned(getattr(value, f.name), f.name) for f in fields(value)})
+    return value
+
+
+def argument(parameter: ParameterRecord, text: str) -> Any:
+    """What was typed for a parameter, as it is stored. Raises ArgumentsError."""
+    if not text:
+        if parameter.required:
+            raise ArgumentsError("is missing")
+        return None
+    return operate.argument_of(parameter, text)
+
+
+def delay(text: str) -> float | None:
+    """Seconds from now. Raises ValueError, which says what may be written."""
+    if not text:
+        return None
+    try:
+        value = search.seconds(text.removeprefix("in "))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def whole(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None

@@ -1,0 +1,224 @@
+"""What all screens have in common: the frame, the keys that work now, and why the others do not."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.screen import Screen
+
+from jobq.states import Outcome
+
+from .. import formats, theme
+from ..actions import BY_NAME, Action
+from ..messages import Refused
+from ..widgets.frame import Line, keys_line, spread, tab_text
+
+if TYPE_CHECKING:
+    from ..app import Console
+    from ..source import Report
+    from ..troubles import Place
+    from .palette import Entry
+
+COMMON = ("freeze", "actions", "palette", "help", "quit")
+STALE_SECONDS = 5.0
+
+
+class ConsoleScreen(Screen[None]):
+    """Draws the last snapshot; waits for nothing."""
+
+    AUTO_FOCUS = ""
+    NAME: ClassVar[str] = ""  # of the tab that it is, or belongs to
+    TITLE_WORDS: ClassVar[str] = ""
+    SHORT: ClassVar[str] = ""
+    QUESTION: ClassVar[str] = ""
+    ACTIONS: ClassVar[tuple[str, ...]] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Line(id="head")
+        yield Line(id="tabs")
+        yield from self.body()
+        yield Line(id="foot")
+
+    def body(self) -> ComposeResult:
+        raise NotImplementedError
+
+    # What a screen does of its own
+
+    def paint(self) -> None:
+        """Draws everything anew from what is known."""
+        self.paint_frame()
+
+    def looked(self) -> None:
+        """There is a new snapshot: ask for what only this screen shows."""
+
+    def acted(self, report: "Report") -> None:
+        """An act that began here, or elsewhere, is over."""
+
+    def show_place(self, place: "Place") -> None:
+        """Goes to a list, a filter or a row of its own."""
+
+    def why_not(self, action: Action) -> str | None:
+        """Why an action cannot be done now; None where it can."""
+        return self.console.why_not_write() if action.writes else None
+
+    # What the others need
+
+    @property
+    def console(self) -> "Console":
+        return self.app  # type: ignore[return-value]  # these screens belong to no other
+
+    @property
+    def glyphs(self) -> theme.Glyphs:
+        return self.console.glyphs
+
+    @property
+    def is_wide(self) -> bool:
+        return self.app.size.width >= 100
+
+    @property
+    def action_names(self) -> list[str]:
+        abilities = self.console.source.abilities
+        names = [*self.ACTIONS, *(name for name in COMMON if name not in self.ACTIONS)]
+        return [name for name in names if BY_NAME[name].needs is None or BY_NAME[name].needs in abilities]
+
+    def menu(self) -> "list[Entry]":
+        """Everything that can be done here, with what forbids it now."""
+        from .palette import Entry
+
+        return [
+            Entry(action.keys, action.words, action.help, self.why_not(action), self.runner(action.name))
+            for action in (BY_NAME[name] for name in self.action_names)
+            if action.name not in ("actions", "palette")
+        ]
+
+    def runner(self, name: str) -> Callable[[], Any]:
+        owners = [one for one in (self, self.focused, self.app) if hasattr(one, f"action_{name}")]
+        return getattr(owners[0], f"action_{name}")  # type: ignore[no-any-return]  # a method
+
+    def allowed(self, name: str) -> bool:
+        """Whether an action can be done now; says why where it cannot."""
+        why = self.why_not(BY_NAME[name])
+        if why is not None:
+            self.console.tell(f"{BY_NAME[name].words}: {why}", is_bad=True)
+        return why is None
+
+    def on_refused(self, message: Refused) -> None:
+        """A question came to nothing. Where the database is lost, the frame says so already."""
+        message.stop()
+        if self.console.lost is None:
+            self.console.tell(str(message.error), is_bad=True)
+
+    # The frame
+
+    def on_mount(self) -> None:
+        self.paint()
+
+    def on_descendant_focus(self) -> None:
+        self.paint_foot()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.paint)
+
+    def on_screen_resume(self) -> None:
+        self.paint()
+        if self.console.snapshot is not None:
+            self.looked()
+
+    def paint_frame(self) -> None:
+        if not self.is_mounted:
+            return
+        self.paint_head()
+        self.query_one("#tabs", Line).update(self._tabs())
+        self.paint_foot()
+        self.set_class(self.console.lost is not None, "-lost")
+
+    def paint_head(self) -> None:
+        width = self.app.size.width
+        self.query_one("#head", Line).update(spread(self._where(), self._live(), width))
+
+    def paint_foot(self) -> None:
+        shown = [
+            action
+            for action in (BY_NAME[name] for name in self.action_names)
+            if self.why_not(action) is None and action.group != "move"
+        ]
+        leading = [action for action in shown if action.name not in COMMON]
+        always = [action for action in shown if action.name in ("actions", "help", "quit")]
+        keys = [(self._key(action), action.words) for action in [*leading, *always]]
+        self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width))
+
+    def _key(self, action: Action) -> str:
+        return self.glyphs.enter if action.name == "open" else action.keys
+
+    def _where(self) -> Text:
+        target = self.console.source.target
+        text = Text.assemble((" jobq ", theme.style(theme.KEY, bold=True, reverse=True)), no_wrap=True)
+        if target.is_production:
+            text.append("  PROD ", f"bold #ffffff on {theme.BAD}")
+        name = target.name if self.is_wide else target.name.rpartition("@")[2]
+        text.append(f"  {name}", theme.style(theme.TEXT))
+        if target.schema != "jobq":
+            text.append(f" {target.schema}", theme.style(theme.DIM))
+        if target.is_read_only:
+            text.append("  read-only", theme.style(theme.WAIT))
+        if self.console.doing is not None:
+            text.append(f"   {self.glyphs.arrow} {self.console.doing}", theme.style(theme.BUSY, bold=True))
+        return text
+
+    def _live(self) -> Text:
+        console, glyphs = self.console, self.glyphs
+        clock = f"  {formats.clock(console.now)}{' UTC' if self.is_wide else ''} "
+        if console.snapshot is None:
+            return Text.assemble((f"{glyphs.silent} looking", theme.style(theme.WAIT)), " ")
+        if console.is_frozen:
+            word = f"{glyphs.frozen} frozen {formats.age(console.age)}"
+            return Text.assemble((word, theme.style(theme.BUSY, bold=True)), clock)
+        if console.lost is not None:
+            word = f"{glyphs.trouble} {formats.age(console.age)} old, reconnecting ({console.lost.tries})"
+            return Text.assemble((word, theme.style(theme.BAD, bold=True)), clock)
+        if console.feed.every is not None and console.age > max(STALE_SECONDS, 3 * console.feed.every):
+            return Text.assemble((f"{glyphs.trouble} {formats.age(console.age)} old", theme.style(theme.WAIT)), clock)
+        live = f"last {console.period_words}   {glyphs.live} live" if self.is_wide else f"{glyphs.live} live"
+        return Text.assemble((live, theme.style(theme.GOOD)), clock)
+
+    def _tabs(self) -> Text:
+        from ..app import TABS
+
+        text = Text("", no_wrap=True)
+        for number, (name, screen) in enumerate(TABS.items(), 1):
+            figure, is_bad = self._figure(name)
+            words = screen.TITLE_WORDS if self.is_wide else screen.SHORT
+            text.append_text(tab_text(number, words, figure, is_here=name == self.NAME, is_bad=is_bad))
+            text.append("  " if self.is_wide else "")
+        return text
+
+    def _figure(self, name: str) -> tuple[str, bool]:
+        """What stands behind the name of a screen in the tabs, and whether it is bad."""
+        snapshot = self.console.snapshot
+        if snapshot is None:
+            return "", False
+        stats = snapshot.stats
+        if name == "overview":
+            return (str(len(self.console.troubles)) if self.console.troubles else ""), True
+        if name == "jobs":
+            return formats.short(stats.pending + stats.scheduled + stats.running), False
+        if name == "failures":
+            groups = sum(group.at_rest > 0 for group in snapshot.groups)
+            return (f"{groups}+" if groups >= 8 else str(groups)) if groups else "", True
+        if name == "queues":
+            return str(len(stats.queues)), False
+        if name == "workers":
+            return str(len(stats.workers)), not stats.workers and stats.pending > 0
+        return "", False
+
+
+def state_text(glyphs: theme.Glyphs, state: str, outcome: str | None = None) -> Text:
+    """A state or outcome as glyph, word and colour."""
+    word = outcome or state
+    glyph = glyphs.states.get(word, "?")
+    return Text.assemble((f"{glyph} {word}", theme.style(theme.colour(word))))
+
+
+def is_bad(outcome: str | None) -> bool:
+    return outcome in (Outcome.ERRORED, Outcome.LOST)

@@ -1,0 +1,142 @@
+"""What an act will do, said before it is done. The set is fixed: what was counted here is what it is done to."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.widgets import Button, Input, Static
+
+from .. import formats, theme
+from ..actions import Act, Tier
+from ..source import Query, Selected, Target
+from .dialog import Dialog
+
+if TYPE_CHECKING:
+    from ..app import Scope
+
+SAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An act that is about to be done: to how many, and in named lines what it will do."""
+
+    verb: str
+    title: str
+    lines: tuple[tuple[str, str], ...]
+    number: int
+    tier: Tier
+    is_bad: bool = False  # it cannot be taken back, or it is on production
+
+
+def plan_for_jobs(act: Act, selected: Selected, scope: "Scope", tier: Tier, target: Target) -> Plan:
+    """An act on jobs that were counted."""
+    number = len(selected.ids)
+    where = f" on PROD {target.name}" if target.is_production else ""
+    lines = [*which_lines(selected, scope.query, scope.names or {}), *class_lines(selected)]
+    if scope.about is not None:
+        lines.append(("what", scope.about))
+    lines += [("effect", act.effect), ("undo", act.undo or "none")]
+    title = f"{act.verb.capitalize()} {formats.plural(number, 'job')}{where}"
+    return Plan(act.verb, title, tuple(lines), number, tier, target.is_production or act.undo is None)
+
+
+def which_lines(selected: Selected, query: Query | None, names: dict[int, str]) -> list[tuple[str, str]]:
+    if query is not None:
+        newest = max(selected.ids)
+        return [
+            ("which", f"every match of {query}"),
+            ("", f"as counted now, up to #{newest}: what comes later is not touched"),
+        ]
+    shown = [f"#{job_id}  {names.get(job_id, '')}" for job_id in selected.ids[:SAMPLES]]
+    if len(selected.ids) > SAMPLES:
+        shown.append(f"and {formats.count(len(selected.ids) - SAMPLES)} more")
+    return [("which" if not place else "", words) for place, words in enumerate(shown)]
+
+
+def class_lines(selected: Selected) -> list[tuple[str, str]]:
+    classes = selected.classes
+    shown = [f"{formats.count(number)} {name}" for name, number in classes[:SAMPLES]]
+    if len(classes) > SAMPLES:
+        others = sum(number for _, number in classes[SAMPLES:])
+        shown.append(f"{formats.count(others)} of {formats.plural(len(classes) - SAMPLES, 'other class')}")
+    return [("class" if not place else "", words) for place, words in enumerate(shown)]
+
+
+class Confirm(Dialog[bool]):
+    """Nothing happens by accident: the focus is on leaving, or on a number that must be typed."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("y", "yes", show=False),
+        Binding("n", "leave", show=False),
+        Binding("left,right,h,l", "other", show=False),
+    ]
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def heading(self) -> str:
+        return self.plan.title
+
+    def body(self) -> ComposeResult:
+        yield Static("", id="plan", markup=False)
+        if self.plan.tier is Tier.TYPED:
+            with Horizontal(id="typed"):
+                yield Static(self._prompt(), id="prompt", markup=False)
+                field = Input(id="count", max_length=12, select_on_focus=False)
+                field.cursor_blink = False
+                yield field
+        else:
+            with Horizontal(id="buttons"):
+                yield Button(Text("Leave"), id="leave")
+                yield Button(Text(f"{self.plan.verb.capitalize()}  y"), id="yes")
+
+    def on_mount(self) -> None:
+        plan = self.plan
+        self.query_one("#box").set_class(plan.is_bad, "-bad")
+        self.query_one("#plan", Static).update(self.text())
+        self.query_one("#count" if plan.tier is Tier.TYPED else "#leave").focus()
+
+    def text(self) -> Text:
+        drawn = Text()
+        for name, words in self.plan.lines:
+            look = theme.BAD if (name, words) == ("undo", "none") else theme.TEXT
+            drawn.append(f"{name:<8}", theme.style(theme.DIM))
+            drawn.append(f"{words}\n", theme.style(look))
+        drawn.right_crop()
+        return drawn
+
+    def _prompt(self) -> Text:
+        return Text.assemble(
+            "Type ",
+            (str(self.plan.number), theme.style(theme.KEY, bold=True)),
+            f" to {self.plan.verb}, esc to leave: ",
+        )
+
+    def action_yes(self) -> None:
+        if self.plan.tier is Tier.YES:
+            self.dismiss(True)
+
+    def action_leave(self) -> None:
+        self.dismiss(False)
+
+    def action_other(self) -> None:
+        if self.plan.tier is Tier.YES:
+            self.query_one("#yes" if self.query_one("#leave").has_focus else "#leave").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.value.strip().replace(",", "") == str(self.plan.number):
+            self.dismiss(True)
+        else:
+            self.query_one("#prompt", Static).update(
+                Text.assemble((f"That is not {self.plan.number}. ", theme.style(theme.BAD)), self._prompt())
+            )
+            self.query_one("#count", Input).value = ""

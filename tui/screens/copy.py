@@ -1,0 +1,89 @@
+"""What can be copied of a job: to the terminal's clipboard, also over ssh."""
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+
+from jobq.records import JobDetail, JobRecord
+from jobq.states import FINISHED
+
+from ..widgets.rows import Column, Rows
+from .dialog import Dialog
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    key: str
+    words: str
+    text: str
+
+
+def choices(job: JobRecord, detail: JobDetail | None, command: str | None) -> list[Choice]:
+    """What there is to copy of a job."""
+    found = [
+        Choice("i", "the id", str(job.id)),
+        Choice("a", "the arguments", json.dumps(job.arguments, ensure_ascii=False)),
+        Choice("c", "the class", job.job_class),
+    ]
+    if job.unique_key:
+        found.append(Choice("k", "the unique key", job.unique_key))
+    failed = [attempt for attempt in detail.attempts if attempt.traceback] if detail is not None else []
+    if failed:
+        found.append(Choice("t", "the last traceback", failed[-1].traceback or ""))
+    found.append(Choice("s", "the command that shows it", f"jobq show {job.id}"))
+    verb = "retry" if job.state == FINISHED else "cancel"
+    found.append(Choice("v", "the command that does it again" if verb == "retry" else "the command that cancels it",
+                        f"jobq {verb} {job.id}"))  # fmt: skip
+    found.append(
+        Choice(
+            "e",
+            "the command that enqueues one like it",
+            shlex.join(["jobq", "enqueue", job.job_class, "--kwargs", json.dumps(job.arguments, ensure_ascii=False)]),
+        )
+    )
+    if command is not None:
+        found.append(Choice("l", "the command for this list", command))
+    return found
+
+
+class Copy(Dialog[None]):
+    HEADING = "Copy"
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("y", "leave", show=False),
+    ]
+
+    def __init__(self, choices: list[Choice]) -> None:
+        super().__init__()
+        self.choices = choices
+
+    def body(self) -> ComposeResult:
+        columns = [
+            Column("", lambda choice: choice.key, most=2),
+            Column("", lambda choice: choice.words, most=40),
+            Column("", lambda choice: choice.text.replace("\n", " "), is_rest=True),
+        ]
+        yield Rows(columns, key=lambda choice: choice.key, has_titles=False, id="choices")
+
+    def on_mount(self) -> None:
+        rows = self.query_one(Rows)
+        rows.styles.height = len(self.choices)
+        rows.put(self.choices)
+        rows.focus()
+
+    def on_key(self, event: Any) -> None:
+        for choice in self.choices:
+            if event.key == choice.key:
+                event.stop()
+                self._copy(choice)
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        if isinstance(message.rows.current, Choice):
+            self._copy(message.rows.current)
+
+    def _copy(self, choice: Choice) -> None:
+        self.dismiss(None)
+        self.console.copy(choice.words, choice.text)

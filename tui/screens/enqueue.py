@@ -1,0 +1,251 @@
+"""A new job of a class that a worker knows: its fields are checked while they are typed."""
+
+import json
+import shlex
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
+
+from jobq.records import ClassRecord, JobRecord, ParameterRecord
+
+from .. import theme
+from ..formats import fit
+from ..messages import Answered, Refused
+from ..source import NewJob
+from .dialog import Dialog
+
+OPTIONS = (
+    ("queue", "queue", "the queue that it waits in"),
+    ("delay", "in", "60, 5m, 1h30m, or a time"),
+    ("priority", "priority", "higher first"),
+    ("retries", "retries", "after errors"),
+    ("unique_key", "unique key", "one unfinished job at a time"),
+)
+LABEL = 16
+
+
+class Field(Horizontal):
+    """A label, what is typed, and what is wrong with it."""
+
+    def __init__(self, name: str, label: str, hint: str, value: str = "", suggester: Suggester | None = None) -> None:
+        super().__init__(classes="field")
+        self.field_name = name
+        self.label = label
+        self.hint = hint
+        self.value = value
+        self.suggester = suggester
+
+    def compose(self) -> ComposeResult:
+        yield Static(Text(fit(self.label, LABEL - 1), theme.style(theme.DIM)), classes="label", markup=False)
+        field = Input(self.value, placeholder=self.hint, suggester=self.suggester, select_on_focus=False)
+        field.cursor_blink = False
+        yield field
+        yield Static("", classes="problem", markup=False)
+
+    @property
+    def text(self) -> str:
+        return self.query_one(Input).value.strip()
+
+    def say(self, problem: str | None) -> None:
+        mark = self.app.glyphs.cross if problem else self.app.glyphs.tick  # type: ignore[attr-defined]
+        look = theme.BAD if problem else theme.GOOD
+        words = f"{mark} {problem}" if problem else (mark if self.text else "")
+        self.query_one(".problem", Static).update(Text(words, theme.style(look), no_wrap=True, overflow="ellipsis"))
+
+
+class Enqueue(Dialog[None]):
+    """Every class with its parameters is known from the workers' heartbeats; nothing of it is imported here."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("ctrl+s", "enqueue", show=False, priority=True),
+        Binding("down", "field(1)", show=False),
+        Binding("up", "field(-1)", show=False),
+    ]
+
+    def __init__(self, like: JobRecord | None = None) -> None:
+        super().__init__()
+        self.like = like
+        self.known: dict[str, ClassRecord] = {}
+        self.chosen: ClassRecord | None = None
+        self._has_touched_queue = False
+
+    def heading(self) -> str:
+        return "Enqueue" if self.like is None else f"Run again, as a new job, like #{self.like.id}"
+
+    def body(self) -> ComposeResult:
+        like = self.like
+        with VerticalScroll(id="form"):
+            yield Field("class", "class", "module.Class", like.job_class if like else "", Known(self))
+            yield Static("", id="about", markup=False)
+            yield Vertical(id="parameters")
+            values = {
+                "queue": like.queue if like else "default",
+                "priority": str(like.priority) if like and like.priority else "",
+                "retries": str(like.retries) if like and like.retries else "",
+            }
+            for name, label, hint in OPTIONS:
+                yield Field(name, label, hint, values.get(name, ""))
+        yield Static("", id="command", markup=False)
+        yield Static("", id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+        self.console.feed.ask(self, "classes", lambda source: source.classes())
+        self._check()
+
+    def on_answered(self, message: Answered) -> None:
+        message.stop()
+        if message.name == "classes":
+            self.known = {record.name: record for record in message.value}
+            self.call_later(self._choose)
+        elif message.name == "like" and message.value is not None and not self._has_touched_queue:
+            self._prefill(message.value)
+
+    def on_refused(self, message: Refused) -> None:
+        message.stop()
+        self.console.tell(str(message.error), is_bad=True)
+
+    def _prefill(self, job: JobRecord) -> None:
+        """The queue and options that the last job of the class had: its own code, which knows them, is not here."""
+        for name, value in (("queue", job.queue), ("priority", job.priority), ("retries", job.retries)):
+            field = self._field(name)
+            if field.text in ("", "default"):
+                field.query_one(Input).value = str(value) if value else ""
+
+    async def _choose(self) -> None:
+        """Shows the parameters of the class that was typed, once it is known."""
+        chosen = self.known.get(self._field("class").text)
+        if chosen is not self.chosen or chosen is None:
+            self.chosen = chosen
+            box = self.query_one("#parameters", Vertical)
+            await box.remove_children()
+            if chosen is not None:
+                await box.mount_all([self._parameter(parameter) for parameter in chosen.parameters])
+                if self.like is None:
+                    self.console.feed.ask(self, "like", lambda source: source.like(chosen.name))
+        self._check()
+
+    def _parameter(self, parameter: ParameterRecord) -> Field:
+        star = {"rest": "*", "named rest": "**"}.get(parameter.kind, "")
+        hint = parameter.annotation or "text, or JSON"
+        if not parameter.required and parameter.default is not None:
+            hint += f", else {parameter.default}"
+        value = ""
+        if self.like is not None and self.like.job_class == (self.chosen.name if self.chosen else None):
+            value = typed(self.like.arguments.get(star + parameter.name))
+        return Field(f"argument {parameter.name}", star + parameter.name, hint, value)
+
+    def new(self) -> NewJob:
+        texts = {
+            field.field_name.removeprefix("argument "): field.text
+            for field in self.query(Field)
+            if field.field_name.startswith("argument ")
+        }
+        options = {name: self._field(name).text for name, _, _ in OPTIONS}
+        return NewJob(self._field("class").text, texts, like=self.like.id if self.like else None, **options)
+
+    def _field(self, name: str) -> Field:
+        return next(field for field in self.query(Field) if field.field_name == name)
+
+    def _check(self) -> dict[str, str]:
+        new = self.new()
+        problems = self.console.source.check(new)
+        for field in self.query(Field):
+            field.say(problems.get(field.field_name))
+        about = self.chosen.summary or "" if self.chosen else self._nearest(new.job_class)
+        self.query_one("#about", Static).update(Text(f"{'':{LABEL + 1}}{about}", theme.style(theme.DIM), no_wrap=True))
+        self.query_one("#command", Static).update(
+            Text.assemble(("= ", theme.style(theme.DIM)), (command(new), theme.style(theme.TEAL)))
+        )
+        look = theme.DIM if problems else theme.KEY
+        keys = Text.assemble(("ctrl+s", theme.style(look, bold=not problems)), (" enqueue   ", theme.style(theme.DIM)))
+        for key, words in (("tab", "next field"), ("right", "complete"), ("esc", "leave")):
+            keys.append(key, theme.style(theme.KEY, bold=True))
+            keys.append(f" {words}   ", theme.style(theme.DIM))
+        self.query_one("#keys", Static).update(keys)
+        return problems
+
+    def _nearest(self, begun: str) -> str:
+        """Some classes that are known, those that have in them what was typed first."""
+        if not self.known:
+            return ""
+        near = [name for name in self.known if begun.lower() in name.lower()] or list(self.known)
+        return "known: " + ", ".join(near[:4]) + (f" and {len(near) - 4} more" if len(near) > 4 else "")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        field = event.input.parent
+        if isinstance(field, Field) and field.field_name == "class":
+            self.call_later(self._choose)
+        elif self.is_mounted:
+            self._check()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_field(1)
+
+    def action_field(self, step: int) -> None:
+        fields = list(self.query(Input))
+        places = [place for place, field in enumerate(fields) if field.has_focus]
+        fields[((places[0] if places else -1) + step) % len(fields)].focus()
+
+    def action_enqueue(self) -> None:
+        if (why := self.console.why_not_write()) is not None:
+            self.console.tell(why, is_bad=True)
+            return
+        problems = self._check()
+        if problems:
+            name, problem = next(iter(problems.items()))
+            self._field(name).query_one(Input).focus()
+            self.console.tell(f"{name}: {problem}", is_bad=True)
+            return
+        self.dismiss(None)
+        self.console.enqueue(self.new())
+
+
+class Known(Suggester):
+    """The classes that workers know; what is typed may be the start of the name, or of its last part."""
+
+    def __init__(self, form: Enqueue) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._form = form
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return next((name for name in sorted(self._form.known) if name.startswith(value)), None) if value else None
+
+
+def typed(value: Any) -> str:
+    """A stored argument as one would type it."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def command(new: NewJob) -> str:
+    """The command line that does the same."""
+    words = ["jobq", "enqueue", new.job_class or "CLASS"]
+    given = {name: as_json(text) for name, text in new.texts.items() if text}
+    if given:
+        words += ["--kwargs", json.dumps(given, ensure_ascii=False)]
+    for option, value in (
+        ("--queue", new.queue),
+        ("--delay", new.delay.removeprefix("in ")),
+        ("--priority", new.priority),
+        ("--retries", new.retries),
+        ("--unique-key", new.unique_key),
+    ):
+        if value:
+            words += [option, value]
+    return shlex.join(words)
+
+
+def as_json(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, str) else value

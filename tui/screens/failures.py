@@ -1,0 +1,200 @@
+"""What broke, since when? Failures in groups of those that are alike."""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from jobq.observe import FailureGroup
+
+from .. import formats, theme
+from ..actions import Action, bindings
+from ..messages import Answered
+from ..source import VIEW_BY_NAME, Report
+from ..troubles import Place
+from ..widgets.frame import Line
+from ..widgets.lines import Lines
+from ..widgets.rows import Column, Rows
+from .base import ConsoleScreen
+from .copy import Choice, Copy
+from .job import traceback_lines
+from .overview import nothing
+from .queues import next_order, sorted_by
+
+
+class Failures(ConsoleScreen):
+    NAME = "failures"
+    TITLE_WORDS = "Failures"
+    SHORT = "Fail"
+    QUESTION = "What broke, since when?"
+    ACTIONS: ClassVar[tuple[str, ...]] = (
+        "open", "retry", "purge", "range_less", "range_more", "sort", "copy", "fold", "section", "undo",
+    )  # fmt: skip
+    BINDINGS: ClassVar[list[Any]] = bindings("retry", "purge", "sort", "copy", "fold", "section")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: tuple[FailureGroup, ...] = ()
+        self.is_loaded = False
+        self.is_folded = True
+        self.sort: tuple[str, bool] | None = None
+        self._wanted: str | None = None
+
+    def body(self) -> ComposeResult:
+        yield Line(id="failures-title", classes="heading")
+        yield Rows(self.columns(), key=lambda group: group.group, empty="", id="groups")
+        with Vertical(id="example"):
+            yield Line(id="example-title", classes="heading")
+            yield Lines(id="example-lines")
+
+    def on_mount(self) -> None:
+        self.rows.focus()
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one("#groups", Rows)
+
+    def show_place(self, place: Place) -> None:
+        self._wanted = place.filter
+        self.call_later(self.rows.go_to, place.filter)
+
+    # Reading
+
+    def looked(self) -> None:
+        seconds = self.console.feed.seconds
+        self.console.feed.ask(self, "failures", lambda source: source.failures(seconds))
+
+    def acted(self, report: Report) -> None:
+        self.looked()
+
+    def on_answered(self, message: Answered) -> None:
+        message.stop()
+        self.groups, self.is_loaded = message.value, True
+        self.paint()
+        if self._wanted is not None:
+            self.rows.go_to(self._wanted)
+            self._wanted = None
+            self._paint_example()
+
+    # Drawing
+
+    def paint(self) -> None:
+        super().paint()
+        if not self.is_mounted:
+            return
+        groups = list(self.groups)
+        if self.sort is not None:
+            groups = sorted_by(self.rows.columns, groups, self.sort)
+        self.rows.sorted_by = self.sort
+        period = self.console.period_words
+        self.rows.empty = f"nothing failed in the last {period}" if self.is_loaded else f"looking{self.glyphs.more}"
+        self.rows.put(groups)
+        attempts, at_rest = sum(one.attempts for one in groups), sum(one.at_rest for one in groups)
+        title = Text(f" {formats.plural(len(groups), 'group')}, last {period}")
+        figures = f"{formats.plural(attempts, 'failed attempt')}, {formats.plural(at_rest, 'job')} at rest "
+        self.query_one("#failures-title", Line).put(title, Text(figures, theme.style(theme.DIM)))
+        self._paint_example()
+        self.paint_foot()
+
+    def _paint_example(self) -> None:
+        group = self.rows.current
+        title, lines = self.query_one("#example-title", Line), self.query_one("#example-lines", Lines)
+        if not isinstance(group, FailureGroup):
+            title.put(Text(""))
+            lines.put([])
+            return
+        title.put(
+            Text(f" the last one: #{group.example_id}  {formats.arguments(group.arguments, 200)}"),
+            Text(f"first {formats.stamp(group.ever_first_at, self.console.now)} ", theme.style(theme.DIM)),
+        )
+        evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
+        lines.put(evidence or [Text(group.error_message or "", theme.style(theme.BAD))])
+
+    def columns(self) -> list[Column]:
+        return [
+            Column("AT REST", lambda group: formats.count(group.at_rest), right=True,
+                   order=lambda group: group.at_rest),
+            Column("FAILED", lambda group: formats.count(group.attempts), right=True,
+                   order=lambda group: group.attempts),
+            Column("CLASS", self.class_of, most=30, order=lambda group: group.job_class),
+            Column("ERROR", self.error_of, most=26, order=lambda group: group.error_type or ""),
+            Column("WHERE", lambda group: group.frame or self.glyphs.none, most=34, least=100),
+            Column("FIRST", self.first, right=True, most=9, order=lambda group: group.first_at),
+            Column("LAST", lambda group: formats.since(group.last_at, self.console.now), right=True,
+                   order=lambda group: group.last_at),
+            Column("", nothing, least=110, is_rest=True, fill=self.trend),
+        ]  # fmt: skip
+
+    def class_of(self, group: FailureGroup) -> str:
+        return formats.class_name(group.job_class, is_wide=self.size.width >= 140)
+
+    def error_of(self, group: FailureGroup) -> Text:
+        return Text(group.error_type or "failed", theme.style(theme.BAD))
+
+    def first(self, group: FailureGroup) -> Text:
+        ago = formats.since(group.first_at, self.console.now)
+        if group.is_new:
+            return Text(f"new {ago}", theme.style(theme.WAIT, bold=True))
+        return Text(formats.since(group.ever_first_at, self.console.now))
+
+    def trend(self, group: FailureGroup, width: int) -> Text:
+        drawn = formats.spark(group.steps, min(width, len(group.steps)), self.glyphs.blocks)
+        return Text(drawn, theme.style(theme.BAD))
+
+    # Keys
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        self._paint_example()
+        self.paint_foot()
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        group = message.rows.current
+        if isinstance(group, FailureGroup):
+            self.console.go(Place("jobs", "finished", f"group:{group.group}"))
+
+    def action_retry(self) -> None:
+        self._do("retry")
+
+    def action_purge(self) -> None:
+        self._do("purge")
+
+    def _do(self, name: str) -> None:
+        """The jobs of the group that are at rest now, whenever they failed."""
+        from ..app import Scope
+
+        group = self.rows.current
+        if isinstance(group, FailureGroup) and self.allowed(name):
+            query = self.console.source.query(VIEW_BY_NAME["finished"], f"group:{group.group}")
+            self.console.do(name, Scope(query=query, about=f"{group.job_class}  {group.error_type or 'failed'}"))
+
+    def action_sort(self) -> None:
+        self.sort = next_order(self.rows.columns, self.sort, self.size.width)
+        self.paint()
+
+    def action_fold(self) -> None:
+        self.is_folded = not self.is_folded
+        self._paint_example()
+
+    def action_section(self) -> None:
+        lines = self.query_one("#example-lines", Lines)
+        (self.rows if lines.has_focus else lines).focus()
+
+    def action_copy(self) -> None:
+        group = self.rows.current
+        if isinstance(group, FailureGroup):
+            choices = [
+                Choice("t", "the last traceback", group.traceback or group.error_message or ""),
+                Choice("i", "the id of the last one", str(group.example_id)),
+                Choice("v", "the command that retries them", f"jobq retry 'outcome:errored group:{group.group}'"),
+                Choice("l", "the command that lists them", f"jobq list 'outcome:errored group:{group.group}'"),
+            ]
+            self.app.push_screen(Copy(choices))
+
+    def why_not(self, action: Action) -> str | None:
+        group = self.rows.current
+        if action.name in ("open", "retry", "purge", "copy", "fold") and not isinstance(group, FailureGroup):
+            return "there is no group of failures"
+        if action.name in ("retry", "purge") and isinstance(group, FailureGroup) and not group.at_rest:
+            return "all of these jobs were tried again, or are gone"
+        return super().why_not(action)

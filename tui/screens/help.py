@@ -1,0 +1,52 @@
+"""What the keys do, read from the table of actions."""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+
+from .. import theme
+from ..actions import BY_NAME, GROUPS, MOVES
+from ..search import HELP
+from ..widgets.lines import Lines
+from .dialog import Dialog
+
+
+class Help(Dialog[None]):
+    BINDINGS: ClassVar[list[Any]] = [Binding("question_mark,q,enter", "leave", show=False)]
+
+    def __init__(self, names: list[str], where: str) -> None:
+        super().__init__()
+        self.names = names
+        self.where = where
+
+    def heading(self) -> str:
+        return f"Keys: {self.where}"
+
+    def body(self) -> ComposeResult:
+        yield Lines(id="help")
+
+    def on_mount(self) -> None:
+        texts = self.texts()
+        lines = self.query_one(Lines)
+        lines.styles.height = len(texts)
+        lines.styles.max_height = max(5, self.app.size.height - 8)
+        lines.put(texts)
+        lines.focus()
+
+    def texts(self) -> list[Text]:
+        texts: list[Text] = []
+        for group, title in GROUPS.items():
+            entries = list(MOVES) if group == "move" else []
+            entries += [(BY_NAME[name].keys, BY_NAME[name].help) for name in self.names if BY_NAME[name].group == group]
+            if not entries:
+                continue
+            texts += [Text(title, theme.style(theme.DIM, bold=True)), *(entry(*one) for one in entries), Text("")]
+        if "filter" in self.names:
+            texts += [Text("The filter", theme.style(theme.DIM, bold=True)), *(entry(*one) for one in HELP), Text("")]
+        return texts[:-1]
+
+
+def entry(keys: str, words: str) -> Text:
+    return Text.assemble((f"  {keys:<16}", theme.style(theme.KEY, bold=True)), (words, theme.style(theme.TEXT)))

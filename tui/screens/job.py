@@ -1,0 +1,445 @@
+"""One job: what happened to it, attempt by attempt, and the evidence."""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+
+from jobq.records import AttemptRecord, JobDetail, JobRecord
+from jobq.states import FINISHED, State
+from jobq.tracebacks import told_apart
+
+from .. import formats, theme
+from ..actions import Action, bindings
+from ..messages import Answered, Refused
+from ..source import Report
+from ..widgets.frame import Line, spread
+from ..widgets.lines import Lines
+from .base import ConsoleScreen, is_bad, state_text
+from .copy import Copy, choices
+from .why import Why
+
+SECTIONS = ("Attempts", "Arguments", "History")
+
+
+class JobPage(ConsoleScreen):
+    NAME = "jobs"
+    TITLE_WORDS = "A job"
+    SHORT = "Job"
+    QUESTION = "What happened to it?"
+    ACTIONS: ClassVar[tuple[str, ...]] = (
+        "back", "retry", "cancel", "edit", "purge", "why", "stack", "copy", "fold", "section", "older", "newer",
+        "previous", "next", "undo", "enqueue",
+    )  # fmt: skip
+    BINDINGS: ClassVar[list[Any]] = [
+        *bindings(
+            "back",
+            "retry",
+            "cancel",
+            "edit",
+            "purge",
+            "why",
+            "copy",
+            "fold",
+            "section",
+            "older",
+            "newer",
+            "previous",
+            "next",
+            "stack",
+        ),
+        Binding("backspace", "back", show=False),
+    ]
+
+    def __init__(self, job_id: int, ids: tuple[int, ...]) -> None:
+        super().__init__()
+        self.job_id = job_id
+        self.ids = ids
+        self.detail: JobDetail | None = None
+        self.problem = ""
+        self.section = 0
+        self.attempt: int | None = None  # a place among the attempts; None: the last
+        self.is_folded = True
+
+    def body(self) -> ComposeResult:
+        yield Line(id="title")
+        yield Lines(id="facts")
+        yield Line(id="sections")
+        yield Lines(id="lines")
+
+    def on_mount(self) -> None:
+        self.query_one("#lines").focus()
+        self._ask()
+
+    # Reading
+
+    def looked(self) -> None:
+        if self.detail is None or self.detail.job.state != FINISHED:
+            self._ask()
+
+    def acted(self, report: Report) -> None:
+        self._ask()
+
+    def _ask(self) -> None:
+        job_id = self.job_id
+        self.console.feed.ask(self, "job", lambda source: source.job(job_id))
+
+    def on_answered(self, message: Answered) -> None:
+        message.stop()
+        if message.name == "why":
+            self.app.push_screen(Why(message.value))
+            return
+        if message.name == "stack":
+            from .stack import LiveStack
+
+            self.app.push_screen(LiveStack(message.value))
+            return
+        if message.value.job.id != self.job_id:
+            return
+        is_first = self.detail is None
+        self.detail, self.problem = message.value, ""
+        if is_first:
+            self.section = 0 if self.detail.attempts else 1
+        self.paint(keep_place=not is_first)
+
+    def on_refused(self, message: Refused) -> None:
+        message.stop()
+        message.prevent_default()
+        if self.console.lost is None:
+            self.problem = str(message.error)
+            self.paint()
+
+    # Drawing
+
+    def paint(self, *, keep_place: bool = True) -> None:
+        super().paint()
+        if not self.is_mounted:
+            return
+        width = self.app.size.width
+        self.query_one("#title", Line).update(spread(self._title(), self._place(), width))
+        facts, lines = self.query_one("#facts", Lines), self.query_one("#lines", Lines)
+        if self.detail is None:
+            lines.put([Text(self.problem or f"looking{self.glyphs.more}", theme.style(theme.DIM))])
+            return
+        found = self.facts(self.detail)
+        facts.styles.height = min(len(found), 12 if self.app.size.height > 30 else 7)
+        facts.put(found)
+        self.query_one("#sections", Line).update(self._sections())
+        lines.put(self._lines(self.detail), keep_place=keep_place)
+
+    def _title(self) -> Text:
+        if self.detail is None:
+            return Text(f" #{self.job_id}")
+        job = self.detail.job
+        tries = f"attempt {job.attempt} of {max(job.retries + 1, job.attempt)}"
+        return Text.assemble(
+            (f" #{job.id} ", theme.style(theme.KEY, bold=True)),
+            (f"{job.job_class}  ", theme.style(theme.TEXT, bold=True)),
+            state_text(self.glyphs, job.state, job.outcome),
+            (f"  {tries}" if job.attempt else "  not begun", theme.style(theme.DIM)),
+        )
+
+    def _place(self) -> Text:
+        if self.job_id not in self.ids or len(self.ids) < 2:
+            return Text("")
+        place = f"{self.ids.index(self.job_id) + 1} of {formats.count(len(self.ids))} "
+        return Text.assemble(
+            ("[ ", theme.style(theme.KEY)), (place, theme.style(theme.DIM)), ("] ", theme.style(theme.KEY))
+        )
+
+    def facts(self, detail: JobDetail) -> list[Text]:
+        """Where it stands, and how it came there."""
+        job, now = detail.job, self.console.now
+        facts = Text.assemble(
+            *named("queue", job.queue), *named("priority", str(job.priority)), *named("retries", str(job.retries)),
+            *(named("key", job.unique_key) if job.unique_key else ()),
+            *(named("timeout", formats.duration(job.timeout)) if job.timeout else ()),
+            *(named("expires", formats.stamp(job.expires_at, now)) if job.expires_at else ()),
+            *(named("by", job.source) if job.source else ()),
+        )  # fmt: skip
+        return [facts, *self.timeline(detail), *standing(detail, now)]
+
+    def timeline(self, detail: JobDetail) -> list[Text]:
+        """From the enqueueing to the end, a line for each attempt; the middle of many is left out."""
+        job, now = detail.job, self.console.now
+        first = Text.assemble(
+            (f"{formats.stamp(job.enqueued_at, now)}  ", theme.style(theme.DIM)),
+            "enqueued",
+            (f"  {formats.since(job.enqueued_at, now)} ago", theme.style(theme.DIM)),
+            *((f"  due {formats.stamp(job.run_at, now)}",) if job.state == State.SCHEDULED else ()),
+        )
+        lines = [self.attempt_line(attempt) for attempt in detail.attempts]
+        most = 6 if self.app.size.height > 30 else 3
+        if len(lines) > most:
+            skipped = len(lines) - most + 1
+            lines = [*lines[:1], Text(f"          {skipped} more attempts", theme.style(theme.DIM)), *lines[2 - most :]]
+        if job.state == State.RUNNING and job.started_at is not None:
+            running = Text.assemble(
+                (f"{formats.stamp(job.started_at, now)}  ", theme.style(theme.DIM)),
+                state_text(self.glyphs, job.state),
+                f"  attempt {job.attempt}, for {formats.between(job.started_at, now)}",
+                (f"  on {job.worker}" if job.worker else "", theme.style(theme.DIM)),
+            )
+            if job.progress is not None:
+                running.append_text(Text.assemble("  ", progress_text(job, self.glyphs)))
+            if job.cancel_requested_at is not None:
+                running.append(f"  asked to end by {job.cancel_requested_by}", theme.style(theme.WAIT))
+            lines.append(running)
+        return [first, *lines]
+
+    def attempt_line(self, attempt: AttemptRecord) -> Text:
+        now = self.console.now
+        ran = formats.between(attempt.started_at, attempt.ended_at, "")
+        text = Text.assemble(
+            (f"{formats.stamp(attempt.ended_at, now)}  ", theme.style(theme.DIM)),
+            state_text(self.glyphs, attempt.outcome),
+            f"  attempt {attempt.attempt}, " + (f"ran {ran}" if ran else "never began"),
+            (f"  on {attempt.worker}" if attempt.worker else "", theme.style(theme.DIM)),
+            (used(attempt), theme.style(theme.DIM)),
+        )
+        if attempt.error_type:
+            text.append(f"  {error_of(attempt)}", theme.style(theme.BAD if is_bad(attempt.outcome) else theme.DIM))
+        if attempt.retried:
+            text.append("  tried again", theme.style(theme.DIM))
+        text.no_wrap = True
+        text.truncate(max(20, self.app.size.width - 3), overflow="ellipsis")
+        return text
+
+    def _sections(self) -> Text:
+        detail = self.detail
+        assert detail is not None
+        text = Text(" ", no_wrap=True)
+        for place, section in enumerate(SECTIONS):
+            words = section
+            if section == "Attempts":
+                words = (
+                    f"Attempt {self._attempt_place(detail) + 1} of {len(detail.attempts)}"
+                    if detail.attempts
+                    else "No attempt yet"
+                )
+            part = Text(
+                f" {words} ", theme.style(theme.KEY if place == self.section else theme.DIM, bold=place == self.section)
+            )
+            if place == self.section:
+                part.stylize(f"on {theme.PANEL}")
+            text.append_text(part)
+            text.append(" ")
+        if self.section == 0 and len(detail.attempts) > 1:
+            text.append_text(
+                Text.assemble(("  left right ", theme.style(theme.KEY)), ("other attempts", theme.style(theme.DIM)))
+            )
+        return text
+
+    def _attempt_place(self, detail: JobDetail) -> int:
+        last = len(detail.attempts) - 1
+        return last if self.attempt is None else min(self.attempt, last)
+
+    def _lines(self, detail: JobDetail) -> list[Text]:
+        if SECTIONS[self.section] == "Arguments":
+            return [Text(line) for line in formats.pretty(detail.job.arguments).splitlines()]
+        if SECTIONS[self.section] == "History":
+            return [self.attempt_line(attempt) for attempt in detail.attempts] or [
+                Text("no attempt has ended yet", theme.style(theme.DIM))
+            ]
+        if not detail.attempts:
+            return [Text("no attempt has ended yet", theme.style(theme.DIM))]
+        return self.evidence(detail.attempts[self._attempt_place(detail)], detail)
+
+    def evidence(self, attempt: AttemptRecord, detail: JobDetail) -> list[Text]:
+        """What one attempt left behind: its traceback, or what it returned."""
+        lines = []
+        same = [other.attempt for other in detail.attempts if is_same(other, attempt) and other is not attempt]
+        if same:
+            lines.append(Text(f"as in attempt {formats.listed(map(str, same), 6)}", theme.style(theme.DIM)))
+        if attempt.traceback:
+            lines += traceback_lines(attempt.traceback, is_folded=self.is_folded)
+        elif attempt.error_message:
+            lines += [Text(line, theme.style(theme.BAD)) for line in attempt.error_message.splitlines()]
+        if attempt.value is not None:
+            lines.append(Text("returned", theme.style(theme.DIM)))
+            lines += [Text(line) for line in formats.pretty(attempt.value).splitlines()]
+        return lines or [Text("it left nothing behind", theme.style(theme.DIM))]
+
+    # Keys
+
+    def action_back(self) -> None:
+        self.app.pop_screen()
+
+    def action_fold(self) -> None:
+        self.is_folded = not self.is_folded
+        self.paint()
+
+    def action_section(self) -> None:
+        self.section = (self.section + 1) % len(SECTIONS)
+        self.paint(keep_place=False)
+
+    def action_older(self) -> None:
+        self._step_attempt(-1)
+
+    def action_newer(self) -> None:
+        self._step_attempt(1)
+
+    def _step_attempt(self, step: int) -> None:
+        if self.detail is None or not self.detail.attempts:
+            return
+        place = self._attempt_place(self.detail) + step
+        if 0 <= place < len(self.detail.attempts):
+            self.attempt, self.section = place, 0
+            self.paint(keep_place=False)
+
+    def action_previous(self) -> None:
+        self._step_job(-1)
+
+    def action_next(self) -> None:
+        self._step_job(1)
+
+    def _step_job(self, step: int) -> None:
+        if self.job_id not in self.ids:
+            return
+        place = self.ids.index(self.job_id) + step
+        if 0 <= place < len(self.ids):
+            self.job_id, self.detail, self.attempt = self.ids[place], None, None
+            self._ask()
+            self.paint(keep_place=False)
+
+    def action_retry(self) -> None:
+        self._do("retry")
+
+    def action_cancel(self) -> None:
+        self._do("cancel")
+
+    def action_purge(self) -> None:
+        self._do("purge")
+
+    def _do(self, name: str) -> None:
+        from ..app import Scope
+
+        if self.allowed(name) and self.detail is not None:
+            job = self.detail.job
+            shown = f"{job.job_class}  {formats.arguments(job.arguments, 60)}"
+            self.console.do(name, Scope((job.id,), names={job.id: shown}))
+
+    def action_edit(self) -> None:
+        from .enqueue import Enqueue
+
+        if self.detail is not None and self.allowed("edit"):
+            self.app.push_screen(Enqueue(self.detail.job))
+
+    def action_why(self) -> None:
+        job_id = self.job_id
+        self.console.feed.ask(self, "why", lambda source: source.why(job_id))
+
+    def action_stack(self) -> None:
+        job_id = self.job_id
+        if self.allowed("stack"):
+            self.console.feed.ask(self, "stack", lambda source: source.stack(job_id))
+
+    def action_copy(self) -> None:
+        if self.detail is not None:
+            self.app.push_screen(Copy(choices(self.detail.job, self.detail, None)))
+
+    def why_not(self, action: Action) -> str | None:
+        detail = self.detail
+        if action.name in ("retry", "cancel", "purge", "edit", "copy", "fold", "section") and detail is None:
+            return "the job is not there"
+        if detail is not None and action.act is not None and detail.job.state not in action.act.states:
+            allowed = " or ".join(sorted(action.act.states))
+            return f"this job is {detail.job.state}; only {allowed} ones can be"
+        if action.name in ("older", "newer") and (detail is None or len(detail.attempts) < 2):
+            return "there is no other attempt"
+        if action.name == "stack" and (detail is None or detail.job.state != State.RUNNING):
+            return "only a running job has one"
+        if action.name == "fold" and detail is not None and not any(one.traceback for one in detail.attempts):
+            return "there is no traceback"
+        if action.name in ("previous", "next"):
+            step = -1 if action.name == "previous" else 1
+            place = self.ids.index(self.job_id) + step if self.job_id in self.ids else -1
+            if not 0 <= place < len(self.ids):
+                return "there is no other job that way"
+        return super().why_not(action)
+
+
+def standing(detail: JobDetail, now: Any) -> list[Text]:
+    """What it waits for, as far as one can tell."""
+    job = detail.job
+    if job.state == State.SCHEDULED:
+        why = "waits for its next try" if job.attempt else "waits for its time"
+        return [Text.assemble((f"{why}: {formats.due(job.run_at, now)}", theme.style(theme.LATER)))]
+    if job.state == State.PENDING and not detail.known:
+        return [Text.assemble((f"no live worker knows {job.job_class}: it waits in vain", theme.style(theme.BAD)))]
+    if job.state == State.PENDING:
+        return [Text.assemble((f"waits for a worker since {formats.stamp(job.run_at, now)}", theme.style(theme.WAIT)))]
+    return []
+
+
+def named(name: str, value: str) -> tuple[tuple[str, Any], str]:
+    return (f"{name} ", theme.style(theme.DIM)), f"{value}  "
+
+
+def is_same(one: AttemptRecord, other: AttemptRecord) -> bool:
+    """Whether two attempts failed in the same way."""
+    return one.error_type is not None and (one.error_type, one.error_message) == (other.error_type, other.error_message)
+
+
+def error_of(record: JobRecord | AttemptRecord) -> str:
+    """The error in one line."""
+    message = (record.error_message or "").replace("\n", "⏎")
+    return f"{record.error_type}: {message}" if message else record.error_type or ""
+
+
+def call_of(job: JobRecord) -> Text:
+    tries = f"attempt {job.attempt} of {max(job.retries + 1, job.attempt)}" if job.attempt else "not begun"
+    return Text(tries, theme.style(theme.DIM))
+
+
+def traceback_lines(traceback: str, *, is_folded: bool, key: str | None = "o") -> list[Text]:
+    """A traceback with the frames of libraries folded away, or dimmed."""
+    lines: list[Text] = []
+    folded = 0
+    for line, is_own in told_apart(traceback):
+        if is_own or not is_folded:
+            if folded:
+                lines.append(fold_line(folded, key))
+                folded = 0
+            lines.append(Text(line, theme.style(line_colour(line) if is_own else theme.DIM)))
+        elif line.lstrip(" |+-").startswith('File "'):
+            folded += 1
+    if folded:
+        lines.append(fold_line(folded, key))
+    return lines
+
+
+def fold_line(frames: int, key: str | None) -> Text:
+    hint = f", {key} unfolds" if key else ""
+    return Text(f"  … {formats.plural(frames, 'frame')} of libraries{hint}", theme.style(theme.FAINT))
+
+
+def line_colour(line: str) -> str:
+    """The last lines of a traceback, which say what was wrong, and the source lines, are told from the rest."""
+    if line.startswith((" ", "Traceback")):
+        return theme.TEXT if line.startswith("    ") else theme.DIM
+    return theme.BAD
+
+
+def used(attempt: AttemptRecord) -> str:
+    """What an attempt took of the machine."""
+    cpu = f"  cpu {formats.duration(attempt.cpu_seconds)}" if attempt.cpu_seconds is not None else ""
+    memory = attempt.peak_memory_bytes
+    return cpu + (f"  peak {formats.size(memory)}" if memory is not None else "")
+
+
+def progress_text(job: JobRecord, glyphs: theme.Glyphs) -> Text:
+    """How far a running job is: a bar and a share, or what it has done, and its own words."""
+    progress = job.progress
+    if progress is None:
+        return Text("")
+    if not progress.total:
+        return Text.assemble(f"{formats.count(progress.done)} ", (progress.message or "", theme.style(theme.DIM)))
+    share = min(1.0, max(0.0, progress.done / progress.total))
+    full = round(share * 8)
+    bar = glyphs.blocks[8] * full
+    return Text.assemble(
+        (bar, theme.style(theme.BUSY)), ("·" * (8 - full), theme.style(theme.FAINT)), f" {100 * share:.0f}% ",
+        (progress.message or "", theme.style(theme.DIM)),
+    )  # fmt: skip

@@ -1,0 +1,317 @@
+"""Is it healthy, and if not, where?"""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+
+from jobq.observe import Figures, Period
+from jobq.records import JobRecord, QueueStats
+from jobq.states import Outcome
+
+from .. import formats, theme
+from ..actions import Action, bindings
+from ..samples import Samples
+from ..source import Snapshot
+from ..troubles import SILENT_SECONDS, Place, Trouble, is_worked, quoted
+from ..widgets.chart import Columns
+from ..widgets.frame import Line
+from ..widgets.rows import Column, Rows
+from .base import ConsoleScreen
+
+MOST_STEPS = 300
+QUIET = "nothing: all is well"
+
+
+class Overview(ConsoleScreen):
+    NAME = "overview"
+    TITLE_WORDS = "Overview"
+    SHORT = "Over"
+    QUESTION = "Is it healthy, and if not, where?"
+    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "section", "range_less", "range_more", "enqueue", "undo")
+    BINDINGS: ClassVar[list[Any]] = [Binding("shift+tab", "section(-1)", show=False), *bindings("section")]
+
+    def body(self) -> ComposeResult:
+        yield Line(id="figures", classes="figures")
+        with Horizontal(id="charts"):
+            with Vertical(id="throughput"):
+                yield Line(id="throughput-title", classes="heading")
+                yield Columns(theme.GOOD, id="throughput-chart")
+            with Vertical(id="backlog"):
+                yield Line(id="backlog-title", classes="heading")
+                yield Columns(theme.WAIT, id="backlog-chart")
+        with Horizontal(id="lower"):
+            with Vertical(id="left"):
+                yield Line(id="queues-title", classes="heading")
+                yield Rows(self.queue_columns(), key=name_of, empty="no queue holds a job", id="queues")
+                yield Line(id="classes-title", classes="heading roomy")
+                yield Rows(self.class_columns(), key=figures_key, empty="nothing ended", id="classes", classes="roomy")
+            with Vertical(id="right"):
+                yield Line(id="troubles-title", classes="heading")
+                yield Rows(self.trouble_columns(), key=key_of, empty=QUIET, has_titles=False, id="troubles")
+                yield Line(id="running-title", classes="heading roomy")
+                yield Rows(
+                    self.running_columns(),
+                    key=id_of,
+                    empty="nothing runs",
+                    has_titles=False,
+                    id="running",
+                    classes="roomy",
+                )
+
+    def on_mount(self) -> None:
+        self.query_one("#troubles").focus()
+
+    # Drawing
+
+    def paint(self) -> None:
+        super().paint()
+        snapshot = self.console.snapshot
+        if snapshot is None:
+            return
+        samples = self.console.samples
+        self.query_one("#figures", Line).put(self._figures(snapshot))
+        self._paint_charts(snapshot, samples)
+        self.query_one("#queues", Rows).put(snapshot.stats.queues)
+        self.query_one("#classes", Rows).put(sorted(snapshot.period.classes, key=lambda one: -one.attempts))
+        self.query_one("#troubles", Rows).put(self.console.troubles)
+        longest = sorted(snapshot.running, key=lambda job: job.started_at or snapshot.at)
+        self.query_one("#running", Rows).put(longest)
+        self._paint_titles(snapshot)
+
+    def _paint_titles(self, snapshot: Snapshot) -> None:
+        number = len(self.console.troubles)
+        look = theme.style(theme.BAD if number else theme.GOOD, bold=True)
+        mark = str(number) if number else self.glyphs.tick
+        self.query_one("#troubles-title", Line).put(Text.assemble(" NEEDS YOU  ", (mark, look)))
+        self.query_one("#queues-title", Line).put(Text(" QUEUES"))
+        of = f"of the youngest {len(snapshot.running)}" if snapshot.stats.running > len(snapshot.running) else ""
+        self.query_one("#running-title", Line).put(
+            Text.assemble(" RUNNING LONGEST  ", (of or str(snapshot.stats.running), theme.style(theme.DIM)))
+        )
+        self.query_one("#classes-title", Line).put(Text(f" CLASSES, last {self.console.period_words}"))
+
+    def _paint_charts(self, snapshot: Snapshot, samples: Samples) -> None:
+        minutes = snapshot.period.step_seconds / 60
+        steps = snapshot.period.steps
+        self.query_one("#throughput-chart", Columns).put(
+            [step.outcomes.get(Outcome.SUCCESSFUL, 0) / minutes for step in steps],
+            [(step.outcomes.get(Outcome.ERRORED, 0) + step.outcomes.get(Outcome.LOST, 0)) / minutes for step in steps],
+        )
+        self.query_one("#backlog-chart", Columns).put(samples.totals(MOST_STEPS))
+        block = self.glyphs.blocks[8]
+        self.query_one("#throughput-title", Line).put(
+            Text.assemble(
+                " ATTEMPTS A MINUTE  ",
+                (f"{block} successful  ", theme.style(theme.GOOD)),
+                (f"{block} failed", theme.style(theme.BAD)),
+            ),
+            Text(f"last {self.console.period_words} ", theme.style(theme.DIM)),
+        )
+        began = f"since {formats.clock(samples.began_at)} " if samples.began_at else ""
+        self.query_one("#backlog-title", Line).put(Text(" PENDING"), Text(began, theme.style(theme.DIM)))
+
+    def _figures(self, snapshot: Snapshot) -> Text:
+        stats, total, wide, none = snapshot.stats, snapshot.period.total, self.is_wide, self.glyphs.none
+        oldest = max((queue.oldest_seconds or 0.0 for queue in stats.queues), default=0.0)
+        silent = sum(worker.heartbeat_seconds > SILENT_SECONDS for worker in stats.workers)
+        number = formats.count if wide else formats.short
+        about = "~" if "pending" in stats.estimated else ""
+        period = self.console.period_words
+        figures = [
+            ("pending" if wide else "pend", about + number(stats.pending), theme.WAIT if stats.pending else theme.TEXT),
+            ("running" if wide else "run", number(stats.running), theme.BUSY if stats.running else theme.TEXT),
+            ("ended/min" if wide else "end/m", formats.rate(ended_per_minute(snapshot.period), none), theme.TEXT),
+            (f"failed {period}" if wide else f"fail {period}", number(total.failed),
+             theme.BAD if total.failed else theme.TEXT),
+            ("wait p95" if wide else "wait95", formats.duration(total.wait(0.95), none), theme.TEXT),
+            ("run p95" if wide else "run95", formats.duration(total.run(0.95), none), theme.TEXT),
+            ("oldest" if wide else "old", formats.age(oldest) if stats.pending else none,
+             theme.BAD if oldest > 300 else theme.TEXT),
+            ("workers" if wide else "wrk", workers_text(len(stats.workers), silent, is_wide=wide),
+             theme.BAD if silent or not stats.workers else theme.TEXT),
+        ]  # fmt: skip
+        text = Text("", no_wrap=True)
+        for words, value, colour in figures:
+            text.append(f"  {words} " if wide else f" {words} ", theme.style(theme.DIM))
+            text.append(value, theme.style(colour, bold=True))
+        return text
+
+    # Its lists
+
+    def queue_columns(self) -> list[Column]:
+        return [
+            Column("QUEUE", self.queue_name, most=20),
+            Column("PEND", lambda queue: formats.short(queue.pending), right=True, most=6),
+            Column("RUN", lambda queue: formats.short(queue.running), right=True, most=5),
+            Column("OLDEST", self.queue_oldest, right=True, most=6),
+            Column("P95 WAIT", self.queue_wait, right=True, most=8, least=64),
+            Column("EMPTY IN", self.queue_empty_in, right=True, most=9),
+            Column("TREND", nothing, least=56, is_rest=True, fill=self.queue_trend),
+        ]
+
+    def trouble_columns(self) -> list[Column]:
+        return [Column("", self.trouble_text, most=200, is_rest=True)]
+
+    def running_columns(self) -> list[Column]:
+        return [
+            Column("", lambda job: f"#{job.id}", right=True, most=12),
+            Column("", lambda job: job.job_class, most=30, is_rest=True),
+            Column("", self.elapsed, right=True, most=8),
+            Column("", lambda job: job.worker or "", most=22, least=50),
+        ]
+
+    def class_columns(self) -> list[Column]:
+        none = "—"
+        return [
+            Column("CLASS", lambda one: formats.class_name(one.name), most=30, is_rest=True),
+            Column("ENDED", lambda one: formats.short(one.ended), right=True, most=6),
+            Column("FAIL%", self.failing, right=True, most=6),
+            Column("RUN P50", lambda one: formats.duration(one.run(0.5), none), right=True, most=7),
+            Column("P95", lambda one: formats.duration(one.run(0.95), none), right=True, most=7),
+            Column("WAIT P95", lambda one: formats.duration(one.wait(0.95), none), right=True, most=8, least=56),
+        ]
+
+    def failing(self, one: Figures) -> Text:
+        share = 100 * one.failed / one.attempts if one.attempts else 0.0
+        return Text(f"{share:.1f}", theme.style(theme.BAD if share >= 1 else theme.TEXT))
+
+    def queue_name(self, queue: QueueStats) -> Text:
+        if queue.paused:
+            return Text.assemble((f"{queue.name} {self.glyphs.paused}", theme.style(theme.WAIT)))
+        return Text(queue.name)
+
+    def queue_oldest(self, queue: QueueStats) -> Text:
+        seconds = queue.oldest_seconds
+        colour = theme.BAD if seconds is not None and seconds > 300 else theme.TEXT
+        return Text(formats.age(seconds, self.glyphs.none), theme.style(colour))
+
+    def queue_wait(self, queue: QueueStats) -> str:
+        figures = figures_of(self.console.snapshot, queue.name)
+        return formats.duration(figures.wait(0.95) if figures else None, self.glyphs.none)
+
+    def queue_empty_in(self, queue: QueueStats) -> Text:
+        word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)
+        return Text(word, theme.style(colour))
+
+    def queue_trend(self, queue: QueueStats, width: int) -> Text:
+        return trend(queue, self.console.samples, width, self.glyphs)
+
+    def trouble_text(self, trouble: Trouble) -> Text:
+        glyph = getattr(self.glyphs, trouble.kind)
+        look = theme.style(theme.BAD if trouble.is_bad else theme.WAIT, bold=True)
+        return Text.assemble((f"{glyph} ", look), trouble.text)
+
+    def elapsed(self, job: JobRecord) -> str:
+        return formats.between(job.started_at, self.console.now, self.glyphs.none)
+
+    # Its keys
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        rows = message.rows
+        current = rows.current
+        if isinstance(current, Trouble):
+            self.console.go(current.place)
+        elif isinstance(current, QueueStats):
+            self.console.go(Place("queues", filter=current.name))
+        elif isinstance(current, Figures):
+            self.console.go(Place("jobs", "finished", f"class:{quoted(current.name)}"))
+        elif isinstance(current, JobRecord):
+            self.console.open_job(current.id, [job.id for job in rows.items])
+
+    def action_section(self, step: int = 1) -> None:
+        lists = [rows for rows in self.query(Rows) if rows.display and rows.size.height]
+        places = [place for place, rows in enumerate(lists) if rows.has_focus]
+        lists[((places[0] if places else -1) + step) % len(lists)].focus()
+
+    def why_not(self, action: Action) -> str | None:
+        if action.name == "open":
+            focused = self.focused
+            if not isinstance(focused, Rows) or focused.current is None:
+                return "there is nothing to open"
+        return super().why_not(action)
+
+
+def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, none: str) -> tuple[str, str]:
+    """When a queue will be empty at the pace of the last minute, in a word and a colour."""
+    if queue.paused:
+        return "paused", theme.WAIT
+    if not queue.pending:
+        return none, theme.DIM
+    if snapshot is not None and not is_worked(queue, snapshot):
+        return "no worker", theme.BAD
+    growth = growth_of(queue, samples, snapshot)
+    if growth is None:
+        return none, theme.DIM
+    if growth > 0:
+        return "growing", theme.BAD
+    if growth == 0:
+        return "steady", theme.TEXT
+    return formats.duration(queue.pending / -growth * 60), theme.GOOD
+
+
+def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs) -> Text:
+    """How many waited in a queue since the console was opened, between the fewest and the most."""
+    width = min(width, 60)
+    values = samples.waiting(queue.name, MOST_STEPS)
+    step = max(1, -(-len(values) // max(1, width)))
+    shown = values[::-1][::step][::-1]
+    least, most = min(shown, default=0.0), max(shown, default=0.0)
+    if most == 0:
+        return Text("·" * width, theme.style(theme.FAINT))
+    floor = least if most - least > most / 50 else 0.0
+    levels = "".join(glyphs.blocks[1 + round((value - floor) / (most - floor) * 7)] for value in shown)
+    return Text(levels.rjust(width), theme.style(theme.DIM))
+
+
+def nothing(_item: Any) -> str:
+    return ""
+
+
+def name_of(queue: QueueStats) -> str:
+    return queue.name
+
+
+def key_of(trouble: Trouble) -> str:
+    return trouble.key
+
+
+def id_of(job: JobRecord) -> int:
+    return job.id
+
+
+def figures_key(figures: Figures) -> str:
+    return figures.name
+
+
+def figures_of(snapshot: Snapshot | None, queue: str) -> Figures | None:
+    """What ended in the period of one queue."""
+    return next((one for one in snapshot.period.queues if one.name == queue), None) if snapshot else None
+
+
+def growth_of(queue: QueueStats, samples: Samples, snapshot: Snapshot | None) -> float | None:
+    """By the minute: as it was seen, else, of a queue too long to count, as it was noted in the period."""
+    seen = samples.growth_per_minute(queue.name)
+    if seen is not None or snapshot is None:
+        return seen
+    flow = next((one for one in snapshot.period.flows if one.name == queue.name), None)
+    if flow is None or flow.growth is None or flow.seconds <= 0:
+        return None
+    return flow.growth / (flow.seconds / 60)
+
+
+def ended_per_minute(period: Period) -> float | None:
+    """Of the last whole step, and the one that has begun."""
+    steps = period.steps[-2:]
+    if not steps:
+        return None
+    began = min(step.at for step in steps)
+    return sum(step.ended for step in steps) / max((period.until - began).total_seconds() / 60, 1 / 60)
+
+
+def workers_text(number: int, silent: int, *, is_wide: bool) -> str:
+    if not silent:
+        return str(number)
+    return f"{number} ({silent} silent)" if is_wide else f"{number}-{silent}"

@@ -1,0 +1,102 @@
+"""Everything that can be done, found by its words; what is off says why."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.widgets import Input
+
+from .. import theme
+from ..widgets.rows import Column, Rows
+from .dialog import Dialog
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    keys: str
+    words: str
+    help: str
+    off: str | None  # why it cannot be done now
+    run: Callable[[], Any]
+
+
+class Palette(Dialog[None]):
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("down,ctrl+n", "move(1)", show=False, priority=True),
+        Binding("up,ctrl+p", "move(-1)", show=False, priority=True),
+    ]
+
+    def __init__(self, entries: list[Entry], title: str) -> None:
+        super().__init__()
+        self.entries = entries
+        self.title_words = title
+
+    def heading(self) -> str:
+        return self.title_words
+
+    def body(self) -> ComposeResult:
+        field = Input(placeholder="type to search", id="words")
+        field.cursor_blink = False
+        yield field
+        columns = [
+            Column("", self.keys, most=7),
+            Column("", self.words, most=16),
+            Column("", self.help, is_rest=True),
+        ]
+        yield Rows(
+            columns,
+            key=lambda entry: (entry.words, entry.help),
+            has_titles=False,
+            empty="nothing like that",
+            id="entries",
+        )
+
+    def on_mount(self) -> None:
+        rows = self.query_one(Rows)
+        rows.styles.height = min(len(self.entries) + 1, max(5, self.app.size.height - 9))
+        rows.put(self.entries)
+        self.query_one(Input).focus()
+
+    def keys(self, entry: Entry) -> Text:
+        return Text(entry.keys, theme.style(theme.FAINT if entry.off else theme.KEY, bold=True))
+
+    def words(self, entry: Entry) -> Text:
+        return Text(entry.words, theme.style(theme.DIM if entry.off else theme.TEXT))
+
+    def help(self, entry: Entry) -> Text:
+        return Text(f"off: {entry.off}" if entry.off else entry.help, theme.style(theme.DIM))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        text = event.value.strip().lower()
+        found = [entry for entry in self.entries if is_like(text, f"{entry.words} {entry.help}".lower())]
+        if text.lstrip("#").isdigit():
+            number = int(text.lstrip("#"))
+            found.insert(0, Entry("#", f"job {number}", "open its page", None, lambda: self.console.open_job(number)))
+        self.query_one(Rows).stay_on_top(found)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._run(self.query_one(Rows).current)
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        self._run(message.rows.current)
+
+    def action_move(self, step: int) -> None:
+        self.query_one(Rows).action_move(step)
+
+    def _run(self, entry: Entry | None) -> None:
+        if entry is None:
+            return
+        if entry.off is not None:
+            self.console.tell(f"{entry.words}: {entry.off}", is_bad=True)
+            return
+        self.dismiss(None)
+        self.app.call_later(entry.run)
+
+
+def is_like(words: str, text: str) -> bool:
+    """Every word is somewhere in it."""
+    return all(word in text for word in words.split())

@@ -1,0 +1,208 @@
+"""Are the queues keeping up?"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from jobq.records import QueueStats
+from jobq.states import State
+
+from .. import formats, theme
+from ..actions import Action, Tier, bindings
+from ..source import VIEW_BY_NAME
+from ..troubles import Place, quoted
+from ..widgets.frame import Line
+from ..widgets.rows import Column, Rows
+from .base import ConsoleScreen
+from .confirm import Plan
+from .overview import empty_in, figures_of, growth_of, nothing, trend
+
+
+class Queues(ConsoleScreen):
+    NAME = "queues"
+    TITLE_WORDS = "Queues"
+    SHORT = "Queues"
+    QUESTION = "Are they keeping up?"
+    ACTIONS: ClassVar[tuple[str, ...]] = (
+        "open",
+        "pause",
+        "cancel",
+        "range_less",
+        "range_more",
+        "sort",
+        "enqueue",
+        "undo",
+    )
+    BINDINGS: ClassVar[list[Any]] = bindings("pause", "cancel", "sort")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sort: tuple[str, bool] | None = None
+
+    def body(self) -> ComposeResult:
+        yield Line(id="queues-title", classes="heading")
+        yield Rows(self.columns(), key=lambda queue: queue.name, empty="no queue holds a job", id="queues")
+        yield Line(id="queue-facts")
+
+    def on_mount(self) -> None:
+        self.rows.focus()
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one("#queues", Rows)
+
+    def show_place(self, place: Place) -> None:
+        self.call_later(self.rows.go_to, place.filter)
+
+    def paint(self) -> None:
+        super().paint()
+        snapshot = self.console.snapshot
+        if snapshot is None or not self.is_mounted:
+            return
+        queues = list(snapshot.stats.queues)
+        if self.sort is not None:
+            queues = sorted_by(self.rows.columns, queues, self.sort)
+        self.rows.sorted_by = self.sort
+        self.rows.put(queues)
+        about = "  (the longest are counted no further)" if "pending" in snapshot.stats.estimated else ""
+        self.query_one("#queues-title", Line).put(Text(f" {formats.plural(len(queues), 'queue')}{about}"))
+        self._paint_facts()
+
+    def _paint_facts(self) -> None:
+        queue, snapshot = self.rows.current, self.console.snapshot
+        if not isinstance(queue, QueueStats) or snapshot is None:
+            self.query_one("#queue-facts", Line).put(Text(""))
+            return
+        workers = [one.name for one in snapshot.stats.workers if not one.queues or queue.name in one.queues]
+        worked = f"worked by {formats.listed(workers)}" if workers else "no live worker works it"
+        look = theme.DIM if workers else theme.BAD
+        text = Text.assemble(f" {queue.name}: ", (worked, theme.style(look)))
+        if queue.paused:
+            text.append(f"   {self.glyphs.paused} {paused_words(queue, self.console.now)}", theme.style(theme.WAIT))
+        self.query_one("#queue-facts", Line).put(text)
+
+    def columns(self) -> list[Column]:
+        return [
+            Column("QUEUE", self.name_of, most=40, order=lambda queue: queue.name),
+            Column("PENDING", lambda queue: formats.count(queue.pending), right=True,
+                   order=lambda queue: queue.pending),
+            Column("RUNNING", lambda queue: formats.count(queue.running), right=True,
+                   order=lambda queue: queue.running),
+            Column("SCHEDULED", lambda queue: formats.count(queue.scheduled), right=True,
+                   order=lambda queue: queue.scheduled),
+            Column("OLDEST", self.oldest, right=True, order=lambda queue: queue.oldest_seconds or -1),
+            Column("IN/MIN", self.came_in, right=True, least=90),
+            Column("OUT/MIN", self.went_out, right=True, least=90),
+            Column("GROWTH", self.growth, right=True, least=90),
+            Column("P95 WAIT", self.wait, right=True),
+            Column("EMPTY IN", self.empty_in, right=True),
+            Column("TREND", nothing, least=90, is_rest=True, fill=self.trend),
+        ]  # fmt: skip
+
+    def name_of(self, queue: QueueStats) -> Text:
+        if queue.paused:
+            return Text.assemble((f"{queue.name} {self.glyphs.paused} paused", theme.style(theme.WAIT)))
+        return Text(queue.name)
+
+    def oldest(self, queue: QueueStats) -> Text:
+        seconds = queue.oldest_seconds
+        colour = theme.BAD if seconds is not None and seconds > 300 else theme.TEXT
+        return Text(formats.duration(seconds, self.glyphs.none), theme.style(colour))
+
+    def growth(self, queue: QueueStats) -> Text:
+        growth = growth_of(queue, self.console.samples, self.console.snapshot)
+        if growth is None:
+            return Text(self.glyphs.none, theme.style(theme.DIM))
+        sign = "+" if growth > 0 else ("-" if growth < 0 else "")
+        colour = theme.BAD if growth > 0 else (theme.GOOD if growth < 0 else theme.DIM)
+        return Text(f"{sign}{formats.rate(abs(growth))}", theme.style(colour))
+
+    def came_in(self, queue: QueueStats) -> str:
+        snapshot = self.console.snapshot
+        flow = next((one for one in snapshot.period.flows if one.name == queue.name), None) if snapshot else None
+        if flow is None or flow.came_in is None or flow.seconds <= 0:
+            return self.glyphs.none
+        return formats.rate(flow.came_in / (flow.seconds / 60))
+
+    def went_out(self, queue: QueueStats) -> str:
+        snapshot, figures = self.console.snapshot, figures_of(self.console.snapshot, queue.name)
+        return formats.rate(figures.ended / snapshot.period.minutes) if figures and snapshot else self.glyphs.none
+
+    def wait(self, queue: QueueStats) -> str:
+        figures = figures_of(self.console.snapshot, queue.name)
+        return formats.duration(figures.wait(0.95) if figures else None, self.glyphs.none)
+
+    def empty_in(self, queue: QueueStats) -> Text:
+        word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)
+        return Text(word, theme.style(colour))
+
+    def trend(self, queue: QueueStats, width: int) -> Text:
+        return trend(queue, self.console.samples, width, self.glyphs)
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        self._paint_facts()
+        self.paint_foot()
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        self.console.go(Place("jobs", "pending", f"queue:{quoted(message.rows.current.name)}"))  # type: ignore[union-attr]
+
+    def action_sort(self) -> None:
+        self.sort = next_order(self.rows.columns, self.sort, self.size.width)
+        self.paint()
+
+    def action_pause(self) -> None:
+        queue = self.rows.current
+        if not isinstance(queue, QueueStats) or not self.allowed("pause"):
+            return
+        verb, name, target = ("resume" if queue.paused else "pause"), queue.name, self.console.source.target
+        plan = None
+        if target.is_production:
+            effect = "nothing is started from it; what runs goes on" if verb == "pause" else "it is worked again"
+            title = f"{verb.capitalize()} {name} on PROD {target.name}"
+            plan = Plan(verb, title, (("effect", effect),), 1, Tier.TYPED, is_bad=True)
+        self.console.do_named(plan, lambda source: source.act_on_queues(verb, [name]))
+
+    def action_cancel(self) -> None:
+        """All that wait in the queue."""
+        from ..app import Scope
+
+        queue = self.rows.current
+        if isinstance(queue, QueueStats) and self.allowed("cancel"):
+            query = self.console.source.query(VIEW_BY_NAME["pending"], f"queue:{quoted(queue.name)}")
+            self.console.do("cancel", Scope(query=query))
+
+    def why_not(self, action: Action) -> str | None:
+        queue = self.rows.current
+        if action.name in ("open", "cancel", "pause") and queue is None:
+            return "there is no queue"
+        if action.name == "cancel" and isinstance(queue, QueueStats) and not queue.pending:
+            return f"no job is {State.PENDING} in this queue"
+        return super().why_not(action)
+
+
+def next_order(columns: list[Column], order: tuple[str, bool] | None, width: int) -> tuple[str, bool] | None:
+    """The order after this one: each column that has one, rising and falling, then none."""
+    orders: list[tuple[str, bool]] = [
+        (column.title, is_falling)
+        for column in columns
+        if column.order is not None and width >= column.least
+        for is_falling in ((True, False) if column.right else (False, True))
+    ]
+    place = orders.index(order) + 1 if order in orders else 0
+    return orders[place] if place < len(orders) else None
+
+
+def sorted_by(columns: list[Column], items: list[Any], order: tuple[str, bool]) -> list[Any]:
+    column = next(column for column in columns if column.title == order[0])
+    assert column.order is not None
+    return sorted(items, key=column.order, reverse=order[1])
+
+
+def paused_words(queue: QueueStats, now: datetime) -> str:
+    """Since when, by whom, and why."""
+    since = f" for {formats.since(queue.paused_at, now)}" if queue.paused_at is not None else ""
+    by = f" by {queue.paused_by}" if queue.paused_by else ""
+    reason = f": {queue.pause_reason}" if queue.pause_reason else ""
+    return f"paused{since}{by}{reason}"

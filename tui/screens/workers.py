@@ -1,0 +1,183 @@
+"""Are the workers alive, and what do they do?"""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from jobq.records import JobRecord, WorkerRecord
+
+from .. import formats, theme
+from ..actions import Action, bindings
+from ..troubles import SILENT_SECONDS, Place
+from ..widgets.frame import Line
+from ..widgets.rows import Column, Rows
+from .base import ConsoleScreen
+from .queues import next_order, sorted_by
+
+
+class Workers(ConsoleScreen):
+    NAME = "workers"
+    TITLE_WORDS = "Workers"
+    SHORT = "Workers"
+    QUESTION = "Are they alive, and what do they do?"
+    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "sort", "section", "enqueue")
+    BINDINGS: ClassVar[list[Any]] = bindings("sort", "section")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sort: tuple[str, bool] | None = None
+
+    def body(self) -> ComposeResult:
+        yield Line(id="workers-title", classes="heading")
+        yield Rows(
+            self.columns(), key=lambda worker: worker.id, empty="no worker runs: start one with jobq run", id="workers"
+        )
+        with Vertical(id="worker"):
+            yield Line(id="worker-title", classes="heading")
+            yield Rows(self.child_columns(), key=lambda child: child["pid"], empty="no children", id="children")
+
+    def on_mount(self) -> None:
+        self.rows.focus()
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one("#workers", Rows)
+
+    def show_place(self, place: Place) -> None:
+        self.call_later(self._go_to, place.filter)
+
+    def _go_to(self, name: str) -> None:
+        for worker in self.rows.items:
+            if worker.name == name:
+                self.rows.go_to(worker.id)
+        self._paint_worker()
+
+    def paint(self) -> None:
+        super().paint()
+        snapshot = self.console.snapshot
+        if snapshot is None or not self.is_mounted:
+            return
+        workers = list(snapshot.stats.workers)
+        if self.sort is not None:
+            workers = sorted_by(self.rows.columns, workers, self.sort)
+        self.rows.sorted_by = self.sort
+        self.rows.put(workers)
+        silent = sum(is_silent(worker) for worker in workers)
+        title = Text(f" {formats.plural(len(workers), 'worker')}, {sum(one.processes for one in workers)} processes")
+        if silent:
+            title.append(f"   {self.glyphs.silent} {silent} silent", theme.style(theme.BAD, bold=True))
+        self.query_one("#workers-title", Line).put(title)
+        self._paint_worker()
+
+    def _paint_worker(self) -> None:
+        worker = self.rows.current
+        title, children = self.query_one("#worker-title", Line), self.query_one("#children", Rows)
+        if not isinstance(worker, WorkerRecord):
+            title.put(Text(""))
+            children.put([])
+            return
+        done = worker.status.get("done")
+        facts = f" {worker.name}   version {worker.version}   works {', '.join(worker.queues) or 'all queues'}"
+        ended = f"{formats.count(done)} attempts so far " if isinstance(done, int) else ""
+        title.put(Text(facts), Text(ended, theme.style(theme.DIM)))
+        children.put(children_of(worker))
+
+    def columns(self) -> list[Column]:
+        return [
+            Column("WORKER", lambda worker: worker.name, most=36, order=lambda worker: worker.name),
+            Column("HEARD OF", self.heard, right=True, order=lambda worker: worker.heartbeat_seconds),
+            Column("PROCESSES", lambda worker: str(worker.processes), right=True,
+                   order=lambda worker: worker.processes),
+            Column("RUNNING", lambda worker: formats.count(worker.running), right=True,
+                   order=lambda worker: worker.running),
+            Column("STARTED", lambda worker: formats.since(worker.started_at, self.console.now), right=True,
+                   order=lambda worker: worker.started_at),
+            Column("VERSION", lambda worker: worker.version, least=96),
+            Column("QUEUES", lambda worker: ", ".join(worker.queues) or "all", is_rest=True),
+        ]  # fmt: skip
+
+    def heard(self, worker: WorkerRecord) -> Text:
+        word = f"{formats.age(worker.heartbeat_seconds)} ago"
+        if is_silent(worker):
+            return Text.assemble((f"{self.glyphs.silent} {word}", theme.style(theme.BAD, bold=True)))
+        return Text(word, theme.style(theme.GOOD))
+
+    def child_columns(self) -> list[Column]:
+        return [
+            Column("CHILD", lambda child: str(child["pid"]), right=True),
+            Column("SINCE", self.child_since, right=True),
+            Column("JOB", lambda child: f"#{child['job']}" if child["job"] else "", right=True),
+            Column("CLASS", self.child_class, most=60, is_rest=True),
+        ]
+
+    def child_since(self, child: dict[str, Any]) -> str:
+        seconds = child["seconds"]
+        return formats.duration(seconds, self.glyphs.none) if child["job"] else self.glyphs.none
+
+    def child_class(self, child: dict[str, Any]) -> Text:
+        if not child["ready"]:
+            return Text("starting", theme.style(theme.WAIT))
+        if not child["job"]:
+            return Text("idle", theme.style(theme.DIM))
+        job = self._job(child["job"])
+        if job is None:  # the heartbeat is some seconds old: short jobs have ended since
+            return Text("has ended since", theme.style(theme.DIM))
+        return Text.assemble(f"{job.job_class}  ", (formats.arguments(job.arguments, 120), theme.style(theme.DIM)))
+
+    def _job(self, job_id: int) -> JobRecord | None:
+        snapshot = self.console.snapshot
+        return next((job for job in snapshot.running if job.id == job_id), None) if snapshot else None
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        if message.rows is self.rows:
+            self._paint_worker()
+        self.paint_foot()
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        if message.rows is self.rows:
+            self.query_one("#children", Rows).focus()
+            self.paint_foot()
+            return
+        child = message.rows.current
+        if isinstance(child, dict) and child["job"]:
+            self.console.open_job(child["job"])
+
+    def action_sort(self) -> None:
+        self.sort = next_order(self.rows.columns, self.sort, self.size.width)
+        self.paint()
+
+    def action_section(self) -> None:
+        children = self.query_one("#children", Rows)
+        (self.rows if children.has_focus else children).focus()
+        self.call_after_refresh(self.paint_foot)
+
+    def why_not(self, action: Action) -> str | None:
+        if action.name == "open":
+            focused = self.focused
+            current = focused.current if isinstance(focused, Rows) else None
+            if current is None:
+                return "there is nothing to open"
+            if isinstance(current, dict) and not current["job"]:
+                return "this child runs no job"
+        return super().why_not(action)
+
+
+def is_silent(worker: WorkerRecord) -> bool:
+    return worker.heartbeat_seconds > SILENT_SECONDS
+
+
+def children_of(worker: WorkerRecord) -> list[dict[str, Any]]:
+    """What the last heartbeat said of each child, as far as it says it in the words of this release."""
+    children = worker.status.get("children")
+    found = [child for child in children if isinstance(child, dict)] if isinstance(children, list) else []
+    return [
+        {
+            "pid": child.get("pid", place),
+            "ready": bool(child.get("ready", True)),
+            "job": child.get("job") if isinstance(child.get("job"), int) else None,
+            "seconds": child.get("seconds") if isinstance(child.get("seconds"), int | float) else None,
+        }
+        for place, child in enumerate(found)
+    ]

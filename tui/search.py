@@ -1,0 +1,57 @@
+"""The words of the filter bar: the filter language of the command line, on the list that is shown."""
+
+import re
+import shlex
+from datetime import UTC, datetime
+
+from jobq import filters
+from jobq.errors import FilterError, UsageError
+from jobq.filters import Filter
+
+from .source import View
+
+WORDS = filters.KEYS
+
+HELP = (
+    ("queue:mail,slow", "of one of these queues; class: error: worker: key: id: likewise"),
+    ("-error:Deadlock", "not with this; text of an error, anywhere in it"),
+    ("class:shop.jobs.*", "* stands for anything; quotes take text as it is"),
+    ("args.order_id:7", "with this argument"),
+    ("since:1h until:30m", "enqueued, or ended, in this time: also 2026-12-01T09:00Z"),
+    ("tries:>3 ran:>5s", "how often it was tried, how long it ran; wait: likewise"),
+    ('"free text"', "somewhere in its class, queue, key, error or arguments"),
+)
+
+
+def selection(view: View, text: str) -> Filter:
+    """What a filter on a list means. Raises FilterError, which says what is wrong and where."""
+    typed = filters.parse(text)
+    for term in typed.terms:
+        if term.key in ("state", "outcome"):
+            problem = "The strip above chooses the state and outcome: left and right."
+            raise FilterError(problem, problem=problem, start=term.start, end=term.end)
+    return (chosen(view) + typed).checked()
+
+
+def chosen(view: View) -> Filter:
+    return filters.of("outcome", view.outcome) if view.outcome else filters.of("state", view.which)
+
+
+def command(view: View, text: str) -> str:
+    """The command line that shows the same list."""
+    return shlex.join(["jobq", "list", f"{chosen(view)} {text}".strip()])
+
+
+def seconds(text: str) -> float:
+    """From now: 60, 5m, 1h30m, or a time with its zone. Raises UsageError."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if (found := filters.seconds_of(text)) is not None:
+        return found
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        value = None
+    if value is None or value.tzinfo is None:
+        raise UsageError("write 60, 5m, 1h30m, or 2026-12-01T09:00Z")
+    return max(0.0, (value - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,222 @@
+"""What the console knows of the world: the `Source` it asks, and the frozen values it gets.
+
+A source answers from a database, or from memory in tests. All text that it gives has passed `jobq.clean`: no screen can
+forget it. Its methods may take long and may raise; only `feed.py` calls them, never the thread that draws.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.operate import Stack
+from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ScheduleRecord, Stats
+from jobq.states import FINISHED, Outcome, State
+
+COUNT_LIMIT = 20_000
+"""A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
+
+Progress = Callable[[int], None]
+"""Called with the number of jobs seen to so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which database the console is looking at, and what it may do there."""
+
+    name: str
+    schema: str
+    env: str
+    is_read_only: bool
+
+    @property
+    def is_production(self) -> bool:
+        return self.env == "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that every screen shares, at one moment of the database's clock."""
+
+    stats: Stats
+    running: tuple[JobRecord, ...]  # the youngest of those that run
+    groups: tuple[FailureGroup, ...]  # what failed in the period, those with the most failures first
+    period: Period  # what ended in the period, and how fast
+    seconds: float  # what it took to look
+
+    @property
+    def at(self) -> datetime:
+        return self.stats.at
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One of the lists of jobs: a state, or finished with an outcome."""
+
+    name: str
+    short: str  # where there is little room
+    which: str
+    outcome: str | None = None
+
+    @property
+    def look(self) -> str:
+        """The state or outcome whose colour and glyph it has."""
+        return self.outcome or self.which
+
+
+VIEWS = (
+    View("pending", "pend", State.PENDING),
+    View("scheduled", "sched", State.SCHEDULED),
+    View("running", "run", State.RUNNING),
+    View("finished", "all", FINISHED),
+    View("successful", "good", FINISHED, Outcome.SUCCESSFUL),
+    View("errored", "error", FINISHED, Outcome.ERRORED),
+    View("cancelled", "cancel", FINISHED, Outcome.CANCELLED),
+    View("lost", "lost", FINISHED, Outcome.LOST),
+)
+
+VIEW_BY_NAME = {view.name: view for view in VIEWS}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which jobs are meant: a list, and the filter on it as it was typed. `meaning` is the source's own."""
+
+    view: View
+    text: str
+    meaning: Any
+
+    def __str__(self) -> str:
+        return f"{self.view.name} {self.text}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    jobs: tuple[JobRecord, ...]
+    next: Position | None  # None: there are no more
+    slow: tuple[str, ...] = ()  # terms of the filter that no index serves
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The jobs that an act will be on, and no others: what came to match later is not among them."""
+
+    ids: tuple[int, ...]
+    classes: tuple[tuple[str, int], ...]  # how many of each class, the most first; nothing where it was not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of an act: how many it was done to, and how many were left, by the reason."""
+
+    verb: str
+    done: tuple[int, ...]
+    skipped: dict[int, str]
+    asked: tuple[int, ...] = ()  # running jobs whose end was asked for, and is still to come
+    names: tuple[str, ...] = ()  # queues or schedules, where it was none of jobs
+
+    @property
+    def reasons(self) -> dict[str, list[int]]:
+        grouped: dict[str, list[int]] = {}
+        for job_id, why in self.skipped.items():
+            grouped.setdefault(why, []).append(job_id)
+        return grouped
+
+
+@dataclass(frozen=True, slots=True)
+class NamedReport:
+    """What came of an act on what has a name: queues, schedules."""
+
+    done_words: str  # as in "paused"
+    done: tuple[str, ...]
+    skipped: dict[str, str]
+    jobs: dict[str, int]  # what was enqueued by it
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job as the form has it: what was typed for each parameter, and the options."""
+
+    job_class: str
+    texts: dict[str, str]
+    queue: str
+    delay: str
+    priority: str
+    retries: str
+    unique_key: str
+    like: int | None = None  # the job that it was made from
+
+
+class Source(Protocol):
+    """What the console asks. Everything here may raise `jobq.errors.JobqError`."""
+
+    target: Target
+    abilities: frozenset[str]
+    """What the database's side offers beyond the acts of this protocol; actions that need more do not exist."""
+
+    def look(self, seconds: float) -> Snapshot:
+        """The state of everything now, and the figures of a period that long."""
+
+    def query(self, view: View, text: str) -> Query:
+        """Reads a filter. Raises UsageError, which says what is wrong with it."""
+
+    def suggestions(self, text: str) -> list[str]:
+        """How the last word of a filter might go on."""
+
+    def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
+        """A page of a list, the newest first."""
+
+    def job(self, job_id: int) -> JobDetail:
+        """One job with its attempts. Raises JobNotFound."""
+
+    def select(self, query: Query, progress: Progress) -> Selected:
+        """The ids of all that match now: what is counted and shown is then what is acted on."""
+
+    def classes(self) -> tuple[ClassRecord, ...]:
+        """The classes that live workers know."""
+
+    def like(self, job_class: str) -> JobRecord | None:
+        """The last job of a class among the youngest, if there is one: its queue and options are likely again."""
+
+    def check(self, new: NewJob) -> dict[str, str]:
+        """What is wrong with each field of a form, by its name; nothing where it could be enqueued."""
+
+    def enqueue(self, new: NewJob) -> JobRecord | None:
+        """Enqueues it. None where an unfinished job holds the unique key."""
+
+    def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
+        """Retries, cancels or purges jobs; says what it did and why it left the rest."""
+
+    def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
+        """What failed in a period that long, in groups of what is alike."""
+
+    def why(self, job_id: int) -> Why:
+        """Why a job is where it is."""
+
+    def audit(self) -> tuple[ActRecord, ...]:
+        """What operators did, the latest first."""
+
+    def undo(self, act_id: int | None) -> Report:
+        """Takes an act back, or the last one of this person's that can be."""
+
+    def schedules(self) -> tuple[ScheduleRecord, ...]:
+        """Every schedule with its last runs."""
+
+    def preview(self, hours: float) -> tuple[Preview, ...]:
+        """The ticks that will come."""
+
+    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
+        """Pauses or resumes queues."""
+
+    def stack(self, job_id: int) -> Stack:
+        """What a running job is doing at this moment. Raises NotRunning."""
+
+    def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
+        """Runs, pauses or resumes schedules."""
+
+    def migrate(self) -> None:
+        """Brings the schema up to date."""
+
+    def reset(self) -> None:
+        """Forgets broken connections, so that the next question finds out at once whether the database is back."""

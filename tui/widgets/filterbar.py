@@ -1,0 +1,121 @@
+"""The line in which a filter is typed: what is wrong with it is said while it is typed, and how it may go on."""
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input
+
+from jobq.errors import FilterError
+
+from .. import theme
+from .frame import Line
+
+MOST_REMEMBERED = 50
+
+
+class FilterBar(Vertical):
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("escape", "leave", show=False, priority=True),
+        Binding("up", "earlier(1)", show=False),
+        Binding("down", "earlier(-1)", show=False),
+        Binding("tab", "complete", show=False, priority=True),
+    ]
+
+    class Changed(Message):
+        """A filter was typed to its end."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """It stays as it was."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.history: list[str] = []
+        self._place = 0
+
+    def compose(self) -> ComposeResult:
+        field = Input(
+            placeholder="queue:mail class:shop.jobs.Send since:1h  or words of an error", suggester=Live(self)
+        )
+        field.cursor_blink = False
+        yield field
+        yield Line(id="filter-help")
+
+    @property
+    def field(self) -> Input:
+        return self.query_one(Input)
+
+    def open(self, text: str) -> None:
+        self.add_class("-open")
+        self._place = 0
+        self.field.value = f"{text} " if text else ""
+        self.field.cursor_position = len(self.field.value)
+        self.field.focus()
+        self._check()
+
+    def close(self) -> None:
+        self.remove_class("-open")
+
+    def on_input_changed(self) -> None:
+        self._check()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        text = " ".join(self.field.value.split())
+        if self._mistake() is not None:
+            return
+        if text and text not in self.history[-1:]:
+            self.history = [*self.history, text][-MOST_REMEMBERED:]
+        self.close()
+        self.post_message(self.Changed(text))
+
+    def action_leave(self) -> None:
+        self.close()
+        self.post_message(self.Left())
+
+    def action_earlier(self, step: int) -> None:
+        self._place = max(0, min(len(self.history), self._place + step))
+        self.field.value = self.history[-self._place] if self._place else ""
+        self.field.cursor_position = len(self.field.value)
+
+    def action_complete(self) -> None:
+        self.field.action_cursor_right()
+
+    def _mistake(self) -> str | None:
+        try:
+            self.screen.check_filter(self.field.value)  # type: ignore[attr-defined]  # a screen that has a filter bar
+        except FilterError as error:
+            return error.problem
+        return None
+
+    def _check(self) -> None:
+        mistake = self._mistake()
+        if mistake is not None:
+            text = Text(f" {mistake}", theme.style(theme.BAD))
+        else:
+            keys = [("enter", "apply"), ("tab", "complete"), ("up", "earlier ones"), ("esc", "leave it")]
+            text = Text(" ")
+            for key, words in keys:
+                text.append(key, theme.style(theme.KEY, bold=True))
+                text.append(f" {words}  ", theme.style(theme.DIM))
+        self.query_one("#filter-help", Line).update(text)
+
+
+class Live(Suggester):
+    """How the last word may go on, from what the console has seen."""
+
+    def __init__(self, bar: FilterBar) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._bar = bar
+
+    async def get_suggestion(self, value: str) -> str | None:
+        source = self._bar.app.source  # type: ignore[attr-defined]  # the console has one
+        return next(iter(source.suggestions(value)), None) if value and not value.endswith(" ") else None

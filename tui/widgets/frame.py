@@ -1,0 +1,62 @@
+"""The three lines that every screen has: where one is and how old it is; the screens; the keys that work now."""
+
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual.widgets import Static
+
+from .. import theme
+
+
+class Line(Static):
+    """One line of styled text, cut with a mark where it is too long. Never markup."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__("", id=id, classes=classes, markup=False)
+
+    def put(self, left: Text, right: Text | None = None) -> None:
+        width = self.size.width or self.app.size.width
+        self.update(spread(left, right, width))
+
+
+def spread(left: Text, right: Text | None, width: int) -> Text:
+    """Two texts at the two ends of a line; the left one gives way."""
+    drawn = left.copy()
+    drawn.no_wrap = True
+    room = width - (right.cell_len if right is not None else 0)
+    if drawn.cell_len > room:
+        drawn.truncate(max(0, room - 1), overflow="ellipsis")
+    if right is not None:
+        drawn.append(" " * max(0, width - drawn.cell_len - right.cell_len))
+        drawn.append_text(right)
+    return drawn
+
+
+def keys_line(keys: Iterable[tuple[str, str]], width: int) -> Text:
+    """Keys and their words, as many as there is room for; the last three, which lead on, are always there."""
+    pairs = list(keys)
+    always, others = pairs[-3:], pairs[:-3]
+    taken = sum(len(key) + len(words) + 3 for key, words in always) + 1
+    shown = []
+    for key, words in others:
+        taken += len(key) + len(words) + 3
+        if taken > width:
+            break
+        shown.append((key, words))
+    text = Text(" ", no_wrap=True)
+    for key, words in [*shown, *always]:
+        text.append(key, theme.style(theme.KEY, bold=True))
+        text.append(f" {words}  ", theme.style(theme.DIM))
+    return text
+
+
+def tab_text(number: int, words: str, figure: str, *, is_here: bool, is_bad: bool) -> Text:
+    look = theme.style(theme.KEY, bold=True) if is_here else theme.style(theme.TEXT)
+    text = Text.assemble((f" {number} ", theme.style(theme.KEY if is_here else theme.DIM)), (words, look))
+    if figure:
+        colour = theme.BAD if is_bad else (theme.KEY if is_here else theme.DIM)
+        text.append(f" {figure}", theme.style(colour))
+    text.append(" ", look)
+    if is_here:
+        text.stylize(f"on {theme.PANEL}")
+    return text

@@ -1,0 +1,144 @@
+"""Text of many lines to scroll in: tracebacks, arguments, help. Folded to the width, drawn a line at a time."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.strip import Strip
+from textual.widget import Widget
+
+from .. import theme
+
+
+class Lines(Widget, can_focus=True):
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,ctrl+f,space", "page(1)", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", show=False),
+        Binding("ctrl+d", "page(0.5)", show=False),
+        Binding("ctrl+u", "page(-0.5)", show=False),
+        Binding("home,g", "start", show=False),
+        Binding("end,G", "end", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, classes=classes)
+        self._texts: list[Text] = []
+        self._folded: list[Text] = []
+        self._width = 0
+        self.top = 0
+
+    def put(self, texts: Iterable[Text], *, keep_place: bool = True) -> None:
+        self._texts = list(texts)
+        self._width = 0
+        if not keep_place:
+            self.top = 0
+        self._fold()
+        self.refresh()
+
+    @property
+    def length(self) -> int:
+        return len(self._folded)
+
+    @property
+    def below(self) -> int:
+        """Lines that do not fit."""
+        return max(0, len(self._folded) - self.top - self.size.height)
+
+    def on_resize(self) -> None:
+        self._fold()
+
+    def action_scroll(self, lines: int) -> None:
+        self._go(self.top + lines)
+
+    def action_page(self, pages: float) -> None:
+        self._go(self.top + int(pages * self.size.height))
+
+    def action_start(self) -> None:
+        self._go(0)
+
+    def action_end(self) -> None:
+        self._go(len(self._folded))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.action_scroll(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.action_scroll(-3)
+
+    def _go(self, top: int) -> None:
+        self.top = max(0, min(top, len(self._folded) - self.size.height))
+        self.refresh()
+
+    def _fold(self) -> None:
+        width = self.size.width - 2
+        if width < 4 or width == self._width:
+            return
+        self._width = width
+        self._folded = [line for text in self._texts for line in folded(text, width)]
+        self._go(self.top)
+
+    def render_line(self, y: int) -> Strip:
+        width, place = self.size.width, self.top + y
+        ground = self.rich_style
+        if place >= len(self._folded):
+            return Strip.blank(width, ground)
+        line = self._folded[place]
+        base = line.style if isinstance(line.style, Style) else Style.parse(line.style)
+        segments = [
+            Segment(segment.text, base + (segment.style or Style()))  # Rich forgets the style of a text without spans
+            for segment in line.render(self.app.console)
+            if segment.text != "\n"
+        ]
+        strip = Strip([Segment(" ", Style()), *segments]).adjust_cell_length(width - 1, ground)
+        return Strip([*strip, self._edge(y)]).apply_style(ground)
+
+    def _edge(self, y: int) -> Segment:
+        count, height = len(self._folded), self.size.height
+        if count <= height:
+            return Segment(" ", Style())
+        size = max(1, height * height // count)
+        start = round(self.top / max(1, count - height) * (height - size))
+        glyphs = self.app.glyphs  # type: ignore[attr-defined]  # the console has them
+        is_thumb = start <= y < start + size
+        return Segment(glyphs.thumb if is_thumb else glyphs.bar, theme.style(theme.DIM if is_thumb else theme.FAINT))
+
+
+def folded(text: Text, width: int) -> list[Text]:
+    """A line as lines of this width at the most; what follows the first is set in."""
+    if text.cell_len <= width:
+        return [text]
+    lines: list[Text] = []
+    rest = text
+    while rest.cell_len > width and len(lines) < 200:
+        cut = cut_at(rest.plain, width - (2 if lines else 0))
+        first, rest = rest[:cut], rest[cut:]
+        lines.append(set_in(first) if lines else first)
+    lines.append(set_in(rest) if lines else rest)
+    return lines
+
+
+def set_in(text: Text) -> Text:
+    moved = Text("  ", text.style)
+    moved.append_text(text)
+    return moved
+
+
+def cut_at(text: str, width: int) -> int:
+    """How many characters fit; where possible, up to the end of a word."""
+    from rich.cells import get_character_cell_size
+
+    taken = 0
+    for place, character in enumerate(text):
+        taken += get_character_cell_size(character)
+        if taken > width:
+            space = text.rfind(" ", max(1, place - 20), place)
+            return space + 1 if space > 0 else max(1, place)
+    return len(text)

@@ -1,0 +1,335 @@
+"""A list of rows under a line of titles: drawn a line at a time, so that its length costs nothing."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from .. import theme
+from ..formats import fit
+
+GAP = 2
+LEAD = 3  # the cursor, the mark, a space
+NARROWEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its title, what stands in it, and how it gives way where there is little room.
+
+    A cell is a text or a styled one; one column, at the most, takes what room is left.
+    """
+
+    title: str
+    cell: Callable[[Any], str | Text]
+    most: int = 14  # cells that its content may take
+    right: bool = False
+    least: int = 0  # it is shown where the list is at least so wide
+    is_rest: bool = False
+    fill: Callable[[Any, int], Text] | None = None  # instead of `cell`: what fills exactly so many cells
+    order: Callable[[Any], Any] | None = None  # what it is sorted by
+
+
+class Rows(Widget, can_focus=True):
+    """The cursor, the marks and the place on the screen belong to rows by their keys, and stay with them."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("down,j", "move(1)", show=False),
+        Binding("up,k", "move(-1)", show=False),
+        Binding("pagedown,ctrl+f", "page(1)", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", show=False),
+        Binding("ctrl+d", "page(0.5)", show=False),
+        Binding("ctrl+u", "page(-0.5)", show=False),
+        Binding("home,g", "top", show=False),
+        Binding("end,G", "bottom", show=False),
+        Binding("enter", "open", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another row, or the list has scrolled."""
+
+        def __init__(self, rows: "Rows") -> None:
+            super().__init__()
+            self.rows = rows
+
+        @property
+        def control(self) -> "Rows":
+            return self.rows
+
+    class Opened(Moved):
+        """A row was chosen."""
+
+    class Topped(Moved):
+        """The first row was asked for."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        key: Callable[[Any], Hashable],
+        *,
+        empty: str = "nothing here",
+        has_titles: bool = True,
+        id: str | None = None,  # noqa: A002 - as Textual calls it
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.columns = list(columns)
+        self.key = key
+        self.empty = empty
+        self.items: list[Any] = []
+        self.marks: set[Hashable] = set()
+        self.cursor = 0
+        self.top = 0
+        self.dim: Callable[[Any], bool] = lambda _item: False
+        self.sorted_by: tuple[str, bool] | None = None  # a title, and whether it falls
+        self._head = 1 if has_titles else 0
+        self._widest: dict[Column, int] = {}
+        self._layout: tuple[list[Column], list[int]] | None = None  # as long as nothing changes
+
+    # What is in it
+
+    def put(self, items: Iterable[Any]) -> None:
+        """Other rows; the cursor stays on the same one, which stays on the same line of the screen."""
+        current = self.current_key
+        line = self.cursor - self.top
+        self.items = list(items)
+        if current is not None:
+            places = [place for place, item in enumerate(self.items) if self.key(item) == current]
+            if places:
+                self.cursor = places[0]
+                self.top = self.cursor - line
+        self._settle()
+
+    def stay_on_top(self, items: Iterable[Any]) -> None:
+        """Other rows; the cursor is on the first line before and after, whatever row that is."""
+        self.items = list(items)
+        self.cursor = self.top = 0
+        self._settle()
+
+    @property
+    def current(self) -> Any | None:
+        return self.items[self.cursor] if self.cursor < len(self.items) else None
+
+    @property
+    def current_key(self) -> Hashable | None:
+        return None if self.current is None else self.key(self.current)
+
+    @property
+    def in_sight(self) -> list[Any]:
+        return self.items[self.top : self.top + self.lines_in_sight]
+
+    @property
+    def lines_in_sight(self) -> int:
+        return max(1, self.size.height - self._head)
+
+    def go_to(self, key: Hashable) -> None:
+        for place, item in enumerate(self.items):
+            if self.key(item) == key:
+                self.cursor = place
+                self._settle()
+                return
+
+    # Moving
+
+    def action_move(self, step: int) -> None:
+        self.cursor += step
+        self._settle(moved=True)
+
+    def action_page(self, pages: float) -> None:
+        step = int(pages * self.lines_in_sight)
+        self.cursor += step
+        self.top += step
+        self._settle(moved=True)
+
+    def action_top(self) -> None:
+        self.cursor = self.top = 0
+        self._settle(moved=True)
+        self.post_message(self.Topped(self))
+
+    def action_bottom(self) -> None:
+        self.cursor = len(self.items) - 1
+        self._settle(moved=True)
+
+    def action_open(self) -> None:
+        if self.current is not None:
+            self.post_message(self.Opened(self))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self._scroll(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self._scroll(-3)
+
+    def on_click(self, event: events.Click) -> None:
+        place = self.top + event.y - self._head
+        if event.y < self._head or place >= len(self.items):
+            return
+        self.cursor = place
+        self._settle(moved=True)
+        if event.chain == 2:
+            self.action_open()
+
+    def on_resize(self) -> None:
+        self._settle()
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def _scroll(self, lines: int) -> None:
+        self.top += lines
+        self.cursor = min(max(self.cursor, self.top), self.top + self.lines_in_sight - 1)
+        self._settle(moved=True)
+
+    def _settle(self, *, moved: bool = False) -> None:
+        """The cursor on a row, and the row in sight."""
+        last = max(0, len(self.items) - 1)
+        self.cursor = min(max(0, self.cursor), last)
+        self.top = min(max(0, self.top), max(0, len(self.items) - self.lines_in_sight))
+        self.top = min(max(self.top, self.cursor - self.lines_in_sight + 1), self.cursor)
+        self._layout = None
+        if moved:
+            self.post_message(self.Moved(self))
+        self.refresh()
+
+    # Drawing
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if self._layout is None:
+            shown = [column for column in self.columns if width >= column.least]
+            self._layout = (shown, self._widths(shown, width))
+        shown, widths = self._layout
+        if y < self._head:
+            return self._titles(shown, widths, width)
+        place = self.top + y - self._head
+        if place < len(self.items):
+            return self._row(place, shown, widths, width)
+        text = f"   {self.empty}" if not self.items and y == self._head else ""
+        return self._strip([Segment(fit(text, width), theme.style(theme.DIM))], width)
+
+    def _titles(self, shown: Sequence[Column], widths: Sequence[int], width: int) -> Strip:
+        parts = [" " * LEAD]
+        glyphs = self.glyphs
+        for column, cells in zip(shown, widths, strict=True):
+            title = column.title
+            if self.sorted_by is not None and self.sorted_by[0] == title:
+                title = f"{title} {glyphs.down if self.sorted_by[1] else glyphs.up}"
+            parts.append(fit(title, cells, right=column.right, more=glyphs.more) + " " * GAP)
+        return self._strip([Segment("".join(parts), theme.style(theme.DIM))], width)
+
+    def _row(self, place: int, shown: Sequence[Column], widths: Sequence[int], width: int) -> Strip:
+        item, glyphs = self.items[place], self.glyphs
+        is_current, is_marked = place == self.cursor, self.key(item) in self.marks
+        ground = (theme.CURSOR if self.has_focus else theme.CURSOR_AWAY) if is_current else None
+        plain = theme.DIM if self.dim(item) else theme.TEXT
+        base = Style(color=plain, bgcolor=ground)
+        segments = [
+            Segment(glyphs.cursor if is_current else " ", Style(color=theme.KEY if self.has_focus else theme.FAINT)),
+            Segment(f"{glyphs.mark if is_marked else ' '} ", base + Style(color=theme.KEY)),
+        ]
+        for column, cells in zip(shown, widths, strict=True):
+            segments += self._cell(column, item, cells, base)
+            segments.append(Segment(" " * GAP, base))
+        return self._strip(segments, width, base, self._thumb(place))
+
+    def _cell(self, column: Column, item: Any, cells: int, base: Style) -> list[Segment]:
+        content: str | Text = column.fill(item, cells) if column.fill is not None else column.cell(item)
+        more = self.glyphs.more
+        if isinstance(content, str):
+            return [Segment(fit(content, cells, right=column.right, more=more), base)]
+        parts = [(content.plain[span.start : span.end], span.style) for span in spans_of(content)]
+        room = cells - sum(cell_len(text) for text, _ in parts)
+        segments = [Segment(" " * room, base)] if column.right and room > 0 else []
+        left = cells
+        for text, style in parts:
+            if left <= 0:
+                break
+            width = min(left, cell_len(text))
+            drawn = fit(text, width, more=more)
+            look = Style.parse(style) if isinstance(style, str) else style
+            segments.append(Segment(drawn, base + look))
+            left -= width
+        if not column.right and left > 0:
+            segments.append(Segment(" " * left, base))
+        return segments
+
+    def _strip(
+        self, segments: list[Segment], width: int, base: Style | None = None, edge: Segment | None = None
+    ) -> Strip:
+        # Every segment gets a style: those without one crash Textual's filter for NO_COLOR.
+        strip = Strip(segments).adjust_cell_length(width - 1 if edge else width, base or self.rich_style)
+        if edge is not None:
+            strip = Strip([*strip, edge])
+        return strip.apply_style(self.rich_style)
+
+    def _thumb(self, place: int) -> Segment | None:
+        """The right edge of a row: where in what is loaded one is; nothing where all of it can be seen."""
+        count = len(self.items)
+        if count <= self.lines_in_sight:
+            return None
+        size = max(1, self.lines_in_sight * self.lines_in_sight // count)
+        start = round(self.top / max(1, count - self.lines_in_sight) * (self.lines_in_sight - size))
+        is_thumb = start <= place - self.top < start + size
+        glyph = self.glyphs.thumb if is_thumb else self.glyphs.bar
+        return Segment(glyph, theme.style(theme.DIM if is_thumb else theme.CURSOR_AWAY))
+
+    def _widths(self, shown: Sequence[Column], width: int) -> list[int]:
+        """Columns as wide as what they show, never narrower than they were, within the room there is."""
+        room = width - LEAD - GAP * len(shown) - 1
+        for column in shown:
+            widest = max((self._length(column.cell(item)) for item in self.in_sight), default=0)
+            widest = column.most if column.fill is not None else widest
+            title = len(column.title) + (2 if self.sorted_by and self.sorted_by[0] == column.title else 0)
+            self._widest[column] = max(self._widest.get(column, 0), min(widest, column.most), title)
+        widths = [self._widest[column] for column in shown]
+        rest = next((place for place, column in enumerate(shown) if column.is_rest), None)
+        if rest is not None:
+            taken = sum(cells for place, cells in enumerate(widths) if place != rest)
+            widths[rest] = max(NARROWEST, room - taken)
+        while sum(widths) > room and max(widths) > NARROWEST:
+            widths[widths.index(max(widths))] -= 1
+        return widths
+
+    @staticmethod
+    def _length(content: str | Text) -> int:
+        return cell_len(content) if isinstance(content, str) else content.cell_len
+
+    @property
+    def glyphs(self) -> theme.Glyphs:
+        return self.app.glyphs  # type: ignore[attr-defined, no-any-return]  # the console has them
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    start: int
+    end: int
+    style: str | Style
+
+
+def spans_of(text: Text) -> list[Piece]:
+    """A styled text as pieces one after the other, as `Text.assemble` makes them."""
+    pieces: list[Piece] = []
+    place = 0
+    for span in sorted(text.spans):
+        if span.start > place:
+            pieces.append(Piece(place, span.start, text.style))
+        if span.end > place:
+            pieces.append(Piece(max(place, span.start), span.end, span.style))
+            place = span.end
+    if place < len(text.plain):
+        pieces.append(Piece(place, len(text.plain), text.style))
+    return pieces

@@ -1,0 +1,121 @@
+"""The part of a long list that is loaded: some pages in a row, found by key, dropped at the far end. Pure."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from jobq.observe import Position
+from jobq.records import JobRecord
+
+from .source import JobPage
+
+PAGE = 200
+MOST_PAGES = 20
+
+
+class Window:
+    """Pages `first` to `last` of a list of jobs. Rows keep their places until the window is `reset`."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._pages: dict[int, tuple[JobRecord, ...]] = {}
+        self._starts: list[Position | None] = [None]
+        self._gone: dict[int, str] = {}
+        self.newer = 0
+        self.is_complete = False  # the end of the list is loaded
+        self.is_loaded = False
+
+    @property
+    def first(self) -> int:
+        return min(self._pages, default=0)
+
+    @property
+    def last(self) -> int:
+        return max(self._pages, default=0)
+
+    @property
+    def rows(self) -> list[JobRecord]:
+        return [job for number in sorted(self._pages) for job in self._pages[number]]
+
+    def is_gone(self, job_id: int) -> bool:
+        """It was in the list when it was loaded, and is not any more."""
+        return job_id in self._gone
+
+    def start_of(self, number: int) -> Position | None:
+        return self._starts[number]
+
+    def put(self, number: int, page: JobPage) -> None:
+        """A page that was asked for, at either end; the far end gives way where there are too many."""
+        self.is_loaded = True
+        known = {job.id for other, jobs in self._pages.items() if other != number for job in jobs}
+        self._pages[number] = tuple(job for job in page.jobs if job.id not in known)
+        if number + 1 == len(self._starts) and page.next is not None:
+            self._starts.append(page.next)
+        if number == self.last:
+            self.is_complete = page.next is None
+        if len(self._pages) > MOST_PAGES:
+            dropped = self.first if number == self.last else self.last
+            del self._pages[dropped]
+            if dropped > number:
+                self.is_complete = False
+
+    def wanted(self, top: int, height: int) -> int | None:
+        """The page to ask for, so that the rows at `top` and below can be seen with some more at either side."""
+        if not self.is_loaded:
+            return 0
+        count = sum(map(len, self._pages.values()))
+        if top < height and self.first > 0:
+            return self.first - 1
+        if top + 3 * height > count and not self.is_complete and self.last + 1 < len(self._starts):
+            return self.last + 1
+        return None
+
+    def rows_before(self, number: int) -> int:
+        return sum(len(jobs) for other, jobs in self._pages.items() if other < number)
+
+    def pages_of(self, ids: Iterable[int]) -> list[int]:
+        """The pages on which these jobs are."""
+        wanted = set(ids)
+        return [number for number, jobs in sorted(self._pages.items()) if any(job.id in wanted for job in jobs)]
+
+    def refresh(self, number: int, page: JobPage) -> None:
+        """What is now where a page began: rows change in their places, none comes, none goes.
+
+        A job that is not found there has left the list, and is told from the others.
+        """
+        if number not in self._pages:
+            return
+        found = {job.id: job for job in page.jobs}
+        lowest = page.jobs[-1].id if page.jobs and page.next is not None else None
+        rows = []
+        for job in self._pages[number]:
+            if job.id in found:
+                self._gone.pop(job.id, None)
+            elif lowest is None or self._is_within(job, page):
+                self._gone[job.id] = job.state
+            rows.append(found.get(job.id, job))
+        self._pages[number] = tuple(rows)
+        if number == 0:
+            known = {job.id for job in self._pages[0]}
+            top = self._pages[0][0] if self._pages[0] else None
+            self.newer = sum(job.id not in known and (top is None or is_above(job, top)) for job in page.jobs)
+
+    def _is_within(self, job: JobRecord, page: JobPage) -> bool:
+        """Whether a page would have the job if it were still in the list."""
+        return not is_above(page.jobs[-1], job)
+
+
+def is_above(one: JobRecord, other: JobRecord) -> bool:
+    return order(one) > order(other)
+
+
+def order(job: JobRecord) -> tuple[Any, ...]:
+    """The order of the lists: finished ones by their end, others by their number."""
+    return (job.ended_at, job.id) if job.ended_at is not None else (job.id,)
+
+
+def by(column: Callable[[JobRecord], Any], rows: list[JobRecord], *, is_falling: bool) -> list[JobRecord]:
+    """Rows by a column; those that have nothing there are last."""
+    having = [job for job in rows if column(job) is not None]
+    return sorted(having, key=column, reverse=is_falling) + [job for job in rows if column(job) is None]
