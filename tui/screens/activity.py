@@ -61,6 +61,7 @@ class Activity(ConsoleScreen):
         self.rows.put(self.acts)
         self.query_one("#activity-title", Line).put(Text(f" the last {formats.plural(len(self.acts), 'act')}"))
         self._paint_facts()
+        self.paint_foot()
 
     def _paint_facts(self) -> None:
         act, line = self.rows.current, self.query_one("#act-facts", Line)

@@ -127,6 +127,7 @@ class JobPage(ConsoleScreen):
         facts.put(found)
         self.query_one("#sections", Line).update(self._sections())
         lines.put(self._lines(self.detail), keep_place=keep_place)
+        self.paint_foot()
 
     def _title(self) -> Text:
         if self.detail is None:

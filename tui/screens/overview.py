@@ -80,6 +80,7 @@ class Overview(ConsoleScreen):
         longest = sorted(snapshot.running, key=lambda job: job.started_at or snapshot.at)
         self.query_one("#running", Rows).put(longest)
         self._paint_titles(snapshot)
+        self.paint_foot()  # what the cursor is on decides what can be done
 
     def _paint_titles(self, snapshot: Snapshot) -> None:
         number = len(self.console.troubles)
@@ -130,7 +131,7 @@ class Overview(ConsoleScreen):
             ("run p95" if wide else "run95", formats.duration(total.run(0.95), none), theme.TEXT),
             ("oldest" if wide else "old", formats.age(oldest) if stats.pending else none,
              theme.BAD if oldest > 300 else theme.TEXT),
-            ("workers" if wide else "wrk", workers_text(len(stats.workers), silent, is_wide=wide),
+            ("workers" if wide else "wrk", f"{len(stats.workers)}{f' {self.glyphs.silent}{silent}' if silent else ''}",
              theme.BAD if silent or not stats.workers else theme.TEXT),
         ]  # fmt: skip
         text = Text("", no_wrap=True)
@@ -309,9 +310,3 @@ def ended_per_minute(period: Period) -> float | None:
         return None
     began = min(step.at for step in steps)
     return sum(step.ended for step in steps) / max((period.until - began).total_seconds() / 60, 1 / 60)
-
-
-def workers_text(number: int, silent: int, *, is_wide: bool) -> str:
-    if not silent:
-        return str(number)
-    return f"{number} ({silent} silent)" if is_wide else f"{number}-{silent}"

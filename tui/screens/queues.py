@@ -69,6 +69,7 @@ class Queues(ConsoleScreen):
         about = "  (the longest are counted no further)" if "pending" in snapshot.stats.estimated else ""
         self.query_one("#queues-title", Line).put(Text(f" {formats.plural(len(queues), 'queue')}{about}"))
         self._paint_facts()
+        self.paint_foot()
 
     def _paint_facts(self) -> None:
         queue, snapshot = self.rows.current, self.console.snapshot

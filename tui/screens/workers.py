@@ -70,6 +70,7 @@ class Workers(ConsoleScreen):
             title.append(f"   {self.glyphs.silent} {silent} silent", theme.style(theme.BAD, bold=True))
         self.query_one("#workers-title", Line).put(title)
         self._paint_worker()
+        self.paint_foot()
 
     def _paint_worker(self) -> None:
         worker = self.rows.current

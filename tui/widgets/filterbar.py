@@ -106,7 +106,7 @@ class FilterBar(Vertical):
             for key, words in keys:
                 text.append(key, theme.style(theme.KEY, bold=True))
                 text.append(f" {words}  ", theme.style(theme.DIM))
-        self.query_one("#filter-help", Line).update(text)
+        self.query_one("#filter-help", Line).put(text)
 
 
 class Live(Suggester):

@@ -15,7 +15,7 @@ class Line(Static):
         super().__init__("", id=id, classes=classes, markup=False)
 
     def put(self, left: Text, right: Text | None = None) -> None:
-        width = self.size.width or self.app.size.width
+        width = self.size.width or self.app.size.width  # it has no size until it is shown
         self.update(spread(left, right, width))
 
 
