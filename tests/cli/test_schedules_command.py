@@ -29,6 +29,7 @@ def kept(sample: "Application", store: "Store") -> "Application":
         DeclaredSchedule(
             name=name, job_class="jobs.Echo", arguments={"value": name}, queue="default", priority=0, retries=0,
             unique_key=None, expression=expression, timezone="Europe/Berlin", missed="once", overlap="allow", jitter=0,
+            timeout=None, has_abort_hook=False,
         )
         for name, expression in (("hourly", "0 * * * *"), ("office", "0 9 * * MON-FRI"))
     ]  # fmt: skip
