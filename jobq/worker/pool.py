@@ -63,6 +63,9 @@ HANDED_IN_SECONDS = 5.0
 
 MAX_RESTART_DELAY_SECONDS = 30.0
 
+TELL_AGAIN_SECONDS = 0.25
+"""A job that is to end and has not is told again so often."""
+
 MEMORY_GRACE_SECONDS = 0.05
 """A job past its limit of memory has so long to let its stack be written; what it takes meanwhile is taken."""
 
@@ -683,6 +686,7 @@ class Pool:
             return
         if (interruption := child.interruption) is not None:
             self._is_pressing = True
+            self._tell_again(child, interruption, now)
             if now >= interruption.kill_at and child.doomed is None:
                 child.culprit = interruption.assignment.id
                 self.kill(child, interruption.order.message)
@@ -691,6 +695,15 @@ class Pool:
         if running.timeout is not None and now - child.busy_since > running.timeout:
             message = f"ran for longer than its timeout of {running.timeout:g} s"
             self._interrupt(child, running, OrderKind.TIMEOUT, message, self.settings.cancel_grace)
+
+    def _tell_again(self, child: Child, interruption: Interruption, now: float) -> None:
+        """A signal that comes just before a system call blocks is seen only after it: the next one interrupts it. The
+        guard raises once, however often it is told."""
+        if interruption.order.kind is OrderKind.MEMORY or child.doomed is not None or now < interruption.tell_again_at:
+            return
+        if interruption.tell_again_at:
+            self._signal(child, INTERRUPT)
+        interruption.tell_again_at = now + TELL_AGAIN_SECONDS
 
     def _watch_memory(self, most: int) -> None:
         for child in self._at_work():

@@ -68,6 +68,7 @@ class Interruption:
     assignment: Assignment
     grace: float
     kill_at: float
+    tell_again_at: float = 0.0
     stack: str = ""  # what it was doing when it was told
     is_stack_asked: bool = False  # of a coroutine: before its process is killed
 

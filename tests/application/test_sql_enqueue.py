@@ -55,11 +55,11 @@ def test_a_job_is_the_same_whichever_way_it_was_enqueued(
 ) -> None:
     record = Mail("ada").run_in_worker(**in_python)
     assert record is not None
-    store.execute("CREATE TABLE kept AS SELECT * FROM jobq.jobs")
+    store.execute("CREATE TABLE by_python AS SELECT * FROM jobq.jobs")
     store.execute("DELETE FROM jobq.jobs")
     call(store, job_class=NAME, arguments='{"to": "ada"}', **in_sql)
 
-    (python,) = store.rows("SELECT *, run_at - enqueued_at AS wait FROM kept")
+    (python,) = store.rows("SELECT *, run_at - enqueued_at AS wait FROM by_python")
     (sql,) = store.rows("SELECT *, run_at - enqueued_at AS wait FROM jobq.jobs")
     differ = {name for name in python._fields if getattr(python, name) != getattr(sql, name)}
     # Only Python knows the line, and that the class has a hook where no worker has said so yet.
