@@ -218,7 +218,8 @@ def test_coroutines_of_a_worker_that_is_killed_are_rescued(
         eventually(lambda: is_running(store, *jobs))
         os.kill(run.pid, signal.SIGKILL)
     go.touch()
-    store.execute("UPDATE jobq.workers SET heartbeat_at = now() - interval '1 hour'")
+    (killed,) = store.rows("SELECT id FROM jobq.workers")
+    store.declare_dead(killed.id)
     with worker(app):
         eventually(lambda: not store.unfinished())
     assert {tuple(outcomes(store, job)) for job in jobs} == {("lost", "successful")}
