@@ -95,7 +95,8 @@ def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
         if queue.paused:
             since = f" {formats.since(queue.paused_at, snapshot.at)}" if queue.paused_at is not None else ""
             by = f" by {queue.paused_by}" if queue.paused_by else ""
-            text = f"{queue.name} paused{since}{by}, {formats.plural(queue.pending, 'job')} wait"
+            waiting = f"{formats.plural(queue.pending, 'job')} wait{'s' if queue.pending == 1 else ''}"
+            text = f"{queue.name} paused{since}{by}, {waiting}"
             yield Trouble("paused", False, text, Place("queues", filter=queue.name), f"paused {queue.name}")
 
 

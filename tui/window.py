@@ -71,9 +71,6 @@ class Window:
             return self.last + 1
         return None
 
-    def rows_before(self, number: int) -> int:
-        return sum(len(jobs) for other, jobs in self._pages.items() if other < number)
-
     def pages_of(self, ids: Iterable[int]) -> list[int]:
         """The pages on which these jobs are."""
         wanted = set(ids)

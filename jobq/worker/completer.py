@@ -33,7 +33,6 @@ class Tally:
 
     attempts: int = 0
     retried: int = 0
-    disowned: int = 0  # reports that came too late: the job was somebody else's by then
 
 
 class Completer(Service):
@@ -147,7 +146,6 @@ class Completer(Service):
         self.tally.attempts += recorded
         self.tally.retried += len(reports) if is_retry else 0
         if recorded < len(reports):
-            self.tally.disowned += len(reports) - recorded
             log.warning("reports came too late jobs=%s", len(reports) - recorded)
             self._on_disowned()
 
