@@ -159,7 +159,7 @@ def processing(assignment: Assignment) -> Iterator[Processing]:
     """The span around an attempt, linked to the one that sent the job."""
     from opentelemetry import propagate, trace
 
-    sender = trace.get_current_span(propagate.extract(json.loads(assignment.trace_context or "{}")))
+    sender = trace.get_current_span(propagate.extract(carrier_of(assignment.trace_context)))
     links = [trace.Link(sender.get_span_context())] if sender.get_span_context().is_valid else []
     attributes = common("process", "process") | {
         "messaging.destination.name": assignment.queue,
@@ -172,6 +172,17 @@ def processing(assignment: Assignment) -> Iterator[Processing]:
         f"process {assignment.queue}", kind=trace.SpanKind.CONSUMER, links=links, attributes=attributes
     ) as span:
         yield Processing(assignment, span, monotonic())
+
+
+def carrier_of(trace_context: str | None) -> dict[str, str]:
+    """The headers of a trace as they were stored with a job. What somebody else wrote there is no trace."""
+    try:
+        stored = json.loads(trace_context or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(stored, dict):
+        return {}
+    return {name: header for name, header in stored.items() if isinstance(header, str)}
 
 
 # Observing

@@ -1,6 +1,7 @@
 """Jobs to look at: one with all its attempts, or those that a filter selects, a page at a time."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -115,11 +116,17 @@ def record_of(row: DictRow) -> JobRecord:
     return JobRecord(**row)
 
 
-def progress_of(stored: dict[str, Any], attempt: int) -> Progress | None:
-    """What the attempt that runs now said last; what an earlier one said has no meaning any more."""
-    if stored.get("attempt") != attempt:
-        return None
-    return Progress(stored["done"], stored["total"], stored["message"], datetime.fromisoformat(stored["at"]))
+def progress_of(stored: Any, attempt: int) -> Progress | None:
+    """What the attempt that runs now said last; what an earlier one said has no meaning any more.
+
+    None too where somebody else wrote there what no worker would.
+    """
+    match stored:
+        case {"attempt": told, "done": int() | float() as done, "total": int() | float() | None as total,
+              "message": str() | None as message, "at": str() as at} if told == attempt:  # fmt: skip
+            with suppress(ValueError):
+                return Progress(done, total, message, datetime.fromisoformat(at))
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,19 @@ WITH ended AS (
          queue, job_class, arguments, unique_key, source, trace_context, error_type, error_message,
          timeout, has_abort_hook)
     SELECT
-        id, attempt + 1, statement_timestamp(), enqueued_at, run_at, retries, priority, false, 'cancelled',
+        id, least(attempt, 2147483646) + 1, statement_timestamp(), enqueued_at, run_at, retries, priority, false, 'cancelled',
         queue, job_class, arguments, unique_key, source, trace_context, 'Cancelled', error_message,
         timeout, has_abort_hook
     FROM ended
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
     SELECT
-        id, attempt + 1, enqueued_at, job_class, queue, priority, arguments,
+        id, least(attempt, 2147483646) + 1, enqueued_at, job_class, queue, priority, arguments,
         (
             SELECT to_jsonb(told)
             FROM (
                 SELECT
-                    ended.attempt + 1 AS attempt, 'cancelled' AS outcome, false AS retried,
+                    least(ended.attempt, 2147483646) + 1 AS attempt, 'cancelled' AS outcome, false AS retried,
                     statement_timestamp() AS ended_at, 'Cancelled' AS error_type, error_message
             ) AS told
         )

@@ -4,6 +4,7 @@
 -- of the index jobs_pending, so that a claim need not wade through dead entries at its front.
 -- A queue that filled its share may hold more at its lowest priority claimed; jobs of other queues
 -- below that priority are let go again, so that the order of priority holds across queues.
+-- A count of attempts that somebody set to the largest integer stays there: an overflow would stop every claim.
 -- A worker that was declared dead claims nothing. What has expired is left to expire.sql.
 WITH alive AS MATERIALIZED (
     SELECT id FROM {schema}.workers WHERE id = %(worker_id)s AND stopped_at IS NULL
@@ -43,7 +44,7 @@ WITH alive AS MATERIALIZED (
 )
 UPDATE {schema}.jobs
 SET state = 'running',
-    attempt = attempt + 1,
+    attempt = least(attempt, 2147483646) + 1,
     worker_id = %(worker_id)s,
     started_at = statement_timestamp()
 FROM chosen

@@ -9,7 +9,7 @@ WITH orphaned AS (
     SELECT
         jobs.*, workers.host, workers.pid, workers.heartbeat_at,
         jobs.cancel_requested_at IS NOT NULL AS cancelled,
-        jobs.cancel_requested_at IS NULL AND jobs.losses + 1 < %(max_losses)s AS retried,
+        jobs.cancel_requested_at IS NULL AND jobs.losses < %(max_losses)s - 1 AS retried,
         CASE WHEN jobs.losses > 0 THEN random() * %(spread)s::float8 ELSE 0 END * interval '1 second' AS delay
     FROM {schema}.jobs
     LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
@@ -21,8 +21,8 @@ WITH orphaned AS (
     UPDATE {schema}.jobs
     SET state = CASE WHEN orphaned.delay > interval '0' THEN 'scheduled' ELSE 'pending' END,
         run_at = statement_timestamp() + orphaned.delay,
-        excused = jobs.excused + 1,
-        losses = jobs.losses + 1,
+        excused = least(jobs.excused, 2147483646) + 1,
+        losses = least(jobs.losses, 2147483646) + 1,
         worker_id = NULL,
         started_at = NULL,
         progress = NULL
@@ -42,7 +42,7 @@ WITH orphaned AS (
                 'worker %%s/%%s was last heard of %%s s before this was recorded',
                 host, pid, round(extract(epoch FROM statement_timestamp() - heartbeat_at)::numeric, 1)
             )
-        END || format('; loss %%s of %%s', losses + 1, %(max_losses)s) AS error_message
+        END || format('; loss %%s of %%s', least(losses, 2147483646) + 1, %(max_losses)s) AS error_message
     FROM orphaned
 ), recorded AS (
     INSERT INTO {schema}.results

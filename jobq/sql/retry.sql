@@ -33,8 +33,8 @@ WITH ended AS (
     UPDATE {schema}.jobs
     SET state = CASE WHEN ended.delay > 0 THEN 'scheduled' ELSE 'pending' END,
         run_at = statement_timestamp() + ended.delay * interval '1 second',
-        excused = jobs.excused + ended.excuse,
-        losses = jobs.losses + ended.loss,
+        excused = least(jobs.excused, 2147483646) + ended.excuse,
+        losses = least(jobs.losses, 2147483646) + ended.loss,
         worker_id = NULL,
         started_at = NULL,
         progress = NULL

@@ -3,7 +3,7 @@
 WITH cancelled AS (
     SELECT results.id, results.attempt, results.ended_at, kept.row
     FROM {schema}.kept
-    JOIN {schema}.results ON results.id = kept.id AND results.attempt = kept.attempt + 1
+    JOIN {schema}.results ON results.id = kept.id AND results.attempt = least(kept.attempt, 2147483646) + 1
     WHERE kept.act = %(act)s
         AND kept.id = ANY (%(ids)s::bigint[])
         AND results.outcome = 'cancelled'

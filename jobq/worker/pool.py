@@ -30,7 +30,7 @@ from jobq.worker.lane import Begun, Lane
 from jobq.worker.machine import catches_signal, resident_kilobytes
 from jobq.worker.protocol import (
     CANCELLED,
-    MAX_INLINE_ARGUMENTS,
+    MAX_INLINE,
     MAX_PACKET,
     MEMORY_LIMIT,
     PACKETS,
@@ -402,7 +402,7 @@ class Pool:
             assert child.lane is not None
             assignment = stock[0]
             packet = pack_assignment(assignment)
-            if len(assignment.arguments) > MAX_INLINE_ARGUMENTS:
+            if len(packet) > MAX_INLINE:
                 packet = self._by_file(packet)
             if child.lane.room and child.lane.send(assignment, packet):
                 stock.popleft()
@@ -438,7 +438,7 @@ class Pool:
     def _send(self, child: Child, stock: deque[Assignment]) -> bool:
         assignment = stock[0]
         packet = pack_assignment(assignment)
-        if len(assignment.arguments) > MAX_INLINE_ARGUMENTS:
+        if len(packet) > MAX_INLINE:
             packet = self._by_file(packet)
         try:
             child.outbox.send(packet)

@@ -22,8 +22,8 @@ from jobq.records import Assignment, Report
 PACKETS = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 
 MAX_PACKET = 1 << 20
-MAX_INLINE_ARGUMENTS = 32 * 1024
-"""Arguments larger than this travel in a file: a socket's buffer bounds its packets, and a few would fill it."""
+MAX_INLINE = 32 * 1024
+"""Assignments larger than this travel in a file: a socket's buffer bounds its packets, and a few would fill it."""
 
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
 NOT_COMMITTED = "NotCommitted"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobq.records import Assignment, Report
 from jobq.worker.protocol import (
-    MAX_INLINE_ARGUMENTS,
+    MAX_INLINE,
     PACKETS,
     pack_assignment,
     pack_message,
@@ -63,7 +63,7 @@ def test_an_assignment_arrives_as_it_was_sent(assignment: Assignment) -> None:
 
 
 def test_the_largest_arguments_sent_inline_are_one_packet_whole() -> None:
-    assignment = Assignment(1, 1, 0, 0, 0, 0, 0, "q" * 100, "c" * 250, "\n" * MAX_INLINE_ARGUMENTS)
+    assignment = Assignment(1, 1, 0, 0, 0, 0, 0, "q" * 100, "c" * 250, "\n" * MAX_INLINE)
     ours, childs = socket.socketpair(socket.AF_UNIX, PACKETS)
     with ours, childs:
         for _ in range(2):
