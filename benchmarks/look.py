@@ -1,12 +1,19 @@
-"""Times everything that reads, on what `benchmarks.load` made: `python -m benchmarks.look [--rounds N]`.
+"""Times everything that reads, on what `benchmarks.load` made: `python -m benchmarks.look [WORD…] [--rounds N]`.
 
-Each figure is the median and the worst of the rounds, in this process, with the connection open.
+Each figure is a median over the rounds, with the connection open: what the database took for all statements of the look
+together, the worst of that, and the whole with what Python does of it. What is above `--limit` is marked.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
+
+import psycopg
+from jobq.tui.live import LiveSource
+from jobq.tui.source import VIEWS, Target
+from jobq.tui.window import PAGE
 
 from benchmarks.load import SCHEMA
 from jobq import observe
@@ -39,58 +46,130 @@ FILTERS = [
 ]
 
 
+HOUR, DAY, MONTH = Moment(3600.0), Moment(86400.0), Moment(30 * 86400.0)
+
+waited = 0.0
+"""Seconds that this process has waited for the database."""
+
+
+def watch() -> None:
+    """Has every connection say how long its answers took: between sending and having them, nothing else is done."""
+    wait = psycopg.Connection.wait
+
+    def watched(connection: psycopg.Connection[Any], *args: Any, **kwargs: Any) -> Any:
+        global waited
+        began = time.perf_counter()
+        try:
+            return wait(connection, *args, **kwargs)
+        finally:
+            waited += time.perf_counter() - began
+
+    psycopg.Connection.wait = watched  # type: ignore[method-assign]  # in this process only
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="only what has one of these in its name")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=50.0, help="milliseconds in the database")
     parser.add_argument("--database-url")
     chosen = parser.parse_args()
+    watch()
     database = Database(load(database_url=chosen.database_url, schema=SCHEMA))
-    for name, look in looks(database).items():
-        timed(name, look, chosen.rounds)
+    print(f"{'':<62} database   worst      all")
+    above = sum(
+        timed(name, look, chosen.rounds, chosen.limit)
+        for name, look in looks(database).items()
+        if not chosen.words or any(word in name for word in chosen.words)
+    )
     database.close()
+    print(f"{above} above {chosen.limit:g} ms in the database")
 
 
 def looks(database: Database) -> dict[str, Callable[[], object]]:
-    (group, *_) = observe.failures(database, Moment(3600.0))
+    (group, *_) = observe.failures(database, HOUR)
     pending = observe.list_jobs(database, of("state", "pending"), limit=1).jobs[0].id
+    running = observe.list_jobs(database, of("state", "running"), limit=1).jobs[0].id
     finished = observe.list_jobs(database, of("state", FINISHED), limit=1).jobs[0].id
+    errored = observe.list_jobs(database, of("outcome", "errored"), limit=1).jobs[0].id
     return {
-        "stats": lambda: observe.stats(database),
-        "queues": lambda: observe.queues(database),
-        "workers": lambda: observe.workers(database),
-        "classes": lambda: observe.classes(database),
-        "unknown classes": lambda: observe.unknown_classes(database),
-        "figures, an hour": lambda: observe.figures(database, Moment(3600.0)),
-        "figures, a day": lambda: observe.figures(database, Moment(86400.0)),
-        "figures, 30 days": lambda: observe.figures(database, Moment(30 * 86400.0)),
-        "failures, an hour": lambda: observe.failures(database, Moment(3600.0)),
-        "failures, a day": lambda: observe.failures(database, Moment(86400.0)),
-        "failures, 30 days": lambda: observe.failures(database, Moment(30 * 86400.0)),
-        "list a group": lambda: observe.list_jobs(database, of("group", group.group)),
-        "select a group of a day": lambda: observe.select(
+        **screens(database, pending=pending, errored=errored),
+        "jobq stats": lambda: observe.stats(database),
+        "jobq queues": lambda: observe.queues(database),
+        "jobq workers": lambda: observe.workers(database),
+        "jobq jobs": lambda: (observe.classes(database), observe.unknown_classes(database)),
+        "jobq stats --since 1h": lambda: observe.figures(database, HOUR),
+        "jobq stats --since 1d": lambda: observe.figures(database, DAY),
+        "jobq stats --since 30d": lambda: observe.figures(database, MONTH),
+        "jobq failures --since 1h": lambda: observe.failures(database, HOUR),
+        "jobq failures --since 1d": lambda: observe.failures(database, DAY),
+        "jobq failures --since 30d": lambda: observe.failures(database, MONTH),
+        "jobq list --group": lambda: observe.list_jobs(database, of("group", group.group)),
+        "jobq retry --group, a day's, which ones": lambda: observe.select(
             database, joined([of("group", group.group), parse("since:24h")])
         ),
-        "show, pending": lambda: observe.show(database, pending),
-        "show, finished": lambda: observe.show(database, finished),
-        "why, last of its queue": lambda: observe.why(database, pending),
-        "why, finished": lambda: observe.why(database, finished),
-        "audit": lambda: observe.audit(database),
-        "doctor": lambda: observe.doctor(database),
-        **{f"list {text}": lambda text=text: observe.list_jobs(database, parse(text)) for text in FILTERS},
+        "jobq show, pending": lambda: observe.show(database, pending),
+        "jobq show, running": lambda: observe.show(database, running),
+        "jobq show, errored": lambda: observe.show(database, errored),
+        "jobq why, the last of its queue": lambda: observe.why(database, pending),
+        "jobq why, running": lambda: observe.why(database, running),
+        "jobq why, finished": lambda: observe.why(database, finished),
+        "jobq schedules": lambda: observe.schedules(database),
+        "jobq audit": lambda: observe.audit(database),
+        "jobq doctor": lambda: observe.doctor(database),
+        **{f"jobq list {text}": lambda text=text: observe.list_jobs(database, parse(text)) for text in FILTERS},
     }
 
 
-def timed(name: str, look: Callable[[], object], rounds: int) -> None:
-    took = []
+def screens(database: Database, *, pending: int, errored: int) -> dict[str, Callable[[], object]]:
+    """What each screen of the console asks when it is refreshed, besides the look that all of them share."""
+    source = LiveSource(database, Target("benchmark", SCHEMA, "development", is_read_only=True), lambda: None)
+
+    def anew(seconds: float) -> Callable[[], object]:
+        def look() -> object:
+            source._figured = None  # figures are read every few seconds only: this is the look that reads them
+            return source.look(seconds)
+
+        return look
+
+    def page(text: str, view: Any) -> Callable[[], object]:
+        query = source.query(view, text)
+        return lambda: source.jobs(query, limit=PAGE, after=None)
+
+    return {
+        "console, each second: the look of all screens": lambda: source.look(3600.0),
+        "console, each 5 s: with figures of an hour": anew(3600.0),
+        "console, each 15 s: with figures of six hours": anew(6 * 3600.0),
+        "console, each minute: with figures of a day": anew(86400.0),
+        "console, each 7 minutes: with figures of a week": anew(7 * 86400.0),
+        **{f"console, Jobs: {view.name}": page("", view) for view in VIEWS},
+        "console, Job page: pending": lambda: source.job(pending),
+        "console, Job page: errored": lambda: source.job(errored),
+        "console, why": lambda: source.why(pending),
+        "console, Failures: an hour": lambda: source.failures(3600.0),
+        "console, Failures: a day": lambda: source.failures(86400.0),
+        "console, Schedules": source.schedules,
+        "console, Activity": source.audit,
+        "console, Enqueue": source.classes,
+    }
+
+
+def timed(name: str, look: Callable[[], object], rounds: int, limit: float) -> bool:
+    """Prints what a look takes; whether that is above the limit."""
+    in_database, whole = [], []
     for _ in range(rounds):
-        began = time.monotonic()
+        began, began_waiting = time.perf_counter(), waited
         try:
             look()
         except QueryTooSlow as error:
-            print(f"{name:<62} {error}")
-            return
-        took.append((time.monotonic() - began) * 1000)
-    print(f"{name:<62} {median(took):8.0f} ms   worst {max(took):8.0f} ms", flush=True)
+            print(f"{name:<62} {error}", flush=True)
+            return True
+        whole.append((time.perf_counter() - began) * 1000)
+        in_database.append((waited - began_waiting) * 1000)
+    is_above = median(in_database) > limit
+    figures = f"{median(in_database):6.1f} ms {max(in_database):7.1f} {median(whole):8.1f}"
+    print(f"{name:<62} {figures}{'   above' if is_above else ''}", flush=True)
+    return is_above
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
 RUNNING = filters.of("state", State.RUNNING)
 
 FIGURES_EVERY = 5.0
+FIGURES_SHARE = 1 / 1440
+"""Figures of a long period are read more rarely, after so much of it has passed: they cost more, and move less."""
 
 RUNNING_LIMIT = 100
 GROUPS_LIMIT = 8
@@ -65,7 +67,8 @@ class LiveSource:
         began = monotonic()
         stats = observe.stats(self._database, count_limit=COUNT_LIMIT, outcome_limit=COUNT_LIMIT)
         running = observe.list_jobs(self._database, RUNNING, limit=RUNNING_LIMIT).jobs
-        if self._figured is None or self._figured[0] != seconds or began - self._figured[1] > FIGURES_EVERY:
+        every = max(FIGURES_EVERY, seconds * FIGURES_SHARE)
+        if self._figured is None or self._figured[0] != seconds or began - self._figured[1] > every:
             period = observe.figures(self._database, Moment(seconds))
             groups = observe.failures(self._database, Moment(seconds), limit=GROUPS_LIMIT)
             self._figured = (seconds, monotonic(), cleaned(period), cleaned(groups))

@@ -20,7 +20,7 @@ POINTS = 60
 """A chart has about so many steps, none shorter than a minute."""
 
 
-SAMPLED_SECONDS = 3 * 86400
+SAMPLED_SECONDS = 6 * 3600
 """Quantiles of a longer period are read from some of its minutes, about as many as so long a period has."""
 
 

@@ -10,7 +10,6 @@ from psycopg.rows import DictRow
 
 from jobq.errors import JobNotFound
 from jobq.filters import Filter
-from jobq.observe.overview import unknown_records
 from jobq.observe.reading import dicts, read, reading, tuples
 from jobq.observe.selection import condition_of, slow_terms
 from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress, Shape
@@ -101,13 +100,9 @@ def show(database: Database, job_id: int) -> JobDetail:
                 "the history that is kept."
             )
         attempts = dicts(connection, "observe_attempts", database.schema, {"id": job_id})
-        unknown = {entry.job_class for entry in unknown_records(connection, database.schema)}
-    job = record_of(found[0])
-    return JobDetail(
-        job=job,
-        attempts=tuple(AttemptRecord(**attempt) for attempt in attempts),
-        known=job.job_class not in unknown,
-    )
+        job = record_of(found[0])
+        ((known,),) = tuples(connection, "observe_known", database.schema, {"job_class": job.job_class})
+    return JobDetail(job, tuple(AttemptRecord(**attempt) for attempt in attempts), known)
 
 
 def record_of(row: DictRow) -> JobRecord:

@@ -7,11 +7,14 @@ from jobq.store import jobs
 from jobq.store.database import Connection, Database
 from jobq.store.statements import quote_identifier, statement
 
-COUNT_LIMIT = 100_000
+COUNT_LIMIT = 20_000
 """Unfinished jobs are counted exactly up to here, for each queue; beyond it PostgreSQL's statistics speak."""
 
-OUTCOME_LIMIT = 1_000_000
+OUTCOME_LIMIT = 100_000
 """Attempts in the history are counted exactly up to here."""
+
+FRONT_LIMIT = 2000
+"""So many jobs at the front of each queue are looked through for classes that nobody knows."""
 
 
 def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: int = OUTCOME_LIMIT) -> Stats:
@@ -118,5 +121,5 @@ def worker_records(connection: Connection, schema: str) -> tuple[WorkerRecord, .
 def unknown_records(connection: Connection, schema: str) -> tuple[UnknownClass, ...]:
     if not worker_records(connection, schema):
         return ()
-    found = jobs.unknown_classes(connection, schema)
+    found = jobs.unknown_classes(connection, schema, limit=FRONT_LIMIT)
     return tuple(UnknownClass(name, count, tuple(queues)) for name, count, queues in found)

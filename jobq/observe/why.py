@@ -11,7 +11,7 @@ from jobq.records import JobRecord
 from jobq.states import FINISHED, State
 from jobq.store.database import Database
 
-AHEAD_LIMIT = 100_000
+AHEAD_LIMIT = 20_000
 """Jobs before it are counted up to here."""
 
 RATE_SECONDS = 600
@@ -34,7 +34,12 @@ class Why:
     job: JobRecord
     reasons: tuple[Reason, ...]
     ahead: int | None = None  # pending jobs that go before it, up to AHEAD_LIMIT
-    estimated_seconds: float | None = None  # until it runs, at the pace of its queue
+    estimated_seconds: float | None = None  # until these have ended, at the pace of its queue
+
+    @property
+    def is_more_ahead(self) -> bool:
+        """More jobs may go before it than were counted."""
+        return self.ahead is not None and self.ahead >= AHEAD_LIMIT
 
 
 def why(database: Database, job_id: int) -> Why:
@@ -140,7 +145,8 @@ def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
     if facts["state"] != State.PENDING:
         return
     if facts["ahead"]:
-        pace = "nothing of its queue ended lately" if seconds is None else f"about {spoken(seconds)} at today's pace"
+        about = "about" if facts["ahead"] < AHEAD_LIMIT else "more than"
+        pace = "nothing of its queue ended lately" if seconds is None else f"{about} {spoken(seconds)} at today's pace"
         ahead = many(facts["ahead"], "job", AHEAD_LIMIT)
         yield Reason("behind", f"{ahead} of its queue before it: {pace}", "jobq stats --since 1h")
     if facts["knowing_it"] and facts["busy"] >= facts["processes"]:

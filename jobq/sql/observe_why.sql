@@ -17,6 +17,7 @@ SELECT
             WHERE other.state = 'pending'
                 AND other.queue = jobs.queue
                 AND (-other.priority, other.id) < (-jobs.priority, jobs.id)
+            ORDER BY -other.priority, other.id -- along the index: a bitmap would first read all of it
             LIMIT %(limit)s
         ) AS before
     ) AS ahead,

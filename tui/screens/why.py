@@ -39,9 +39,11 @@ class Why(Dialog[None]):
             if reason.mend:
                 text.append(f"  {reason.mend}\n", theme.style(theme.TEAL))
         if answer.ahead is not None:
-            text.append(f"\n{formats.plural(answer.ahead, 'job')} before it", theme.style(theme.DIM))
+            more = " or more" if answer.is_more_ahead else ""
+            text.append(f"\n{formats.plural(answer.ahead, 'job')}{more} before it", theme.style(theme.DIM))
             if answer.estimated_seconds is not None:
-                pace = f", about {formats.duration(answer.estimated_seconds)} at the pace of its queue"
+                about = "more than" if answer.is_more_ahead else "about"
+                pace = f", {about} {formats.duration(answer.estimated_seconds)} at the pace of its queue"
                 text.append(pace, theme.style(theme.DIM))
         text.rstrip()
         return text
