@@ -19,6 +19,7 @@ from . import formats, theme
 from .actions import BY_NAME, Act, Tier, acts
 from .feed import Feed
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
+from .replay import WHY_NOT, Replay
 from .samples import Samples
 from .screens.activity import Activity
 from .screens.base import ConsoleScreen
@@ -81,7 +82,10 @@ class Console(App[None]):
         *(Binding(str(number), f"tab({name!r})", show=False) for number, name in enumerate(TABS, 1)),
         *(
             Binding(BY_NAME[name].key, name, show=False, id=name)
-            for name in ("freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more")
+            for name in (
+                "freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more",
+                "step_back", "step_on", "minute_back", "minute_on", "speed",
+            )
         ),
         Binding("ctrl+p", "palette", show=False),
     ]
@@ -102,6 +106,7 @@ class Console(App[None]):
         self.clock = clock
         self.place = place
         self.feed = Feed(source, self, every=every)
+        self.replay = source if isinstance(source, Replay) else None
         self.snapshot: Snapshot | None = None
         self.lost: Lost | None = None
         self.samples = Samples()
@@ -125,6 +130,8 @@ class Console(App[None]):
     @property
     def age(self) -> float:
         """Seconds since the last look."""
+        if self.replay is not None:
+            return self.replay.age
         return max(0.0, self.clock() - self._looked_at)
 
     @property
@@ -133,6 +140,8 @@ class Console(App[None]):
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, ConsoleScreen)), None)
 
     def why_not_write(self) -> str | None:
+        if self.replay is not None:
+            return WHY_NOT
         if self.source.target.is_read_only:
             return "this console is read-only (--read-only)"
         if self.lost is not None:
@@ -165,6 +174,8 @@ class Console(App[None]):
     def on_looked(self, message: Looked) -> None:
         if self.is_frozen:
             return
+        if self.replay is not None:
+            self._follow_replay(message.snapshot)
         self.snapshot = message.snapshot
         self._looked_at = self.clock()
         self.lost = None
@@ -176,6 +187,14 @@ class Console(App[None]):
             place, self.place = self.place, None
             self.go(place)
         self._paint(is_new=True)
+
+    def _follow_replay(self, snapshot: Snapshot) -> None:
+        """The figures are of the period that they were of; and nothing is compared with what came later."""
+        period = snapshot.period
+        length = (period.until - period.since).total_seconds()
+        self.feed.seconds = min(PERIODS, key=lambda seconds: abs(seconds - length))
+        if self.snapshot is not None and snapshot.at < self.snapshot.at:
+            self.samples = Samples()
 
     def on_lost(self, message: Lost) -> None:
         self.lost = message
@@ -305,6 +324,9 @@ class Console(App[None]):
         """Another period for all figures; they are read anew at once."""
         if not isinstance(self.screen, ConsoleScreen):
             return
+        if self.replay is not None:
+            self.tell("a recording has the figures of the period that was looked at", is_bad=True)
+            return
         place = min(max(PERIODS.index(self.feed.seconds) + step, 0), len(PERIODS) - 1)
         self.feed.seconds = PERIODS[place]
         self.feed.look()
@@ -354,11 +376,41 @@ class Console(App[None]):
             self.switch_mode(name)
 
     def action_freeze(self) -> None:
+        if self.replay is not None:
+            self._move_replay(self.replay.toggle)
+            return
         self.is_frozen = not self.is_frozen
         self.feed.is_frozen = self.is_frozen
         if not self.is_frozen:
             self.feed.look()
         self._paint()
+
+    def action_step_back(self) -> None:
+        if self.replay is not None:
+            self._move_replay(partial(self.replay.step, -1))
+
+    def action_step_on(self) -> None:
+        if self.replay is not None:
+            self._move_replay(partial(self.replay.step, 1))
+
+    def action_minute_back(self) -> None:
+        if self.replay is not None:
+            self._move_replay(partial(self.replay.seek, -60.0))
+
+    def action_minute_on(self) -> None:
+        if self.replay is not None:
+            self._move_replay(partial(self.replay.seek, 60.0))
+
+    def action_speed(self) -> None:
+        if self.replay is not None:
+            self._move_replay(self.replay.faster)
+
+    def _move_replay(self, move: Callable[[], None]) -> None:
+        """To another moment of the recording; what is shown follows at once."""
+        if isinstance(self.screen, ConsoleScreen):
+            move()
+            self.feed.look()
+            self._paint_heads()
 
     def action_help(self) -> None:
         screen = self.console_screen

@@ -53,6 +53,7 @@ OPERATIONS = {"retry": operate.retry, "cancel": operate.cancel, "purge": operate
 
 class LiveSource:
     abilities: frozenset[str] = frozenset({"schedules"})
+    badge = ""
 
     def __init__(self, database: Any, target: Target, migrate: Callable[[], object]) -> None:
         self.target = target
@@ -103,13 +104,7 @@ class LiveSource:
         return Pattern((self._raw[value.text],)) if isinstance(value, Pattern) and value.text in self._raw else value
 
     def suggestions(self, text: str) -> list[str]:
-        start, _, last = text.rpartition(" ")
-        start = f"{start} " if start else ""
-        name, colon, begun = last.partition(":")
-        if not colon:
-            return [f"{start}{word}:" for word in search.WORDS if word.startswith(name)]
-        known = sorted(self._names.get(name, ()))
-        return [f"{start}{name}:{value}" for value in known if value.startswith(begun) and value != begun]
+        return search.suggestions(text, self._names)
 
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
         page = observe.list_jobs(self._database, query.meaning, limit=limit, after=after)

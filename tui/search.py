@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from jobq import filters
@@ -35,6 +36,17 @@ def selection(view: View, text: str) -> Filter:
 
 def chosen(view: View) -> Filter:
     return filters.of("outcome", view.outcome) if view.outcome else filters.of("state", view.which)
+
+
+def suggestions(text: str, names: Mapping[str, Iterable[str]]) -> list[str]:
+    """How the last word of a filter might go on; `names` are the values that were seen of some keys."""
+    start, _, last = text.rpartition(" ")
+    start = f"{start} " if start else ""
+    name, colon, begun = last.partition(":")
+    if not colon:
+        return [f"{start}{word}:" for word in WORDS if word.startswith(name)]
+    known = sorted(names.get(name, ()))
+    return [f"{start}{name}:{value}" for value in known if value.startswith(begun) and value != begun]
 
 
 def command(view: View, text: str) -> str:

@@ -155,6 +155,10 @@ class Source(Protocol):
     abilities: frozenset[str]
     """What the database's side offers beyond the acts of this protocol; actions that need more do not exist."""
 
+    @property
+    def badge(self) -> str:
+        """What the frame says of it, beside the target, where it is more than a look at a database."""
+
     def look(self, seconds: float) -> Snapshot:
         """The state of everything now, and the figures of a period that long."""
 

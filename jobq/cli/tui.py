@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from jobq.settings import Settings, hide_password
 
 if TYPE_CHECKING:
     from jobq.store.database import Database
+    from jobq.tui.source import Source
 
 
 @click.command()
@@ -28,29 +30,67 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often to look.",
 )
+@click.option("--record", "record", metavar="FILE", help="Keep what it is told in this file, to be replayed.")
+@click.option("--replay", "replay", metavar="FILE", help="Show a recording, without any database.")
 @database_options
-def tui(place: str | None, is_read_only: bool, is_demo: bool, is_ascii: bool, every: float, settings: Settings) -> None:
+def tui(
+    place: str | None,
+    is_read_only: bool,
+    is_demo: bool,
+    is_ascii: bool,
+    every: float,
+    record: str | None,
+    replay: str | None,
+    settings: Settings,
+) -> None:
     """Open the operations console in this terminal.
 
     PLACE is where to begin: jobs, jobs/errored, jobs/pending/queue:mail, queues, workers. Press ? there for the keys.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("The console needs a terminal. For a script there is jobq stats, and --json.")
-    from jobq.cli.demo import apart
-    from jobq.store import migrations
+    if replay is not None and (record is not None or is_demo):
+        raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
     from jobq.tui.app import TABS, Console, place_of
-    from jobq.tui.live import LiveSource
-    from jobq.tui.source import Target
 
     start = None if place is None else place_of(place)
     if start is not None and start.screen not in TABS:
         raise UsageError(f"There is no screen {start.screen!r}. Screens are: {', '.join(TABS)}.")
+    if replay is not None:
+        from jobq.tui.replay import Replay
+
+        Console(Replay(Path(replay)), every=every, is_ascii=is_ascii, place=start).run()
+        return
+    with ExitStack() as stack:
+        source = stack.enter_context(live(settings, is_read_only=is_read_only, is_demo=is_demo))
+        if record is not None:
+            source = stack.enter_context(recorded(source, Path(record)))
+        Console(source, every=every, is_ascii=is_ascii, place=start).run()
+
+
+@contextmanager
+def live(settings: Settings, *, is_read_only: bool, is_demo: bool) -> Iterator["Source"]:
+    """The database that the settings name."""
+    from jobq.cli.demo import apart
+    from jobq.store import migrations
+    from jobq.tui.live import LiveSource
+    from jobq.tui.source import Target
+
     settings = apart(settings) if is_demo else settings
     database = open_database(settings)
     target = Target(name_of(settings), settings.schema, settings.env, is_read_only)
-    source = LiveSource(database, target, lambda: migrations.migrate(database))
     with streaming(settings, database) if is_demo else nullcontext():
-        Console(source, every=every, is_ascii=is_ascii, place=start).run()
+        yield LiveSource(database, target, lambda: migrations.migrate(database))
+
+
+@contextmanager
+def recorded(source: "Source", path: Path) -> Iterator["Source"]:
+    """The same source; what it says is kept in a file."""
+    from jobq import __version__
+    from jobq.tui.recording import Recorder
+
+    with closing(Recorder(source, path, __version__)) as recorder:
+        yield recorder
 
 
 def name_of(settings: Settings) -> str:

@@ -392,6 +392,7 @@ class CannedSource:
     def __init__(self, world: tuple[Stats, list[JobRecord]], target: Target = TARGET) -> None:
         self.target = target
         self.abilities: frozenset[str] = frozenset({"schedules"})
+        self.badge = ""
         self.stats, self.all = world
         self.error: JobqError | None = None
         self.acts: list[tuple[str, tuple[int, ...]]] = []

@@ -16,11 +16,13 @@ from ..widgets.frame import Line, keys_line, spread, tab_text
 
 if TYPE_CHECKING:
     from ..app import Console
+    from ..replay import Replay
     from ..source import Report
     from ..troubles import Place
     from .palette import Entry
 
-COMMON = ("freeze", "actions", "palette", "help", "quit")
+REPLAY = ("step_back", "step_on", "minute_back", "minute_on", "speed")
+COMMON = (*REPLAY, "freeze", "actions", "palette", "help", "quit")
 STALE_SECONDS = 5.0
 
 
@@ -144,6 +146,8 @@ class ConsoleScreen(Screen[None]):
             if self.why_not(action) is None and action.group != "move"
         ]
         leading = [action for action in shown if action.name not in COMMON]
+        if self.console.replay is not None:
+            leading = [*(action for action in shown if action.name in (*REPLAY, "freeze")), *leading]
         always = [action for action in shown if action.name in ("actions", "help", "quit")]
         keys = [(self._key(action), action.words) for action in [*leading, *always]]
         self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width))
@@ -156,6 +160,8 @@ class ConsoleScreen(Screen[None]):
         text = Text.assemble((" jobq ", theme.style(theme.KEY, bold=True, reverse=True)), no_wrap=True)
         if target.is_production:
             text.append("  PROD ", f"bold #ffffff on {theme.BAD}")
+        if badge := self.console.source.badge:
+            text.append(f" {badge} ", theme.style(theme.BUSY, bold=True, reverse=True))
         name = target.name if self.is_wide else target.name.rpartition("@")[2]
         text.append(f"  {name}", theme.style(theme.TEXT))
         if target.schema != "jobq":
@@ -171,6 +177,8 @@ class ConsoleScreen(Screen[None]):
         clock = f"  {formats.clock(console.now)}{' UTC' if self.is_wide else ''} "
         if console.snapshot is None:
             return Text.assemble((f"{glyphs.silent} looking", theme.style(theme.WAIT)), " ")
+        if console.replay is not None:
+            return Text.assemble((self._pace(console.replay), theme.style(theme.BUSY, bold=True)), self._then())
         if console.is_frozen:
             word = f"{glyphs.frozen} frozen {formats.age(console.age)}"
             return Text.assemble((word, theme.style(theme.BUSY, bold=True)), clock)
@@ -181,6 +189,16 @@ class ConsoleScreen(Screen[None]):
             return Text.assemble((f"{glyphs.trouble} {formats.age(console.age)} old", theme.style(theme.WAIT)), clock)
         live = f"last {console.period_words}   {glyphs.live} live" if self.is_wide else f"{glyphs.live} live"
         return Text.assemble((live, theme.style(theme.GOOD)), clock)
+
+    def _pace(self, replay: "Replay") -> str:
+        """How a recording is being shown."""
+        lost = f"{self.glyphs.trouble} the database was lost   " if self.console.lost is not None else ""
+        if replay.is_paused:
+            return f"{lost}{self.glyphs.frozen} paused"
+        return f"{lost}at its end" if replay.is_over else f"{lost}{self.glyphs.states['running']} {replay.speed}×"
+
+    def _then(self) -> str:
+        return f"  {self.console.now:%Y-%m-%d %H:%M:%S}{' UTC' if self.is_wide else ''} "
 
     def _tabs(self) -> Text:
         from ..app import TABS

@@ -51,6 +51,7 @@ class Jobs(ConsoleScreen):
         self.last_mark: int | None = None
         self.sort: tuple[str, bool] | None = None
         self.detail: JobDetail | None = None
+        self.problem = ""  # why there is nothing to show
         self._epoch = 0
         self._asked: int | None = None
         self._filters = {view.name: "" for view in VIEWS}
@@ -107,7 +108,9 @@ class Jobs(ConsoleScreen):
         self._epoch += 1
         self.window.reset()
         self._asked = None
+        self.problem = ""
         self.rows.stay_on_top([])
+        self.rows.empty = self._emptiness()
         self._want()
         self.paint()
 
@@ -115,7 +118,11 @@ class Jobs(ConsoleScreen):
 
     def looked(self) -> None:
         """What is on the screen is read again; what is not is left as it is."""
-        if self.shown is None or not self.window.is_loaded:
+        if self.shown is None:
+            return
+        if not self.window.is_loaded:
+            if self.problem:
+                self._want()
             return
         query, epoch = self.shown, self._epoch
         if self.is_following:
@@ -190,6 +197,10 @@ class Jobs(ConsoleScreen):
         if message.name == "peek":
             self.detail = None
             self._paint_peek()
+        elif not self.window.is_loaded:
+            self.problem = str(message.error)
+            self.rows.empty = self._emptiness()
+            self.paint_lines()
         elif self.console.lost is None:
             self.console.tell(str(message.error), is_bad=True)
 
@@ -209,7 +220,7 @@ class Jobs(ConsoleScreen):
 
     def _emptiness(self) -> str:
         if not self.window.is_loaded:
-            return "looking" + self.glyphs.more
+            return self.problem or "looking" + self.glyphs.more
         what = "no job matches" if self.filter else f"no {self.view.name} jobs"
         return f"{what}: esc clears the filter" if self.filter else what
 

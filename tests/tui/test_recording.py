@@ -1,0 +1,200 @@
+"""A recording of the console shows again what was shown, without a database; what is no recording is refused."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import canned
+import pytest
+from driving import opened, press, run, settle, text_of
+from jobq.tui import recording
+from jobq.tui.recording import Recorder, answer_of, decoded, encoded
+from jobq.tui.replay import Replay
+from jobq.tui.source import VIEWS, Source
+
+from jobq.errors import UsageError
+
+KEYS = ("2", "j", "enter", "escape", "3", "6", "7", "1")
+"""A walk through the screens, with a job's page."""
+
+
+def body(console: Any) -> str:
+    """What is between the head and the keys."""
+    return "\n".join(text_of(console).splitlines()[1:-1])
+
+
+def moved_on(source: canned.CannedSource, seconds: float) -> None:
+    """Some jobs more, and some time later."""
+    stats = source.stats
+    source.stats = replace(stats, pending=stats.pending + 7, at=stats.at + timedelta(seconds=seconds))
+    source.all = [*source.all, canned.ended(919_000 + int(seconds), "errored", seconds_ago=-seconds)]
+
+
+def record(path: Path) -> list[list[str]]:
+    """The console is walked through twice, while the world moves on; returns what each screen showed."""
+    source = canned.CannedSource(canned.trouble())
+    shown: list[list[str]] = []
+
+    async def flow() -> None:
+        recorder: Any = Recorder(source, path, "0.1.0")
+        async with opened(recorder) as pilot:
+            assert "REC" in text_of(pilot.app)
+            for _ in range(2):
+                pages = []
+                for key in KEYS:
+                    await press(pilot, key)
+                    pages.append(body(pilot.app))
+                shown.append(pages)
+                moved_on(source, 10.0)
+                pilot.app.feed.look()  # type: ignore[attr-defined]
+                await settle(pilot)
+            shown.append([body(pilot.app)])
+        recorder.close()
+
+    run(flow)
+    return shown
+
+
+def test_a_recording_shows_what_was_shown_and_nothing_can_be_done_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "night.jsonl"
+    first, second, last = record(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert first[0] != second[0]
+
+    async def flow() -> None:
+        source: Any = Replay(path)
+        source.toggle()
+        source.step(-100)
+        async with opened(source) as pilot:
+            for shown in (first, second):
+                for key, page in zip(KEYS, shown, strict=True):
+                    await press(pilot, key)
+                    assert body(pilot.app) == page, key
+                await press(pilot, "greater_than_sign")
+            assert body(pilot.app) == last[0]
+            await press(pilot, "2", "c")
+            assert "this is a recording" in text_of(pilot.app)
+            await press(pilot, *["less_than_sign"] * 2, "2")
+            assert "REPLAY 0:0" in text_of(pilot.app)
+            await press(pilot, "right")
+            assert "nobody looked at this" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_recording_goes_on_by_itself_at_its_pace_and_over_what_was_not_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "two.jsonl"
+    source: Any = canned.CannedSource(canned.calm())
+    recorder: Any = Recorder(source, path, "0.1.0")
+    for _ in range(3):
+        recorder.look(3600.0)
+        moved_on(source, 10.0)
+    recorder.close()
+    header, *looks = [json.loads(line) for line in path.read_text().splitlines()]
+    for number, line in enumerate(looks):
+        line["at"] = header["at"] + 10 * number
+    looks.append({**looks[0], "at": header["at"] + 86400})  # a day later, in the same file
+    path.write_text("".join(json.dumps(line) + "\n" for line in (header, *looks)))
+    now = 0.0
+    source = Replay(path, lambda: now)
+    assert source.badge == "REPLAY 0:10 of 24:00:00"
+    source.faster()
+    now = 6.0  # twice as fast
+    assert source.badge.startswith("REPLAY 0:22")
+    assert source.look(0.0).stats.pending == 412 + 14
+    now = 60.0
+    assert source.is_over
+    source.toggle()
+    assert not source.is_over
+
+
+def test_a_lost_database_is_seen_again_and_what_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "lost.jsonl"
+    source = canned.CannedSource(canned.calm())
+    recorder: Any = Recorder(source, path, "0.1.0")
+    recorder.look(3600.0)
+    source.lose()
+    with pytest.raises(Exception, match="cannot be reached"):
+        recorder.look(3600.0)
+    recorder.close()
+    with path.open("a") as file:
+        file.write('{"at":17')
+    replay = Replay(path)
+    replay.toggle()
+    replay.step(1)
+    with pytest.raises(Exception, match="connection refused"):
+        replay.look(3600.0)
+    Recorder(source, path, "0.1.0").close()
+    assert [json.loads(line) for line in path.read_text().splitlines()][-1]["jobq"] == "recording"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is empty"),
+        ("root:x:0:0\n", "is no recording of the console"),
+        ("\xff\x00\n", "is no recording of the console"),
+        ('{"jobq": "recording", "format": 9, "version": "7.0", "at": 0}\n', "format 9, by jobq 7.0; this version"),
+        ("HEADER\n", "has nothing to show"),
+        ("HEADER\nnonsense\n", "line 2: it is no JSON"),
+        ('HEADER\n{"asked": ["look"]}\n', "line 2: it has no time"),
+        ('HEADER\n{"at": 1}\n', "line 2: it is no answer"),
+        ('HEADER\n{"at": 1, "asked": ["look"], "value": {"stats": {}}}\n', "line 2: the look before it is missing"),
+        (
+            'HEADER\n{"at": 1, "asked": ["look"], "value": {"stats": {}, "running": [], "groups": [], "period": {}, '
+            '"seconds": 0.1}}\n',
+            "line 2: Stats has no scheduled",
+        ),
+    ],
+)
+def test_what_is_no_recording_is_refused_and_left_as_it_is(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "other.jsonl"
+    target = json.dumps(encoded(canned.TARGET))
+    header = f'{{"jobq": "recording", "format": 1, "version": "0.1.0", "at": 0, "target": {target}}}'
+    path.write_text(text.replace("HEADER", header), encoding="latin-1")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=problem):
+        Replay(path)
+    if before and "HEADER" not in text and "jobq" not in text:
+        with pytest.raises(UsageError, match="left as it is"):
+            Recorder(canned.CannedSource(canned.calm()), path, "0.1.0")
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_written_ends_the_recording_and_not_the_console(tmp_path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no file that is always full")
+    recorder: Any = Recorder(canned.CannedSource(canned.calm()), tmp_path / "full.jsonl", "0.1.0")
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, recorder._file.fileno())
+    os.close(full)
+    assert recorder.look(3600.0).stats.pending == 412
+    assert "recording stopped: No space left" in recorder.badge
+    assert recorder.look(3600.0).stats.pending == 412
+
+
+QUESTIONS: dict[str, Callable[[Any], Any]] = {
+    "look": lambda source: source.look(3600.0),
+    "jobs": lambda source: source.jobs(source.query(VIEWS[0], ""), limit=3, after=None),
+    "job": lambda source: source.job(918_244),
+    "classes": lambda source: source.classes(),
+    "failures": lambda source: source.failures(3600.0),
+    "why": lambda source: source.why(918_244),
+    "audit": lambda source: source.audit(),
+    "schedules": lambda source: source.schedules(),
+    "preview": lambda source: source.preview(24.0),
+    "stack": lambda source: source.stack(918_244),
+}
+
+
+def test_every_answer_of_a_source_comes_back_from_json_as_it_was() -> None:
+    names = {name for name in vars(Source) if not name.startswith("_") and callable(getattr(Source, name))}
+    assert names - recording.NOT_RECORDED == set(QUESTIONS), "a new question needs a line above, or is an act"
+    source = canned.CannedSource(canned.trouble())
+    for name, ask in QUESTIONS.items():
+        answer = ask(source)
+        assert decoded(answer_of(name), json.loads(json.dumps(encoded(answer)))) == answer, name

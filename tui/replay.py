@@ -1,0 +1,252 @@
+"""The source that answers from a recording: what the console was told then, at that pace, or step by step."""
+
+import json
+import os
+import threading
+from bisect import bisect_right
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from time import monotonic
+from typing import Any, NoReturn
+
+from jobq.errors import DatabaseUnreachable, UsageError
+
+from . import search
+from .recording import FORMAT, NOT_RECORDED, Misfit, NotRecorded, answer_of, asked, decoded, is_header, key_of
+from .source import Query, Snapshot, Target, View
+
+SPEEDS = (1, 2, 5, 20, 60)
+
+LONGEST_GAP = 60.0
+"""Seconds without a look, as between two recordings in one file, are not waited for."""
+
+HAIR = 0.0005
+"""Seconds; times are written in milliseconds."""
+
+WHY_NOT = "this is a recording: what it shows is over"
+
+
+class Replay:
+    """One recording, and where in it one is. Asked by the feed's threads, moved by the keys."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = monotonic) -> None:
+        """Reads the whole file once. Raises UsageError where it is no recording that can be shown."""
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._looks: list[tuple[float, dict[str, int]]] = []  # of each look, the lines in which its parts are
+        self._answers: dict[str, list[tuple[float, int]]] = {}
+        self._lines: list[tuple[int, int]] = []  # where each line is in the file
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+            header = self._read_all()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+        self.target: Target = self._decoded(Target, header.get("target"), 1)
+        self.abilities = frozenset({*header.get("abilities", ()), "replay"})
+        self.is_paused = False
+        self.speed = SPEEDS[0]
+        self._is_at_look = False  # put there by a step: what is shown is that moment's
+        self._position = self._end_of(0)
+        self._moved_at = clock()
+        with suppress(DatabaseUnreachable):  # it may begin so
+            self.look(0.0)
+
+    # Where one is
+
+    @property
+    def badge(self) -> str:
+        began, ends = self._looks[0][0], self._looks[-1][0]
+        return f"REPLAY {span(self.position - began)} of {span(ends - began)}"
+
+    @property
+    def position(self) -> float:
+        """Seconds since 1970, as it was recorded. Goes on by itself unless it is paused, or at the end."""
+        with self._lock:
+            now = self._clock()
+            if not self.is_paused:
+                self._position += (now - self._moved_at) * self.speed
+                self._position = min(self._position, self._end_of(len(self._looks) - 1))
+            self._moved_at = now
+            self._leap()
+            return self._position
+
+    @property
+    def is_over(self) -> bool:
+        return self.position >= self._looks[-1][0]
+
+    @property
+    def age(self) -> float:
+        """Seconds from the look that is shown to where one is."""
+        position = self.position
+        return 0.0 if self._is_at_look else max(0.0, position - self._looks[self._place(position)][0])
+
+    def toggle(self) -> None:
+        """Pauses, or goes on; at the end, from the beginning."""
+        if self.is_over and not self.is_paused:
+            self.seek(self._looks[0][0] - self.position)
+            return
+        _ = self.position  # what has passed until now has passed at the old pace
+        self.is_paused = not self.is_paused
+        self._is_at_look = False
+
+    def faster(self) -> None:
+        _ = self.position
+        self.speed = SPEEDS[(SPEEDS.index(self.speed) + 1) % len(SPEEDS)]
+        self.is_paused = self._is_at_look = False
+
+    def step(self, looks: int) -> None:
+        """To the look before or after the one that is shown, with all that was told until the next one; pauses."""
+        place = min(max(self._place(self.position) + looks, 0), len(self._looks) - 1)
+        with self._lock:
+            self.is_paused = self._is_at_look = True
+            self._position = self._end_of(place)
+
+    def seek(self, seconds: float) -> None:
+        """So far back or on."""
+        position = self.position
+        with self._lock:
+            self._is_at_look = False
+            lowest, highest = self._end_of(0), self._end_of(len(self._looks) - 1)
+            self._position = min(max(position + seconds, lowest), highest)
+
+    def _place(self, position: float) -> int:
+        """The look that is shown then."""
+        return max(0, bisect_right(self._looks, position, key=lambda look: look[0]) - 1)
+
+    def _end_of(self, place: int) -> float:
+        """Until when a look is shown."""
+        at = self._looks[place][0]
+        if place + 1 == len(self._looks):
+            return max(at, *(times[-1][0] for times in self._answers.values()), at)
+        return max(at, min(self._looks[place + 1][0] - HAIR, at + LONGEST_GAP))
+
+    def _leap(self) -> None:
+        """Over a time in which nobody looked."""
+        place = self._place(self._position)
+        is_gap = place + 1 < len(self._looks) and self._position >= self._looks[place][0] + LONGEST_GAP
+        if is_gap and not self.is_paused:
+            self._position = self._looks[place + 1][0]
+
+    # What the console asks
+
+    def look(self, seconds: float) -> Snapshot:
+        _, parts = self._looks[self._place(self.position)]
+        if "error" in parts:
+            raise DatabaseUnreachable(str(self._line(parts["error"])["error"]))
+        value = {name: self._line(number)["value"][name] for name, number in parts.items()}
+        snapshot: Snapshot = self._decoded(Snapshot, value, max(parts.values()) + 1)
+        return snapshot
+
+    def query(self, view: View, text: str) -> Query:
+        return Query(view, text, search.selection(view, text))
+
+    def suggestions(self, text: str) -> list[str]:
+        return search.suggestions(text, {})
+
+    def migrate(self) -> None:
+        self._refuse()
+
+    def reset(self) -> None:
+        """There is nothing to forget."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Every other question: the last answer to it until now."""
+        if name.startswith("_") or name in NOT_RECORDED:
+            return self._refuse if name in NOT_RECORDED else super().__getattribute__(name)
+        kind = answer_of(name)
+
+        def ask(*arguments: Any, **options: Any) -> Any:
+            times = self._answers.get(key_of(asked(name, *arguments, **options)), [])
+            place = bisect_right(times, self.position, key=lambda answer: answer[0]) - 1
+            if place < 0:
+                when = "so far in this recording" if times else "while this was recorded"
+                raise NotRecorded(f"nobody looked at this {when}")
+            number = times[place][1]
+            return self._decoded(kind, self._line(number)["value"], number + 1)
+
+        return ask
+
+    def _refuse(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        raise UsageError(f"Nothing can be done here: {WHY_NOT}.")
+
+    # The file
+
+    def _read_all(self) -> dict[str, Any]:
+        """Goes through the file once, to know where everything is; returns its first line."""
+        headers: list[dict[str, Any]] = []
+        parts: dict[str, int] = {}
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:
+            place = 0
+            for number, text in enumerate(file, 1):
+                self._lines.append((place, len(text)))
+                place += len(text)
+                if number == 1 and not is_header(text):
+                    raise UsageError(f"{self._path} is no recording of the console: jobq tui --record FILE makes one.")
+                if not text.endswith(b"\n"):  # whoever wrote it was killed in the middle
+                    break
+                parts = self._take(self._parsed(text, number), number, parts, headers)
+        if not headers:
+            raise UsageError(f"{self._path} is empty: jobq tui --record FILE makes a recording.")
+        if not self._looks:
+            raise UsageError(f"{self._path} has nothing to show: the recording ended before the first look.")
+        return headers[0]
+
+    def _parsed(self, text: bytes, number: int) -> dict[str, Any]:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            raise self._broken(number, "it is no JSON") from None
+        if not isinstance(line, dict) or not isinstance(line.get("at"), int | float):
+            raise self._broken(number, "it has no time")
+        return line
+
+    def _take(
+        self, line: dict[str, Any], number: int, parts: dict[str, int], headers: list[dict[str, Any]]
+    ) -> dict[str, int]:
+        """Notes where the answer of a line is. Returns where the parts of the last look are."""
+        if "jobq" in line:
+            if line.get("format") != FORMAT:
+                written = f"in format {line.get('format')}, by jobq {line.get('version')}"
+                raise UsageError(f"{self._path} was recorded {written}; this version shows format {FORMAT}.")
+            headers.append(line)
+            return {}
+        question = line.get("asked")
+        if not isinstance(question, list) or not question or not ("value" in line or "error" in line):
+            raise self._broken(number, "it is no answer")
+        if question[0] != "look":
+            self._answers.setdefault(key_of(question), []).append((line["at"], number - 1))
+            return parts
+        if "error" in line:
+            self._looks.append((line["at"], {"error": number - 1}))
+            return parts
+        if not isinstance(line["value"], dict):
+            raise self._broken(number, "it is no look")
+        parts = parts | dict.fromkeys(line["value"], number - 1)
+        if not parts.keys() >= {field.name for field in fields(Snapshot)}:
+            raise self._broken(number, "the look before it is missing")
+        self._looks.append((line["at"], parts))
+        return parts
+
+    def _line(self, number: int) -> dict[str, Any]:
+        place, length = self._lines[number]
+        line: dict[str, Any] = json.loads(os.pread(self._descriptor, length, place))
+        return line
+
+    def _decoded(self, kind: Any, value: Any, number: int) -> Any:
+        try:
+            return decoded(kind, value)
+        except Misfit as error:
+            raise self._broken(number, str(error)) from None
+
+    def _broken(self, number: int, problem: str) -> UsageError:
+        return UsageError(f"{self._path}, line {number}: {problem}. It is damaged, or of another version of jobq.")
+
+
+def span(seconds: float) -> str:
+    """As 4:05, or 1:04:05."""
+    minutes, rest = divmod(max(0, int(seconds + 0.5)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
