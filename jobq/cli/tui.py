@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobq.cli.options import database_options, open_database
+from jobq.cli.web import WebOptions, is_served, serve, web_options
 from jobq.errors import UsageError
 from jobq.settings import Settings, hide_password
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--record", "record", metavar="FILE", help="Keep what it is told in this file, to be replayed.")
 @click.option("--replay", "replay", metavar="FILE", help="Show a recording, without any database.")
+@web_options
 @database_options
 def tui(
     place: str | None,
@@ -41,13 +43,14 @@ def tui(
     every: float,
     record: str | None,
     replay: str | None,
+    web: WebOptions | None,
     settings: Settings,
 ) -> None:
-    """Open the operations console in this terminal.
+    """Open the operations console in this terminal, or with --web in a browser on this machine.
 
     PLACE is where to begin: jobs, jobs/errored, jobs/pending/queue:mail, queues, workers. Press ? there for the keys.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if web is None and not is_served() and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("The console needs a terminal. For a script there is jobq stats, and --json.")
     if replay is not None and (record is not None or is_demo):
         raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
@@ -56,6 +59,12 @@ def tui(
     start = None if place is None else place_of(place)
     if start is not None and start.screen not in TABS:
         raise UsageError(f"There is no screen {start.screen!r}. Screens are: {', '.join(TABS)}.")
+    if web is not None:
+        if record is not None:
+            raise UsageError("--record keeps what one console is told; with --web each tab is one. Leave it out.")
+        options = [f"--every={every:g}", *(["--ascii"] if is_ascii else []), *([f"--replay={replay}"] if replay else [])]
+        in_browser(web, settings, [*options, *(["--", place] if place else [])], is_demo=is_demo)
+        return
     if replay is not None:
         from jobq.tui.replay import Replay
 
@@ -66,6 +75,15 @@ def tui(
         if record is not None:
             source = stack.enter_context(recorded(source, Path(record)))
         Console(source, every=every, is_ascii=is_ascii, place=start).run()
+
+
+def in_browser(web: WebOptions, settings: Settings, options: list[str], *, is_demo: bool) -> None:
+    """Each tab is a `jobq tui` of these settings, with these options."""
+    from jobq.cli.demo import apart
+
+    settings = apart(settings) if is_demo else settings
+    with streaming(settings, open_database(settings)) if is_demo else nullcontext():
+        serve(web, settings, f"jobq {name_of(settings)}", options)
 
 
 @contextmanager
