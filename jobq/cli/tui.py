@@ -62,8 +62,11 @@ def tui(
     if web is not None:
         if record is not None:
             raise UsageError("--record keeps what one console is told; with --web each tab is one. Leave it out.")
-        options = [f"--every={every:g}", *(["--ascii"] if is_ascii else []), *([f"--replay={replay}"] if replay else [])]
-        in_browser(web, settings, [*options, *(["--", place] if place else [])], is_demo=is_demo)
+        options = [f"--every={every:g}"]
+        options += ["--ascii"] if is_ascii else []
+        options += [f"--replay={replay}"] if replay else []
+        options += ["--", place] if place else []
+        in_browser(web, settings, options, is_demo=is_demo)
         return
     if replay is not None:
         from jobq.tui.replay import Replay
