@@ -3,9 +3,11 @@
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -129,6 +131,19 @@ class Misbehave(Job):
 
     def keyboard_interrupt(self):
         raise KeyboardInterrupt
+
+    def run_out_of_memory(self):
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (held + (64 << 20), resource.RLIM_INFINITY))
+        return bytearray(1 << 30)
+
+    def change_surroundings(self):
+        os.chdir("/")
+        os.environ.clear()
+        sys.path.clear()
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        threading.Thread(target=time.sleep, args=[1]).start()
+        raise GeneratorExit
 
     def fork(self):
         os.fork()

@@ -175,6 +175,18 @@ def test_the_test_in_the_readme_passes(application: "Application") -> None:
     assert "1 passed" in finished.stdout
 
 
+def test_the_catalogue_of_what_fails_names_tests_that_there_are() -> None:
+    tests = Path(__file__).parent
+    catalogue = (tests / "faults" / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in catalogue.splitlines() if line.startswith("| ") and not line.startswith("| what |")]
+    assert len(rows) == 35
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
+        assert named, f"no test in: {row}"
+        for file, test in named:
+            assert f"def {test}(" in (tests / file).read_text(encoding="utf-8"), f"{file}::{test} is not there"
+
+
 def test_every_command_is_in_the_readme() -> None:
     missing = [name for name in COMMANDS if not re.search(rf"`jobq [^`]*\b{name}\b|`jobq {name}", README)]
     assert missing == []

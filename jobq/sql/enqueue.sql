@@ -1,7 +1,8 @@
 -- Adds one job, and wakes a worker if one sleeps.
 -- The conflict on the unique index decides who holds a key, whatever races; the loser gets no row.
 -- NOTIFY takes a lock that serialises commits, so it is sent only where a worker waits for it
--- (a worker that has gone to sleep looks again soon after, for what committed in between).
+-- (a worker that has gone to sleep looks again soon after, for what committed in between). And only where the server's
+-- queue of notifications has room: a full one, for which one idle listener elsewhere is enough, fails the commit.
 WITH added AS (
     INSERT INTO {schema}.jobs
         (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, state,
@@ -27,7 +28,7 @@ WITH added AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM added
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
 )
 SELECT id, state, enqueued_at, run_at, expires_at, (SELECT count(*) FROM woken) AS notified
 FROM added

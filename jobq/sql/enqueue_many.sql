@@ -32,7 +32,7 @@ WITH given AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM added) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
 )
 SELECT id, state, enqueued_at, run_at, expires_at, (SELECT count(*) FROM woken) AS notified
 FROM added

@@ -10,6 +10,6 @@ WITH paused AS (
     WHERE queues.paused_at IS NULL
     RETURNING name
 ), told AS (
-    SELECT pg_notify(%(channel)s, '') WHERE EXISTS (SELECT FROM paused)
+    SELECT pg_notify(%(channel)s, '') WHERE EXISTS (SELECT FROM paused) AND pg_notification_queue_usage() < 0.9
 )
 SELECT name, (SELECT count(*) FROM told) AS told FROM paused ORDER BY name

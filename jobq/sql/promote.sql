@@ -17,7 +17,7 @@ WITH due AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting AND id <> %(worker_id)s)
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting AND id <> %(worker_id)s) AND pg_notification_queue_usage() < 0.9
 )
 SELECT
     coalesce((SELECT array_agg(queue) FROM touched), '{}') AS queues,

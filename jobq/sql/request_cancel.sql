@@ -8,5 +8,6 @@ WITH requested AS (
     RETURNING id, worker_id
 ), told AS (
     SELECT pg_notify(%(channel)s, worker_id::text) FROM (SELECT DISTINCT worker_id FROM requested) AS workers
+    WHERE pg_notification_queue_usage() < 0.9
 )
 SELECT id, (SELECT count(*) FROM told) AS told FROM requested

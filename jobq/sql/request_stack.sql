@@ -6,6 +6,8 @@ WITH requested AS (
 )
 SELECT
     requested.id, requested.attempt, workers.host || '/' || workers.pid AS worker,
-    pg_notify(%(channel)s, requested.worker_id::text) IS NOT NULL AS told
+    CASE
+        WHEN pg_notification_queue_usage() < 0.9 THEN pg_notify(%(channel)s, requested.worker_id::text)
+    END IS NOT NULL AS told
 FROM requested
 LEFT JOIN {schema}.workers ON workers.id = requested.worker_id

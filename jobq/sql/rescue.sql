@@ -70,7 +70,7 @@ WITH orphaned AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM orphaned WHERE retried) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
 )
 SELECT
     id, attempt, retried, has_abort_hook, outcome,

@@ -5,4 +5,6 @@ WITH resumed AS (
     WHERE name = ANY (%(queues)s::text[]) AND paused_at IS NOT NULL
     RETURNING name
 )
-SELECT name, pg_notify(%(channel)s, name) IS NOT NULL AS told FROM resumed ORDER BY name
+SELECT name, CASE WHEN pg_notification_queue_usage() < 0.9 THEN pg_notify(%(channel)s, name) END IS NOT NULL AS told
+FROM resumed
+ORDER BY name

@@ -71,7 +71,7 @@ WITH due AS MATERIALIZED (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM added) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting)
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
 )
 SELECT recorded.tick_at, recorded.verdict, recorded.job_id, (SELECT count(*) FROM woken) AS notified
 FROM due

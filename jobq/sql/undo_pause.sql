@@ -5,4 +5,6 @@ FROM {schema}.audit
 WHERE audit.id = %(act)s
     AND queues.name = ANY (audit.names)
     AND queues.paused_at <= audit.ended_at
-RETURNING queues.name, pg_notify(%(channel)s, queues.name) IS NOT NULL AS told
+RETURNING
+    queues.name,
+    CASE WHEN pg_notification_queue_usage() < 0.9 THEN pg_notify(%(channel)s, queues.name) END IS NOT NULL AS told

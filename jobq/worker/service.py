@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from jobq import telemetry
-from jobq.store.database import Connection, Database, is_transient
+from jobq.store.database import Connection, Database, explain, is_transient
 
 log = logging.getLogger("jobq.worker")
 
@@ -126,6 +126,8 @@ class Service:
             self._lost_since = self._backoff
             if is_transient(error):
                 log.warning("database lost service=%s error=%s", self.name, " ".join(str(error).split()))
+            elif explanation := explain(error, self.database):
+                log.error("service=%s cannot work: %s", self.name, explanation)
             else:
                 log.error("service failed service=%s", self.name, exc_info=error)
         wait = self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def test_a_killed_child_leaves_its_siblings_job_alone(
         eventually(lambda: outcomes(store, waiting.job) == [("successful", False)])
 
 
-@pytest.mark.parametrize("how", ["system_exit", "keyboard_interrupt"])
+@pytest.mark.parametrize("how", ["system_exit", "keyboard_interrupt", "run_out_of_memory", "change_surroundings"])
 def test_leaving_by_an_exception_is_an_error_and_costs_no_child(
     sample: "Application", store: "Store", how: str
 ) -> None:
@@ -207,6 +208,54 @@ def test_jobs_of_a_killed_supervisor_are_rescued_by_another_worker(
     (silent,) = store.rows("SELECT * FROM jobq.workers WHERE stop_reason = 'silent'")
     assert silent.pid == worker.pid
     assert f"/{silent.pid} was last heard of" in store.results(waiting.job)[0].error_message
+
+
+def test_a_job_whose_end_was_not_recorded_when_its_worker_was_killed_runs_again_and_ends_once(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    """At least once: the worker dies between the job's end and its record, which is held up here."""
+    with store.another() as other, sample.start("run", environment=QUICK) as worker:
+        eventually(lambda: waiting.pid)
+        with other.connection.transaction():
+            other.execute("SELECT FROM jobq.jobs WHERE id = %s FOR UPDATE", waiting.job)
+            waiting.go.touch()
+            other.wait_until_another_waits()
+            worker.signal(signal.SIGKILL)
+            worker.wait()
+            other.execute(  # what it sent is under way in the server all the same
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'jobq worker finish' AND datname = current_database()"
+            )
+        waiting.started.unlink()
+        with sample.start("run", environment=QUICK):
+            eventually(lambda: outcomes(store, waiting.job) == [("lost", True), ("successful", False)])
+
+    assert waiting.started.exists(), "it ran again"
+
+
+def test_a_worker_whose_rights_were_taken_away_says_so_and_goes_on_when_it_has_them_again(
+    sample: "Application", store: "Store", database_url: str, eventually: Eventually
+) -> None:
+    role = f"worker_{store.connection.info.dbname}"
+    store.execute(f"CREATE ROLE {role} LOGIN SUPERUSER")
+    url = psycopg.conninfo.make_conninfo(database_url, user=role)
+    try:
+        with sample.start("run", environment={**QUICK, "JOBQ_DATABASE_URL": url}) as worker:
+            first = add(store, "Echo")
+            eventually(lambda: outcomes(store, first) == [("successful", False)])
+            store.execute(f"ALTER ROLE {role} NOSUPERUSER")
+            second = add(store, "Echo")
+            eventually(lambda: "permission denied" in worker.stderr)
+            assert outcomes(store, second) == []
+            store.execute(f"ALTER ROLE {role} SUPERUSER")
+            eventually(lambda: outcomes(store, second) == [("successful", False)])
+        said = [line for line in worker.stderr.splitlines() if "permission denied" in line]
+        assert all("Use a role that may" in line for line in said)
+        assert len({line.partition("service=")[2].split()[0] for line in said}) == len(said), "once a service"
+        assert "Traceback" not in worker.stderr
+    finally:
+        store.execute(f"DROP OWNED BY {role}")
+        store.execute(f"DROP ROLE {role}")
 
 
 def test_a_worker_that_was_stopped_for_too_long_changes_nothing_when_it_comes_back(
