@@ -2,9 +2,8 @@
 
     python -m tests.faults.kills [--jobs 20000] [--workers 2] [--enqueuers 4] [--seed 1] [--database-url URL]
 
-The jobs analyse source files of the standard library, and write each run into a ledger that jobq does not know: a file,
-appended to. At the end every job that was enqueued must be in exactly one final state, must have run at least once
-where it succeeded, and may have run more often only as often as an attempt of it is recorded as lost.
+The jobs analyse source files of the standard library, and write each run into a ledger that jobq does not know. At the
+end the checker (`tests.faults.ledger`) has the word. It is a part of what `tests.chaos` does, with real work.
 """
 
 import argparse
@@ -24,30 +23,35 @@ from typing import Any
 
 import psycopg
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.faults import ledger
+from tests.faults.ledger import Fault
+from tests.faults.servers import children_of, kill
+
+SCHEMA = "jobq_kills"
+HEARTBEAT_TIMEOUT = 3.0
+MAX_LOSSES = 50
 
 JOBS = '''
     import ast
     import hashlib
-    import os
     from pathlib import Path
 
     from jobq import Job, register_job
+    from ledger_file import began, ended
 
     @register_job
     class Analyse(Job):
-        """Parses one file, then writes into the ledger that it did."""
+        """Parses one file."""
 
-        def __init__(self, path: str, token: str, ledger: str):
-            self.path, self.token, self.ledger = path, token, ledger
+        def __init__(self, path: str, token: str):
+            self.path, self.token = path, token
 
         def run(self):
+            began(self, self.token)
             source = Path(self.path).read_bytes()
             tree = ast.parse(source)
             functions = sum(isinstance(node, ast.FunctionDef) for node in ast.walk(tree))
-            fd = os.open(self.ledger, os.O_WRONLY | os.O_APPEND)
-            os.write(fd, f"{self.token}\\n".encode())
-            os.close(fd)
+            ended(self, self.token)
             return {"functions": functions, "sha256": hashlib.sha256(source).hexdigest()}
 
         def get_queue(self):
@@ -59,28 +63,22 @@ JOBS = '''
 
 ENQUEUER = """
     import sys
-    from itertools import islice
     from jobq import enqueue_many
     from jobs import Analyse
+    from ledger_file import note
 
-    number, count, ledger, acknowledged, *paths = sys.argv[1:]
-    with open(acknowledged, "a") as out:
-        def acknowledge(records):
-            out.writelines(f"{record.id} {record.arguments['token']}\\n" for record in records)
-            out.flush()
-
-        done = 0
-        while done < int(count):
-            batch = [
-                Analyse(paths[i % len(paths)], f"{number}-{i}", ledger)
-                for i in range(done, min(done + 100, int(count)))
-            ]
-            # One in ten batches goes one by one, as a web application would.
-            if done % 1000 == 0:
-                acknowledge([job.run_in_worker() for job in batch])
-            else:
-                acknowledge(enqueue_many(batch))
-            done += len(batch)
+    number, count, *paths = sys.argv[1:]
+    done = 0
+    while done < int(count):
+        tokens = [f"{number}-{i}" for i in range(done, min(done + 100, int(count)))]
+        batch = [Analyse(paths[int(token.split("-")[1]) % len(paths)], token) for token in tokens]
+        for token in tokens:
+            note("asked", token, "kills")
+        # One in ten batches goes one by one, as a web application would.
+        records = [job.run_in_worker() for job in batch] if done % 1000 == 0 else enqueue_many(batch)
+        for token, record in zip(tokens, records):
+            note("acknowledged", token, record.id)
+        done += len(batch)
 """
 
 
@@ -111,17 +109,17 @@ class Storm:
         self.folder, self.url, self.chosen, self.stack = folder, url, chosen, stack
         self.random = random.Random(chosen.seed)
         self.ledger = folder / "ledger"
-        self.acknowledged = [folder / f"acknowledged-{number}" for number in range(chosen.enqueuers)]
         self.log = folder / "workers.log"
         self.workers: list[subprocess.Popen[bytes]] = []
-        self.kills: Counter[str] = Counter()
+        self.kills: list[Fault] = []
         self.environment = {
             **os.environ,
+            "LEDGER": str(self.ledger),
             "JOBQ_DATABASE_URL": url,
-            "JOBQ_SCHEMA": "jobq_kills",
+            "JOBQ_SCHEMA": SCHEMA,
             "JOBQ_HEARTBEAT_EVERY": "0.5",
-            "JOBQ_HEARTBEAT_TIMEOUT": "3",
-            "JOBQ_MAX_LOSSES": "50",
+            "JOBQ_HEARTBEAT_TIMEOUT": f"{HEARTBEAT_TIMEOUT:g}",
+            "JOBQ_MAX_LOSSES": str(MAX_LOSSES),
             "JOBQ_STATS_EVERY": "0",
         }
 
@@ -140,6 +138,7 @@ class Storm:
     def prepare(self) -> None:
         (self.folder / "jobs.py").write_text(dedent(JOBS))
         (self.folder / "enqueuer.py").write_text(dedent(ENQUEUER))
+        (self.folder / "ledger_file.py").write_text(ledger.MODULE)
         (self.folder / "pyproject.toml").write_text("")
         self.ledger.touch()
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -152,11 +151,11 @@ class Storm:
         share = self.chosen.jobs // self.chosen.enqueuers
         return [
             subprocess.Popen(
-                [sys.executable, "enqueuer.py", str(number), str(share), str(self.ledger), str(file), *paths],
+                [sys.executable, "enqueuer.py", str(number), str(share), *paths],
                 cwd=self.folder,
                 env=self.environment,
             )
-            for number, file in enumerate(self.acknowledged)
+            for number in range(self.chosen.enqueuers)
         ]
 
     def start_worker(self) -> subprocess.Popen[bytes]:
@@ -183,25 +182,32 @@ class Storm:
     def kill_one(self) -> None:
         number = self.random.randrange(len(self.workers))
         worker = self.workers[number]
-        children = child_processes(worker.pid)
+        children = children_of(worker.pid)
         if children and self.random.random() < 0.6:
-            os.kill(self.random.choice(children), signal.SIGKILL)
-            self.kills["child"] += 1
+            pid = self.random.choice(children)
+            self.kills.append(Fault("child killed", time.monotonic(), frozenset({pid}), time.monotonic()))
+            kill(pid)
             return
+        self.kills.append(Fault("supervisor killed", time.monotonic(), frozenset({worker.pid}), time.monotonic()))
         worker.kill()
         worker.wait()
-        self.kills["supervisor"] += 1
         self.workers[number] = self.start_worker()
 
     def report(self, took: float) -> int:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            problems, figures = account(connection, self.ledger, self.acknowledged)
-        figures |= {"seconds": round(took, 1), "killed": dict(self.kills), "seed": self.chosen.seed}
+            evidence = ledger.collect(
+                connection,
+                SCHEMA,
+                self.ledger,
+                faults=self.kills,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                max_losses=MAX_LOSSES,
+            )
+        kills = dict(Counter(fault.kind for fault in self.kills))
+        figures = {"seed": self.chosen.seed, "seconds": round(took, 1), **kills, **ledger.figures(evidence)}
         print("\n".join(f"{name}: {figure}" for name, figure in figures.items()))
-        for problem in problems[:20]:
-            print(f"WRONG: {problem}")
-        print("every job is accounted for" if not problems else f"{len(problems)} jobs are not accounted for")
-        return 1 if problems else 0
+        print("\n".join(ledger.report(evidence)))
+        return 1 if ledger.check(evidence) else 0
 
     def end(self) -> None:
         for worker in self.workers:
@@ -210,58 +216,10 @@ class Storm:
                 worker.wait()
 
 
-def account(
-    connection: psycopg.Connection[Any], ledger: Path, acknowledged: list[Path]
-) -> tuple[list[str], dict[str, Any]]:
-    """Holds what was acknowledged, what is in the history, and what the jobs wrote against each other."""
-    enqueued = {
-        int(job): token
-        for file in acknowledged
-        for job, token in (line.split() for line in file.read_text().splitlines())
-    }
-    runs = Counter(ledger.read_text().split())
-    final: dict[int, list[str]] = {}
-    losses: Counter[int] = Counter()
-    attempts: Counter[tuple[int, int]] = Counter()
-    for job, attempt, outcome, retried in connection.execute(
-        "SELECT id, attempt, outcome, retried FROM jobq_kills.results"
-    ):
-        attempts[job, attempt] += 1
-        losses[job] += outcome == "lost"
-        if not retried:
-            final.setdefault(job, []).append(outcome)
-    problems = [f"job {job} has {len(final.get(job, []))} ends" for job in enqueued if len(final.get(job, [])) != 1]
-    problems += [f"job {job} was never acknowledged" for job in final if job not in enqueued]
-    problems += [f"attempt {attempt} has {count} ends" for attempt, count in attempts.items() if count > 1]
-    for job, token in enqueued.items():
-        ran, lost = runs[token], losses[job]
-        if final.get(job) == ["successful"] and ran < 1:
-            problems.append(f"job {job} is recorded as successful, but never ran to its end")
-        if ran > 1 + lost:
-            problems.append(f"job {job} ran {ran} times, with {lost} attempts recorded as lost")
-    figures = {
-        "enqueued": len(enqueued),
-        "final": dict(Counter(outcome for outcomes in final.values() for outcome in outcomes)),
-        "attempts recorded": sum(attempts.values()),
-        "lost attempts": sum(losses.values()),
-        "runs to the end": sum(runs.values()),
-        "jobs that ran more than once": sum(count > 1 for count in runs.values()),
-    }
-    return problems, figures
-
-
 def unfinished(connection: psycopg.Connection[Any]) -> int:
     row = connection.execute("SELECT count(*) FROM jobq_kills.jobs").fetchone()
     assert row is not None
     return int(row[0])
-
-
-def child_processes(pid: int) -> list[int]:
-    """The children of a process, as the kernel lists them."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
 
 
 def source_files(count: int) -> list[str]:

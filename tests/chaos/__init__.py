@@ -1,0 +1,1 @@
+"""The chaos run: everything that can fail does, while jobs are enqueued, worked and operated on."""

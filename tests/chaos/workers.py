@@ -1,0 +1,137 @@
+"""The workers of a chaos run: each has a network, and if it must be, a clock of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.chaos.proxy import Proxy
+from tests.faults.servers import children_of, kill
+
+# What Python asks the clock. The C library's could be shifted by libfaketime, but time.sleep() fails under it.
+SHIFTED_CLOCK = '''
+import datetime
+import os
+import time
+
+true_time, true_datetime, file = time.time, datetime.datetime, os.environ["CLOCK_FILE"]
+
+
+def shift():
+    try:
+        with open(file) as text:
+            return float(text.read() or 0)
+    except (OSError, ValueError):
+        return 0.0
+
+
+class Kind(type):
+    def __instancecheck__(cls, value):
+        return isinstance(value, true_datetime)
+
+
+class Shifted(true_datetime, metaclass=Kind):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromtimestamp(time.time(), tz)
+
+    @classmethod
+    def utcnow(cls):
+        return cls.fromtimestamp(time.time(), datetime.timezone.utc).replace(tzinfo=None)
+
+
+time.time = lambda: true_time() + shift()
+time.time_ns = lambda: int(time.time() * 1e9)
+datetime.datetime = Shifted
+'''
+
+
+class Worker:
+    """One `jobq run`, started again whenever it has ended."""
+
+    def __init__(
+        self, number: int, folder: Path, proxy: Proxy, environment: Mapping[str, str], *, has_clock: bool
+    ) -> None:
+        self.number = number
+        self.folder = folder
+        self.proxy = proxy
+        self.environment = dict(environment)
+        self.clock = folder / f"clock-{number}" if has_clock else None
+        if self.clock is not None:
+            self.shift_clock(0)
+            self.environment |= clock_environment(folder, self.clock)
+        self.log = folder / f"worker-{number}.log"
+        self.pids: set[int] = set()  # of every supervisor that there was
+        self.exits: list[int] = []
+        self.is_hit = False  # a fault is at it
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jobq", "run", "--max-processes", "2"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.pids.add(self.process.pid)
+
+    def keep_up(self) -> None:
+        """As a service manager would: what has ended is started anew."""
+        if self.process is None or self.process.poll() is not None:
+            if self.process is not None:
+                self.exits.append(self.process.returncode)
+            self.start()
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def children(self) -> list[int]:
+        return children_of(self.pid)
+
+    def shift_clock(self, seconds: float) -> None:
+        assert self.clock is not None
+        self.clock.write_text(f"{seconds:+g}")
+
+    def end(self, timeout: float) -> bool:
+        """Ends it as an administrator would. False: it did not end, and was killed."""
+        assert self.process is not None
+        kill(self.pid, signal.SIGCONT)
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.exits.append(self.process.wait(timeout))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return False
+        return True
+
+
+def clock_environment(folder: Path, file: Path) -> dict[str, str]:
+    shim = folder / "shim"
+    shim.mkdir(exist_ok=True)
+    (shim / "sitecustomize.py").write_text(SHIFTED_CLOCK)
+    return {"PYTHONPATH": str(shim), "CLOCK_FILE": str(file)}
+
+
+def orphans_of(ledger: Path, timeout: float) -> list[int]:
+    """Processes of the run that are still there, some time after all have been ended: they have the ledger's name."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = []
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if f"LEDGER={ledger}\0".encode() in environ.read_bytes() and int(environ.parent.name) != os.getpid():
+                    found.append(int(environ.parent.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
