@@ -51,6 +51,7 @@ ONLY_IN: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli", "tui"},
     "textual": {"tui"},
+    "tomlkit": {"tui"},
     "psycopg": {"store", "observe", "testing"},
     "psycopg_pool": {"store"},
     "croniter": {"schedules"},

@@ -218,6 +218,13 @@ def test_the_settings_in_the_readme_are_those_that_there_are() -> None:
     assert between("<!-- settings -->", "<!-- end of settings -->") == settings_table()
 
 
+def test_the_actions_in_the_readme_are_those_that_there_are() -> None:
+    from jobq.tui.actions import ACTIONS
+
+    named = re.findall(r"`(\w+)`", between("<!-- actions -->", "<!-- end of actions -->"))
+    assert named == [action.name for action in ACTIONS]
+
+
 def settings_table() -> str:
     rows = [
         f"| `{field.name}` | {shown(field.metadata['default'])} | {field.metadata['help']} |"

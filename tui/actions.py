@@ -32,7 +32,7 @@ class Act:
     few: Tier
     many: Tier = Tier.TYPED
     effect: str = ""
-    undo: str | None = None  # None: it cannot be taken back
+    undo: str | None = None  # how far it can be taken back; None: it cannot be
 
     def tier(self, number: int, *, is_production: bool) -> Tier:
         if is_production:
@@ -69,7 +69,7 @@ RETRY = Act(
     one=Tier.NONE,
     few=Tier.YES,
     effect="each is queued again under its own id, with one more attempt",
-    undo="z, for a minute: those that have not started",
+    undo="for a minute: those that have not started",
 )
 CANCEL = Act(
     "cancel",
@@ -78,7 +78,7 @@ CANCEL = Act(
     one=Tier.YES,
     few=Tier.YES,
     effect="those that wait end as cancelled; those that run are asked to end, then made to",
-    undo="z, for a minute: those that had not begun",
+    undo="for a minute: those that had not begun",
 )
 PURGE = Act(
     "purge",
@@ -87,7 +87,7 @@ PURGE = Act(
     one=Tier.TYPED,
     few=Tier.TYPED,
     effect="they are taken out of the history, with all their attempts, and deleted after a minute",
-    undo="z, for a minute",
+    undo="for a minute",
 )
 
 ACTIONS = (
@@ -95,6 +95,8 @@ ACTIONS = (
     Action("back", "escape", "back", "Close this, or clear what is set: marks first, then the filter.", "look", "esc"),
     Action("filter", "slash", "filter", "Say which jobs to show.", "look", "/"),
     Action("sort", "s", "sort", "Order by the next column; once more to go on.", "look"),
+    Action("views", "b", "views", "Save this list with its filter under a name, or go to one that is saved.", "look"),
+    Action("columns", "v", "columns", "Choose which columns this list has.", "look"),
     Action("top", "g", "top", "Go to the first row, and let in what is new.", "move"),
     Action("bottom", "G", "last loaded", "Go to the last row that is loaded.", "move"),
     Action("state_left", "left", "state", "The state before.", "move", "←"),

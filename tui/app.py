@@ -15,10 +15,11 @@ from textual.screen import Screen
 
 from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
 
-from . import formats, theme
+from . import formats, keys, theme
 from .actions import BY_NAME, Act, Tier, acts
 from .feed import Feed
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
+from .preferences import Preferences
 from .replay import WHY_NOT, Replay
 from .samples import Samples
 from .screens.activity import Activity
@@ -58,6 +59,16 @@ PERIODS = (900.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0)
 SCHEMA_ERRORS = (SchemaMissing, SchemaBehind, SchemaAhead)
 
 
+EVERYWHERE = (
+    "freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more",
+    "step_back", "step_on", "minute_back", "minute_on", "speed",
+)  # fmt: skip
+"""Actions that every screen has."""
+
+ALSO = {"top": ("home",), "bottom": ("end",)}
+"""Keys that an action keeps, whatever other key it gets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What an act is on: some jobs by their ids, or all that a query selects."""
@@ -82,10 +93,7 @@ class Console(App[None]):
         *(Binding(str(number), f"tab({name!r})", show=False) for number, name in enumerate(TABS, 1)),
         *(
             Binding(BY_NAME[name].key, name, show=False, id=name)
-            for name in (
-                "freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more",
-                "step_back", "step_on", "minute_back", "minute_on", "speed",
-            )
+            for name in EVERYWHERE
         ),
         Binding("ctrl+p", "palette", show=False),
     ]
@@ -98,6 +106,7 @@ class Console(App[None]):
         clock: Callable[[], float] = monotonic,
         is_ascii: bool = False,
         place: Place | None = None,
+        preferences: Preferences | None = None,
     ) -> None:
         super().__init__()
         self.source = source
@@ -109,6 +118,10 @@ class Console(App[None]):
         self.replay = source if isinstance(source, Replay) else None
         self.snapshot: Snapshot | None = None
         self.lost: Lost | None = None
+        self.preferences = preferences or Preferences()
+        pages: list[type[ConsoleScreen]] = [*TABS.values(), JobPage]
+        screens = [[*page.ACTIONS, *EVERYWHERE] for page in pages]
+        self.other_keys, self._key_problems = keys.keymap(self.preferences.keys, screens)
         self.samples = Samples()
         self.troubles: tuple[Trouble, ...] = ()
         self.is_frozen = False
@@ -139,6 +152,10 @@ class Console(App[None]):
         """The screen that is seen, or is beneath the dialogs."""
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, ConsoleScreen)), None)
 
+    def shown_key(self, name: str) -> str:
+        """The key of an action as this person has it, as people write it."""
+        return keys.shown(self.other_keys[name]) if name in self.other_keys else BY_NAME[name].keys
+
     def why_not_write(self) -> str | None:
         if self.replay is not None:
             return WHY_NOT
@@ -155,6 +172,10 @@ class Console(App[None]):
     def on_mount(self) -> None:
         if self.is_ascii:
             self.add_class("-ascii")
+        self.set_keymap({name: ",".join([key, *ALSO.get(name, ())]) for name, key in self.other_keys.items()})
+        problems = [*self.preferences.problems, *(f"[keys] {problem}" for problem in self._key_problems)]
+        if problems:
+            self.tell("\n".join(problems), is_bad=True)
         self.feed.start()
         if self.feed.every is not None:
             self.set_interval(1.0, self._tick)
@@ -241,7 +262,7 @@ class Console(App[None]):
         if report.skipped:
             self.push_screen(Outcome(report, done))
         elif report.done or report.asked or report.names:
-            hint = "" if report.verb.startswith("undo") else "   z undoes it, for a minute"
+            hint = "" if report.verb.startswith("undo") else f"   {self.shown_key('undo')} undoes it, for a minute"
             self.tell(told(report, done) + hint)
         else:
             self.tell("no job was left to act on")
@@ -273,7 +294,8 @@ class Console(App[None]):
         if tier is Tier.NONE:
             self._run(act, selected.ids, scope)
             return
-        plan = plan_for_jobs(act, selected, scope, tier, self.source.target)
+        undo_key = self.shown_key("undo")
+        plan = plan_for_jobs(act, selected, scope, tier, self.source.target, undo_key=undo_key)
         self.push_screen(Confirm(plan), lambda is_sure: self._run(act, selected.ids, scope) if is_sure else None)
 
     def _run(self, act: Act, ids: tuple[int, ...], scope: Scope) -> None:
@@ -449,7 +471,12 @@ class Console(App[None]):
             Entry("", f"{view.name} jobs", "their list", None, partial(self.go, Place("jobs", view.name)))
             for view in VIEWS
         ]
-        return [*tabs, *lists]
+        views = [
+            Entry(self.shown_key("views"), f"view {saved.name}", f"{saved.view} {saved.filter}", None,
+                  partial(self.go, Place("jobs", saved.view, saved.filter)))
+            for saved in self.preferences.views
+        ]  # fmt: skip
+        return [*views, *tabs, *lists]
 
     # Painting
 

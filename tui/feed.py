@@ -22,6 +22,9 @@ LONGEST_WAIT = 15.0
 MOST_OF_THE_TIME = 20
 """A look that took long is followed by a rest so many times as long: the console never keeps a database busy."""
 
+SHORT_SECONDS = 0.25
+"""What took no longer may be asked again with every look."""
+
 PROGRESS_EVERY = 0.1
 
 
@@ -41,6 +44,7 @@ class Feed:
         self._readers = Hand("jobq-tui-read", self._broke)
         self._actor = Hand("jobq-tui-act", self._broke)
         self._youngest: dict[tuple[int, str], int] = {}
+        self._rests: dict[tuple[int, str], float] = {}  # until when what took long is not asked again by itself
 
     def start(self) -> None:
         self._woken.set()
@@ -61,14 +65,22 @@ class Feed:
         """Nothing is asked, and nothing is being done."""
         return self._is_resting and not self._woken.is_set() and self._readers.is_idle and self._actor.is_idle
 
-    def ask(self, asker: MessagePump, name: str, question: Callable[[Source], Any]) -> None:
-        """Has a question answered to `asker`. A younger one of the same name makes it void, however late it comes."""
+    def ask(
+        self, asker: MessagePump, name: str, question: Callable[[Source], Any], *, is_again: bool = False
+    ) -> None:
+        """Has a question answered to `asker`. A younger one of the same name makes it void, however late it comes.
+
+        One that nobody asked for anew, `is_again`, is left out for a while where the last one took long.
+        """
         key = (id(asker), name)
+        if is_again and monotonic() < self._rests.get(key, 0.0):
+            return
         number = self._youngest[key] = self._youngest.get(key, 0) + 1
 
         def answer() -> None:
             if self._youngest.get(key) != number:
                 return
+            began = monotonic()
             try:
                 value = question(self.source)
             except JobqError as error:
@@ -77,6 +89,9 @@ class Feed:
                 if isinstance(error, DatabaseError):
                     self.look()
                 return
+            finally:
+                took = monotonic() - began
+                self._rests[key] = began + took * (1 + MOST_OF_THE_TIME) if took > SHORT_SECONDS else 0.0
             if self._youngest.get(key) == number:
                 asker.post_message(Answered(name, value))
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from jobq import filters
 from jobq.errors import FilterError, UsageError
-from jobq.filters import Filter
+from jobq.filters import Filter, Term
+from jobq.observe import slow_parts
 
 from .source import View
 
@@ -32,6 +33,12 @@ def selection(view: View, text: str) -> Filter:
             problem = "The strip above chooses the state and outcome: left and right."
             raise FilterError(problem, problem=problem, start=term.start, end=term.end)
     return (chosen(view) + typed).checked()
+
+
+def slow(view: View, text: str) -> list[Term]:
+    """The terms that were typed and no index serves, in a list that is too long to go through. Raises FilterError."""
+    typed = set(filters.parse(text).terms)
+    return [term for term in slow_parts(selection(view, text)) if term in typed]
 
 
 def chosen(view: View) -> Filter:

@@ -55,6 +55,7 @@ def tui(
     if replay is not None and (record is not None or is_demo):
         raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
     from jobq.tui.app import TABS, Console, place_of
+    from jobq.tui.preferences import default_path, load
 
     start = None if place is None else place_of(place)
     if start is not None and start.screen not in TABS:
@@ -68,16 +69,19 @@ def tui(
         options += ["--", place] if place else []
         in_browser(web, settings, options, is_demo=is_demo)
         return
+    preferences = load(default_path())
     if replay is not None:
         from jobq.tui.replay import Replay
 
-        Console(Replay(Path(replay)), every=every, is_ascii=is_ascii, place=start).run()
+        Console(
+            Replay(Path(replay)), every=every, is_ascii=is_ascii, place=start, preferences=preferences
+        ).run()
         return
     with ExitStack() as stack:
         source = stack.enter_context(live(settings, is_read_only=is_read_only, is_demo=is_demo))
         if record is not None:
             source = stack.enter_context(recorded(source, Path(record)))
-        Console(source, every=every, is_ascii=is_ascii, place=start).run()
+        Console(source, every=every, is_ascii=is_ascii, place=start, preferences=preferences).run()
 
 
 def in_browser(web: WebOptions, settings: Settings, options: list[str], *, is_demo: bool) -> None:

@@ -7,6 +7,7 @@ from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
 from jobq.observe.jobs import Ended, Page, Position, ended, list_jobs, select, shapes, show, stored_arguments
 from jobq.observe.overview import classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
+from jobq.observe.selection import slow_parts
 from jobq.observe.why import Reason, Why, why
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "select",
     "shapes",
     "show",
+    "slow_parts",
     "stats",
     "stored_arguments",
     "unknown_classes",

@@ -170,10 +170,15 @@ MEANINGS: dict[str, Meaning] = {
 
 
 def slow_terms(selection: Filter) -> tuple[str, ...]:
+    """The terms that no index serves, by name, where no other term narrows the search."""
+    return tuple(dict.fromkeys(term.name for term in slow_parts(selection)))
+
+
+def slow_parts(selection: Filter) -> tuple[Term, ...]:
     """The terms that no index serves, where no other term narrows the search: those may run into the time limit."""
     if any(is_narrow(term) for term in selection.terms):
         return ()
-    return tuple(dict.fromkeys(term.name for term in selection.terms if not is_served(term, selection.is_finished)))
+    return tuple(term for term in selection.terms if not is_served(term, selection.is_finished))
 
 
 def is_narrow(term: Term) -> bool:

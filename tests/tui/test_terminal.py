@@ -61,7 +61,7 @@ class Terminal:
 def terminal(folder: Any, *arguments: str, rows: int = 24, columns: int = 80) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment = {**os.environ, "TERM": "xterm-256color", "XDG_CONFIG_HOME": str(folder)}
     process = subprocess.Popen(
         [sys.executable, "-m", "jobq", "tui", *arguments],
         cwd=folder,

@@ -91,7 +91,9 @@ class Activity(ConsoleScreen):
     def undone(self, act: ActRecord) -> Text:
         if act.undone_at is not None:
             return Text("undone", theme.style(theme.DIM))
-        return Text("z undoes it", theme.style(theme.KEY)) if self.can_undo(act) else Text("")
+        if not self.can_undo(act):
+            return Text("")
+        return Text(f"{self.console.shown_key('undo')} undoes it", theme.style(theme.KEY))
 
     def can_undo(self, act: ActRecord) -> bool:
         age = (self.console.now - act.ended_at).total_seconds()

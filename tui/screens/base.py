@@ -88,8 +88,9 @@ class ConsoleScreen(Screen[None]):
         """Everything that can be done here, with what forbids it now."""
         from .palette import Entry
 
+        key = self.console.shown_key
         return [
-            Entry(action.keys, action.words, action.help, self.why_not(action), self.runner(action.name))
+            Entry(key(action.name), action.words, action.help, self.why_not(action), self.runner(action.name))
             for action in (BY_NAME[name] for name in self.action_names)
             if action.name not in ("actions", "palette")
         ]
@@ -153,7 +154,8 @@ class ConsoleScreen(Screen[None]):
         self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width))
 
     def _key(self, action: Action) -> str:
-        return self.glyphs.enter if action.name == "open" else action.keys
+        key = self.console.shown_key(action.name)
+        return self.glyphs.enter if key == BY_NAME["open"].keys else key
 
     def _where(self) -> Text:
         target = self.console.source.target

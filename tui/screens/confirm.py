@@ -32,14 +32,16 @@ class Plan:
     is_bad: bool = False  # it cannot be taken back, or it is on production
 
 
-def plan_for_jobs(act: Act, selected: Selected, scope: "Scope", tier: Tier, target: Target) -> Plan:
+def plan_for_jobs(
+    act: Act, selected: Selected, scope: "Scope", tier: Tier, target: Target, *, undo_key: str
+) -> Plan:
     """An act on jobs that were counted."""
     number = len(selected.ids)
     where = f" on PROD {target.name}" if target.is_production else ""
     lines = [*which_lines(selected, scope.query, scope.names or {}), *class_lines(selected)]
     if scope.about is not None:
         lines.append(("what", scope.about))
-    lines += [("effect", act.effect), ("undo", act.undo or "none")]
+    lines += [("effect", act.effect), ("undo", f"{undo_key}, {act.undo}" if act.undo else "none")]
     title = f"{act.verb.capitalize()} {formats.plural(number, 'job')}{where}"
     return Plan(act.verb, title, tuple(lines), number, tier, target.is_production or act.undo is None)
 

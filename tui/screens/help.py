@@ -39,7 +39,11 @@ class Help(Dialog[None]):
         texts: list[Text] = []
         for group, title in GROUPS.items():
             entries = list(MOVES) if group == "move" else []
-            entries += [(BY_NAME[name].keys, BY_NAME[name].help) for name in self.names if BY_NAME[name].group == group]
+            entries += [
+                (self.console.shown_key(name), BY_NAME[name].help)
+                for name in self.names
+                if BY_NAME[name].group == group
+            ]
             if not entries:
                 continue
             texts += [Text(title, theme.style(theme.DIM, bold=True)), *(entry(*one) for one in entries), Text("")]

@@ -6,13 +6,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from jobq.errors import FilterError
+from jobq.errors import FilterError, UsageError
+from jobq.filters import Term
 from jobq.records import JobDetail, JobRecord
 from jobq.states import FINISHED, State
 
 from .. import formats, search, theme
 from ..actions import Action, bindings
 from ..messages import Answered, Refused
+from ..preferences import SavedView
 from ..source import VIEW_BY_NAME, VIEWS, Query, Report, Source, View
 from ..troubles import Place
 from ..widgets.filterbar import FilterBar
@@ -21,10 +23,15 @@ from ..widgets.lines import Lines
 from ..widgets.rows import Column, Rows
 from ..window import PAGE, Window, by
 from .base import ConsoleScreen, is_bad, state_text
+from .columns import Columns
 from .copy import Copy, choices
 from .job import call_of, error_of, progress_text, traceback_lines
 from .stack import LiveStack
+from .views import Views
 from .why import Why
+
+LONG = 50_000
+"""Jobs that are looked at one by one within a fraction of a second."""
 
 
 class Jobs(ConsoleScreen):
@@ -34,11 +41,11 @@ class Jobs(ConsoleScreen):
     QUESTION = "Where is my job?"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "why", "undo",
-        "stack", "mark_range", "state_left", "state_right", "top", "bottom", "enqueue", "back",
+        "stack", "mark_range", "columns", "views", "state_left", "state_right", "top", "bottom", "enqueue", "back",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = bindings(
         "mark", "mark_range", "match_all", "retry", "cancel", "purge", "edit", "filter", "sort", "copy", "why",
-        "stack", "state_left", "state_right", "back",
+        "stack", "columns", "views", "state_left", "state_right", "back",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -101,7 +108,7 @@ class Jobs(ConsoleScreen):
         self._filters[view.name] = text
         self.marks.clear()
         self.is_all, self.last_mark, self.sort, self.detail = False, None, None, None
-        self.rows.columns = self.columns()
+        self._choose_columns()
         self._reload()
 
     def _reload(self) -> None:
@@ -126,7 +133,7 @@ class Jobs(ConsoleScreen):
             return
         query, epoch = self.shown, self._epoch
         if self.is_following:
-            self._ask("follow", 0, None)
+            self._ask("follow", 0, None, is_again=True)
             return
         ids = [job.id for job in self.rows.in_sight]
         starts = {number: self.window.start_of(number) for number in {0, *self.window.pages_of(ids)}}
@@ -135,7 +142,7 @@ class Jobs(ConsoleScreen):
             pages = {number: source.jobs(query, limit=PAGE, after=start) for number, start in starts.items()}
             return epoch, pages
 
-        self.console.feed.ask(self, "again", again)
+        self.console.feed.ask(self, "again", again, is_again=True)
 
     def _want(self) -> None:
         """Asks for the page that will be needed next, if it is not there."""
@@ -145,10 +152,14 @@ class Jobs(ConsoleScreen):
         self._asked = number
         self._ask("page", number, self.window.start_of(number))
 
-    def _ask(self, name: str, number: int, after: Any) -> None:
+    def _ask(self, name: str, number: int, after: Any, *, is_again: bool = False) -> None:
         query, epoch = self.shown, self._epoch
         assert query is not None
-        self.console.feed.ask(self, name, lambda source: (epoch, number, source.jobs(query, limit=PAGE, after=after)))
+
+        def page(source: Source) -> Any:
+            return epoch, number, source.jobs(query, limit=PAGE, after=after)
+
+        self.console.feed.ask(self, name, page, is_again=is_again)
 
     def _peek(self) -> None:
         job = self.rows.current
@@ -222,7 +233,7 @@ class Jobs(ConsoleScreen):
         if not self.window.is_loaded:
             return self.problem or "looking" + self.glyphs.more
         what = "no job matches" if self.filter else f"no {self.view.name} jobs"
-        return f"{what}: esc clears the filter" if self.filter else what
+        return f"{what}: {self.console.shown_key('back')} clears the filter" if self.filter else what
 
     # Drawing
 
@@ -236,7 +247,9 @@ class Jobs(ConsoleScreen):
             return
         width = self.app.size.width
         self.query_one("#strip", Line).update(self._strip(width))
-        self.query_one("#filter-line", Line).update(spread(self._filter_text(), self._match_text(), width))
+        typed, match = self._filter_text(), self._match_text()
+        typed.append_text(self._chips(width - typed.cell_len - match.cell_len - 4))
+        self.query_one("#filter-line", Line).update(spread(typed, match, width))
         self.query_one("#status", Line).update(spread(self._status_text(), self._newer_text(), width))
         self.rows.sorted_by = self.sort
         self.rows.refresh()
@@ -291,6 +304,19 @@ class Jobs(ConsoleScreen):
             text.append((value if colon else word) + " ", theme.style(theme.TEXT, bold=True))
         return text
 
+    def _chips(self, room: int) -> Text:
+        """The saved views, where there is room for them; the one that is shown told from the others."""
+        chips = Text()
+        for saved in self.console.preferences.views if self.is_wide else ():
+            is_here = (saved.view, saved.filter) == (self.view.name, self.filter)
+            look = theme.style(theme.KEY if is_here else theme.TEAL, reverse=is_here)
+            chip = Text.assemble(" ", (f" {saved.name} ", look))
+            if chips.cell_len + chip.cell_len > room:
+                chips.append(f" {self.glyphs.more}", theme.style(theme.DIM))
+                break
+            chips.append_text(chip)
+        return chips
+
     def _match_text(self) -> Text:
         loaded = len(self.rows.items)
         order = f"by {self.sort[0].lower()} {self.glyphs.down if self.sort[1] else self.glyphs.up}" if self.sort else ""
@@ -312,7 +338,11 @@ class Jobs(ConsoleScreen):
         if self.marks:
             return Text.assemble(
                 (f" {self.glyphs.mark} {len(self.marks)} marked", theme.style(theme.KEY, bold=True)),
-                ("   * all that match   esc unmarks", theme.style(theme.DIM)),
+                (
+                    f"   {self.console.shown_key('match_all')} all that match   "
+                    f"{self.console.shown_key('back')} unmarks",
+                    theme.style(theme.DIM),
+                ),
             )
         job = self.rows.current
         if job is not None and self.window.is_gone(job.id):
@@ -327,7 +357,7 @@ class Jobs(ConsoleScreen):
         more = "+" if newer >= PAGE else ""
         return Text.assemble(
             (f"{self.glyphs.up} {newer}{more} newer, held", theme.style(theme.BUSY, bold=True)),
-            ("  g lets them in ", theme.style(theme.DIM)),
+            (f"  {self.console.shown_key('top')} lets them in ", theme.style(theme.DIM)),
         )
 
     def _paint_peek(self) -> None:
@@ -348,9 +378,16 @@ class Jobs(ConsoleScreen):
 
     # Columns
 
+    def _choose_columns(self) -> None:
+        """Those of this list which this person has not left out."""
+        hidden = self.console.preferences.hidden.get(self.view.name, ())
+        self.rows.columns = [column for column in self.columns() if column.is_fixed or column.title not in hidden]
+        if self.sort is not None and self.sort[0] not in {column.title for column in self.rows.columns}:
+            self.sort = None
+
     def columns(self) -> list[Column]:
         """Each list has the columns that serve it."""
-        number = Column("ID", lambda job: str(job.id), right=True, order=lambda job: job.id)
+        number = Column("ID", lambda job: str(job.id), right=True, order=lambda job: job.id, is_fixed=True)
         name = Column("CLASS", self.class_of, most=34, order=lambda job: job.job_class)
         queue = Column(
             "QUEUE",
@@ -478,6 +515,26 @@ class Jobs(ConsoleScreen):
         self.sort = orders[place] if place < len(orders) else None
         self._fill()
 
+    def action_columns(self) -> None:
+        hidden = self.console.preferences.hidden.get(self.view.name, ())
+        self.app.push_screen(Columns(self.view.name, self.columns(), hidden, self._hide))
+
+    def _hide(self, titles: tuple[str, ...]) -> None:
+        try:
+            self.console.preferences.hide(self.view.name, titles)
+        except UsageError as error:
+            self.console.tell(str(error), is_bad=True)
+        self._choose_columns()
+        self._fill()
+
+    def action_views(self) -> None:
+        def go(saved: SavedView | None) -> None:
+            if saved is not None and (saved.view, saved.filter) != (self.view.name, self.filter):
+                self._show_view(VIEW_BY_NAME[saved.view], saved.filter)
+            self.paint_lines()
+
+        self.app.push_screen(Views(self.view.name, self.filter), go)
+
     def action_filter(self) -> None:
         self.query_one("#filter-bar", FilterBar).open(self.filter)
 
@@ -488,9 +545,20 @@ class Jobs(ConsoleScreen):
     def on_filter_bar_left(self) -> None:
         self.rows.focus()
 
-    def check_filter(self, text: str) -> None:
-        """Raises FilterError where it is none."""
+    def check_filter(self, text: str) -> list[Term]:
+        """The terms that would take long here. Raises FilterError where it is no filter."""
         self.console.source.query(self.view, text)
+        return search.slow(self.view, text) if self._is_long() else []
+
+    def _is_long(self) -> bool:
+        """The list may be too long to look at its jobs one by one."""
+        snapshot = self.console.snapshot
+        if snapshot is None or self.view.which == State.RUNNING:
+            return False
+        stats = snapshot.stats
+        if self.view.which == FINISHED:
+            return sum(stats.outcomes.values()) > LONG
+        return max(stats.pending, stats.scheduled) > LONG
 
     def action_retry(self) -> None:
         self._do("retry")

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from rich.highlighter import Highlighter
+from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,6 +13,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from jobq.errors import FilterError
+from jobq.filters import Term
 
 from .. import theme
 from .frame import Line
@@ -40,10 +43,13 @@ class FilterBar(Vertical):
         super().__init__(id=id)
         self.history: list[str] = []
         self._place = 0
+        self._marks = Marks()
 
     def compose(self) -> ComposeResult:
         field = Input(
-            placeholder="queue:mail class:shop.jobs.Send since:1h  or words of an error", suggester=Live(self)
+            placeholder="queue:mail class:shop.jobs.Send since:1h  or words of an error",
+            suggester=Live(self),
+            highlighter=self._marks,
         )
         field.cursor_blink = False
         yield field
@@ -70,7 +76,7 @@ class FilterBar(Vertical):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         text = " ".join(self.field.value.split())
-        if self._mistake() is not None:
+        if self._marks.mistake is not None:
             return
         if text and text not in self.history[-1:]:
             self.history = [*self.history, text][-MOST_REMEMBERED:]
@@ -89,24 +95,44 @@ class FilterBar(Vertical):
     def action_complete(self) -> None:
         self.field.action_cursor_right()
 
-    def _mistake(self) -> str | None:
-        try:
-            self.screen.check_filter(self.field.value)  # type: ignore[attr-defined]  # a screen that has a filter bar
-        except FilterError as error:
-            return error.problem
-        return None
-
     def _check(self) -> None:
-        mistake = self._mistake()
-        if mistake is not None:
-            text = Text(f" {mistake}", theme.style(theme.BAD))
-        else:
-            keys = [("enter", "apply"), ("tab", "complete"), ("up", "earlier ones"), ("esc", "leave it")]
-            text = Text(" ")
-            for key, words in keys:
-                text.append(key, theme.style(theme.KEY, bold=True))
-                text.append(f" {words}  ", theme.style(theme.DIM))
-        self.query_one("#filter-help", Line).put(text)
+        """What is wrong with it and what of it is slow, marked in its place and said beneath."""
+        text = self.field.value
+        self._marks.mistake, self._marks.slow = None, []
+        try:
+            self._marks.slow = self.screen.check_filter(text)  # type: ignore[attr-defined]  # that has a filter bar
+        except FilterError as error:
+            self._marks.mistake = error
+        self.field.refresh()
+        self.query_one("#filter-help", Line).put(self._help())
+
+    def _help(self) -> Text:
+        if self._marks.mistake is not None:
+            return Text(f" {self._marks.mistake.problem}", theme.style(theme.BAD))
+        help_text = Text(" ")
+        if self._marks.slow:
+            names = ", ".join(dict.fromkeys(term.name for term in self._marks.slow))
+            help_text.append(f"slow: {names}", theme.style(theme.WAIT, bold=True))
+            help_text.append("  no index finds that; since:1h would narrow it   ", theme.style(theme.DIM))
+        for key, words in (("enter", "apply"), ("tab", "complete"), ("up", "earlier ones"), ("esc", "leave it")):
+            help_text.append(key, theme.style(theme.KEY, bold=True))
+            help_text.append(f" {words}  ", theme.style(theme.DIM))
+        return help_text
+
+
+class Marks(Highlighter):
+    """Underlines a mistake, and what is slow, where they are in what is typed."""
+
+    def __init__(self) -> None:
+        self.mistake: FilterError | None = None
+        self.slow: list[Term] = []
+
+    def highlight(self, text: Text) -> None:
+        for term in self.slow:
+            text.stylize(Style(color=theme.WAIT, underline=True), term.start, term.end)
+        if self.mistake is not None:
+            start = min(self.mistake.start, max(0, len(text) - 1))
+            text.stylize(Style(color=theme.BAD, underline=True), start, max(self.mistake.end, start + 1))
 
 
 class Live(Suggester):

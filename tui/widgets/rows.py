@@ -37,6 +37,7 @@ class Column:
     is_rest: bool = False
     fill: Callable[[Any, int], Text] | None = None  # instead of `cell`: what fills exactly so many cells
     order: Callable[[Any], Any] | None = None  # what it is sorted by
+    is_fixed: bool = False  # nobody may leave it out
 
 
 class Rows(Widget, can_focus=True):
@@ -49,9 +50,9 @@ class Rows(Widget, can_focus=True):
         Binding("pageup,ctrl+b", "page(-1)", show=False),
         Binding("ctrl+d", "page(0.5)", show=False),
         Binding("ctrl+u", "page(-0.5)", show=False),
-        Binding("home,g", "top", show=False),
-        Binding("end,G", "bottom", show=False),
-        Binding("enter", "open", show=False),
+        Binding("home,g", "top", show=False, id="top"),
+        Binding("end,G", "bottom", show=False, id="bottom"),
+        Binding("enter", "open", show=False, id="open"),
     ]
 
     class Moved(Message):
