@@ -96,7 +96,7 @@ class Injector:
             future.result()
         self._threads.shutdown()
         for worker in self.workers:
-            worker.proxy.heal()
+            network_of(worker).heal()
             kill(worker.pid, signal.SIGCONT)
             worker.keep_up()
         self.clients.heal()
@@ -264,9 +264,9 @@ class Injector:
     def _through_proxy(self, kind: str, act: Callable[[Proxy], None]) -> None:
         def to(worker: Worker) -> None:
             try:
-                act(worker.proxy)
+                act(network_of(worker))
             finally:
-                worker.proxy.heal()
+                network_of(worker).heal()
 
         self._to_worker(kind, to, with_children=True)
 
@@ -349,6 +349,11 @@ def raised(future: "Future[None]") -> bool:
         return False
     future.result()
     return True
+
+
+def network_of(worker: Worker) -> Proxy:
+    assert worker.proxy is not None
+    return worker.proxy
 
 
 def stopped(pid: int, seconds: float) -> None:

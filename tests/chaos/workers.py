@@ -34,6 +34,8 @@ class Kind(type):
 
 
 class Shifted(true_datetime, metaclass=Kind):
+    __slots__ = ()  # of the size that modules in C expect
+
     @classmethod
     def now(cls, tz=None):
         return cls.fromtimestamp(time.time(), tz)
@@ -53,7 +55,13 @@ class Worker:
     """One `jobq run`, started again whenever it has ended."""
 
     def __init__(
-        self, number: int, folder: Path, proxy: Proxy, environment: Mapping[str, str], *, has_clock: bool
+        self,
+        number: int,
+        folder: Path,
+        proxy: Proxy | None,
+        environment: Mapping[str, str],
+        *,
+        has_clock: bool = False,
     ) -> None:
         self.number = number
         self.folder = folder
