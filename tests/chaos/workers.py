@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,6 +77,7 @@ class Worker:
         self.exits: list[int] = []
         self.is_hit = False  # a fault is at it
         self.process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -90,10 +92,11 @@ class Worker:
 
     def keep_up(self) -> None:
         """As a service manager would: what has ended is started anew."""
-        if self.process is None or self.process.poll() is not None:
-            if self.process is not None:
-                self.exits.append(self.process.returncode)
-            self.start()
+        with self._lock:
+            if self.process is None or self.process.poll() is not None:
+                if self.process is not None:
+                    self.exits.append(self.process.returncode)
+                self.start()
 
     @property
     def pid(self) -> int:
