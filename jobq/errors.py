@@ -13,6 +13,7 @@
     │   ├── NotRunning              asked of a job that no worker runs
     │   ├── JobNotFound             no job has that id
     │   ├── ScheduleNotFound        no schedule has that name
+    │   ├── WorkerNotFound          no live worker has that name
     │   ├── FilterError             a filter cannot be read; shows where
     │   └── ActNotUndone            an act cannot be undone (any more)
     ├── DatabaseError               the database could not do it                  exit code 3
@@ -87,6 +88,10 @@ class JobNotFound(UsageError):
 
 
 class ScheduleNotFound(UsageError):
+    pass
+
+
+class WorkerNotFound(UsageError):
     pass
 
 

@@ -83,6 +83,13 @@ class JobRecord:
     cancel_requested_at: datetime | None = None
     cancel_requested_by: str | None = None
     progress: Progress | None = None
+    traceparent: str | None = None  # of the span that enqueued it (W3C); only where one job is looked at
+
+    @property
+    def trace_id(self) -> str | None:
+        """What a tracing system finds it by: 32 hexadecimal digits."""
+        parts = (self.traceparent or "").split("-")
+        return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +261,18 @@ class WorkerRecord:
     heartbeat_seconds: float  # since it was last heard of
     running: int
     status: dict[str, Any]
+    stop_requested_at: datetime | None = None  # since when somebody wants it to stop
+    stop_requested_by: str | None = None
+
+    @property
+    def is_stopping(self) -> bool:
+        """It says that it claims nothing any more, whether somebody asked it or a signal told it."""
+        return self.status.get("stopping") is True
+
+    @property
+    def hears_requests(self) -> bool:
+        """It is of a release that can be asked to stop."""
+        return "stopping" in self.status or not self.status  # it has not said anything yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +319,17 @@ class ActRecord:
     undoes: int | None
     undone_at: datetime | None
     seconds_ago: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobActs:
+    """What operators did to one job.
+
+    `possible` are acts on so many jobs that only the first are named: it is none of those, and may be another.
+    """
+
+    named: tuple[ActRecord, ...]
+    possible: tuple[ActRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)

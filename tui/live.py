@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
 from jobq.filters import Filter, Moment, Pattern
 from jobq.observe import FailureGroup, Period, Position, Preview, Why
 from jobq.operate import Stack
-from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
+from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, State
 
 from . import search
@@ -85,6 +85,9 @@ class LiveSource:
 
     def audit(self) -> tuple[ActRecord, ...]:
         return cleaned(observe.audit(self._database, limit=AUDIT_LIMIT))
+
+    def acts_on(self, job_id: int, since: datetime) -> JobActs:
+        return cleaned(observe.acts_on(self._database, job_id, since=since))
 
     def undo(self, act_id: int | None) -> Report:
         self._require_writing()
@@ -210,6 +213,12 @@ class LiveSource:
             {line(name): line(why) for name, why in acted.skipped.items()},
             {line(name): job for name, job in acted.jobs.items()},
         )
+
+    def stop_workers(self, numbers: Iterable[str]) -> NamedReport:
+        self._require_writing()
+        acted = operate.stop_workers(self._database, numbers)
+        skipped = {line(name): line(why) for name, why in acted.skipped.items()}
+        return NamedReport("asked to stop:", tuple(map(line, acted.done)), skipped, {})
 
     def migrate(self) -> None:
         self._require_writing()

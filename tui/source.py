@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from jobq.observe import FailureGroup, Period, Position, Preview, Why
 from jobq.operate import Stack
-from jobq.records import ActRecord, ClassRecord, JobDetail, JobRecord, ScheduleRecord, Stats
+from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
 
 COUNT_LIMIT = 20_000
@@ -201,6 +201,9 @@ class Source(Protocol):
     def audit(self) -> tuple[ActRecord, ...]:
         """What operators did, the latest first."""
 
+    def acts_on(self, job_id: int, since: datetime) -> JobActs:
+        """What operators did to a job that was first heard of at `since`."""
+
     def undo(self, act_id: int | None) -> Report:
         """Takes an act back, or the last one of this person's that can be."""
 
@@ -218,6 +221,9 @@ class Source(Protocol):
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         """Runs, pauses or resumes schedules."""
+
+    def stop_workers(self, numbers: Iterable[str]) -> NamedReport:
+        """Asks workers to stop, by their own numbers: a name may come again."""
 
     def migrate(self) -> None:
         """Brings the schema up to date."""

@@ -77,6 +77,9 @@ class Glyphs:
     up: str = "↑"
     tick: str = "✓"
     cross: str = "✗"
+    hand: str = "✎"
+    late: str = "▲"
+    dots: str | None = None  # what lines are drawn with, the upper and the lower; None: with the dots of Braille
 
 
 UNICODE = Glyphs(
@@ -126,6 +129,9 @@ ASCII = Glyphs(
     up="^",
     tick="+",
     cross="x",
+    hand="%",
+    late="!",
+    dots="*.",
 )
 
 COLOURS: dict[str, str] = {

@@ -24,6 +24,7 @@ COMMANDS = {
     "stack": ("jobq.cli.control", "Show what a running job is doing."),
     "pause": ("jobq.cli.control", "Start nothing from a queue any more."),
     "resume": ("jobq.cli.control", "Work a paused queue again."),
+    "stop": ("jobq.cli.workers", "Have a worker finish what it runs, and stop."),
     "audit": ("jobq.cli.audit", "Show what operators did."),
     "undo": ("jobq.cli.audit", "Take back the last act, within a minute."),
     "stats": ("jobq.cli.stats", "Show the state of everything."),

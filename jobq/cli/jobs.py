@@ -129,6 +129,7 @@ def show_detail(detail: JobDetail) -> None:
         "to stop": stop_text(job),
         "worker": job.worker,
         "enqueued by": job.source,
+        "trace": job.trace_id,
         "arguments": json.dumps(job.arguments, ensure_ascii=False),
     }
     for name, fact in facts.items():

@@ -127,11 +127,19 @@ def show_workers(workers: tuple[WorkerRecord, ...]) -> None:
             f"{duration(worker.heartbeat_seconds)} ago",
             ago(worker.started_at),
             worker.version,
+            stopping_text(worker),
         )
         for worker in workers
     ]
-    columns = ["WORKER", "PROCESSES", "RUNNING", "QUEUES", "HEARD OF", "STARTED", "VERSION"]
-    table(columns, rows, right=["PROCESSES", "RUNNING"])
+    columns = ["WORKER", "PROCESSES", "RUNNING", "QUEUES", "HEARD OF", "STARTED", "VERSION", "NOTE"]
+    table(columns, rows, right=["PROCESSES", "RUNNING"], elastic=["NOTE"])
+
+
+def stopping_text(worker: WorkerRecord) -> str:
+    asked = f"{ago(worker.stop_requested_at)} by {worker.stop_requested_by}" if worker.stop_requested_at else ""
+    if worker.is_stopping:
+        return f"stopping, asked {asked}" if asked else "stopping"
+    return f"asked to stop {asked}" if asked else ""
 
 
 @click.command()

@@ -1,6 +1,6 @@
 """The read model: what the command line and the console show. Reads only, and never for long."""
 
-from jobq.observe.acts import act, audit
+from jobq.observe.acts import act, acts_on, audit
 from jobq.observe.doctor import Finding, Verdict, doctor
 from jobq.observe.failures import FailureGroup, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
@@ -27,6 +27,7 @@ __all__ = [
     "Verdict",
     "Why",
     "act",
+    "acts_on",
     "audit",
     "classes",
     "doctor",

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from psycopg.rows import DictRow
+
 from jobq.observe.reading import dicts, reading
-from jobq.records import ActRecord
+from jobq.records import ActRecord, JobActs
 from jobq.store.database import Database
 
 
@@ -32,7 +34,20 @@ def act(database: Database, act_id: int) -> ActRecord | None:
     return found[0] if found else None
 
 
+def acts_on(database: Database, job_id: int, *, since: datetime, limit: int = 20) -> JobActs:
+    """What operators did to a job, the latest first; `since` is when it was first heard of."""
+    named = audit(database, job_id=job_id, limit=limit)
+    asked = {"job_id": job_id, "since": since, "limit": limit}
+    with reading(database) as connection:
+        rows = dicts(connection, "observe_possible_acts", database.schema, asked)
+    return JobActs(named, tuple(map(record_of, rows)))
+
+
 def records(database: Database, parameters: dict[str, Any]) -> tuple[ActRecord, ...]:
     with reading(database) as connection:
         rows = dicts(connection, "observe_audit", database.schema, parameters)
-    return tuple(ActRecord(**{**row, "ids": tuple(row["ids"]), "names": tuple(row["names"])}) for row in rows)
+    return tuple(map(record_of, rows))
+
+
+def record_of(row: DictRow) -> ActRecord:
+    return ActRecord(**{**row, "ids": tuple(row["ids"]), "names": tuple(row["names"])})

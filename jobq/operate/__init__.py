@@ -8,12 +8,14 @@ from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
 from jobq.operate.stacks import Stack, stack
 from jobq.operate.undo import UNDO_SECONDS, undo
+from jobq.operate.workers import ActedOnWorkers, stop_workers, wait_until_stopped, why_not_stopped
 
 __all__ = [
     "UNDO_SECONDS",
     "Act",
     "Acted",
     "ActedOnSchedules",
+    "ActedOnWorkers",
     "Part",
     "Progress",
     "Stack",
@@ -30,7 +32,10 @@ __all__ = [
     "run_again",
     "run_schedule",
     "stack",
+    "stop_workers",
     "stored_name",
     "undo",
     "wait_for_end",
+    "wait_until_stopped",
+    "why_not_stopped",
 ]

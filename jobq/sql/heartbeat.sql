@@ -1,5 +1,6 @@
--- No row: this worker was declared dead in the meantime, and owns nothing any more.
+-- No row: this worker was declared dead in the meantime, and owns nothing any more. With the answer it hears whether
+-- somebody wants it to stop, at the price of no statement more.
 UPDATE {schema}.workers
 SET heartbeat_at = statement_timestamp(), status = %(status)s::jsonb
 WHERE id = %(worker_id)s AND stopped_at IS NULL
-RETURNING id
+RETURNING stop_requested_by

@@ -4,7 +4,8 @@ SELECT
     jobs.unique_key, jobs.arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
     failed.error_type, failed.error_message, workers.host || '/' || workers.pid AS worker, jobs.source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
-    CASE WHEN jobs.state = 'running' THEN jobs.progress END AS progress
+    CASE WHEN jobs.state = 'running' THEN jobs.progress END AS progress,
+    jobs.trace_context ->> 'traceparent' AS traceparent
 FROM {schema}.jobs
 LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
 LEFT JOIN LATERAL (
@@ -22,7 +23,7 @@ UNION ALL
         results.retries, results.unique_key, results.arguments, results.enqueued_at, results.run_at,
         results.started_at, results.ended_at, results.error_type, results.error_message,
         coalesce(workers.host || '/' || workers.pid, results.worker_id::text), results.source,
-        results.timeout, NULL, NULL, NULL, NULL
+        results.timeout, NULL, NULL, NULL, NULL, results.trace_context ->> 'traceparent'
     FROM {schema}.results
     LEFT JOIN {schema}.workers ON workers.id = results.worker_id
     WHERE results.id = %(id)s AND NOT results.retried

@@ -63,12 +63,25 @@ def learn_classes(
     )
 
 
-def heartbeat(connection: Connection, schema: str, *, worker_id: int, status: Mapping[str, Any]) -> bool:
-    """Says that this worker is alive. False: it was declared dead, and owns nothing any more."""
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a worker hears when it says that it is alive."""
+
+    stop_requested_by: str | None  # somebody wants it to stop
+
+
+def heartbeat(connection: Connection, schema: str, *, worker_id: int, status: Mapping[str, Any]) -> Pulse | None:
+    """Says that this worker is alive. None: it was declared dead, and owns nothing any more."""
     row = connection.execute(
         statement("heartbeat", schema), {"worker_id": worker_id, "status": json.dumps(status)}
     ).fetchone()
-    return row is not None
+    return Pulse(*row) if row else None
+
+
+def request_stop(connection: Connection, schema: str, ids: Sequence[int], *, requested_by: str) -> list[int]:
+    """Asks live workers to stop; returns those that had not been asked before."""
+    parameters = {"ids": list(ids), "requested_by": requested_by, "channel": control_channel(schema)}
+    return [row[0] for row in connection.execute(statement("request_stop", schema), parameters).fetchall()]
 
 
 def listen(connection: Connection, schema: str) -> None:

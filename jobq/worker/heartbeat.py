@@ -11,7 +11,10 @@ from jobq.worker.service import Service, jittered
 
 
 class Heartbeat(Service):
-    """Beats; `on_declared_dead` is called when the database no longer knows this worker as alive."""
+    """Beats; `on_declared_dead` is called when the database no longer knows this worker as alive.
+
+    `on_stop_requested` is called, at every beat, with the name of whoever wants it to stop.
+    """
 
     name = "heartbeat"
 
@@ -22,12 +25,14 @@ class Heartbeat(Service):
         status: Callable[[], dict[str, Any]],
         *,
         on_declared_dead: Callable[[int], None],
+        on_stop_requested: Callable[[str], None],
         on_classes_known: Callable[[], None],
     ) -> None:
         super().__init__(database)
         self.ownership = ownership
         self._status = status
         self._on_declared_dead = on_declared_dead
+        self._on_stop_requested = on_stop_requested
         self._on_classes_known = on_classes_known
         self._news: tuple[ClassRecord, ...] | None = None
 
@@ -38,10 +43,11 @@ class Heartbeat(Service):
 
     def tick(self, connection: Connection) -> float | None:
         worker_id = self.ownership.worker_id
-        if not workers.heartbeat(
-            connection, self.database.schema, worker_id=worker_id, status=self._status()
-        ):
+        pulse = workers.heartbeat(connection, self.database.schema, worker_id=worker_id, status=self._status())
+        if pulse is None:
             self._on_declared_dead(worker_id)
+        elif pulse.stop_requested_by is not None:
+            self._on_stop_requested(pulse.stop_requested_by)
         if (news := self._news) is not None:
             workers.learn_classes(connection, self.database.schema, worker_id=worker_id, classes=news)
             self._news = None

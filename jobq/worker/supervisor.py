@@ -124,8 +124,10 @@ class Supervisor:
         self._hooks: set[int] = set()  # ids of the calls that were taken up and are not accounted for
         self._owes_hooks = False
         self._were_queues_paused = False
+        self._stop_requested_by: str | None = None
         self._progress_at = 0.0
         self._signals: deque[int] = deque()
+        self._was_signalled = False
         self._stopping_since: float | None = None
         self._is_cut_off = False
         self._stock_moved_at = monotonic()
@@ -181,6 +183,7 @@ class Supervisor:
             self.ownership,
             self._status,
             on_declared_dead=self._on_declared_dead,
+            on_stop_requested=self._on_stop_requested,
             on_classes_known=maintenance.look_for_unknown,
         )
         self.scheduler = Scheduler(database, self.ownership)
@@ -331,6 +334,9 @@ class Supervisor:
     # What operators want
 
     def _obey_operators(self) -> None:
+        if self._stop_requested_by is not None and self._stopping_since is None:
+            log.info("asked to stop by=%s", self._stop_requested_by)
+            self._begin_to_stop()
         while self._cancel_requests:
             for request in self._cancel_requests.popleft():
                 self._cancel(request)
@@ -397,7 +403,7 @@ class Supervisor:
             self._claim_anew()
 
     def _begin_to_stop(self) -> None:
-        """The first signal: nothing new is claimed, what has not started goes back, what runs may finish."""
+        """The first signal, or an operator: nothing is claimed, what is not begun goes back, what runs may end."""
         self._stopping_since = monotonic()
         for claimer in self.claimers:
             claimer.stop_claiming()
@@ -405,6 +411,7 @@ class Supervisor:
         self._receive()
         self._give_back_stock()
         self.pool.close()
+        self.heartbeat.wake()  # its row says so at once
         log.info(
             "stopping running=%s grace_seconds=%g", len(self.pool.in_flight), self.settings.shutdown_grace
         )
@@ -575,6 +582,11 @@ class Supervisor:
             self.wake()
         elif payload == str(self.ownership.worker_id):
             self.control.look()
+            self.heartbeat.wake()  # it may be the worker itself that is to stop
+
+    def _on_stop_requested(self, requested_by: str) -> None:
+        self._stop_requested_by = requested_by
+        self.wake()
 
     def _on_cancel_requests(self, requests: list[CancelRequest]) -> None:
         self._cancel_requests.append(requests)
@@ -611,7 +623,12 @@ class Supervisor:
             return
 
     def _status(self) -> dict[str, Any]:
-        return {"children": self.pool.status(), "done": self.completer.tally.attempts}
+        return {
+            "children": self.pool.status(),
+            "done": self.completer.tally.attempts,
+            # Also where it is not: one that does not say it is of a release that cannot be asked to stop.
+            "stopping": self._stopping_since is not None,
+        }
 
     # Identity
 
@@ -678,9 +695,10 @@ class Supervisor:
         while self._signals:
             number = signal.Signals(self._signals.popleft())
             log.info("signal received name=%s", number.name)
+            is_first, self._was_signalled = not self._was_signalled, True
             if self._stopping_since is None:
                 self._begin_to_stop()
-            elif not self._is_cut_off:
+            elif not is_first and not self._is_cut_off:  # the first may find it stopping already, at an operator's word
                 self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[number]
                 self._cut_off(f"the worker was told to stop at once ({number.name})")
 

@@ -1,8 +1,9 @@
-"""`jobq cancel`, `stack`, `pause` and `resume` as a shell runs them, and the README's section on them to the letter."""
+"""`jobq cancel`, `stop`, `stack`, `pause`, `resume` as a shell runs them, and the README on them to the letter."""
 
 import json
 import re
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,48 @@ def test_cancel_says_what_was_cancelled_and_what_was_asked_to_stop(
     assert document["skipped"] == {"999": "there is no such job"}
     assert document["ended"][str(waiting.job)]["outcome"] == "cancelled"
     assert finished.returncode == 0
+
+
+def test_a_worker_that_is_asked_to_stop_finishes_its_job_and_ends_well(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    old = store.worker(host="old", pid=7)
+    store.execute("UPDATE jobq.workers SET status = '{\"done\": 3}' WHERE id = %s", old)
+    with sample.start("run", "--max-processes", "1") as worker:
+        eventually(waiting.started.exists)
+        (name,) = store.rows("SELECT host || '/' || pid AS name FROM jobq.workers WHERE id <> %s", old)[0]
+
+        asked = sample.jobq("stop", name, "old/7")
+        assert asked.stdout == f"asked to stop: {name}\n"
+        assert "old/7 was left alone: its release, 1, cannot be asked: send it SIGTERM, on old" in asked.stderr
+        eventually(lambda: "stopping, asked" in sample.jobq("workers").stdout)
+        later = store.add(job_class="jobs.Echo")
+        assert "it is stopping already" in sample.jobq("stop", name).stderr
+
+        waiting.go.touch()
+        assert worker.wait() == 0
+
+    assert [row.outcome for row in store.results(waiting.job)] == ["successful"]
+    assert store.job(later).state == "pending"
+    (act,) = store.rows("SELECT * FROM jobq.audit")
+    assert (act.verb, act.names, act.affected) == ("stop worker", [name], 1)
+
+
+def test_the_first_signal_after_an_operators_request_cuts_nothing_off(
+    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+) -> None:
+    """A service manager sends its SIGTERM whatever an operator has done: only its second one is in earnest."""
+    by_heartbeat = {"JOBQ_LISTEN": "false", "JOBQ_HEARTBEAT_EVERY": "0.2"}
+    with sample.start("run", "--max-processes", "1", environment=by_heartbeat) as worker:
+        eventually(waiting.started.exists)
+        store.execute("UPDATE jobq.workers SET stop_requested_at = now(), stop_requested_by = 'ada@here'")
+        eventually(lambda: "asked to stop by=ada@here" in worker.stderr)
+        worker.signal(signal.SIGTERM)
+        eventually(lambda: "signal received" in worker.stderr)
+        waiting.go.touch()
+        assert worker.wait() == 0
+
+    assert [row.outcome for row in store.results(waiting.job)] == ["successful"]
 
 
 def test_cancel_does_not_claim_the_end_of_what_still_runs(

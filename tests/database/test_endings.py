@@ -316,10 +316,10 @@ def test_workers_get_as_long_again_after_the_database_was_down_itself(store: Any
 
 def test_a_heartbeat_after_being_declared_dead_says_so(store: Any) -> None:
     worker = store.worker()
-    assert workers.heartbeat(store.connection, store.schema, worker_id=worker, status={"busy": 1})
+    assert workers.heartbeat(store.connection, store.schema, worker_id=worker, status={"busy": 1}) is not None
     assert store.rows("SELECT status FROM jobq.workers")[0].status == {"busy": 1}
     store.declare_dead(worker)
-    assert not workers.heartbeat(store.connection, store.schema, worker_id=worker, status={})
+    assert workers.heartbeat(store.connection, store.schema, worker_id=worker, status={}) is None
 
 
 def test_what_has_not_started_is_given_back_as_no_attempt(store: Any, report: Any) -> None:

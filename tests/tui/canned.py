@@ -18,6 +18,7 @@ from jobq.records import (
     ActRecord,
     AttemptRecord,
     ClassRecord,
+    JobActs,
     JobDetail,
     JobRecord,
     ParameterRecord,
@@ -147,7 +148,7 @@ def a_worker(number: int, *, silent: float = 2.0, running: int = 4, queues: tupl
         started_at=ago(days=2, hours=number),
         heartbeat_seconds=silent,
         running=running,
-        status={"children": children, "done": 412_000 + number},
+        status={"children": children, "done": 412_000 + number, "stopping": False},
     )
 
 
@@ -212,7 +213,11 @@ def trouble() -> tuple[Stats, list[JobRecord]]:
                 pause_reason="printer down",
             ),
         ),
-        workers=(a_worker(1), a_worker(2), a_worker(3, silent=94.0, running=8)),
+        workers=(
+            a_worker(1),
+            replace(a_worker(2), stop_requested_at=ago(minutes=3), stop_requested_by="ana@ops"),
+            a_worker(3, silent=94.0, running=8),
+        ),
         unknown_classes=(UnknownClass("crm.jobs.Merge", 12, ("default",)),),
     )
     return stats, jobs
@@ -329,6 +334,15 @@ def groups_of(jobs: list[JobRecord]) -> tuple[FailureGroup, ...]:
     return tuple(sorted(found, key=lambda group: -group.attempts))
 
 
+def runs_of(minute: int) -> tuple[int, ...]:
+    """How long attempts ran in one minute: slower in the middle of the hour, and none in some minutes."""
+    slow = 3 if 25 < minute < 40 else minute % 2
+    counts = [0] * BUCKETS
+    for place, count in enumerate((0, 40, 90, 20, 3 + 9 * slow, slow)):
+        counts[place + 4 + slow] = count
+    return tuple(counts) if minute not in (50, 51, 52) else ()
+
+
 def a_period(jobs: list[JobRecord]) -> Period:
     """An hour in which much ended, if there is a job at all."""
     size = 1 if jobs else 0
@@ -343,6 +357,7 @@ def a_period(jobs: list[JobRecord]) -> Period:
             },
             size * 170,
             size * 180,
+            runs_of(minute) if size else (),
         )
         for minute in range(60)
     )
@@ -433,6 +448,9 @@ class CannedSource:
     def audit(self) -> tuple[ActRecord, ...]:
         return ACTS if self.all else ()
 
+    def acts_on(self, job_id: int, since: datetime) -> JobActs:
+        return JobActs((an_act(8, "retry", 3, ids=(job_id,)),), ACTS[:1])
+
     def undo(self, act_id: int | None) -> Report:
         return Report("undo retry", (918_244,), {})
 
@@ -499,6 +517,10 @@ class CannedSource:
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         return NamedReport(verb, tuple(names), {}, {})
+
+    def stop_workers(self, numbers: Iterable[str]) -> NamedReport:
+        names = tuple(worker.name for worker in self.stats.workers if str(worker.id) in numbers)
+        return NamedReport("asked to stop:", names, {}, {})
 
     def migrate(self) -> None:
         self.error = None

@@ -293,6 +293,51 @@ def test_a_job_is_run_again_as_a_new_one_with_other_arguments(
     assert store.results(old)
 
 
+def test_a_worker_is_asked_to_stop_after_a_yes(source: LiveSource, store: Any) -> None:
+    first, second = store.worker(pid=1), store.worker(pid=2)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "5", "j", "S")
+            assert "Stop here/2" in text_of(pilot.app)
+            await press(pilot, "y")
+            assert "asked to stop: here/2" in text_of(pilot.app)
+            pilot.app.feed.look()  # type: ignore[attr-defined]
+            await settle(pilot)
+            assert "to stop" in line_with(pilot.app, "here/2 ")
+            await press(pilot, "S")
+            assert "has asked it already" in text_of(pilot.app)
+
+    run(flow)
+    asked = store.rows("SELECT id FROM jobq.workers WHERE stop_requested_at IS NOT NULL")
+    assert [row.id for row in asked] == [second]
+    assert first
+
+
+def test_the_history_of_a_job_has_what_operators_did_to_it(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    (job,) = failed(store, report, 1)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    store.execute(f"UPDATE jobq.results SET trace_context = '{{\"traceparent\": \"00-{trace}-00f067aa0ba902b7-01\"}}'")
+    other = "INSERT INTO jobq.audit (who, verb, affected, ids, selection) VALUES ('bo@ops', 'cancel', %s, %s, 'id:>1')"
+    store.execute(other, 500, list(range(1000, 1020)))
+    store.execute(other, 2, [1000, 1001])
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *ERRORED, "r", *["left"] * 5, "enter")
+            assert f"trace {trace}" in text_of(pilot.app)
+            await press(pilot, "tab", "tab")
+            text = text_of(pilot.app)
+            assert "retry  by " in text
+            assert text.count("cancel  by bo@ops  with 499 others  id:>1") == 1
+            assert "perhaps also" in text
+
+    run(flow)
+    assert store.job(job)
+
+
 def test_a_read_only_console_refuses_every_act_and_offers_none(
     database: Database, store: Any, report: Callable[..., Any]
 ) -> None:

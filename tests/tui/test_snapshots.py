@@ -63,6 +63,8 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "help": ("2", "question_mark"),
     "palette": ("2", "colon"),
     "actions": (*TO_ERRORED, "full_stop"),
+    "history": (*TO_ERRORED, "j", "enter", "tab", "tab"),
+    "stop-worker": ("5", "S"),
     "copy": (*TO_ERRORED, "y"),
     "enqueue": ("n", "type billing.jobs.SyncInvoice", "tab", "x"),
     "edit": (*TO_ERRORED, "j", "e"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..app import Scope
 
 SAMPLES = 3
+INDENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,17 @@ class Confirm(Dialog[bool]):
         drawn = Text()
         for name, words in self.plan.lines:
             look = theme.BAD if (name, words) == ("undo", "none") else theme.TEXT
-            drawn.append(f"{name:<8}", theme.style(theme.DIM))
-            drawn.append(f"{words}\n", theme.style(look))
+            drawn.append(f"{name:<{INDENT}}", theme.style(theme.DIM))
+            for place, line in enumerate(Text(words).wrap(self.app.console, self.line_width - INDENT)):
+                drawn.append(" " * INDENT if place else "")
+                drawn.append(f"{line.plain.rstrip()}\n", theme.style(look))
         drawn.right_crop()
         return drawn
+
+    @property
+    def line_width(self) -> int:
+        """The room inside the box, as its style has it: it is asked for before there is a layout."""
+        return max(INDENT + 10, min(78, self.app.size.width * 96 // 100) - 6)
 
     def _prompt(self) -> Text:
         return Text.assemble(

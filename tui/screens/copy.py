@@ -31,6 +31,9 @@ def choices(job: JobRecord, detail: JobDetail | None, command: str | None) -> li
     ]
     if job.unique_key:
         found.append(Choice("k", "the unique key", job.unique_key))
+    shown = detail.job if detail is not None else job
+    if shown.trace_id is not None:
+        found.append(Choice("r", "the trace id", shown.trace_id))
     failed = [attempt for attempt in detail.attempts if attempt.traceback] if detail is not None else []
     if failed:
         found.append(Choice("t", "the last traceback", failed[-1].traceback or ""))

@@ -1,12 +1,13 @@
 """One job: what happened to it, attempt by attempt, and the evidence."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from jobq.records import AttemptRecord, JobDetail, JobRecord
+from jobq.records import ActRecord, AttemptRecord, JobActs, JobDetail, JobRecord
 from jobq.states import FINISHED, State
 from jobq.tracebacks import told_apart
 
@@ -57,6 +58,7 @@ class JobPage(ConsoleScreen):
         self.job_id = job_id
         self.ids = ids
         self.detail: JobDetail | None = None
+        self.acts: JobActs | None = None
         self.problem = ""
         self.section = 0
         self.attempt: int | None = None  # a place among the attempts; None: the last
@@ -80,13 +82,26 @@ class JobPage(ConsoleScreen):
 
     def acted(self, report: Report) -> None:
         self._ask()
+        self._ask_acts()
 
     def _ask(self) -> None:
         job_id = self.job_id
         self.console.feed.ask(self, "job", lambda source: source.job(job_id))
 
+    def _ask_acts(self) -> None:
+        """What operators did is asked when somebody looks, and after each act: the history of it is no busy thing."""
+        if self.detail is None or SECTIONS[self.section] != "History":
+            return
+        job_id, since = self.job_id, first_heard_of(self.detail)
+        self.console.feed.ask(self, "acts", lambda source: (job_id, source.acts_on(job_id, since)))
+
     def on_answered(self, message: Answered) -> None:
         message.stop()
+        if message.name == "acts":
+            if message.value[0] == self.job_id:
+                self.acts = message.value[1]
+                self.paint()
+            return
         if message.name == "why":
             self.app.push_screen(Why(message.value))
             return
@@ -100,7 +115,9 @@ class JobPage(ConsoleScreen):
         is_first = self.detail is None
         self.detail, self.problem = message.value, ""
         if is_first:
-            self.section = 0 if self.detail.attempts else 1
+            if self.section == 0 and not self.detail.attempts:
+                self.section = 1
+            self._ask_acts()
         self.paint(keep_place=not is_first)
 
     def on_refused(self, message: Refused) -> None:
@@ -158,6 +175,7 @@ class JobPage(ConsoleScreen):
             *(named("timeout", formats.duration(job.timeout)) if job.timeout else ()),
             *(named("expires", formats.stamp(job.expires_at, now)) if job.expires_at else ()),
             *(named("by", job.source) if job.source else ()),
+            *(named("trace", job.trace_id) if job.trace_id else ()),
         )  # fmt: skip
         return [facts, *self.timeline(detail), *standing(detail, now)]
 
@@ -240,12 +258,46 @@ class JobPage(ConsoleScreen):
         if SECTIONS[self.section] == "Arguments":
             return [Text(line) for line in formats.pretty(detail.job.arguments).splitlines()]
         if SECTIONS[self.section] == "History":
-            return [self.attempt_line(attempt) for attempt in detail.attempts] or [
-                Text("no attempt has ended yet", theme.style(theme.DIM))
-            ]
+            return self.history(detail)
         if not detail.attempts:
             return [Text("no attempt has ended yet", theme.style(theme.DIM))]
         return self.evidence(detail.attempts[self._attempt_place(detail)], detail)
+
+    def history(self, detail: JobDetail) -> list[Text]:
+        """All that happened to it, in its order: what operators did stands among the attempts."""
+        now, job = self.console.now, detail.job
+        source = f"  by {job.source}" if job.source else ""
+        word = "enqueued" if job.enqueued_at <= first_heard_of(detail) else "queued again"
+        came = Text.assemble((f"{formats.stamp(job.enqueued_at, now)}  ", theme.style(theme.DIM)), f"{word}{source}")
+        happened = [(job.enqueued_at, came)]
+        happened += [(attempt.ended_at, self.attempt_line(attempt)) for attempt in detail.attempts]
+        acts = self.acts
+        happened += [(act.at, self.act_line(act)) for act in (acts.named if acts else ())]
+        lines = [line for _, line in sorted(happened, key=lambda event: event[0])]
+        if acts is None:
+            return [*lines, Text(f"looking what operators did{self.glyphs.more}", theme.style(theme.DIM))]
+        if not acts.named:
+            lines.append(Text("no operator is known to have done anything to it", theme.style(theme.DIM)))
+        if acts.possible:
+            words = "perhaps also: acts on so many that only the first are named"
+            lines += [Text(""), Text(words, theme.style(theme.DIM))]
+            lines += [self.act_line(act) for act in acts.possible]
+        return lines
+
+    def act_line(self, act: ActRecord) -> Text:
+        """What an operator did, to how many, and which those were."""
+        text = Text.assemble(
+            (f"{formats.stamp(act.at, self.console.now)}  ", theme.style(theme.DIM)),
+            (f"{self.glyphs.hand} {act.verb}", theme.style(theme.KEY)),
+            f"  by {act.who}",
+        )
+        if act.affected > 1:
+            text.append(f"  with {formats.plural(act.affected - 1, 'other')}", theme.style(theme.DIM))
+        if act.selection is not None:
+            text.append(f"  {act.selection}", theme.style(theme.DIM))
+        if act.undone_at is not None:
+            text.append("  undone", theme.style(theme.DIM))
+        return text
 
     def evidence(self, attempt: AttemptRecord, detail: JobDetail) -> list[Text]:
         """What one attempt left behind: its traceback, or what it returned."""
@@ -273,6 +325,7 @@ class JobPage(ConsoleScreen):
 
     def action_section(self) -> None:
         self.section = (self.section + 1) % len(SECTIONS)
+        self._ask_acts()
         self.paint(keep_place=False)
 
     def action_older(self) -> None:
@@ -300,7 +353,7 @@ class JobPage(ConsoleScreen):
             return
         place = self.ids.index(self.job_id) + step
         if 0 <= place < len(self.ids):
-            self.job_id, self.detail, self.attempt = self.ids[place], None, None
+            self.job_id, self.detail, self.acts, self.attempt = self.ids[place], None, None, None
             self._ask()
             self.paint(keep_place=False)
 
@@ -372,6 +425,12 @@ def standing(detail: JobDetail, now: Any) -> list[Text]:
     if job.state == State.PENDING:
         return [Text.assemble((f"waits for a worker since {formats.stamp(job.run_at, now)}", theme.style(theme.WAIT)))]
     return []
+
+
+def first_heard_of(detail: JobDetail) -> datetime:
+    """A retry by hand counts as another enqueueing: what came before it was earlier than the job says."""
+    moments = [detail.job.enqueued_at, *(attempt.started_at or attempt.ended_at for attempt in detail.attempts)]
+    return min(moments)
 
 
 def named(name: str, value: str) -> tuple[tuple[str, Any], str]:

@@ -6,14 +6,16 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from jobq.operate import why_not_stopped
 from jobq.records import JobRecord, WorkerRecord
 
 from .. import formats, theme
-from ..actions import Action, bindings
+from ..actions import Action, Tier, bindings
 from ..troubles import SILENT_SECONDS, Place
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
+from .confirm import Plan
 from .queues import next_order, sorted_by
 
 
@@ -22,8 +24,8 @@ class Workers(ConsoleScreen):
     TITLE_WORDS = "Workers"
     SHORT = "Workers"
     QUESTION = "Are they alive, and what do they do?"
-    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "sort", "section", "enqueue")
-    BINDINGS: ClassVar[list[Any]] = bindings("sort", "section")
+    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "stop", "sort", "section", "enqueue")
+    BINDINGS: ClassVar[list[Any]] = bindings("stop", "sort", "section")
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,14 +82,18 @@ class Workers(ConsoleScreen):
             children.put([])
             return
         done = worker.status.get("done")
-        facts = f" {worker.name}   version {worker.version}   works {', '.join(worker.queues) or 'all queues'}"
+        facts = Text(f" {worker.name}   version {worker.version}   works {', '.join(worker.queues) or 'all queues'}")
+        if worker.stop_requested_at is not None:
+            asked = formats.since(worker.stop_requested_at, self.console.now)
+            facts.append(f"   asked to stop {asked} ago by {worker.stop_requested_by}", theme.style(theme.WAIT))
         ended = f"{formats.count(done)} attempts so far " if isinstance(done, int) else ""
-        title.put(Text(facts), Text(ended, theme.style(theme.DIM)))
+        title.put(facts, Text(ended, theme.style(theme.DIM)))
         children.put(children_of(worker))
 
     def columns(self) -> list[Column]:
         return [
             Column("WORKER", lambda worker: worker.name, most=36, order=lambda worker: worker.name),
+            Column("STATE", self.state, most=18),
             Column("HEARD OF", self.heard, right=True, order=lambda worker: worker.heartbeat_seconds),
             Column("PROCESSES", lambda worker: str(worker.processes), right=True,
                    order=lambda worker: worker.processes),
@@ -99,11 +105,21 @@ class Workers(ConsoleScreen):
             Column("QUEUES", lambda worker: ", ".join(worker.queues) or "all", is_rest=True),
         ]  # fmt: skip
 
+    def state(self, worker: WorkerRecord) -> Text:
+        """Whether it works: glyph, word and colour."""
+        if is_silent(worker):
+            return Text(f"{self.glyphs.silent} silent", theme.style(theme.BAD, bold=True))
+        if worker.is_stopping:
+            return Text(f"{self.glyphs.paused} stopping", theme.style(theme.WAIT))
+        if worker.stop_requested_at is not None:
+            return Text(f"{self.glyphs.paused} to stop", theme.style(theme.WAIT))
+        busy = any(child["job"] for child in children_of(worker))
+        word, colour = ("working", theme.BUSY) if busy else ("idle", theme.DIM)
+        return Text(f"{self.glyphs.states['running'] if busy else self.glyphs.none} {word}", theme.style(colour))
+
     def heard(self, worker: WorkerRecord) -> Text:
         word = f"{formats.age(worker.heartbeat_seconds)} ago"
-        if is_silent(worker):
-            return Text.assemble((f"{self.glyphs.silent} {word}", theme.style(theme.BAD, bold=True)))
-        return Text(word, theme.style(theme.GOOD))
+        return Text(word, theme.style(theme.BAD, bold=True) if is_silent(worker) else theme.style(theme.GOOD))
 
     def child_columns(self) -> list[Column]:
         return [
@@ -154,7 +170,31 @@ class Workers(ConsoleScreen):
         (self.rows if children.has_focus else children).focus()
         self.call_after_refresh(self.paint_foot)
 
+    def action_stop(self) -> None:
+        worker = self.rows.current
+        if not isinstance(worker, WorkerRecord) or not self.allowed("stop"):
+            return
+        number, name, target = str(worker.id), worker.name, self.console.source.target
+        where = f" on PROD {target.name}" if target.is_production else ""
+        running = f"{formats.plural(worker.running, 'job')} may finish" if worker.running else "it runs nothing now"
+        lines = [
+            ("effect", "it claims no more, gives back what it has not begun, and ends"),
+            ("runs", f"{running}, within its shutdown_grace; the rest runs elsewhere"),
+            ("undo", "none; what keeps it up, such as systemd, may start it again"),
+        ]
+        if is_silent(worker):
+            lines.insert(0, ("silent", f"for {formats.duration(worker.heartbeat_seconds)}: it will hardly hear of it"))
+        tier = Tier.TYPED if target.is_production else Tier.YES
+        plan = Plan("stop", f"Stop {name}{where}", tuple(lines), 1, tier, is_bad=True)
+        self.console.do_named(plan, lambda source: source.stop_workers([number]))
+
     def why_not(self, action: Action) -> str | None:
+        if action.name == "stop":
+            worker = self.rows.current
+            if not isinstance(worker, WorkerRecord):
+                return "there is no worker"
+            if (why := why_not_stopped(worker)) is not None:
+                return why
         if action.name == "open":
             focused = self.focused
             current = focused.current if isinstance(focused, Rows) else None

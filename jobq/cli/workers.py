@@ -1,0 +1,38 @@
+"""`jobq stop`: has workers end, from wherever one is."""
+
+from dataclasses import asdict
+
+import click
+
+from jobq.clean import line
+from jobq.cli.options import database_options, json_option, open_database
+from jobq.cli.render import say, show_json
+from jobq.settings import Settings
+
+
+@click.command()
+@click.argument("workers", metavar="WORKER...", nargs=-1, required=True)
+@click.option("--wait", is_flag=True, help="Wait until they have stopped.")
+@database_options
+@json_option
+def stop(workers: tuple[str, ...], wait: bool, settings: Settings, as_json: bool) -> None:
+    """Have each WORKER stop as at a first SIGTERM, on whatever machine it is: `jobq workers` names them.
+
+    It claims nothing more, gives back what it has not begun, lets its running jobs finish within its shutdown_grace,
+    and exits with 0. What keeps it running, such as systemd, may start it again.
+    """
+    from jobq import operate
+
+    database = open_database(settings)
+    acted = operate.stop_workers(database, workers)
+    if wait and acted.ids:
+        say(f"waiting for {len(acted.ids)} workers to stop; Ctrl-C ends the waiting, not the request")
+        operate.wait_until_stopped(database, acted.ids)
+    if as_json:
+        show_json(asdict(acted))
+    else:
+        click.echo(f"{'stopped' if wait else 'asked to stop:'} {', '.join(map(line, acted.done)) or 'nothing'}")
+    for name, why in acted.skipped.items():
+        say(f"{line(name)} was left alone: {line(why)}")
+    if not acted.done:
+        click.get_current_context().exit(1)

@@ -1,0 +1,72 @@
+"""Acts on workers: asks them to stop."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from jobq import observe
+from jobq.errors import WorkerNotFound
+from jobq.operate.acting import acting
+from jobq.records import WorkerRecord
+from jobq.store import workers as store
+from jobq.store.database import Database, who_am_i
+
+WAIT_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class ActedOnWorkers:
+    """What came of an act on workers: the names of those that were asked, and why not each of the others."""
+
+    done: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    ids: list[int] = field(default_factory=list)  # of those that were asked
+
+
+def stop_workers(database: Database, names: Iterable[str]) -> ActedOnWorkers:
+    """Asks live workers to stop, by name (host/pid) or number, as a first SIGTERM does: what they have claimed and not
+    begun goes back, what runs may finish within their shutdown_grace.
+
+    Raises WorkerNotFound before anything is done. Workers that cannot hear of it are left alone.
+    """
+    chosen = list(found(observe.workers(database), names))
+    acted = ActedOnWorkers(skipped={worker.name: why for worker in chosen if (why := why_not_stopped(worker))})
+    able = {worker.id: worker.name for worker in chosen if worker.name not in acted.skipped}
+    with acting(database, "stop worker") as act:
+        acted.ids = store.request_stop(act.connection, database.schema, list(able), requested_by=who_am_i())
+        acted.done = [able[worker_id] for worker_id in acted.ids]
+        act.did(names=acted.done)
+    acted.skipped |= {name: "it has just stopped, or was asked" for name in able.values() if name not in acted.done}
+    return acted
+
+
+def wait_until_stopped(database: Database, ids: Iterable[int]) -> None:
+    """Waits until none of these workers lives any more: it has signed off, or was declared dead."""
+    waiting = set(ids)
+    while waiting & {worker.id for worker in observe.workers(database)}:
+        time.sleep(WAIT_SECONDS)
+
+
+def why_not_stopped(worker: WorkerRecord) -> str | None:
+    """Why a worker cannot be asked to stop; None where it can."""
+    if worker.is_stopping:
+        return "it is stopping already"
+    if worker.stop_requested_at is not None:
+        return f"{worker.stop_requested_by} has asked it already"
+    if not worker.hears_requests:
+        return f"its release, {worker.version}, cannot be asked: send it SIGTERM, on {worker.host}"
+    return None
+
+
+def found(live: Iterable[WorkerRecord], names: Iterable[str]) -> Iterator[WorkerRecord]:
+    """The workers with these names or numbers, each once. Raises WorkerNotFound."""
+    by_name = {name: worker for worker in live for name in (str(worker.id), worker.name)}
+    seen = set()
+    for name in names:
+        worker = by_name.get(name)
+        if worker is None:
+            there = ", ".join(sorted(worker.name for worker in by_name.values())[:8]) or "none"
+            raise WorkerNotFound(f"There is no live worker {name!r}. Live workers: {there}. See jobq workers.")
+        if worker.id not in seen:
+            seen.add(worker.id)
+            yield worker
