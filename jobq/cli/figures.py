@@ -81,7 +81,13 @@ def json_of(period: Period) -> dict[str, Any]:
         "classes": [json_of_figures(one) for one in period.classes],
         "step_seconds": period.step_seconds,
         "steps": [
-            {"at": step.at, "outcomes": dict(step.outcomes), "ended": step.ended, "came_in": step.came_in}
+            {
+                "at": step.at,
+                "outcomes": dict(step.outcomes),
+                "ended": step.ended,
+                "came_in": step.came_in,
+                "run_seconds": {"p50": step.run(0.5), "p95": step.run(0.95)},
+            }
             for step in period.steps
         ],
     }

@@ -24,6 +24,10 @@ SAMPLED_SECONDS = 6 * 3600
 """Quantiles of a longer period are read from some of its minutes, about as many as so long a period has."""
 
 
+CHARTED_MINUTES = 720
+"""The chart of run times reads about so many minutes, however long the period is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What ended of one queue, class, or both. `ended` are jobs, `attempts` count each try of a job."""
@@ -64,6 +68,11 @@ class Step:
     outcomes: Mapping[str, int]
     ended: int
     came_in: int | None
+    runs: tuple[int, ...] = ()  # a histogram of seconds, of a sample where the period is long
+
+    def run(self, share: float) -> float | None:
+        """Seconds from begun to ended, below which this share of the attempts lies; None without any."""
+        return quantile(self.runs, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +118,10 @@ def figures(
         step = step_of(last - first)
         every = max(1, round((last - first).total_seconds() / SAMPLED_SECONDS))
         asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step, "every": every}
+        asked["chart_every"] = max(1, round((last - first).total_seconds() / 60 / CHARTED_MINUTES))
         rows = dicts(connection, "observe_metrics", database.schema, asked)
         chart = dicts(connection, "observe_chart", database.schema, asked)
+        runs = dicts(connection, "observe_runs", database.schema, asked)
         # Levels are those of queues: of one class nobody knows what waits.
         levels = dicts(connection, "observe_levels", database.schema, asked) if job_class is None else []
     flows = flows_of(levels, chart)
@@ -122,7 +133,7 @@ def figures(
         queues=grouped("queue", rows),
         classes=grouped("job_class", rows),
         flows=flows,
-        steps=steps_of(first, last, step, chart, levels),
+        steps=steps_of(first, last, step, chart, levels, {row["at"]: tuple(row["runs"]) for row in runs}),
     )
 
 
@@ -194,7 +205,12 @@ def flow_of(name: str, levels: list[dict[str, Any]], chart: list[dict[str, Any]]
 
 
 def steps_of(
-    first: datetime, last: datetime, step: float, chart: list[dict[str, Any]], levels: list[dict[str, Any]]
+    first: datetime,
+    last: datetime,
+    step: float,
+    chart: list[dict[str, Any]],
+    levels: list[dict[str, Any]],
+    runs: Mapping[datetime, tuple[int | None, ...]],
 ) -> tuple[Step, ...]:
     steps = []
     at = first
@@ -209,6 +225,7 @@ def steps_of(
                 outcomes={outcome.value: sum(row[outcome.value] for row in rows) for outcome in Outcome},
                 ended=ended,
                 came_in=None if growth is None else max(0, ended + growth),
+                runs=tuple(count or 0 for count in runs.get(at, ())),
             )
         )
         at = end

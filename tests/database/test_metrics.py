@@ -168,6 +168,7 @@ def test_a_period_is_read_from_the_rows_of_its_minutes(store: Any, database: Dat
 
     assert (hour.total.attempts, hour.total.ended, hour.total.failed) == (40, 30, 10)
     assert [step.ended for step in hour.steps if step.ended] == [30]
+    assert [step.run(0.95) for step in hour.steps if step.ended] == [hour.total.run(0.95)]
     assert (day.total.attempts, day.total.failed) == (47, 17)
     assert len(day.steps) <= 62
     assert [(queue.name, queue.attempts) for queue in day.queues] == [("mail", 47)]

@@ -26,6 +26,7 @@ from .base import ConsoleScreen, is_bad, state_text
 from .columns import Columns
 from .copy import Copy, choices
 from .job import call_of, error_of, progress_text, traceback_lines
+from .overview import elapsed_text, usual_text
 from .stack import LiveStack
 from .views import Views
 from .why import Why
@@ -402,9 +403,10 @@ class Jobs(ConsoleScreen):
         priority = Column("PRIO", lambda job: str(job.priority), right=True, least=96, order=lambda job: job.priority)
         if self.view.which == State.RUNNING:
             elapsed = Column("ELAPSED", self.elapsed, right=True, order=lambda job: job.started_at)
+            usual = Column("USUAL", self.usual, right=True, least=72)
             worker = Column("WORKER", lambda job: job.worker or "", most=24, least=96, order=lambda job: job.worker)
             progress = Column("PROGRESS", self.progress, most=24, least=80)
-            return [number, name, queue, tries, elapsed, progress, worker, matter]
+            return [number, name, queue, tries, elapsed, usual, progress, worker, matter]
         if self.view.which == FINISHED:
             ended = Column("ENDED", lambda job: formats.since(job.ended_at, self.console.now), right=True,
                            order=lambda job: job.ended_at)  # fmt: skip
@@ -430,8 +432,11 @@ class Jobs(ConsoleScreen):
     def outcome(self, job: JobRecord) -> Text:
         return state_text(self.glyphs, job.state, job.outcome)
 
-    def elapsed(self, job: JobRecord) -> str:
-        return formats.between(job.started_at, self.console.now, self.glyphs.none)
+    def elapsed(self, job: JobRecord) -> Text:
+        return elapsed_text(job, self.console.snapshot, self.console.now, self.glyphs)
+
+    def usual(self, job: JobRecord) -> Text:
+        return usual_text(job, self.console.snapshot, self.glyphs)
 
     def progress(self, job: JobRecord) -> Text:
         if job.cancel_requested_at is not None:

@@ -1,5 +1,6 @@
 """Is it healthy, and if not, where?"""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -16,7 +17,7 @@ from ..actions import Action, bindings
 from ..samples import Samples
 from ..source import Snapshot
 from ..troubles import SILENT_SECONDS, Place, Trouble, is_worked, quoted
-from ..widgets.chart import Columns
+from ..widgets.chart import Columns, Curves
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
@@ -39,6 +40,9 @@ class Overview(ConsoleScreen):
             with Vertical(id="throughput"):
                 yield Line(id="throughput-title", classes="heading")
                 yield Columns(theme.GOOD, id="throughput-chart")
+            with Vertical(id="run-time"):
+                yield Line(id="run-time-title", classes="heading")
+                yield Curves((theme.BUSY, theme.TEAL), formats.duration, id="run-time-chart")
             with Vertical(id="backlog"):
                 yield Line(id="backlog-title", classes="heading")
                 yield Columns(theme.WAIT, id="backlog-chart")
@@ -111,6 +115,17 @@ class Overview(ConsoleScreen):
             ),
             Text(f"last {self.console.period_words} ", theme.style(theme.DIM)),
         )
+        self.query_one("#run-time-chart", Curves).put(
+            [step.run(0.95) for step in steps], [step.run(0.5) for step in steps]
+        )
+        shown = self.glyphs.dots or "⠒⠒"
+        self.query_one("#run-time-title", Line).put(
+            Text.assemble(
+                " RUN TIME  ",
+                (f"{shown[0]} p95  ", theme.style(theme.BUSY)),
+                (f"{shown[1]} p50", theme.style(theme.TEAL)),
+            )
+        )
         began = f"since {formats.clock(samples.began_at)} " if samples.began_at else ""
         self.query_one("#backlog-title", Line).put(Text(" PENDING"), Text(began, theme.style(theme.DIM)))
 
@@ -159,8 +174,9 @@ class Overview(ConsoleScreen):
     def running_columns(self) -> list[Column]:
         return [
             Column("", lambda job: f"#{job.id}", right=True, most=12),
-            Column("", lambda job: job.job_class, most=30, is_rest=True),
-            Column("", self.elapsed, right=True, most=8),
+            Column("", lambda job: formats.class_name(job.job_class), most=30, is_rest=True),
+            Column("", self.elapsed, right=True, most=9),
+            Column("", self.usual, right=True, most=12, least=44),
             Column("", lambda job: job.worker or "", most=22, least=50),
         ]
 
@@ -205,8 +221,11 @@ class Overview(ConsoleScreen):
         look = theme.style(theme.BAD if trouble.is_bad else theme.WAIT, bold=True)
         return Text.assemble((f"{glyph} ", look), trouble.text)
 
-    def elapsed(self, job: JobRecord) -> str:
-        return formats.between(job.started_at, self.console.now, self.glyphs.none)
+    def elapsed(self, job: JobRecord) -> Text:
+        return elapsed_text(job, self.console.snapshot, self.console.now, self.glyphs)
+
+    def usual(self, job: JobRecord) -> Text:
+        return usual_text(job, self.console.snapshot, self.glyphs)
 
     # Its keys
 
@@ -290,6 +309,27 @@ def figures_key(figures: Figures) -> str:
 def figures_of(snapshot: Snapshot | None, queue: str) -> Figures | None:
     """What ended in the period of one queue."""
     return next((one for one in snapshot.period.queues if one.name == queue), None) if snapshot else None
+
+
+def usual_seconds(job_class: str, snapshot: Snapshot | None) -> float | None:
+    """How long all but the slowest twentieth of a class's attempts ran in the period; None where none ended."""
+    classes = snapshot.period.classes if snapshot else ()
+    return next((one.run(0.95) for one in classes if one.name == job_class), None)
+
+
+def elapsed_text(job: JobRecord, snapshot: Snapshot | None, now: datetime, glyphs: theme.Glyphs) -> Text:
+    """How long a running job has run; with a mark where that is longer than is usual of its class."""
+    word = formats.between(job.started_at, now, glyphs.none)
+    usual = usual_seconds(job.job_class, snapshot)
+    if usual is None or job.started_at is None or (now - job.started_at).total_seconds() <= usual:
+        return Text(word)
+    return Text(f"{glyphs.late} {word}", theme.style(theme.BAD))
+
+
+def usual_text(job: JobRecord, snapshot: Snapshot | None, glyphs: theme.Glyphs) -> Text:
+    """What `elapsed_text` compares with."""
+    usual = usual_seconds(job.job_class, snapshot)
+    return Text(glyphs.none if usual is None else f"p95 {formats.duration(usual)}", theme.style(theme.DIM))
 
 
 def growth_of(queue: QueueStats, samples: Samples, snapshot: Snapshot | None) -> float | None:

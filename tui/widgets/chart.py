@@ -1,6 +1,6 @@
-"""A chart of columns: what went well below, what went wrong on top of it; or one figure over time."""
+"""Charts: columns, what went well below and what went wrong on top of it; and two figures over time as lines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -63,6 +63,89 @@ class Columns(Widget):
         if high > 0 and is_last:
             return Segment(blocks[1], theme.style(above if low <= 0 else below))
         return Segment("·" if is_last else " ", theme.style(theme.FAINT))
+
+
+class Curves(Widget):
+    """Two figures over time as lines, the youngest at the right; a gap where nothing is known.
+
+    A cell has two by four dots of Braille, or one where the terminal has plain characters only.
+    """
+
+    def __init__(self, colours: tuple[str, str], label: Callable[[float], str], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._colours = colours
+        self._label = label
+        self._values: list[tuple[float | None, float | None]] = []
+        self._drawn: tuple[object, list[list[Segment]]] | None = None
+
+    def put(self, upper: Sequence[float | None], lower: Sequence[float | None]) -> None:
+        self._values = list(zip(upper, lower, strict=True))
+        self._drawn = None
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.size.width, self.size.height
+        if self._drawn is None or self._drawn[0] != self.size:
+            self._drawn = (self.size, self._draw(max(1, width - LABEL - 1), height))
+        label = Segment(self._scale(y, height), theme.style(theme.DIM))
+        strip = Strip([label, *self._drawn[1][y]])
+        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+
+    @property
+    def _top(self) -> float:
+        return nice(max((value for pair in self._values for value in pair if value is not None), default=0.0))
+
+    def _scale(self, y: int, height: int) -> str:
+        has_any = any(value is not None for pair in self._values for value in pair)
+        text = self._label(self._top) if y == 0 and has_any else ("0" if y == height - 1 else "")
+        return f"{text:>{LABEL - 1}} "
+
+    def _draw(self, width: int, height: int) -> list[list[Segment]]:
+        plain = self.app.glyphs.dots  # type: ignore[attr-defined]  # the console has them
+        across, down = (1, 1) if plain else (2, 4)
+        figures = zip(*self._values, strict=True) if self._values else ((), ())
+        lines = [dots_of(values, width * across, height * down, self._top) for values in figures]
+
+        def cell(x: int, y: int) -> Segment:
+            columns = [line[x * across : (x + 1) * across] for line in lines]
+            above = (height - y) * down - 1  # the uppermost row of dots in this line of cells
+            dots = [
+                [BITS[row][x] for x, taken in enumerate(column) for row in range(down) if above - row in taken]
+                for column in columns
+            ]
+            return self._cell(dots, plain)
+
+        return [[cell(x, y) for x in range(width)] for y in range(height)]
+
+    def _cell(self, dots: list[list[int]], plain: str | None) -> Segment:
+        """One character, in the colour of the upper line where both pass through it."""
+        for which, found in enumerate(dots):
+            if found:
+                shown = plain[which] if plain else chr(0x2800 + sum(1 << bit for bit in {*dots[0], *dots[1]}))
+                return Segment(shown, theme.style(self._colours[which]))
+        return Segment(" ", theme.style(theme.FAINT))
+
+
+BITS = ((0, 3), (1, 4), (2, 5), (6, 7))
+"""Of a character of Braille, from its upper to its lower dots: the bit of the left one and of the right one."""
+
+
+def dots_of(values: Sequence[float | None], width: int, height: int, top: float) -> list[range]:
+    """For each column of dots, the rows that the line takes, counted from below: from where the one before it ended."""
+    taken: list[range] = []
+    last: int | None = None
+    for x in range(width):
+        place = x * (len(values) - 1) / max(1, width - 1)
+        left, right = (values[int(place)], values[min(int(place) + 1, len(values) - 1)]) if values else (None, None)
+        if left is None or right is None:
+            last = None if left is None else round(left / top * (height - 1))
+            taken.append(range(0) if last is None else range(last, last + 1))
+            continue
+        here = round((left + (right - left) * (place % 1)) / top * (height - 1))
+        start = here if last is None or last == here else (last + 1 if last < here else last - 1)
+        taken.append(range(min(start, here), max(start, here) + 1))
+        last = here
+    return taken
 
 
 def nice(value: float) -> float:
