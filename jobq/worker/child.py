@@ -77,7 +77,9 @@ def require_classes(modules: list[str], root: str) -> None:
 
 def work(inbox: socket.socket, report: Callable[[bytes], None], guard: Guard) -> None:
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
-    while packet := inbox.recv(MAX_PACKET):
+    buffer = memoryview(bytearray(MAX_PACKET))  # kept: to have one made for each packet costs more than a short job
+    while length := inbox.recv_into(buffer):
+        packet = buffer[:length].tobytes()
         report(pack_report(execute(unpack_assignment(with_arguments(packet)), registry, guard)))
 
 
