@@ -4,7 +4,8 @@
 -- Ages are seconds since the event, measured by the worker's monotonic clock: only the
 -- database's clock says what time it was.
 -- The worker is compared in a form that no index serves (and only a running job has one): the way in must be
--- the primary key, never a walk over all that this worker has claimed.
+-- the primary key, never a walk over all that this worker has claimed. Nor do statistics serve it: taken while
+-- nothing ran, they would say that no row is this worker's, and the whole table be read for each report.
 -- A job that ends itself (Job.complete) uses this statement too, on a connection of its own.
 -- An attempt that could not see its own end (killed, cancelled before its start) is owed a call of on_aborted().
 -- What was recorded is counted here, where queue, class and times are at hand, and comes back as a few rows: only what
@@ -22,7 +23,7 @@ WITH ended AS (
     )
     WHERE jobs.id = report.id
         AND jobs.attempt = report.attempt
-        AND jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
+        AND coalesce(jobs.worker_id, 0) = %(worker_id)s
     RETURNING
         jobs.id, jobs.attempt,
         statement_timestamp() - report.end_age * interval '1 second' AS ended_at,

@@ -5,7 +5,7 @@ WITH unstarted AS (
     FROM {schema}.jobs
     JOIN unnest(%(ids)s::bigint[], %(attempts)s::integer[]) AS claimed (id, attempt)
         ON jobs.id = claimed.id AND jobs.attempt = claimed.attempt
-    WHERE jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
+    WHERE coalesce(jobs.worker_id, 0) = %(worker_id)s
     ORDER BY jobs.id
     FOR UPDATE OF jobs
 ), returned AS (

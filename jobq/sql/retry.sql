@@ -26,7 +26,7 @@ WITH ended AS (
         id, attempt, outcome, start_age, end_age, error_type, error_message, traceback, delay, excuse, loss,
         cpu_microseconds, peak_memory, aborted, fingerprint, frame
     ) ON jobs.id = report.id AND jobs.attempt = report.attempt
-    WHERE jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
+    WHERE coalesce(jobs.worker_id, 0) = %(worker_id)s
     ORDER BY jobs.id
     FOR UPDATE OF jobs
 ), requeued AS (

@@ -6,4 +6,4 @@ FROM
     LATERAL (SELECT report.attempt, statement_timestamp() AS at) AS stored
 WHERE jobs.id = report.id
     AND jobs.attempt = report.attempt
-    AND jobs.worker_id IS NOT DISTINCT FROM %(worker_id)s
+    AND coalesce(jobs.worker_id, 0) = %(worker_id)s

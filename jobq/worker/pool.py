@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -28,9 +29,12 @@ from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
 from jobq.worker.guard import INTERRUPT, SHOW_STACK
 from jobq.worker.lane import Begun, Lane
 from jobq.worker.machine import catches_signal, resident_kilobytes
+from jobq.worker.packets import Sender
 from jobq.worker.protocol import (
+    BY_FILE,
     CANCELLED,
     MAX_INLINE,
+    MAX_MOMENT,
     MAX_PACKET,
     MEMORY_LIMIT,
     PACKETS,
@@ -38,7 +42,9 @@ from jobq.worker.protocol import (
     Interruption,
     Order,
     OrderKind,
+    drop_file,
     pack_assignment,
+    split_reports,
     unpack_assignment,
     unpack_lines,
     with_arguments,
@@ -52,6 +58,17 @@ WINDOW_SECONDS = 0.02
 """A child holds about so much work ahead: enough to cover the way to the supervisor and back."""
 
 MAX_WINDOW = 128
+
+GATHER_SECONDS = 0.001
+"""While children have enough to do, the supervisor lets their reports gather for so long at most: it would be woken for
+each of the shortest jobs, and every look costs as much as many of them."""
+
+LEAST_TO_GATHER = 16
+"""… that is, so many jobs each …"""
+
+SHORTEST_JOB_SECONDS = 20e-6
+"""… of which each costs its process so much besides its own run."""
+
 LONG_JOB_SECONDS = 0.05
 """From here on a child gets one job at a time: waiting for the next costs it less than a hundredth."""
 
@@ -221,6 +238,7 @@ class Pool:
         self._on_not_loaded = on_not_loaded
         self._on_returned = on_returned
         self._on_stack = on_stack
+        self._sender = Sender()
         self._closing = False
         self._watch_at = 0.0
         self._is_pressing = False  # something is being stopped, or asked
@@ -375,20 +393,18 @@ class Pool:
         return sum(self._room(slot.child, window) for slot in self.slots)
 
     def dispatch(self, stock: deque[Assignment]) -> None:
-        """Hands jobs out from the front of the stock for as long as children have room; the emptiest child first."""
+        """Hands jobs out from the front of the stock for as long as children have room, so that all hold as many."""
         window = self.window
-        open_children = [
-            slot.child for slot in self.slots if slot.child is not None and self._room(slot.child, window)
-        ]
-        open_children.sort(key=lambda child: len(child.in_flight))
-        # One each first, so that no child idles while another holds two.
-        for child in open_children:
-            if stock and not child.in_flight:
-                self._send(child, stock)
-        for child in open_children:
-            for _ in range(self._room(child, window)):
-                if not stock or not self._send(child, stock):
-                    break
+        rooms = [(slot.child, self._room(slot.child, window)) for slot in self.slots if slot.child is not None]
+        open_children = [(child, room) for child, room in rooms if room]
+        open_children.sort(key=lambda entry: len(entry[0].in_flight))
+        held = sum(len(child.in_flight) for child, _ in open_children)
+        for place, (child, room) in enumerate(open_children):
+            if not stock:
+                break
+            level = -(-(len(stock) + held) // (len(open_children) - place))
+            held -= len(child.in_flight)
+            self._send(child, stock, min(room, level - len(child.in_flight)))
 
     def free_for_coroutines(self) -> int:
         """How many coroutines could be handed out now."""
@@ -401,13 +417,12 @@ class Pool:
             child = min(children, key=lambda child: len(child.coroutines))
             assert child.lane is not None
             assignment = stock[0]
-            packet = pack_assignment(assignment)
-            if len(packet) > MAX_INLINE:
-                packet = self._by_file(packet)
+            packet = self._packed(assignment)
             if child.lane.room and child.lane.send(assignment, packet):
                 stock.popleft()
                 child.dispatched += 1
             else:
+                drop_file(packet)
                 children.remove(child)
 
     def _open_lanes(self) -> list[Child]:
@@ -435,28 +450,30 @@ class Pool:
             room = min(room, most - child.dispatched)
         return max(0, room)
 
-    def _send(self, child: Child, stock: deque[Assignment]) -> bool:
-        assignment = stock[0]
-        packet = pack_assignment(assignment)
-        if len(packet) > MAX_INLINE:
-            packet = self._by_file(packet)
+    def _send(self, child: Child, stock: deque[Assignment], most: int) -> None:
+        assignments = list(islice(stock, most))
+        packets = [self._packed(assignment) for assignment in assignments]
         try:
-            child.outbox.send(packet)
-        except (BlockingIOError, InterruptedError):
-            return False
+            sent = self._sender.send(child.outbox, packets)
         except OSError:  # it is dying; its death will be told
-            return False
-        stock.popleft()
-        if not child.in_flight:
+            sent = 0
+        for packet in packets[sent:]:
+            drop_file(packet)
+        if sent and not child.in_flight:
             child.busy_since = monotonic()
-        child.in_flight[assignment.id] = assignment
-        child.dispatched += 1
-        return True
+        for assignment in assignments[:sent]:
+            stock.popleft()
+            child.in_flight[assignment.id] = assignment
+        child.dispatched += sent
 
-    def _by_file(self, packet: bytes) -> bytes:
+    def _packed(self, assignment: Assignment) -> bytes:
+        """A packet; one that would fill the socket goes by a file."""
+        packet = pack_assignment(assignment)
+        if len(packet) <= MAX_INLINE:
+            return packet
         with tempfile.NamedTemporaryFile(prefix="jobq-arguments-", delete=False) as file:
             file.write(packet)
-        return b"@" + os.fsencode(file.name)
+        return BY_FILE + os.fsencode(file.name)
 
     # Hearing from children
 
@@ -469,8 +486,9 @@ class Pool:
         if not data:
             self._unregister(child)
             return
-        lines = (child.buffer + data).split(b"\n")
-        child.buffer = lines.pop()
+        reports, lines, child.buffer = split_reports(child.buffer + data)
+        if reports:
+            self._take_reports(child, reports)
         if lines:
             self._take(child, lines)
 
@@ -490,6 +508,9 @@ class Pool:
         for entry in unpacked:
             if type(entry) is dict:
                 self._take_message(child, entry)
+        self._take_reports(child, reports)
+
+    def _take_reports(self, child: Child, reports: list[Report]) -> None:
         if child.coroutines and (ended := [report for report in reports if child.coroutines.pop(report.id, None)]):
             reports = [report for report in reports if report not in ended]
             self._on_reports(ended)
@@ -970,6 +991,13 @@ class Pool:
     def ready_children(self) -> int:
         return sum(1 for slot in self.slots if slot.child is not None and slot.child.ready)
 
+    def seconds_to_gather(self) -> float:
+        """How long what children report may gather, because each of them has work for longer than that."""
+        least = min((len(slot.child.in_flight) if slot.child else 0 for slot in self.slots), default=0)
+        if least < LEAST_TO_GATHER:
+            return 0.0
+        return min(GATHER_SECONDS, least * (self.mean_seconds or 0.0) / 4 + least * SHORTEST_JOB_SECONDS / 4)
+
     def holds_behind_another(self) -> bool:
         """Whether some child has a job waiting behind the one it runs."""
         return any(len(child.in_flight) > 1 for child in self._children.values())
@@ -1010,10 +1038,14 @@ def is_sound(report: Report) -> bool:
         type(report.id) is int
         and type(report.attempt) is int
         and report.outcome in OUTCOMES
-        and type(report.ended) is float
-        and (report.started is None or type(report.started) is float)
+        and is_moment(report.ended)
+        and (report.started is None or is_moment(report.started))
         and (report.retry_delay is None or type(report.retry_delay) is float)
     )
+
+
+def is_moment(value: Any) -> bool:
+    return type(value) is float and abs(value) < MAX_MOMENT
 
 
 def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int) -> Report:

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
 from typing import Any
 
@@ -227,6 +227,8 @@ class Supervisor:
     # One turn of the main loop
 
     def _turn(self) -> None:
+        if seconds := self.pool.seconds_to_gather():
+            sleep(seconds)
         for key, _ in self._selector.select(self._seconds_to_wait()):
             if isinstance(key.data, Child):
                 self.pool.hear(key.data)

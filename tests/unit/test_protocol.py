@@ -12,29 +12,33 @@ from jobq.records import Assignment, Report
 from jobq.worker.protocol import (
     MAX_INLINE,
     PACKETS,
+    PLAIN_REPORT,
     pack_assignment,
     pack_message,
     pack_report,
+    split_reports,
     unpack_assignment,
     unpack_lines,
 )
 
 storable_text = st.text(st.characters(exclude_categories=["Cs"]))
 counts = st.integers(0, 2**63 - 1)
+small_counts = st.integers(0, 2**31 - 1)
 moments = st.floats(0, 1e12)
 
 assignments = st.builds(
     Assignment,
     id=counts,
-    attempt=counts,
-    excused=counts,
-    losses=counts,
-    retries=counts,
+    attempt=small_counts,
+    excused=small_counts,
+    losses=small_counts,
+    retries=small_counts,
     priority=st.integers(-32767, 32767),
     enqueued_microseconds=counts,
     queue=storable_text,
     job_class=storable_text,
     arguments=storable_text | st.just("\n[1]\n@"),
+    waited_microseconds=counts | counts.map(lambda value: -value),
     timeout=st.none(),  # the supervisor's to watch: it does not travel
     hook=st.none() | storable_text,
 )
@@ -52,6 +56,16 @@ reports = st.builds(
     retry_delay=st.none() | moments,
     excused=st.booleans(),
     loss=st.booleans(),
+)
+plain_reports = st.builds(
+    Report,
+    id=counts,
+    attempt=st.integers(1, 2**31 - 1),
+    outcome=st.just("successful"),
+    started=st.floats(0, 1e5),
+    ended=st.floats(1e5, 1e6),
+    cpu_microseconds=counts,
+    peak_memory_kilobytes=st.integers(0, 2**31 - 1),
 )
 
 
@@ -72,19 +86,52 @@ def test_the_largest_arguments_sent_inline_are_one_packet_whole() -> None:
             assert unpack_assignment(childs.recv(1 << 20)) == assignment
 
 
-@given(sent=st.lists(reports, min_size=1, max_size=4))
-def test_reports_arrive_as_they_were_sent_one_on_each_line(sent: list[Report]) -> None:
-    lines = b"".join(map(pack_report, sent)).split(b"\n")
-    assert lines.pop() == b""
-    defaults = list(Report(0, 0, "", None, 0.0))
-    assert [Report(*entry) for entry in unpack_lines(lines)] == sent
-    assert [entry + defaults[len(entry) :] for entry in unpack_lines(lines)] == [list(report) for report in sent]
+@given(
+    sent=st.lists(reports | plain_reports, min_size=1, max_size=6),
+    pieces=st.lists(st.integers(1, 200), min_size=1, max_size=20),
+)
+def test_reports_arrive_as_they_were_sent_however_they_were_cut_on_the_way(
+    sent: list[Report], pieces: list[int]
+) -> None:
+    written = b"".join(map(pack_report, sent))
+    arrived: list[Report] = []
+    rest, place = b"", 0
+    for size in [*pieces, len(written)]:
+        plain, lines, rest = split_reports(rest + written[place : place + size])
+        arrived += [*plain, *(Report(*entry) for entry in unpack_lines(lines))]
+        place += size
+    assert rest == b""
+    assert sorted(map(repr, arrived)) == sorted(map(repr, sent))
+
+
+def test_the_most_common_report_is_the_shortest() -> None:
+    packed = pack_report(Report(1, 1, "successful", 1.0, 2.0, 3, 4))
+    assert len(packed) == PLAIN_REPORT.size
+    assert split_reports(packed) == ([Report(1, 1, "successful", 1.0, 2.0, 3, 4)], [], b"")
 
 
 def test_messages_and_reports_are_told_apart() -> None:
-    report = pack_report(Report(1, 1, "successful", 1.0, 2.0, 3, 4))
-    lines = (pack_message("ready", {"text": "two\nlines"}) + report).split(b"\n")
-    assert unpack_lines(lines[:-1]) == [{"ready": {"text": "two\nlines"}}, [1, 1, "successful", 1.0, 2.0, 3, 4]]
+    report = Report(1, 1, "successful", 1.0, 2.0, 3, 4, value="1")
+    written = pack_message("ready", {"text": "two\nlines"}) + pack_report(report)
+    plain, lines, rest = split_reports(written)
+    assert (plain, rest) == ([], b"")
+    assert unpack_lines(lines) == [{"ready": {"text": "two\nlines"}}, list(report)]
+
+
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), -float("inf"), 1e300])
+def test_a_plain_report_of_no_moment_is_none(moment: float) -> None:
+    for started, ended in ((1.0, moment), (moment, 1.0), (moment, moment)):
+        forged = PLAIN_REPORT.pack(b"\x01", 1, 1, started, ended, 0, 0)
+        plain, _, rest = split_reports(forged)
+        assert rest == b""
+        assert not plain or (plain[0].started or 0) <= plain[0].ended < 1e11
+
+
+@given(data=st.binary(max_size=200) | st.binary(max_size=100).map(lambda tail: b"\x01" + tail))
+def test_any_bytes_are_split(data: bytes) -> None:
+    _, lines, rest = split_reports(data)
+    assert all(b"\n" not in line for line in lines)
+    assert len(rest) <= len(data)
 
 
 @pytest.mark.parametrize(
