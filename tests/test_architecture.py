@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli", "jobq.store.database"): "opens the database that the settings name; what is asked of it goes elsewhere",
     ("cli", "jobq.store.migrations"): "`jobq migrate` is the store's own command",
+    ("cli", "jobq.store.rights"): "… and prints what others need in the schema",
     ("cli", "jobq.worker.executor"): "`jobq perform` runs a job here and now",
     ("cli", "jobq.worker.middleware"): "… with what surrounds every run",
 }

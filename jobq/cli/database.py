@@ -9,17 +9,35 @@ import click
 from jobq.cli.options import database_options, json_option
 from jobq.cli.render import say, show_json
 from jobq.errors import UsageError
-from jobq.settings import Settings, load
+from jobq.settings import Settings, is_identifier, load
+
+DEFAULT_PREFIX = "jobq_"
+"""With the kind of role after it: the role that is granted something, unless another is named."""
 
 
 @click.command()
 @click.option("--plan", "is_plan", is_flag=True, help="Print the SQL that would be run, and run nothing.")
+@click.option(
+    "--grants",
+    "kind",
+    is_flag=False,
+    flag_value="all",
+    type=click.Choice(["enqueuer", "worker", "reader", "operator", "all"]),
+    help="Print the least GRANT statements for a kind of role, or for all, and run nothing.",
+)
+@click.option("--to", "grantee", metavar="ROLE", help="With --grants: the role, instead of jobq_worker and so on.")
 @database_options
-def migrate(is_plan: bool, settings: Settings) -> None:
+def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Settings) -> None:
     """Bring the schema up to date.
 
-    Safe to run from any number of places at once, and under running workers.
+    Safe to run from any number of places at once, and under running workers. What it makes belongs to the role that
+    runs it; the others need the rights that --grants prints, for the owner to run (after an upgrade, once more).
     """
+    if kind is not None:
+        print_grants(kind, grantee, settings)
+        return
+    if grantee is not None:
+        raise UsageError("--to says to whom --grants gives.")
     from jobq.store import migrations
     from jobq.store.database import Database
 
@@ -36,6 +54,21 @@ def migrate(is_plan: bool, settings: Settings) -> None:
         click.echo(f"applied {migration.name}")
     if not applied:
         say("the schema is up to date")
+
+
+def print_grants(kind: str, grantee: str | None, settings: Settings) -> None:
+    from jobq.store import rights
+
+    if kind == "all" and grantee is not None:
+        raise UsageError(f"Say what {grantee} is to be: --grants enqueuer, worker, reader or operator.")
+    if grantee is not None and not is_identifier(grantee):
+        raise UsageError(f"--to is {grantee!r}, but must be a name of 1 to 63 bytes, as PostgreSQL's names are.")
+    chosen = list(rights.ROLES) if kind == "all" else [kind]
+    click.echo(
+        "\n\n".join(
+            rights.grants(rights.ROLES[name], settings.schema, grantee or f"{DEFAULT_PREFIX}{name}") for name in chosen
+        )
+    )
 
 
 @click.group()

@@ -5,6 +5,7 @@ from jobq.operate.editing import run_again, stored_name
 from jobq.operate.enqueueing import argument_of, enqueue
 from jobq.operate.jobs import Acted, Progress, cancel, purge, retry, wait_for_end
 from jobq.operate.queues import pause_queues, resume_queues
+from jobq.operate.rights import refusals
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
 from jobq.operate.stacks import Stack, stack
 from jobq.operate.undo import UNDO_SECONDS, undo
@@ -26,6 +27,7 @@ __all__ = [
     "pause_queues",
     "pause_schedule",
     "purge",
+    "refusals",
     "resume_queues",
     "resume_schedule",
     "retry",

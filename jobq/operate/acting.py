@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from jobq.operate.rights import permitted
 from jobq.store import audit
 from jobq.store.database import Connection, Database, who_am_i
 
@@ -43,15 +44,19 @@ class Act:
     def part(self) -> Iterator[Part]:
         """A transaction that does the act, or some of it, and says so in the audit: both or neither."""
         schema = self.database.schema
-        with self.database.connection() as connection, connection.transaction():
+        with (
+            permitted(self.database, self.verb),
+            self.database.connection() as connection,
+            connection.transaction() as transaction,
+        ):
             part = Part(connection, self.id or self._begin(connection))
             yield part
             if part.affected:
                 audit.note(
                     connection, schema, part.act, affected=part.affected, ids=part.ids, names=part.names
                 )
-            elif self.id is None:
-                audit.drop(connection, schema, part.act)
+            else:
+                audit.leave_none(transaction)
         if part.affected:
             self.id = part.act
 

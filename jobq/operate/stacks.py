@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jobq import observe
 from jobq.errors import NotRunning
+from jobq.operate.rights import permitted
 from jobq.store import control
 from jobq.store.database import Database
 
@@ -27,7 +28,7 @@ def stack(database: Database, job_id: int, *, timeout: float = 10.0) -> Stack:
     Raises JobNotFound; NotRunning where it is not, or where its worker did not answer within `timeout` seconds.
     """
     job = observe.show(database, job_id).job
-    with database.connection() as connection:
+    with permitted(database, "stack"), database.connection() as connection:
         asked = control.request_stack(connection, database.schema, job_id)
         if asked is None:
             state = job.outcome or job.state

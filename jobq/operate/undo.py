@@ -6,6 +6,7 @@ from jobq import observe
 from jobq.errors import ActNotUndone
 from jobq.operate.acting import Act, Part, acting
 from jobq.operate.jobs import Acted, in_chunks
+from jobq.operate.rights import permitted
 from jobq.records import ActRecord
 from jobq.states import FINISHED, State
 from jobq.store import audit
@@ -21,10 +22,11 @@ def undo(database: Database, act_id: int | None = None) -> tuple[ActRecord, Acte
     Raises ActNotUndone, which says why.
     """
     found = chosen(database, act_id)
-    acted = undo_names(database, found) if found.verb in UNDONE_BY_NAME else undo_jobs(database, found)
-    if acted.act is not None:
-        with database.connection() as connection:
-            audit.mark_undone(connection, database.schema, found.id)
+    with permitted(database, "undo"):
+        acted = undo_names(database, found) if found.verb in UNDONE_BY_NAME else undo_jobs(database, found)
+        if acted.act is not None:
+            with database.connection() as connection:
+                audit.mark_undone(connection, database.schema, found.id)
     return found, acted
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import psycopg
+
 from jobq.store.database import Connection
 from jobq.store.statements import channel, quote_identifier, statement
 
@@ -34,8 +36,9 @@ def note(
     )
 
 
-def drop(connection: Connection, schema: str, act: int) -> None:
-    connection.execute(statement("drop_act", schema), {"act": act})
+def leave_none(transaction: psycopg.Transaction) -> None:
+    """Ends the transaction of an act in which nothing was done, as if it had not been: that leaves no record."""
+    raise psycopg.Rollback(transaction)
 
 
 def keep(

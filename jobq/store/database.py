@@ -50,6 +50,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.schema = settings.schema
+        self.role = "at hand"  # of the database, once there was a connection
         self._lock = threading.RLock()  # opening the pool asks for the address
         self._embedded: embedded.EmbeddedServer | None = None
         self._pool: ConnectionPool[Connection] | None = None
@@ -96,6 +97,7 @@ class Database:
             prepare_threshold=None if self.settings.transaction_pooler else 2,
             **self._parameters(purpose),
         )
+        self.role = connection.info.user
         if walk_indexes and not self.settings.transaction_pooler:
             connection.execute(WALK_INDEXES)
         return connection
@@ -225,7 +227,10 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
                 f"{database.schema!r} ({detail.split(' LINE ')[0]}). Run: jobq migrate"
             )
         case pg.InsufficientPrivilege():
-            return DatabaseForbidden(f"{where} does not allow that: {detail}. Use a role that may.")
+            return DatabaseForbidden(
+                f"{where} does not allow that to the role {database.role}: {detail}. Use a role that may, or give this "
+                "one the rights: jobq migrate --grants prints what each kind of role needs."
+            )
         case pg.TooManyConnections():
             return DatabaseUnreachable(
                 f"{where} has no connection left ({detail}). Raise max_connections, or close some."

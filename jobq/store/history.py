@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from psycopg import errors as pg
 
 from jobq.store.database import Connection
-from jobq.store.statements import quote_identifier
+from jobq.store.statements import quote_identifier, statement
 
 DAYS_AHEAD = 7
 LOCK_TIMEOUT_MS = 2000
@@ -28,31 +28,13 @@ def make_partition(connection: Connection, schema: str, day: date) -> bool:
 
     False where somebody else made it, or where the table was too busy to wait for: the next round tries again.
     """
-    parent, partition, default = names(schema, day)
-    first, last = day.isoformat(), (day + timedelta(days=1)).isoformat()
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}".encode())
-            connection.execute("SET LOCAL timezone = 'UTC'")
             take_lock(connection, schema)
             if day in partition_days(connection, schema):
                 return False
-            # Writers wait at the parent, before they choose a partition: one that had chosen the default partition
-            # and waited there would be refused once the day has a partition of its own.
-            connection.execute(f"LOCK TABLE ONLY {parent} IN SHARE ROW EXCLUSIVE MODE".encode())
-            connection.execute(f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE".encode())
-            # No INCLUDING INDEXES: attaching it makes those of the parent, without copies beside them.
-            connection.execute(
-                f"CREATE TABLE {partition} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)".encode()
-            )
-            connection.execute(
-                f"WITH moved AS (DELETE FROM {default} WHERE ended_at >= '{first}' AND ended_at < '{last}' "
-                f"RETURNING *) INSERT INTO {partition} SELECT * FROM moved".encode()
-            )
-            connection.execute(
-                f"ALTER TABLE {parent} ATTACH PARTITION {partition} "
-                f"FOR VALUES FROM ('{first}') TO ('{last}')".encode()
-            )
+            connection.execute(statement("make_partition", schema), {"day": day})
     except pg.LockNotAvailable:
         return False
     return True
@@ -67,22 +49,21 @@ def drop_old_partitions(connection: Connection, schema: str, *, keep_days: int) 
     for day in sorted(partition_days(connection, schema)):
         if day < oldest_kept and drop_partition(connection, schema, day):
             dropped.append(day)
-    _, _, default = names(schema, oldest_kept)
+    quoted = escaped(quote_identifier(schema))
     connection.execute(
-        f"DELETE FROM {escaped(default)} WHERE ended_at < %s::date::timestamp AT TIME ZONE 'UTC'".encode(),
+        f"DELETE FROM {quoted}.results_default WHERE ended_at < %s::date::timestamp AT TIME ZONE 'UTC'".encode(),
         [oldest_kept],
     )
     return dropped
 
 
 def drop_partition(connection: Connection, schema: str, day: date) -> bool:
-    _, partition, _ = names(schema, day)
     try:
         with connection.transaction():
             # Waiting for the parent's lock would make every writer behind us wait too.
             connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}".encode())
             take_lock(connection, schema)
-            connection.execute(f"DROP TABLE IF EXISTS {partition}".encode())
+            connection.execute(statement("drop_partition", schema), {"day": day})
     except pg.LockNotAvailable:
         return False
     return True
@@ -120,11 +101,6 @@ def today(connection: Connection) -> date:
 def take_lock(connection: Connection, schema: str) -> None:
     """One at a time, for as long as the transaction lasts: it also holds through a pooler."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq history {schema}"])
-
-
-def names(schema: str, day: date) -> tuple[str, str, str]:
-    quoted = quote_identifier(schema)
-    return f"{quoted}.results", f"{quoted}.results_{day:%Y%m%d}", f"{quoted}.results_default"
 
 
 def escaped(text: str) -> str:

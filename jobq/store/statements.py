@@ -42,6 +42,7 @@ def migration_texts(schema: str) -> list[tuple[int, str, str]]:
             entry.name.removesuffix(".sql"),
             entry.read_text(encoding="utf-8")
             .replace("{schema}", quote_identifier(schema))
+            .replace("{schema_name}", quote_literal(schema))
             .replace("{channel}", quote_literal(channel(schema))),
         )
         for entry in sorted(files, key=lambda entry: entry.name)

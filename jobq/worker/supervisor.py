@@ -18,7 +18,7 @@ from jobq.clean import plain
 from jobq.errors import ConfigurationError, JobqError
 from jobq.records import Assignment, ClassRecord, DeclaredSchedule, Report
 from jobq.settings import Settings
-from jobq.store import migrations, workers
+from jobq.store import migrations, rights, workers
 from jobq.store.control import CancelRequest, StackRequest
 from jobq.store.database import Database, host_name
 from jobq.worker import logs
@@ -80,6 +80,7 @@ def run(
     try:
         with telemetry.quiet():
             migrations.require_current(database)
+            rights.require(database, rights.WORKER)
             return Supervisor(database, queues, drain=drain, reload=reload).run()
     finally:
         database.close()

@@ -1,0 +1,59 @@
+"""What acts need of the database's role, beyond reading, and what is said where it lacks that."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+
+from jobq.errors import DatabaseForbidden
+from jobq.store import rights
+from jobq.store.database import Database
+from jobq.store.rights import DRAW_IDS, OPERATOR, Right, on
+
+RECORD = on("audit", "INSERT", "UPDATE")
+
+NEEDS: dict[str, tuple[Right, ...]] = {
+    "retry": (*on("jobs", "INSERT"), *on("results", "UPDATE"), *on("kept", "INSERT"), *RECORD),
+    "cancel": (
+        *on("jobs", "UPDATE", "DELETE"), *on("results", "INSERT"), *on("aborts", "INSERT"), *on("kept", "INSERT"),
+        *on("metrics", "INSERT", "UPDATE"), *on("workers", "UPDATE"), *RECORD,
+    ),
+    "purge": (*on("results", "DELETE"), *on("kept", "INSERT"), *RECORD),
+    "enqueue": (*on("jobs", "INSERT"), *RECORD),
+    "run again": (*on("jobs", "INSERT"), *RECORD),
+    "pause": (*on("queues", "INSERT", "UPDATE"), *RECORD),
+    "resume": (*on("queues", "UPDATE"), *RECORD),
+    "run schedule": (*on("jobs", "INSERT"), *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *RECORD),
+    "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
+    "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
+    "stack": on("stacks", "SELECT", "INSERT", "DELETE"),
+    # Of whatever act it may be.
+    "undo": (
+        *on("jobs", "INSERT", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
+        *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *RECORD,
+    ),
+}  # fmt: skip
+"""By the verbs of the audit."""
+
+
+def refusals(database: Database) -> dict[str, str]:
+    """The verbs that the database's role may not do, each with the reason in a few words."""
+    with database.connection() as connection:
+        missing = rights.lacking(connection, database.schema, dict.fromkeys(chain.from_iterable(NEEDS.values())))
+    return {
+        verb: f"role {database.role} may not {rights.may_not(lacks[0], database.schema)}"
+        for verb, needed in NEEDS.items()
+        if (lacks := [right for right in needed if right in missing])
+    }
+
+
+@contextmanager
+def permitted(database: Database, verb: str) -> Iterator[None]:
+    """Where the database forbids what is done inside, says which right the role lacks, and how to give it."""
+    try:
+        yield
+    except DatabaseForbidden:
+        with database.connection() as connection:
+            missing = rights.lacking(connection, database.schema, NEEDS.get(verb, ()))
+        if not missing:
+            raise
+        raise DatabaseForbidden(rights.forbidden(database, missing, OPERATOR.name)) from None

@@ -1,0 +1,1 @@
+SELECT {schema}.make_partition(%(day)s)

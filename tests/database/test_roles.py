@@ -1,0 +1,256 @@
+"""What `jobq migrate --grants` prints is enough for each kind of role, and no more."""
+
+import ast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors as pg
+
+from jobq import observe, operate
+from jobq.errors import DatabaseForbidden, NotRunning
+from jobq.filters import Filter, Moment, of
+from jobq.operate.rights import NEEDS
+from jobq.records import ClassRecord, NewJob
+from jobq.store import history, jobs, migrations, rights
+from jobq.store.database import Database
+from jobq.store.rights import ENQUEUER, OPERATOR, READER, WORKER, Right, Role
+
+JOB_CLASS = "shop.jobs.Work"
+
+Connection = psycopg.Connection[Any]
+
+
+@contextmanager
+def granted(role: Role, store: Any, *, name: str = "", schema: str | None = None) -> Iterator[Database]:
+    """The database, for a new role of this kind."""
+    schema = schema or store.schema
+    name = name or f"{role.name}_{store.connection.info.dbname}"
+    quoted = '"' + name.replace('"', '""') + '"'
+    store.execute(f"CREATE ROLE {quoted} LOGIN")
+    store.connection.execute(rights.grants(role, schema, name).encode())
+    url = psycopg.conninfo.make_conninfo(store.settings.database_url, user=name)
+    database = Database(replace(store.settings, database_url=url, schema=schema))
+    database.role = name  # as it is after the first connection
+    try:
+        yield database
+    finally:
+        database.close()
+        store.connection.execute(f"DROP OWNED BY {quoted}".encode())
+        store.connection.execute(f"DROP ROLE {quoted}".encode())
+
+
+def refused(connection: Connection, *statements: str) -> None:
+    for statement in statements:
+        with pytest.raises(pg.InsufficientPrivilege):
+            connection.execute(statement.encode())
+
+
+def add_paused_schedule(store: Any) -> None:
+    store.execute(
+        "INSERT INTO jobq.schedules (name, job_class, arguments, queue, priority, retries, expression, timezone, "
+        "missed, overlap, jitter, next_at, paused_at) VALUES ('nightly', 'shop.jobs.Work', '{}', 'default', 0, 0, "
+        "'0 2 * * *', 'UTC', 'once', 'allow', 0, now() + interval '1 day', now())"
+    )
+
+
+def test_an_enqueuer_enqueues_and_reads_nothing_of_others(store: Any) -> None:
+    with granted(ENQUEUER, store) as database, database.connect("test") as connection:
+        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
+        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a")) is None
+        many = [NewJob(JOB_CLASS, "{}", delay=60.0, timeout=1.0, expires_in=99.0), NewJob(JOB_CLASS, "{}")]
+        assert None not in jobs.enqueue_many(connection, "jobq", many)
+        sql = "SELECT jobq.enqueue('shop.jobs.Work', '{}', unique_key => 'b')"
+        assert connection.execute(sql.encode()).fetchone() != (None,)
+        refused(
+            connection,
+            "SELECT arguments FROM jobq.jobs",
+            "UPDATE jobq.jobs SET queue = 'mine'",
+            "DELETE FROM jobq.jobs",
+            "INSERT INTO jobq.jobs (job_class, losses) VALUES ('x', 1)",
+            "SELECT 1 FROM jobq.results",
+            "SELECT host FROM jobq.workers",
+            "INSERT INTO jobq.queues (name, paused_at) VALUES ('default', now())",
+            "CREATE TABLE jobq.mine ()",
+            "SELECT jobq.drop_partition(current_date)",
+        )
+        with pytest.raises(DatabaseForbidden, match=r"permission denied for table .*jobq migrate --grants"):
+            observe.list_jobs(database, of("state", "finished"))
+    assert len(store.unfinished()) == 4
+
+
+def test_a_worker_keeps_a_history_that_it_does_not_own(store: Any, report: Any) -> None:
+    """The rest of its work is done by a real one, in tests/cli."""
+    old, tomorrow = (store.rows(f"SELECT current_date + {days} AS day")[0].day for days in (-90, 1))
+    history.drop_partition(store.connection, "jobq", tomorrow)
+    history.make_partition(store.connection, "jobq", old)
+    with granted(WORKER, store) as database, database.connect("test") as connection:
+        rights.require(database, WORKER)
+        assert history.make_partitions(connection, "jobq") == [tomorrow]
+        assert history.drop_old_partitions(connection, "jobq", keep_days=30) == [old]
+        refused(
+            connection,
+            "CREATE TABLE jobq.mine ()",
+            "DROP TABLE jobq.jobs",
+            "DELETE FROM jobq.results",
+            "UPDATE jobq.results SET outcome = 'successful'",
+            "INSERT INTO jobq.audit (who, verb) VALUES ('me', 'retry')",
+            "DELETE FROM jobq.audit",
+        )
+    owners = store.rows("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'jobq'")
+    assert len(owners) == 1
+
+
+def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
+    """Every function of the read model that reads."""
+    hour = Moment(3600.0)
+    return {
+        "act": lambda database: observe.act(database, 1),
+        "audit": observe.audit,
+        "classes": observe.classes,
+        "doctor": observe.doctor,
+        "ended": lambda database: observe.ended([job_id], database=database),
+        "failures": lambda database: observe.failures(database, hour),
+        "figures": lambda database: observe.figures(database, hour),
+        "list_jobs": lambda database: [observe.list_jobs(database, one) for one in (Filter(), of("state", "finished"))],
+        "preview": lambda database: observe.preview(database, timedelta(hours=1)),
+        "queues": observe.queues,
+        "require_all": lambda database: observe.require_all(database, ["nightly"], {"nightly"}),
+        "schedules": observe.schedules,
+        "select": lambda database: [observe.select(database, one) for one in (Filter(), of("state", "finished"))],
+        "shapes": observe.shapes,
+        "show": lambda database: observe.show(database, job_id),
+        "stats": observe.stats,
+        "stored_arguments": lambda database: observe.stored_arguments(database, job_id),
+        "unknown_classes": observe.unknown_classes,
+        "why": lambda database: observe.why(database, job_id),
+        "workers": observe.workers,
+    }
+
+
+def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
+    """Every act but undo, each on something of its own. One that is refused leaves that as it was."""
+    worker = store.worker(classes=[ClassRecord(JOB_CLASS, (), (), None)])
+    failed, purged = store.add(), store.add()
+    store.finish(worker, *(report(one, "errored") for one in store.claim(worker)))
+    running = store.add()
+    assert store.claim(worker)
+    waiting, old = store.add(), store.add()
+    add_paused_schedule(store)
+
+    def stack(database: Database) -> None:
+        with pytest.raises(NotRunning, match="did not answer"):
+            operate.stack(database, running, timeout=0.0)
+
+    return {
+        "retry": lambda database: operate.retry(database, [failed]),
+        "cancel": lambda database: operate.cancel(database, [waiting]),
+        "purge": lambda database: operate.purge(database, [purged]),
+        "enqueue": lambda database: operate.enqueue(database, JOB_CLASS, {}, queue="default"),
+        "run again": lambda database: operate.run_again(database, old, {}),
+        "pause": lambda database: operate.pause_queues(database, ["mail"]),
+        "resume": lambda database: operate.resume_queues(database, ["mail"]),
+        "run schedule": lambda database: operate.run_schedule(database, ["nightly"]),
+        "resume schedule": lambda database: operate.resume_schedule(database, ["nightly"]),
+        "pause schedule": lambda database: operate.pause_schedule(database, ["nightly"]),
+        "stack": stack,
+    }
+
+
+def test_a_reader_looks_at_everything_and_can_do_nothing(store: Any, report: Any) -> None:
+    worker, job = store.worker(), store.add()
+    store.finish(worker, *(report(one, "errored", error_type="E", fingerprint="f") for one in store.claim(worker)))
+    able = acts(store, report)
+    functions = {name for name in observe.__all__ if name.islower()}
+    assert functions <= set(looks(job))
+    with granted(READER, store) as database:
+        for look in looks(job).values():
+            look(database)
+        assert [finding for finding in observe.doctor(database) if "denied" in finding.text] == []
+        refusals = operate.refusals(database)
+        assert refusals.keys() == NEEDS.keys()
+        assert refusals["cancel"] == f"role {database.role} may not UPDATE jobq.jobs"
+        for act in able.values():
+            with pytest.raises(DatabaseForbidden, match=rf"more\)\. .* --grants operator --to {database.role}"):
+                act(database)
+        with pytest.raises(DatabaseForbidden, match="--grants worker"):
+            rights.require(database, WORKER)
+        with database.connect("test") as connection:
+            refused(connection, "SELECT 1 FROM jobq.kept", "INSERT INTO jobq.jobs (job_class) VALUES ('x')")
+
+
+def test_an_act_needs_the_rights_that_are_said_of_it_and_no_others(store: Any, report: Any) -> None:
+    able = acts(store, report)
+    with granted(READER, store) as database:
+
+        def change(verb: str, right: Right) -> None:
+            thing = f"{'SEQUENCE ' if right.privilege == 'USAGE' else ''}jobq.{right.thing}"
+            store.execute(f"{verb} {right.privilege} ON {thing} {'TO' if verb == 'GRANT' else 'FROM'} {database.role}")
+
+        for verb, act in able.items():
+            for right in NEEDS[verb]:
+                change("GRANT", right)
+            for right in NEEDS[verb]:
+                change("REVOKE", right)
+                with pytest.raises(DatabaseForbidden, match=rf"may not {right.privilege} jobq\.{right.thing}\."):
+                    act(database)
+                assert operate.refusals(database)[verb].endswith(f"may not {right.privilege} jobq.{right.thing}")
+                change("GRANT", right)
+            act(database)
+            assert verb not in operate.refusals(database)
+            for right in NEEDS[verb]:
+                change("REVOKE", right)
+    verbs = {
+        node.args[1].value
+        for path in Path(operate.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Act", "acting")
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+    }
+    assert verbs | {"stack"} == NEEDS.keys()
+    assert able.keys() | {"undo"} == NEEDS.keys()
+
+
+def test_an_operator_acts_is_recorded_and_takes_it_back(store: Any, report: Any) -> None:
+    worker, failed = store.worker(), store.add()
+    store.finish(worker, *(report(one, "errored") for one in store.claim(worker)))
+    purged = store.add()
+    store.finish(worker, *(report(one, "errored") for one in store.claim(worker)))
+    able = acts(store, report)
+    waiting = store.add()
+    with granted(OPERATOR, store) as database:
+        assert operate.refusals(database) == {}
+        assert operate.retry(database, [failed]).done == [failed]
+        operate.undo(database)
+        assert operate.cancel(database, [waiting]).done == [waiting]
+        operate.undo(database)
+        assert operate.purge(database, [purged]).done == [purged]
+        operate.undo(database)
+        assert operate.pause_queues(database, ["mail"]) == ["mail"]
+        operate.undo(database)
+        for act in able.values():
+            act(database)
+        done = {(act.verb, act.database_user) for act in observe.audit(database, limit=100)}
+        assert done == {(verb, database.role) for verb in NEEDS.keys() - {"stack"}}
+        with database.connect("test") as connection:
+            refused(
+                connection,
+                "DELETE FROM jobq.audit",
+                "UPDATE jobq.audit SET who = 'somebody else'",
+                "UPDATE jobq.workers SET stopped_at = now()",
+                "SELECT jobq.drop_partition(current_date)",
+            )
+
+
+@pytest.mark.parametrize("role", rights.ROLES.values(), ids=lambda role: role.name)
+def test_grants_are_quoted_whatever_the_names(role: Role, store: Any) -> None:
+    schema, name = 'a "b"; DROP SCHEMA jobq;--', f"it's {role.name} \"{store.connection.info.dbname}\" %s"
+    migrations.migrate(Database(replace(store.settings, schema=schema)))
+    with granted(role, store, name=name, schema=schema) as database, database.connect("test") as connection:
+        assert rights.lacking(connection, schema, role.rights) == []
+        refused(connection, "SELECT FROM jobq.migrations")
