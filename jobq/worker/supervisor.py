@@ -79,8 +79,8 @@ def run(
     database = Database(settings)
     try:
         with telemetry.quiet():
-            migrations.require_current(database)
             rights.require(database, rights.WORKER)
+            migrations.require_current(database)
             return Supervisor(database, queues, drain=drain, reload=reload).run()
     finally:
         database.close()

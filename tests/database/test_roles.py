@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,9 @@ def test_a_reader_looks_at_everything_and_can_do_nothing(store: Any, report: Any
     worker, job = store.worker(), store.add()
     store.finish(worker, *(report(one, "errored", error_type="E", fingerprint="f") for one in store.claim(worker)))
     able = acts(store, report)
-    functions = {name for name in observe.__all__ if name.islower()}
-    assert functions <= set(looks(job))
+    functions = {name: getattr(observe, name) for name in observe.__all__ if name.islower()}
+    readers = {name for name, function in functions.items() if "database" in signature(function).parameters}
+    assert readers == looks(job).keys()
     with granted(READER, store) as database:
         for look in looks(job).values():
             look(database)
