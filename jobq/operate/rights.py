@@ -25,6 +25,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "run schedule": (*on("jobs", "INSERT"), *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *RECORD),
     "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
     "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
+    "stop worker": (*on("workers", "UPDATE"), *RECORD),
     "stack": on("stacks", "SELECT", "INSERT", "DELETE"),
     # Of whatever act it may be.
     "undo": (

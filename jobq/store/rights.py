@@ -113,7 +113,8 @@ OPERATOR = Role(
         *on("stacks", "SELECT", "INSERT", "DELETE"),
         *on("kept", "SELECT", "INSERT", "DELETE"),
         *on("metrics", "INSERT", "UPDATE"),  # what is cancelled counts, too
-        *on("workers", "UPDATE", columns=("metrics_sent",)),  # … which is a part of that statement
+        # … by a part of that statement; and workers are asked to stop.
+        *on("workers", "UPDATE", columns=("metrics_sent", "stop_requested_at", "stop_requested_by")),
         *on("audit", "INSERT"),
         *on("audit", "UPDATE", columns=("ended_at", "affected", "ids", "names", "undone_at")),
         *DRAW_IDS,

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+
 @pytest.fixture
 def roles(application: Any, connection: Any, database_url: str) -> Iterator[dict[str, dict[str, str]]]:
     """For each kind of role, the environment in which `jobq` is it."""

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,7 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
     hour = Moment(3600.0)
     return {
         "act": lambda database: observe.act(database, 1),
+        "acts_on": lambda database: observe.acts_on(database, job_id, since=datetime(2001, 1, 1, tzinfo=UTC)),
         "audit": observe.audit,
         "classes": observe.classes,
         "doctor": observe.doctor,
@@ -159,6 +160,7 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
         "run schedule": lambda database: operate.run_schedule(database, ["nightly"]),
         "resume schedule": lambda database: operate.resume_schedule(database, ["nightly"]),
         "pause schedule": lambda database: operate.pause_schedule(database, ["nightly"]),
+        "stop worker": lambda database: operate.stop_workers(database, [str(worker)]),
         "stack": stack,
     }
 
