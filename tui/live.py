@@ -42,6 +42,11 @@ ACTS_ON_QUEUES: dict[str, tuple[Callable[..., list[str]], str, str]] = {
     "resume": (operate.resume_queues, "resumed", "it is not paused"),
 }
 
+ACTS_ON_FAILURES: dict[str, tuple[Callable[..., list[str]], str, str]] = {
+    "mute": (operate.mute_failures, "muted", "the history has it no more"),
+    "unmute": (operate.unmute_failures, "unmuted", "it is not muted"),
+}
+
 ACTS_ON_SCHEDULES = {
     "run": (operate.run_schedule, "enqueued"),
     "pause": (operate.pause_schedule, "paused"),
@@ -68,13 +73,14 @@ class LiveSource:
         began = monotonic()
         stats = observe.stats(self._database, count_limit=COUNT_LIMIT, outcome_limit=COUNT_LIMIT)
         running = observe.list_jobs(self._database, RUNNING, limit=RUNNING_LIMIT).jobs
+        figured = self._figured
         every = max(FIGURES_EVERY, seconds * FIGURES_SHARE)
-        if self._figured is None or self._figured[0] != seconds or began - self._figured[1] > every:
+        if figured is None or figured[0] != seconds or began - figured[1] > every:
             period = observe.figures(self._database, Moment(seconds))
             groups = observe.failures(self._database, Moment(seconds), limit=GROUPS_LIMIT)
-            self._figured = (seconds, monotonic(), cleaned(period), cleaned(groups))
+            figured = self._figured = (seconds, monotonic(), cleaned(period), cleaned(groups))
         self._remember(stats, running)
-        _, _, clean_period, clean_groups = self._figured
+        _, _, clean_period, clean_groups = figured
         return Snapshot(cleaned(stats), cleaned(running), clean_groups, clean_period, monotonic() - began)
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
@@ -92,6 +98,7 @@ class LiveSource:
     def undo(self, act_id: int | None) -> Report:
         self._require_writing()
         act, acted = operate.undo(self._database, act_id)
+        self._figured = None
         return Report(f"undo {line(act.verb)}", tuple(acted.done), acted.skipped, names=tuple(map(line, act.names)))
 
     def query(self, view: View, text: str) -> Query:
@@ -182,6 +189,7 @@ class LiveSource:
     def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
         self._require_writing()
         acted = OPERATIONS[verb](self._database, ids, selection=selection, progress=progress)
+        self._figured = None  # what failed and is at rest is something else now
         return Report(verb, tuple(acted.done), acted.skipped, asked=tuple(acted.asked))
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:
@@ -192,12 +200,19 @@ class LiveSource:
     def preview(self, hours: float) -> tuple[Preview, ...]:
         return tuple(cleaned(tick) for tick in observe.preview(self._database, timedelta(hours=hours)))
 
+    def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
+        return self._act_on_named(ACTS_ON_FAILURES[verb], groups)
+
     def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
+        return self._act_on_named(ACTS_ON_QUEUES[verb], names)
+
+    def _act_on_named(self, act: tuple[Callable[..., list[str]], str, str], names: Iterable[str]) -> NamedReport:
         self._require_writing()
-        operation, words, why_not = ACTS_ON_QUEUES[verb]
+        operation, words, why_not = act
         wanted = [self._raw.get(name, name) for name in names]
         done = operation(self._database, wanted)
         skipped = {line(name): why_not for name in wanted if name not in done}
+        self._figured = None
         return NamedReport(words, tuple(map(line, done)), skipped, {})
 
     def stack(self, job_id: int) -> Stack:

@@ -216,6 +216,9 @@ class Source(Protocol):
     def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
         """Pauses or resumes queues."""
 
+    def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
+        """Mutes groups of failures for a day, for everybody, or unmutes them."""
+
     def stack(self, job_id: int) -> Stack:
         """What a running job is doing at this moment. Raises NotRunning."""
 

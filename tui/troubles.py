@@ -52,9 +52,9 @@ def no_worker(snapshot: Snapshot) -> Iterator[Trouble]:
 
 
 def failures(snapshot: Snapshot) -> Iterator[Trouble]:
-    """What failed in the period and is at rest now, in groups, the largest first."""
+    """What failed in the period and is at rest now, in groups, the largest first; none that somebody has muted."""
     for group in snapshot.groups:
-        if not group.at_rest:
+        if not group.at_rest or group.muted_until is not None:
             continue
         seen = (
             f"new {formats.since(group.first_at, snapshot.at)} ago"

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from jobq.clean import line
-from jobq.cli.options import database_options, json_option, open_database, since_option
+from jobq.cli.options import database_options, json_option, open_database, refuse_misplaced, since_option
 from jobq.cli.render import ago, compact, console, say, show_json, sparkline, table
+from jobq.errors import UsageError
+from jobq.filters import MAX_SECONDS, seconds_of
 from jobq.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,17 +17,23 @@ if TYPE_CHECKING:
     from jobq.observe import FailureGroup
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @since_option("24h")
 @click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Groups at most.")
 @click.option("-x", "--examples", is_flag=True, help="With the traceback of the last failure of each.")
 @database_options
 @json_option
-def failures(since: "Moment", limit: int, examples: bool, settings: Settings, as_json: bool) -> None:
+@click.pass_context
+def failures(
+    ctx: click.Context, since: "Moment", limit: int, examples: bool, settings: Settings, as_json: bool
+) -> None:
     """Show the failures of a period in groups: same class, same exception, same place, same message but for numbers.
 
     Then, for one of them: jobq retry --group GROUP, jobq list --group GROUP, jobq purge --group GROUP.
     """
+    if ctx.invoked_subcommand is not None:
+        refuse_misplaced(ctx)
+        return
     from jobq import observe
 
     groups = observe.failures(open_database(settings), since, limit=limit)
@@ -37,6 +45,44 @@ def failures(since: "Moment", limit: int, examples: bool, settings: Settings, as
             show_examples(groups)
     else:
         say("nothing failed")
+
+
+@failures.command()
+@click.argument("groups", metavar="GROUP...", nargs=-1, required=True)
+@click.option("--for", "seconds", metavar="TIME", default="24h", show_default=True, help="For how long: 2h, 7d.")
+@database_options
+@json_option
+def mute(groups: tuple[str, ...], seconds: str, settings: Settings, as_json: bool) -> None:
+    """Keep GROUP out of what needs somebody in the console for a while, for everybody. Jobs stay as they are."""
+    from jobq import operate
+
+    length = seconds_of(seconds)
+    if length is None or not 0 < length <= MAX_SECONDS:
+        raise UsageError(f"{line(seconds, 40)!r} is no duration: 2h, 7d, 1h30m")
+    done = operate.mute_failures(open_database(settings), groups, seconds=length)
+    told("muted", groups, done, "is no group of failures in the history", as_json=as_json)
+
+
+@failures.command()
+@click.argument("groups", metavar="GROUP...", nargs=-1, required=True)
+@database_options
+@json_option
+def unmute(groups: tuple[str, ...], settings: Settings, as_json: bool) -> None:
+    """Have GROUP told of again."""
+    from jobq import operate
+
+    done = operate.unmute_failures(open_database(settings), groups)
+    told("unmuted", groups, done, "is not muted", as_json=as_json)
+
+
+def told(words: str, groups: tuple[str, ...], done: list[str], why_not: str, *, as_json: bool) -> None:
+    left = [group for group in dict.fromkeys(groups) if group not in done]
+    if as_json:
+        show_json({"done": done, "unchanged": left})
+    else:
+        click.echo(f"{words} {', '.join(map(line, done)) or 'nothing'}")
+    for group in left:
+        say(f"{line(group)} {why_not}")
 
 
 def show_groups(groups: "tuple[FailureGroup, ...]") -> None:
@@ -57,6 +103,10 @@ def show_groups(groups: "tuple[FailureGroup, ...]") -> None:
     ]
     columns = ["GROUP", "FAILED", "AT REST", "", "FIRST", "LAST", "EXAMPLE", "CLASS", "PLACE", "ERROR"]
     table(columns, rows, right=["FAILED", "AT REST", "EXAMPLE"], elastic=["ERROR", "PLACE"])
+    for group in groups:
+        if group.muted_until is not None:
+            until = f"{group.muted_until:%Y-%m-%d %H:%M %Z}"
+            say(f"{line(group.group)} is muted by {line(group.muted_by or '')} until {until}")
 
 
 def show_examples(groups: "tuple[FailureGroup, ...]") -> None:

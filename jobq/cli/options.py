@@ -40,6 +40,14 @@ def app_option(function: Command) -> Command:
     )(function)
 
 
+def refuse_misplaced(ctx: click.Context) -> None:
+    """An option before the subcommand would be that of the list, and not be heeded: an act must not go elsewhere."""
+    for parameter in ctx.command.params:
+        name = parameter.name
+        if name is not None and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"Put {parameter.opts[0]} after {ctx.invoked_subcommand!r}.", ctx)
+
+
 def selection_options(function: Command) -> Command:
     """Which jobs are meant, besides the words of a filter; the command gets them as keyword arguments for `select`."""
     for option in reversed(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from jobq.clean import line
-from jobq.cli.options import database_options, delay_of, json_option, open_database
+from jobq.cli.options import database_options, delay_of, json_option, open_database, refuse_misplaced
 from jobq.cli.render import ago, console, duration, say, show_json, state_text, table
 from jobq.records import ScheduleRecord, TickRecord
 from jobq.settings import Settings
@@ -33,13 +33,6 @@ def schedules(ctx: click.Context, settings: Settings, as_json: bool) -> None:
         show_schedules(found)
     else:
         say("no schedule is declared: give a job class one, or write it into [tool.jobq.schedules], and start a worker")
-
-
-def refuse_misplaced(ctx: click.Context) -> None:
-    """An option before the subcommand would be that of the list, and not be heeded: an act must not go elsewhere."""
-    for parameter in ctx.command.params:
-        if parameter.name is not None and ctx.params.get(parameter.name):
-            raise click.UsageError(f"Put {parameter.opts[0]} after {ctx.invoked_subcommand!r}.", ctx)
 
 
 def document_of(record: ScheduleRecord) -> dict[str, Any]:

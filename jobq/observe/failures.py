@@ -31,12 +31,14 @@ class FailureGroup:
     example_id: int
     traceback: str | None
     arguments: dict[str, Any]
+    muted_until: datetime | None = None  # somebody knows of it
+    muted_by: str | None = None
 
 
 def failures(
     database: Database, since: Moment, until: Moment | None = None, *, limit: int = 50
 ) -> tuple[FailureGroup, ...]:
-    """The groups of failures of a period, those with the most failures first."""
+    """The groups of failures of a period, those with the most failures first, and the muted ones last."""
     with reading(database) as connection:
         at = now(connection)
         first = since.at or at - timedelta(seconds=since.seconds_ago)

@@ -3,6 +3,7 @@
 from jobq.operate.acting import Act, Part, acting
 from jobq.operate.editing import run_again, stored_name
 from jobq.operate.enqueueing import argument_of, enqueue
+from jobq.operate.failures import MUTE_SECONDS, mute_failures, unmute_failures
 from jobq.operate.jobs import Acted, Progress, cancel, purge, retry, wait_for_end
 from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.rights import refusals
@@ -12,6 +13,7 @@ from jobq.operate.undo import UNDO_SECONDS, undo
 from jobq.operate.workers import ActedOnWorkers, stop_workers, wait_until_stopped, why_not_stopped
 
 __all__ = [
+    "MUTE_SECONDS",
     "UNDO_SECONDS",
     "Act",
     "Acted",
@@ -24,6 +26,7 @@ __all__ = [
     "argument_of",
     "cancel",
     "enqueue",
+    "mute_failures",
     "pause_queues",
     "pause_schedule",
     "purge",
@@ -37,6 +40,7 @@ __all__ = [
     "stop_workers",
     "stored_name",
     "undo",
+    "unmute_failures",
     "wait_for_end",
     "wait_until_stopped",
     "why_not_stopped",

@@ -9,7 +9,7 @@ from jobq.operate.jobs import Acted, in_chunks
 from jobq.operate.rights import permitted
 from jobq.records import ActRecord
 from jobq.states import FINISHED, State
-from jobq.store import audit
+from jobq.store import audit, mutes
 from jobq.store.database import Connection, Database, who_am_i
 
 UNDO_SECONDS = 60.0
@@ -98,5 +98,8 @@ UNDONE_BY_JOB: dict[
 }
 """Acts on jobs: how some of them are taken back, and why one was not, by the state in which it is."""
 
-UNDONE_BY_NAME: dict[str, Callable[[Connection, str, int], list[str]]] = {"pause": audit.undo_pause}
+UNDONE_BY_NAME: dict[str, Callable[[Connection, str, int], list[str]]] = {
+    "pause": audit.undo_pause,
+    "mute": mutes.undo_mute,
+}
 """Acts on what has a name."""

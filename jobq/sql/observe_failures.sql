@@ -1,6 +1,8 @@
--- The groups of a period's failures, the largest first: from the index results_failures alone, day by day. What is shown
+-- The groups of a period's failures, the largest first and the muted last: from the index results_failures alone, day by day. What is shown
 -- of a group besides its numbers is read from its last failure only, afterwards.
-WITH grouped AS MATERIALIZED (
+WITH muted AS (
+    SELECT fingerprint, muted_until, muted_by FROM {schema}.mutes WHERE muted_until > statement_timestamp()
+), grouped AS MATERIALIZED (
     SELECT
         fingerprint,
         count(*) AS attempts,
@@ -12,7 +14,7 @@ WITH grouped AS MATERIALIZED (
         AND ended_at >= %(since)s
         AND ended_at < %(until)s
     GROUP BY fingerprint
-    ORDER BY count(*) DESC, fingerprint
+    ORDER BY fingerprint IN (SELECT muted.fingerprint FROM muted), count(*) DESC, fingerprint
     LIMIT %(limit)s
 )
 SELECT
@@ -21,12 +23,14 @@ SELECT
     example.traceback, example.arguments,
     (
         SELECT min(ended_at) FROM {schema}.results WHERE results.fingerprint = grouped.fingerprint
-    ) AS ever_first_at
+    ) AS ever_first_at,
+    muted.muted_until, muted.muted_by
 FROM grouped
+LEFT JOIN muted ON muted.fingerprint = grouped.fingerprint
 CROSS JOIN LATERAL (
     SELECT id, job_class, queue, error_type, error_message, frame, traceback, arguments
     FROM {schema}.results
     WHERE results.fingerprint = grouped.fingerprint AND results.ended_at = grouped.last_at
     LIMIT 1
 ) AS example
-ORDER BY grouped.attempts DESC, grouped.fingerprint
+ORDER BY muted.muted_until IS NOT NULL, grouped.attempts DESC, grouped.fingerprint

@@ -42,6 +42,12 @@ def test_a_night_of_failures_is_found_mended_and_undone(sample: "Application", s
     assert group["group"] in text
     assert "return table[key]" in text
 
+    assert "muted " + group["group"] in sample.jobq("failures", "mute", group["group"], "--for", "2h").stdout
+    assert f"{group['group']} is muted by " in sample.jobq("failures").stderr
+    assert "Put --since after 'mute'" in sample.jobq("failures", "--since", "1h", "mute", "x").stderr
+    assert "no duration" in sample.jobq("failures", "mute", "x", "--for", "soon").stderr
+    assert document(sample.jobq("failures", "unmute", "x", "--json")) == {"done": [], "unchanged": ["x"]}
+
     retried = sample.jobq("retry", "--group", group["group"], "--yes")
     assert "retried 3" in retried.stdout
     assert "3 finished jobs match" in retried.stderr
@@ -50,10 +56,10 @@ def test_a_night_of_failures_is_found_mended_and_undone(sample: "Application", s
     undone = sample.jobq("undo")
     assert "undone 3" in undone.stdout
     assert store.unfinished() == []
-    assert [act["verb"] for act in document(sample.jobq("audit", "--json"))] == ["undo", "retry"]
+    assert [act["verb"] for act in document(sample.jobq("audit", "--json"))] == ["undo", "retry", "mute"]
     table = sample.jobq("audit", environment={"COLUMNS": "200"}).stdout
     assert f"group:{group['group']}" in table
-    assert "undo of 1" in table
+    assert "undo of 3" in table
 
 
 def test_a_filter_takes_the_same_words_for_lists_and_acts(sample: "Application", store: "Store") -> None:

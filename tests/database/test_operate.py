@@ -7,7 +7,7 @@ import pytest
 
 from jobq import observe, operate
 from jobq.errors import ActNotUndone, ArgumentsError, JobNotFound, UnknownJobClass
-from jobq.filters import of
+from jobq.filters import Moment, of
 from jobq.operate import acting
 from jobq.records import ClassRecord, ParameterRecord
 from jobq.states import Outcome
@@ -192,6 +192,32 @@ def test_paused_queues_are_resumed(store: Any, database: Database) -> None:
 
     assert undone.names == ("mail",)
     assert store.rows("SELECT name FROM jobq.queues WHERE paused_at IS NOT NULL") == [("other",)]
+
+
+def test_a_muted_group_of_failures_is_named_so_until_its_time_is_over_or_it_is_undone(
+    store: Any, report: Any, database: Database
+) -> None:
+    for letter, count in (("a", 2), ("b", 1)):
+        ids = failed(store, report, count)
+        store.execute("UPDATE jobq.results SET fingerprint = repeat(%s, 16) WHERE id = ANY (%s)", letter, ids)
+
+    def muted() -> dict[str, bool]:
+        return {one.group[0]: one.muted_until is not None for one in observe.failures(database, Moment(3600.0))}
+
+    assert list(muted()) == ["a", "b"]
+    assert operate.mute_failures(database, ["a" * 16, "nothing"], seconds=60) == ["a" * 16]
+    assert list(muted().items()) == [("b", False), ("a", True)]
+    (group,) = [one for one in observe.failures(database, Moment(3600.0)) if one.muted_until is not None]
+    assert group.muted_by == who_am_i()
+    act, _ = operate.undo(database)
+    assert (act.verb, act.names) == ("mute", ("a" * 16,))
+    assert muted() == {"a": False, "b": False}
+    operate.mute_failures(database, ["a" * 16], seconds=60)
+    assert operate.unmute_failures(database, ["a" * 16, "b" * 16]) == ["a" * 16]
+    operate.mute_failures(database, ["a" * 16], seconds=60)
+    store.execute("UPDATE jobq.mutes SET muted_until = now() - interval '1 s'")
+    assert muted() == {"a": False, "b": False}
+    assert operate.unmute_failures(database, ["a" * 16]) == []
 
 
 def test_an_undo_is_recorded_and_cannot_be_repeated(store: Any, database: Database) -> None:

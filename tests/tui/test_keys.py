@@ -583,6 +583,28 @@ def test_a_group_of_failures_is_retried_as_a_whole_and_no_other(
     assert {row.id for row in store.unfinished()} == {one.id for one in claimed[:3]}
 
 
+def test_a_muted_group_of_failures_needs_nobody_and_is_told_of_again(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    failed(store, report, 2)
+    store.execute("UPDATE jobq.results SET fingerprint = repeat('a', 16)")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            assert "2 × KeyError" in text_of(pilot.app)
+            await press(pilot, "3", "m")
+            assert "muted by " in text_of(pilot.app)
+            await press(pilot, "1")
+            assert "2 × KeyError" not in text_of(pilot.app)
+            await press(pilot, "3", "m", "1")
+            assert "2 × KeyError" in text_of(pilot.app)
+            await press(pilot, "3", "m", "z", "1")
+            assert "2 × KeyError" in text_of(pilot.app)
+
+    run(flow)
+    assert [act.verb for act in reversed(source.audit())] == ["mute", "unmute", "mute", "undo"]
+
+
 def test_why_says_what_a_job_waits_for(source: LiveSource, store: Any) -> None:
     store.add(delay=3600)
 

@@ -15,7 +15,7 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
 
-UNDOABLE = ("retry", "cancel", "purge", "pause")
+UNDOABLE = ("retry", "cancel", "purge", "pause", "mute")
 
 
 class Activity(ConsoleScreen):

@@ -224,7 +224,7 @@ class ConsoleScreen(Screen[None]):
         if name == "jobs":
             return formats.short(stats.pending + stats.scheduled + stats.running), False
         if name == "failures":
-            groups = sum(group.at_rest > 0 for group in snapshot.groups)
+            groups = sum(group.at_rest > 0 and group.muted_until is None for group in snapshot.groups)
             return (f"{groups}+" if groups >= 8 else str(groups)) if groups else "", True
         if name == "queues":
             return str(len(stats.queues)), False

@@ -1,5 +1,6 @@
 """What broke, since when? Failures in groups of those that are alike."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -9,14 +10,15 @@ from textual.containers import Vertical
 from jobq.observe import FailureGroup
 
 from .. import formats, theme
-from ..actions import Action, bindings
+from ..actions import Action, Tier, bindings
 from ..messages import Answered
-from ..source import VIEW_BY_NAME, Report
+from ..source import VIEW_BY_NAME, NamedReport, Report, Source
 from ..troubles import Place
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
+from .confirm import Plan
 from .copy import Choice, Copy
 from .job import traceback_lines
 from .overview import nothing
@@ -29,9 +31,9 @@ class Failures(ConsoleScreen):
     SHORT = "Fail"
     QUESTION = "What broke, since when?"
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "open", "retry", "purge", "range_less", "range_more", "sort", "copy", "fold", "section", "undo",
+        "open", "retry", "purge", "mute", "range_less", "range_more", "sort", "copy", "fold", "section", "undo",
     )  # fmt: skip
-    BINDINGS: ClassVar[list[Any]] = bindings("retry", "purge", "sort", "copy", "fold", "section")
+    BINDINGS: ClassVar[list[Any]] = bindings("retry", "purge", "mute", "sort", "copy", "fold", "section")
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,6 +52,7 @@ class Failures(ConsoleScreen):
 
     def on_mount(self) -> None:
         self.rows.focus()
+        self.rows.dim = lambda group: group.muted_until is not None
 
     @property
     def rows(self) -> Rows:
@@ -92,6 +95,8 @@ class Failures(ConsoleScreen):
         self.rows.put(groups)
         attempts, at_rest = sum(one.attempts for one in groups), sum(one.at_rest for one in groups)
         title = Text(f" {formats.plural(len(groups), 'group')}, last {period}")
+        if muted := sum(one.muted_until is not None for one in groups):
+            title.append(f"   {muted} muted", theme.style(theme.DIM))
         figures = f"{formats.plural(attempts, 'failed attempt')}, {formats.plural(at_rest, 'job')} at rest "
         self.query_one("#failures-title", Line).put(title, Text(figures, theme.style(theme.DIM)))
         self._paint_example()
@@ -104,8 +109,9 @@ class Failures(ConsoleScreen):
             title.put(Text(""))
             lines.put([])
             return
+        example = Text(f" the last one: #{group.example_id}  {formats.arguments(group.arguments, 200)}")
         title.put(
-            Text(f" the last one: #{group.example_id}  {formats.arguments(group.arguments, 200)}"),
+            Text(f" {self.muted(group)}", theme.style(theme.WAIT)) if group.muted_until is not None else example,
             Text(f"first {formats.stamp(group.ever_first_at, self.console.now)} ", theme.style(theme.DIM)),
         )
         evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
@@ -130,15 +136,22 @@ class Failures(ConsoleScreen):
         return formats.class_name(group.job_class, is_wide=self.size.width >= 140)
 
     def error_of(self, group: FailureGroup) -> Text:
-        return Text(group.error_type or "failed", theme.style(theme.BAD))
+        return Text(group.error_type or "failed", theme.style(theme.DIM if group.muted_until else theme.BAD))
+
+    def muted(self, group: FailureGroup) -> str:
+        if group.muted_until is None:
+            return ""
+        return f"muted by {group.muted_by} until {formats.stamp(group.muted_until, self.console.now)}"
 
     def first(self, group: FailureGroup) -> Text:
         ago = formats.since(group.first_at, self.console.now)
-        if group.is_new:
+        if group.is_new and group.muted_until is None:
             return Text(f"new {ago}", theme.style(theme.WAIT, bold=True))
         return Text(formats.since(group.ever_first_at, self.console.now))
 
     def trend(self, group: FailureGroup, width: int) -> Text:
+        if group.muted_until is not None:
+            return Text(formats.fit(self.muted(group), width, more=self.glyphs.more), theme.style(theme.DIM))
         drawn = formats.spark(group.steps, min(width, len(group.steps)), self.glyphs.blocks)
         return Text(drawn, theme.style(theme.BAD))
 
@@ -168,6 +181,25 @@ class Failures(ConsoleScreen):
             query = self.console.source.query(VIEW_BY_NAME["finished"], f"group:{group.group}")
             self.console.do(name, Scope(query=query, about=f"{group.job_class}  {group.error_type or 'failed'}"))
 
+    def action_mute(self) -> None:
+        group = self.rows.current
+        if not isinstance(group, FailureGroup) or not self.allowed("mute"):
+            return
+        verb, target = ("mute" if group.muted_until is None else "unmute"), self.console.source.target
+        words = f"{group.error_type or 'failures'} of {group.job_class}"
+        plan = None
+        if target.is_production:
+            told = "nobody is told of them for a day" if verb == "mute" else "they are told of again"
+            title = f"{verb.capitalize()} {words} on PROD {target.name}"
+            plan = Plan(verb, title, (("effect", f"{told}; jobs stay as they are"),), 1, Tier.TYPED, is_bad=True)
+
+        def deed(source: Source) -> NamedReport:
+            report = source.act_on_failures(verb, [group.group])
+            done, skipped = (words,) * len(report.done), dict(zip([words], report.skipped.values(), strict=False))
+            return replace(report, done=done, skipped=skipped)
+
+        self.console.do_named(plan, deed)
+
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
         self.paint()
@@ -188,12 +220,13 @@ class Failures(ConsoleScreen):
                 Choice("i", "the id of the last one", str(group.example_id)),
                 Choice("v", "the command that retries them", f"jobq retry 'outcome:errored group:{group.group}'"),
                 Choice("l", "the command that lists them", f"jobq list 'outcome:errored group:{group.group}'"),
+                Choice("m", "the command that mutes them", f"jobq failures mute {group.group}"),
             ]
             self.app.push_screen(Copy(choices))
 
     def why_not(self, action: Action) -> str | None:
         group = self.rows.current
-        if action.name in ("open", "retry", "purge", "copy", "fold") and not isinstance(group, FailureGroup):
+        if action.name in ("open", "retry", "purge", "mute", "copy", "fold") and not isinstance(group, FailureGroup):
             return "there is no group of failures"
         if action.name in ("retry", "purge") and isinstance(group, FailureGroup) and not group.at_rest:
             return "all of these jobs were tried again, or are gone"
