@@ -234,6 +234,35 @@ def test_the_cursor_and_the_marks_stay_with_their_jobs_when_others_leave(source:
     assert {row.id for row in store.results()} == {ids[5], ids[4], ids[3]}
 
 
+def test_groups_of_failures_keep_their_places_below_the_top_until_g(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    def fail(letter: str, number: int) -> None:
+        ids = failed(store, report, number)
+        store.execute("UPDATE jobq.results SET fingerprint = repeat(%s, 16) WHERE id = ANY (%s)", letter, ids)
+
+    def order(console: Any) -> str:
+        return "".join(group.group[0] for group in console.screen.rows.items)
+
+    for letter, number in (("a", 3), ("b", 2), ("c", 1)):
+        fail(letter, number)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "3", "j")
+            assert order(pilot.app) == "abc"
+            fail("c", 9)
+            fail("d", 5)
+            pilot.app.feed.look()  # type: ignore[attr-defined]
+            await settle(pilot)
+            assert order(pilot.app) == "abcd"
+            assert "1 new, below" in text_of(pilot.app)
+            await press(pilot, "g")
+            assert order(pilot.app) == "cdab"
+
+    run(flow)
+
+
 def test_a_list_of_thousands_is_read_a_page_at_a_time(source: LiveSource, store: Any) -> None:
     ids = store.add_many(*({} for _ in range(1500)))
 

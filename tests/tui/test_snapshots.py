@@ -56,7 +56,7 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "confirm-delete": (*TO_ERRORED, "j", "D"),
     "cancel-queue": ("4", "c"),
     "retry-group": ("3", "r"),
-    "muted": ("3", "m", "j", "j", "j"),
+    "muted": ("3", "m"),
     "why": ("2", "w"),
     "stack": ("2", "right", "right", "l"),
     "run-now": ("6", "t"),

@@ -1,5 +1,6 @@
 """What broke, since when? Failures in groups of those that are alike."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from ..source import VIEW_BY_NAME, NamedReport, Report, Source
 from ..troubles import Place
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
-from ..widgets.rows import Column, Rows
+from ..widgets.rows import Column, Rows, held
 from .base import ConsoleScreen
 from .confirm import Plan
 from .copy import Choice, Copy
@@ -42,6 +43,8 @@ class Failures(ConsoleScreen):
         self.is_folded = True
         self.sort: tuple[str, bool] | None = None
         self._wanted: str | None = None
+        self._order: list[Hashable] = []  # in which the groups stand, as long as somebody is at one of them
+        self._example: str | None = None
 
     def body(self) -> ComposeResult:
         yield Line(id="failures-title", classes="heading")
@@ -89,6 +92,12 @@ class Failures(ConsoleScreen):
         groups = list(self.groups)
         if self.sort is not None:
             groups = sorted_by(self.rows.columns, groups, self.sort)
+        newer = 0
+        if self.rows.cursor > 0:
+            newer = sum(group.group not in self._order for group in groups)
+            groups = held(groups, self.rows.key, self._order)
+        else:
+            self._order = [group.group for group in groups]
         self.rows.sorted_by = self.sort
         period = self.console.period_words
         self.rows.empty = f"nothing failed in the last {period}" if self.is_loaded else f"looking{self.glyphs.more}"
@@ -97,6 +106,9 @@ class Failures(ConsoleScreen):
         title = Text(f" {formats.plural(len(groups), 'group')}, last {period}")
         if muted := sum(one.muted_until is not None for one in groups):
             title.append(f"   {muted} muted", theme.style(theme.DIM))
+        if newer:
+            title.append(f"   {self.glyphs.up} {newer} new, below", theme.style(theme.BUSY, bold=True))
+            title.append(f"  {self.console.shown_key('top')} puts all in order", theme.style(theme.DIM))
         figures = f"{formats.plural(attempts, 'failed attempt')}, {formats.plural(at_rest, 'job')} at rest "
         self.query_one("#failures-title", Line).put(title, Text(figures, theme.style(theme.DIM)))
         self._paint_example()
@@ -115,7 +127,11 @@ class Failures(ConsoleScreen):
             Text(f"first {formats.stamp(group.ever_first_at, self.console.now)} ", theme.style(theme.DIM)),
         )
         evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
-        lines.put(evidence or [Text(group.error_message or "", theme.style(theme.BAD))])
+        lines.put(
+            evidence or [Text(group.error_message or "", theme.style(theme.BAD))],
+            keep_place=group.group == self._example,
+        )
+        self._example = group.group
 
     def columns(self) -> list[Column]:
         return [
@@ -161,6 +177,9 @@ class Failures(ConsoleScreen):
         self._paint_example()
         self.paint_foot()
 
+    def on_rows_topped(self, message: Rows.Topped) -> None:
+        self.paint()
+
     def on_rows_opened(self, message: Rows.Opened) -> None:
         group = message.rows.current
         if isinstance(group, FailureGroup):
@@ -202,7 +221,7 @@ class Failures(ConsoleScreen):
 
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
-        self.paint()
+        self.rows.action_top()
 
     def action_fold(self) -> None:
         self.is_folded = not self.is_folded

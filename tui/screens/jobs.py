@@ -59,6 +59,7 @@ class Jobs(ConsoleScreen):
         self.last_mark: int | None = None
         self.sort: tuple[str, bool] | None = None
         self.detail: JobDetail | None = None
+        self._peeked: int | None = None
         self.problem = ""  # why there is nothing to show
         self._epoch = 0
         self._asked: int | None = None
@@ -375,7 +376,8 @@ class Jobs(ConsoleScreen):
             ),
             Text(f"{self.glyphs.enter} full page ", theme.style(theme.DIM)),
         )
-        lines.put(peek_lines(job, detail), keep_place=False)
+        lines.put(peek_lines(job, detail), keep_place=job.id == self._peeked)
+        self._peeked = job.id
 
     # Columns
 

@@ -314,6 +314,12 @@ class Rows(Widget, can_focus=True):
         return self.app.glyphs  # type: ignore[attr-defined, no-any-return]  # the console has them
 
 
+def held(items: Iterable[Any], key: Callable[[Any], Hashable], order: Sequence[Hashable]) -> list[Any]:
+    """Items in the order in which they were; those that are new come last."""
+    places = {known: place for place, known in enumerate(order)}
+    return sorted(items, key=lambda item: places.get(key(item), len(places)))
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     start: int
