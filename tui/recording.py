@@ -25,7 +25,7 @@ FORMAT = 1
 NOT_RECORDED = frozenset(
     {
         "query", "suggestions", "select", "like", "check", "enqueue", "act", "undo", "act_on_queues",
-        "act_on_schedules", "act_on_failures", "migrate", "reset",
+        "act_on_schedules", "act_on_failures", "stop_workers", "migrate", "reset",
     }
 )  # fmt: skip
 """Questions that a filter answers by itself, and acts: what acts did is seen in what is read after them."""
