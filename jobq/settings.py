@@ -303,6 +303,8 @@ def hide_password(text: str) -> str:
     Rather too much is hidden than too little: a password that is wrongly quoted is still a password.
     """
     is_url = re.search(r"postgres(?:ql)?://", text)
-    text = re.sub(r"(?s)(://[^:/\s]*):\S*@", r"\1:***@", text)
-    value = r"'(?:[^'\\]|\\.)*'?|" + (r"[^\s&]+" if is_url else r"(?:\\.|[^\s\\])+")
-    return re.sub(rf"(?si)(password\s*=\s*)({value})", r"\1***", text)
+    text = re.sub(r"(?s)((?://|^(?![^:/\s]*://))[^:/\s=]*):\S*@", r"\1:***@", text)
+    # Of a conninfo the words that follow without a key are part of a password that was not quoted.
+    bare = r"[^\s&]+" if is_url else r"(?:\\.|[^\s\\])+(?:\s+[^\s=]+(?=\s+[^\s=]|\s*$))*"
+    value = rf"'(?:[^'\\]|\\.)*'?|{bare}"
+    return re.sub(rf"(?si)(p(?:as+|w)\w*\s*=\s*)({value})", r"\1***", text)

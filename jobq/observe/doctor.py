@@ -18,7 +18,7 @@ from jobq.observe.overview import unknown_records, worker_records
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, shell, spoken
 from jobq.store import migrations
-from jobq.store.database import Connection, Database
+from jobq.store.database import Connection, Database, said
 from jobq.store.statements import quote_identifier
 
 OLD_SNAPSHOT_SECONDS = 300.0
@@ -82,7 +82,7 @@ def attempt(check: Check, database: Database) -> list[Finding]:
             return list(check(Patient(database, connection)))
     except (psycopg.Error, JobqError) as error:
         name = check.__name__.removesuffix("_check").replace("_", " ")
-        detail = " ".join(str(error).split())
+        detail = said(error)
         return [Finding(name, Verdict.WRONG, f"could not be checked: {detail}")]
 
 

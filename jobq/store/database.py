@@ -1,6 +1,7 @@
 """Connections to the database that holds the jobs, and its errors in words that help."""
 
 import os
+import re
 import select
 import socket
 import threading
@@ -139,9 +140,10 @@ class Database:
         try:
             given = psycopg.conninfo.conninfo_to_dict(self.settings.database_url)
         except psycopg.ProgrammingError as error:
+            # What cannot be read may be a password in any place of it.
             raise ConfigurationError(
-                f"database_url is {self.shown_url!r}, which is no address of a PostgreSQL database: "
-                f"{str(error).strip()}. Its form is postgresql://user:password@host:port/database."
+                f"database_url is no address of a PostgreSQL database: {without_quotations(str(error))}. It is not "
+                "shown, as there may be a password in it. Its form is postgresql://user:password@host:port/database."
             ) from None
         parameters.setdefault("connect_timeout", 10)
         if "," in str(given.get("host", "")):
@@ -177,6 +179,22 @@ class Database:
         with self.connect("client") as connection:
             check_server(connection)
         yield
+
+
+def without_quotations(message: str) -> str:
+    """What libpq says of an address that it cannot read, without the parts of it that it quotes; but for an option's
+    name."""
+    if "option" in message or "parameter" in message:
+        return message.strip()
+    return re.sub(r'("[=\]]")|".*"', lambda found: found[1] or '"…"', message.strip(), flags=re.S)
+
+
+def said(error: BaseException) -> str:
+    """The message of an error of the driver, on one line and without a password.
+
+    A name of a host with an "@" in it is the end of a password that was not quoted.
+    """
+    return re.sub(r"(?<=')[^'\s]*@", "***@", hide_password(" ".join(str(error).split())))
 
 
 def attach_embedded(settings: Settings) -> embedded.EmbeddedServer:
@@ -215,7 +233,7 @@ def check_server(connection: Connection) -> None:
 def explain(error: Exception, database: Database) -> DatabaseError | None:
     """What the user can do about an error of the database; None where it is a defect of ours."""
     where = database.shown_url
-    detail = hide_password(" ".join(str(error).split()))
+    detail = said(error)
     match error:
         case pg.ReadOnlySqlTransaction():
             return DatabaseReadOnly(

@@ -20,7 +20,7 @@ from jobq.records import Assignment, ClassRecord, DeclaredSchedule, Report
 from jobq.settings import Settings
 from jobq.store import migrations, rights, workers
 from jobq.store.control import CancelRequest, StackRequest
-from jobq.store.database import Database, host_name
+from jobq.store.database import Database, host_name, said
 from jobq.worker import logs
 from jobq.worker.claimer import Claimer, CoroutineClaimer, Waiting
 from jobq.worker.completer import Completer
@@ -461,7 +461,7 @@ class Supervisor:
             with self.database.connect("worker sign off") as connection:
                 workers.stop(connection, self.database.schema, worker_id=self.ownership.worker_id)
         except Exception as error:  # noqa: BLE001 - the edge of the process: others will find it silent
-            log.warning("could not sign off error=%s", " ".join(str(error).split()))
+            log.warning("could not sign off error=%s", said(error))
         self._selector.close()
         for fd in (self._wake_in, self._wake_out):
             os.close(fd)

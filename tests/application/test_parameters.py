@@ -64,6 +64,19 @@ def test_nothing_that_reads_shows_a_secret(
     assert WORD in json.dumps(store.job(record.id).arguments)
 
 
+def test_no_search_finds_what_a_secret_holds(database: Database) -> None:
+    lock = 'open "\\sesame\\" {now}'
+    card = {"pin": Secret(lock), "x": [Secret(lock), "$secret", {"y": 'visible "$": "secret", "v": "word"'}]}
+    job = Charge(card).run_in_worker()
+    assert job is not None
+    for text in ("sesame", "open*", "args.card:*sesame*", "args.card.pin:*sesame*", "args.card.pin.v:o*",
+                 "args.card.x:*now*", "args.card.x.0:*open*", "args.card.x.0.v:*open*"):  # fmt: skip
+        assert observe.select(database, filters.parse(text)) == [], text
+    for text in ("visible", "word", "args.card.x.1:$secret", "args.card.x.2.y:*word*", "-sesame",
+                 "-args.card.pin.v:open*"):  # fmt: skip
+        assert observe.select(database, filters.parse(text)) == [job.id], text
+
+
 def test_no_command_shows_a_secret_but_the_job_has_it(application: "Application", store: "Store") -> None:
     application.write(
         "jobs.py",

@@ -1,10 +1,10 @@
-"""Has hypothesis tell stories of enqueuers, workers and operators, and holds the database against a model after each step.
+"""Has hypothesis tell stories of enqueuers, workers and operators, and holds a model against the database step by step.
 
     python -m tests.faults.model [--steps 10000] [--seed 1] [--database-url URL]
 
-The model is the promises in small: a job is in one place; an attempt has one end; a unique key has one unfinished job; a late
-report changes nothing; what an operator is told is what was done. Workers are simulated by the statements that
-a worker uses, so that they can die, come back and be late at will. A story that ends badly is shrunk until it is short.
+The model is the promises in small: a job is in one place; an attempt has one end; a unique key has one unfinished job;
+a late report changes nothing; what an operator is told is what was done. Workers are simulated by the statements that a
+worker uses, so that they can die, come back and be late at will. A story that ends badly is shrunk until it is short.
 """
 
 import argparse

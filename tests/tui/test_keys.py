@@ -643,3 +643,24 @@ def test_why_says_what_a_job_waits_for(source: LiveSource, store: Any) -> None:
             assert "Why #" in text_of(pilot.app)
 
     run(flow)
+
+
+def test_no_screen_shows_what_a_secret_holds(source: LiveSource, store: Any, report: Callable[..., Any]) -> None:
+    parameter = ParameterRecord("card", "any", "Secret", None, True)
+    store.worker(classes=[ClassRecord(WORK, (), (parameter,), None)])
+    stored = '{"card": {"$": "secret", "v": "open-sesame"}, "more": [{"$": "secret", "v": "open-sesame"}]}'
+    failed(store, report, 1, arguments=stored)
+    store.add(arguments=stored)
+    seen: list[str] = []
+
+    async def flow() -> None:
+        async with opened(source, size=(160, 50)) as pilot:
+            for keys in ([str(number) for number in range(1, 8)], ["2", "enter"], ["e"], ["escape"], ["escape"],
+                         ["2", *ERRORED, "enter"], ["e"], ["escape"], ["escape"]):  # fmt: skip
+                for key in keys:
+                    await press(pilot, key)
+                    seen.append(text_of(pilot.app))
+
+    run(flow)
+    assert any("•••" in text for text in seen)
+    assert not any("sesame" in text for text in seen)
