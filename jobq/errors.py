@@ -18,6 +18,7 @@
     │   └── ActNotUndone            an act cannot be undone (any more)
     ├── DatabaseError               the database could not do it                  exit code 3
     │   ├── DatabaseUnreachable     no connection
+    │   │   └── AnswerLost          … any more, in the middle: what was asked may have been done
     │   ├── DatabaseReadOnly        a standby, or a read-only role
     │   ├── DatabaseForbidden       the role may not do that
     │   ├── DatabaseTooOld          a PostgreSQL that is not supported
@@ -119,6 +120,13 @@ class DatabaseError(JobqError):
 
 class DatabaseUnreachable(DatabaseError):
     pass
+
+
+class AnswerLost(DatabaseUnreachable):
+    """The connection went while the answer to a change was under way: nobody can say whether it was made.
+
+    To enqueue again is safe where the job has a unique key, or may run twice.
+    """
 
 
 class DatabaseReadOnly(DatabaseError):

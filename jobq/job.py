@@ -169,7 +169,7 @@ class Job:
 
         Returns the job's record, or None where an unfinished job holds its unique key. Raises ArgumentsError where
         the arguments cannot be stored, EnqueueError where an option cannot be, DatabaseError where the database
-        could not take it.
+        could not take it; of these, AnswerLost says that the job may have been enqueued all the same.
         """
         new = new_job(
             self,
@@ -286,7 +286,7 @@ def added_to_database(new: list[NewJob], connection: Any) -> list[JobRecord | No
             added = callers.carry_out(callers.driver_connection(connection), steps, is_atomic=is_atomic)
         else:
             database.prepare()
-            with database.connection() as own:
+            with database.connection(changes=True) as own:
                 added = callers.carry_out(own, steps, is_atomic=is_atomic)
         sending.sent([job.id if job else None for job in added], partial(callers.when_committed, connection))
     return [record_of(job, result) for job, result in zip(new, added, strict=True)]

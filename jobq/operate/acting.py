@@ -46,7 +46,7 @@ class Act:
         schema = self.database.schema
         with (
             permitted(self.database, self.verb),
-            self.database.connection() as connection,
+            self.database.connection(changes=True) as connection,
             connection.transaction() as transaction,
         ):
             part = Part(connection, self.id or self._begin(connection))

@@ -1,5 +1,6 @@
 """Connections to the database that holds the jobs, and its errors in words that help."""
 
+import logging
 import os
 import re
 import select
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -16,6 +18,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from jobq import embedded
 from jobq.errors import (
+    AnswerLost,
     ConfigurationError,
     DatabaseError,
     DatabaseForbidden,
@@ -38,8 +41,24 @@ WALK_INDEXES = (
     "SET enable_hashjoin = off; SET enable_mergejoin = off"
 )
 
-# The server's side notices a peer that vanished without a word within half a minute or so.
+# A server that vanished without a word is noticed within half a minute or so.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
+# The other way round too: else the rows that a vanished machine has locked stay locked for hours, which is the kernel's
+# own idea of how long to wait. A process that is stopped within a transaction looks alive to the kernel; its locks are
+# taken from it when a worker would be declared dead. Where an administrator has set a limit, that one holds.
+LET_GO_OF_THE_VANISHED = """
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = 30000;
+    SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', false)
+    WHERE current_setting('idle_in_transaction_session_timeout') = '0'
+"""
+
+POOL_NAME = "jobq"
+POOL_SECONDS = 15.0
+POOL_LOOK_SECONDS = 2.0
+"""Whoever waits for a connection asks the pool anew so often. Left to itself it tries ever more seldom: after an outage
+of minutes not until minutes after the server was back."""
 
 
 class Database:
@@ -99,18 +118,31 @@ class Database:
             **self._parameters(purpose),
         )
         self.role = connection.info.user
+        self._prepare_session(connection)
         if walk_indexes and not self.settings.transaction_pooler:
             connection.execute(WALK_INDEXES)
         return connection
 
+    def _prepare_session(self, connection: Connection) -> None:
+        if not self.settings.transaction_pooler:  # where it would hold for others too
+            milliseconds = round(self.settings.heartbeat_timeout * 1000)
+            connection.execute(LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds).encode())
+
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection of the pool, in autocommit; psycopg's errors become those of `jobq.errors`."""
+    def connection(self, *, changes: bool = False) -> Iterator[Connection]:
+        """A connection of the pool, in autocommit; psycopg's errors become those of `jobq.errors`.
+
+        With `changes`, a connection that goes in the middle raises AnswerLost.
+        """
         with self.explained():
             pool = self._open_pool()
-            connection = pool.getconn()
+            connection = connection_of(pool)
             try:
                 yield connection
+            except psycopg.OperationalError as error:
+                if changes and is_end_of_connection(error):
+                    raise answer_lost(error, self) from None
+                raise
             finally:
                 pool.putconn(connection)
 
@@ -163,9 +195,11 @@ class Database:
                             "prepare_threshold": None if self.settings.transaction_pooler else 2,
                             **self._parameters(f"client {os.getpid()}"),
                         },
+                        name=POOL_NAME,
+                        configure=self._prepare_session,
                         min_size=0,
                         max_size=16,
-                        timeout=15.0,
+                        reconnect_timeout=POOL_LOOK_SECONDS / 2,
                         max_idle=60.0,
                         check=check_connection,
                         open=True,
@@ -210,6 +244,27 @@ def announce(line: str) -> None:
     os.write(2, f"jobq: {line}\n".encode())
 
 
+def connection_of(pool: "ConnectionPool[Connection]") -> Connection:
+    """A connection of a pool, as soon as there is one. Raises PoolTimeout."""
+    deadline = monotonic() + POOL_SECONDS
+    while True:
+        try:
+            return pool.getconn(timeout=POOL_LOOK_SECONDS)
+        except PoolTimeout:
+            if monotonic() >= deadline:
+                raise
+
+
+class NotOfOurPool(logging.Filter):
+    """Keeps what goes wrong in jobq's own pool from being logged at each try: whoever asked is told by an error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (isinstance(record.args, tuple) and record.args and record.args[0] == POOL_NAME)
+
+
+logging.getLogger("psycopg.pool").addFilter(NotOfOurPool())
+
+
 def check_connection(connection: Connection) -> None:
     """Finds out about a dead connection without a round trip: an idle one has nothing to read, but its end."""
     readable, _, _ = select.select([connection.pgconn.socket], [], [], 0)
@@ -228,6 +283,14 @@ def check_server(connection: Connection) -> None:
         raise DatabaseTooOld(
             f"The server is PostgreSQL {major}; jobq needs {OLDEST_SUPPORTED} or newer. Upgrade the server."
         )
+
+
+def answer_lost(error: Exception, database: Database) -> AnswerLost:
+    detail = hide_password(" ".join(str(error).split()))
+    return AnswerLost(
+        f"{database.shown_url} went away before it had answered ({detail}): whether that was done is not known. Look, "
+        "or do it again where that does no harm: a job with a unique key is never there twice while it is unfinished."
+    )
 
 
 def explain(error: Exception, database: Database) -> DatabaseError | None:
@@ -254,7 +317,7 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
                 f"{where} has no connection left ({detail}). Raise max_connections, or close some."
             )
         case PoolTimeout():
-            return DatabaseUnreachable(f"{where} cannot be reached: no connection within 15 s.")
+            return DatabaseUnreachable(f"{where} cannot be reached: no connection within {POOL_SECONDS:g} s.")
         case _ if is_transient(error):
             if "read-only" in detail:
                 return DatabaseReadOnly(f"{where} is read-only ({detail}). Use the primary's address.")
@@ -278,6 +341,7 @@ TRANSIENT_STATES = {
     "57P02",  # … has crashed
     "57P03",  # … is starting up
     "57P05",  # idle session timeout
+    "25P03",  # the session was stopped in the middle of a transaction, for too long
     "25006",  # a standby answers, until the failover is over
 }
 
@@ -289,6 +353,11 @@ def is_transient(error: BaseException) -> bool:
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return error.sqlstate in TRANSIENT_STATES or error.sqlstate.startswith("08")
+
+
+def is_end_of_connection(error: psycopg.Error) -> bool:
+    """Whether it went while something was asked. Any other error is an answer, which says that nothing was done."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 @cache

@@ -307,7 +307,9 @@ class Supervisor:
 
     def _give_back_stock(self) -> None:
         if self.coroutine_stock:
-            self.claimer.give_back(list(self.coroutine_stock))
+            # By the one that claims them: were another to give them back again, because the answer to it was lost, this
+            # one might have claimed them anew by then, as the same attempt.
+            self.coroutine_claimer.give_back(list(self.coroutine_stock))
             self.coroutine_stock.clear()
         if not self.stock:
             return
@@ -428,7 +430,8 @@ class Supervisor:
             self._cut_off(f"the worker stopped, and the job had not ended within {self.settings.shutdown_grace:g} s")
         if not self.pool.is_empty:
             return
-        if self.completer.backlog or self.claimer.has_to_give_back or self.control.has_to_write:
+        has_to_give_back = any(claimer.has_to_give_back for claimer in self.claimers)
+        if self.completer.backlog or has_to_give_back or self.control.has_to_write:
             self._flushing_since = self._flushing_since or monotonic()
             if monotonic() - self._flushing_since < FLUSH_SECONDS:
                 return

@@ -19,13 +19,12 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from tests.chaos.injector import Injector, Pooler
-from tests.chaos.proxy import Proxy
+from tests.chaos.proxy import Proxy, through, upstream_of
 from tests.chaos.scene import HEARTBEAT_TIMEOUT, Scene
 from tests.chaos.workers import Worker
 from tests.faults import ledger
@@ -123,7 +122,7 @@ class Storm:
         """The first is ordinary, the second has a clock of its own and coroutines, the third is behind a pooler."""
         is_pooled = self.pooler is not None and number == 2
         proxy = self._proxy(self.pooler.socket if is_pooled and self.pooler else self.upstream)
-        environment = {**self.scene.environment, "JOBQ_DATABASE_URL": self._through(proxy)}
+        environment = {**self.scene.environment, "JOBQ_DATABASE_URL": through(proxy, self.url)}
         if number == 0:
             environment["JOBQ_MAX_JOBS_PER_PROCESS"] = "300"
         if number == 1:
@@ -133,11 +132,6 @@ class Storm:
             self.pooler.proxy = proxy
         return Worker(number, self.folder, proxy, environment, has_clock=number == 1)
 
-    def _through(self, proxy: Proxy) -> str:
-        known = psycopg.conninfo.conninfo_to_dict(self.url)
-        known |= {"host": "127.0.0.1", "port": str(proxy.port), "connect_timeout": "5"}
-        return psycopg.conninfo.make_conninfo(**known)
-
     # The run
 
     def run(self) -> int:
@@ -145,7 +139,7 @@ class Storm:
             worker.start()
         for program, count in (("enqueuer", self.chosen.enqueuers), ("operator_", self.chosen.operators)):
             for number in range(count):
-                self.scene.add_client(program, number, self._through(self.clients))
+                self.scene.add_client(program, number, through(self.clients, self.url))
         ends = time.monotonic() + self.chosen.minutes * 60
         while time.monotonic() < ends:
             # The storm's own rhythm; nothing waits for it.
@@ -165,6 +159,8 @@ class Storm:
     def _figures(self, evidence: Evidence) -> dict[str, Any]:
         faults = self.injector.faults
         recoveries = self._recoveries(evidence)
+        seconds = [each for _, each in recoveries]
+        worst = max(recoveries, key=itemgetter(1), default=("none", 0.0))
         return {
             "seed": self.chosen.seed,
             "minutes": self.chosen.minutes,
@@ -173,11 +169,11 @@ class Storm:
             "kills": sum("killed" in fault.kind for fault in faults),
             **ledger.figures(evidence),
             "recoveries seen": len(recoveries),
-            "seconds to recover, median": round(statistics.median(recoveries), 2) if recoveries else None,
-            "seconds to recover, worst": round(max(recoveries), 2) if recoveries else None,
+            "seconds to recover, median": round(statistics.median(seconds), 2) if seconds else None,
+            "seconds to recover, worst": f"{worst[1]:.2f} ({worst[0]})",
         }
 
-    def _recoveries(self, evidence: Evidence) -> list[float]:
+    def _recoveries(self, evidence: Evidence) -> list[tuple[str, float]]:
         """How long after the end of a fault every worker that was hit began its next job, or an enqueuer had its next
         answer; left out where another fault hit one of them meanwhile."""
         began = [(entry.at, int(entry.words[3])) for entry in evidence.of("began")]
@@ -194,7 +190,7 @@ class Storm:
                 continue
             fault.recovered = max(at for at in times if at is not None)
             if not any(self._is_disturbed(place, fault, other) for other in range(len(self.injector.faults))):
-                found.append(fault.recovered - fault.ended)
+                found.append((fault.kind, fault.recovered - fault.ended))
         return found
 
     def _is_disturbed(self, place: int, fault: ledger.Fault, other: int) -> bool:
@@ -206,13 +202,6 @@ class Storm:
         is_shared = bool(set(hit) & set(also_hit)) or (not hit and not (also_hit and disturber.pids))
         is_meanwhile = disturber.began < fault.recovered and (disturber.ended is None or disturber.ended > fault.ended)
         return other != place and is_shared and is_meanwhile
-
-
-def upstream_of(url: str) -> "Path | tuple[str, int]":
-    """Where a server listens: a socket's path, or a host and a port."""
-    known = psycopg.conninfo.conninfo_to_dict(url)
-    host, port = str(known.get("host", "localhost")), int(known.get("port", 5432))
-    return Path(host) / f".s.PGSQL.{port}" if host.startswith("/") else (host, port)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ JOBS = '''
 
         def work(self, drawn):
             if self.job.attempt == 1:
+                note("dies", os.getpid(), self.token)
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -93,6 +94,7 @@ JOBS = '''
         """Takes its process along every time."""
 
         def work(self, drawn):
+            note("dies", os.getpid(), self.token)
             os._exit(3)
 
 
@@ -109,6 +111,7 @@ JOBS = '''
                     bytearray(2**29)
                 finally:
                     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+            note("dies", os.getpid(), self.token)
             taken = [b"x" * 2**20 for _ in range(400)]
             time.sleep(5)
             raise RuntimeError(f"{len(taken)} MB were not too much")
@@ -173,7 +176,6 @@ JOBS = '''
 '''
 
 MAY_ERROR = frozenset({"jobs.Flaky", "jobs.Failing", "jobs.Hungry", "jobs.ExactlyOnce"})
-MAY_DIE = frozenset({"jobs.Dying", "jobs.Poison"})
 EXACTLY_ONCE = frozenset({"jobs.ExactlyOnce"})
 
 ENQUEUER = '''
@@ -185,7 +187,7 @@ ENQUEUER = '''
 
     import psycopg
     from jobq import enqueue_many
-    from jobq.errors import DatabaseError
+    from jobq.errors import AnswerLost, DatabaseError
     from jobs import *
     from ledger_file import note
 
@@ -215,9 +217,13 @@ ENQUEUER = '''
             note("asked", job.token, kind)
         try:
             records = call()
+        except AnswerLost as error:
+            for job in jobs:
+                note("unknown", job.token)
+            time.sleep(0.1)
         except DatabaseError as error:
             for job in jobs:
-                note("unknown", job.token, type(error).__name__)
+                note("refused", job.token, type(error).__name__)
             time.sleep(0.1)
         except Exception as error:
             for job in jobs:

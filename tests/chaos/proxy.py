@@ -3,19 +3,17 @@
 It reads as much of PostgreSQL's protocol as it takes to know when a client has asked for a change to be made lasting.
 """
 
-import re
 import select
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-CHANGES = (b"INSERT INTO", b"UPDATE ", b"DELETE FROM")
+import psycopg
 
-# A message is its kind, four bytes of length, and for these two the name of a prepared statement.
-PARSE = re.compile(rb"P....([^\0]*)\0([^\0]*)\0", re.DOTALL)
-BIND = re.compile(rb"B....[^\0]*\0([^\0]*)\0", re.DOTALL)
+CHANGES = (b"INSERT INTO", b"UPDATE ", b"DELETE FROM")
 
 CHUNK = 1 << 16
 
@@ -105,6 +103,7 @@ class Link:
         self._is_reset = False
         self._changing: set[bytes] = set()  # prepared statements that change something
         self._is_in_transaction = False
+        self._rest = 0  # bytes of a message that are still to come
 
     def reset(self) -> None:
         """Seen by `run`, which closes: a descriptor must not be closed under another thread's select."""
@@ -145,14 +144,31 @@ class Link:
 
     def _is_change(self, data: bytes) -> bool:
         """Whether the answer would say that something was made lasting: a COMMIT, or a change outside a transaction."""
-        for name, text in PARSE.findall(data):
-            (self._changing.add if any(word in text for word in CHANGES) else self._changing.discard)(name)
-        if b"\0BEGIN" in data:
-            self._is_in_transaction = True
-        if b"\0COMMIT\0" in data or b"\0ROLLBACK\0" in data:
-            self._is_in_transaction = False
-            return b"\0COMMIT\0" in data
-        return not self._is_in_transaction and any(name in self._changing for name in BIND.findall(data))
+        is_change = False
+        for kind, body in self._messages(data):
+            if kind == b"P":
+                name, text = body.split(b"\0")[:2]
+                (self._changing.add if any(word in text for word in CHANGES) else self._changing.discard)(name)
+            elif kind == b"B":
+                name = body.split(b"\0")[1]
+                is_change |= name in self._changing and not self._is_in_transaction
+            elif kind == b"Q":
+                self._is_in_transaction |= body.startswith(b"BEGIN")
+                if body.startswith((b"COMMIT", b"ROLLBACK")):
+                    self._is_in_transaction = False
+                    is_change |= body.startswith(b"COMMIT")
+        return is_change
+
+    def _messages(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What a client says, as far as it has been read: of a long message only the beginning."""
+        place, self._rest = self._rest, max(0, self._rest - len(data))
+        while place + 5 <= len(data):
+            kind, length = data[place : place + 1], int.from_bytes(data[place + 1 : place + 5], "big")
+            if kind == b"\0":  # the first one of a connection has no kind, and says nothing of interest
+                return
+            yield kind, data[place + 5 : place + 1 + length]
+            place += 1 + length
+            self._rest = max(0, place - len(data))
 
     def _await_answer(self) -> None:
         """The server has done it when it says anything at all; nobody will hear."""
@@ -177,3 +193,17 @@ def reset(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
+
+
+def upstream_of(url: str) -> "Path | tuple[str, int]":
+    """Where a server listens: a socket's path, or a host and a port."""
+    known = psycopg.conninfo.conninfo_to_dict(url)
+    host, port = str(known.get("host", "localhost")), int(known.get("port", 5432))
+    return Path(host) / f".s.PGSQL.{port}" if host.startswith("/") else (host, port)
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """The address of the same database by way of a proxy."""
+    known = psycopg.conninfo.conninfo_to_dict(url)
+    known |= {"host": "127.0.0.1", "port": str(proxy.port), "connect_timeout": "5"}
+    return psycopg.conninfo.make_conninfo(**known)

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from tests.chaos.application import ENQUEUER, EXACTLY_ONCE, JOBS, MAY_DIE, MAY_ERROR, OPERATOR
+from tests.chaos.application import ENQUEUER, EXACTLY_ONCE, JOBS, MAY_ERROR, OPERATOR
 from tests.chaos.workers import Worker, orphans_of
 from tests.faults import ledger
 from tests.faults.ledger import Evidence, Fault, Violation
@@ -173,9 +173,7 @@ class Scene:
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 max_losses=MAX_LOSSES,
                 may_error=MAY_ERROR,
-                may_die=MAY_DIE,
                 exactly_once=EXACTLY_ONCE,
-                memory_limit=MEMORY_LIMIT,
                 orders=set(tokens(connection, "orders")),
                 effects=Counter(tokens(connection, "effects")),
             )

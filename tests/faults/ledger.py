@@ -102,9 +102,7 @@ class Evidence:
     heartbeat_timeout: float = 3.0
     max_losses: int = 50
     may_error: frozenset[str] = frozenset()  # classes whose jobs fail on purpose …
-    may_die: frozenset[str] = frozenset()  # … those that take their process along …
     exactly_once: frozenset[str] = frozenset()  # … and those that end themselves in a transaction of their own
-    memory_limit: float = float("inf")  # MB that a job's process may take
     orders: set[str] | None = None  # tokens that callers' transactions stored beside their jobs
     effects: Counter[str] = field(default_factory=Counter)  # tokens by what jobs stored with complete()
 
@@ -260,6 +258,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
         "runs begun": sum(map(len, evidence.runs.values())),
         "answers unknown": len(evidence.of("unknown")),
         "… of which were enqueued": sum(bool(evidence.jobs_of.get(entry.words[0])) for entry in evidence.of("unknown")),
+        "refused": len(evidence.of("refused")),
         "rolled back": len(evidence.of("rolled_back")),
         "keys held": len(evidence.of("held")),
         "jobs acted on": dict(sorted(evidence.affected.items())),
@@ -345,17 +344,16 @@ def another_attempt_has_a_reason(evidence: Evidence) -> Iterator[Violation]:
 def a_loss_has_a_cause(evidence: Evidence) -> Iterator[Violation]:
     """A fault hit that very process, or cut its worker off for as long as it takes to be declared dead.
 
-    A job that takes its process along, or all its memory, takes the coroutines beside it along, too.
+    A job that takes its process along says so before; it takes the coroutines beside it along, too.
     """
     hit = {pid for fault in evidence.faults for pid in fault.pids}
-    lost = [row for row in evidence.results if row.outcome == "lost"]
-    hit |= {pid for row in lost if row.job_class in evidence.may_die and (pid := child_of(row))}
-    for row in lost:
-        worker = evidence.workers.get(row.worker_id, 0)
-        if row.job_class in evidence.may_die:
+    hit |= {int(entry.words[0]) for entry in evidence.of("dies")}
+    for row in evidence.results:
+        if row.outcome != "lost":
             continue
+        worker = evidence.workers.get(row.worker_id, 0)
         if row.error_type == "ProcessDied":
-            is_known = child_of(row) in hit or peak_of(row) >= evidence.memory_limit
+            is_known = child_of(row) in hit
         elif row.error_type == "CutOff":
             is_known = worker in hit or child_of(row) in hit
         else:
@@ -369,11 +367,6 @@ def child_of(row: Any) -> int:
     """The process that a record of a loss names; 0 where it names none."""
     found = re.search(r"child process (\d+)", row.error_message or "")
     return int(found[1]) if found else 0
-
-
-def peak_of(row: Any) -> float:
-    found = re.search(r"peaked at ([\d,]+) MB", row.error_message or "")
-    return float(found[1].replace(",", "")) if found else 0.0
 
 
 def was_hindered(evidence: Evidence, worker: int, at: float) -> bool:
@@ -422,7 +415,11 @@ def acts_are_in_the_audit(evidence: Evidence) -> Iterator[Violation]:
 
 
 def what_was_rolled_back_never_was(evidence: Evidence) -> Iterator[Violation]:
-    for event, rule in (("rolled_back", "rolled back, but enqueued"), ("held", "its key was held, but enqueued")):
+    for event, rule in (
+        ("rolled_back", "rolled back, but enqueued"),
+        ("held", "its key was held, but enqueued"),
+        ("refused", "refused, but enqueued"),
+    ):
         for entry in evidence.of(event):
             for job in evidence.jobs_of.get(entry.words[0], ()):
                 yield Violation(rule, f"job {job} ({entry.words[0]})", job)

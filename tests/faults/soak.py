@@ -194,7 +194,7 @@ class Soak:
         counts = [one(connection, statement) for statement in (ended, distinct, left)]
         problems = []
         if counts != [self.chosen.jobs, self.chosen.jobs, 0]:
-            problems.append("of {} jobs {} ended, {} of them different ones, {} are left".format(self.chosen.jobs, *counts))
+            problems.append("{} jobs: {} ended, {} different ones, {} are left".format(self.chosen.jobs, *counts))
         early, late = self._parts()
         rates = [rate(part) for part in (early, late)]
         print(f"jobs per second: {rates[0]:.0f} in the second quarter, {rates[1]:.0f} in the last")

@@ -1,0 +1,101 @@
+"""What a connection that goes leaves behind: locks, answers that never came, a pool that has to find the server."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import psycopg_pool.base
+import pytest
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from jobq.errors import AnswerLost
+from jobq.records import NewJob
+from jobq.settings import Settings
+from jobq.store import jobs
+from jobq.store.database import Connection, Database, is_transient
+from jobq.testing import used
+from tests.chaos.proxy import Proxy, through, upstream_of
+from tests.conftest import Store, new_job, wait_until
+
+
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[Proxy]:
+    """The network between the test and its database."""
+    proxy = Proxy(upstream_of(database_url))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def behind(settings: Settings, database_url: str, proxy: Proxy) -> Iterator[Database]:
+    """The test's own database, by way of that network: `run_in_worker()` enqueues there."""
+    with used(replace(settings, database_url=through(proxy, database_url))) as database:
+        yield database
+
+
+def test_who_is_stopped_in_the_middle_of_a_transaction_does_not_keep_its_locks(
+    settings: Settings, store: Store
+) -> None:
+    impatient = Database(replace(settings, heartbeat_every=0.05, heartbeat_timeout=0.3))
+    job_id = store.add()
+    with impatient.connect("worker", walk_indexes=True) as stopped:
+        stopped.execute("BEGIN")
+        stopped.execute("SELECT FROM jobq.jobs FOR UPDATE")
+
+        # It says nothing from here on, as if it had been stopped. This waits for the lock.
+        store.execute("SET lock_timeout = '20s'")
+        store.execute("UPDATE jobq.jobs SET priority = 1 WHERE id = %s", job_id)
+
+        with pytest.raises(psycopg.Error) as told:
+            stopped.execute("SELECT 1")
+        assert is_transient(told.value)  # a worker connects anew, and says so once
+
+
+def test_a_limit_that_an_administrator_has_set_holds(settings: Settings, store: Store) -> None:
+    store.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = 7000', "
+        "current_database()); END $$"
+    )
+
+    with Database(settings).connect("worker") as connection:
+        assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("7s",)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_enqueuer_whose_answer_is_lost_is_told_that_nobody_knows(
+    behind: Database, proxy: Proxy, store: Store, count: int
+) -> None:
+    def enqueue() -> None:
+        with behind.connection(changes=True) as connection:
+            made: list[NewJob] = [new_job() for _ in range(count)]
+            jobs.enqueue(connection, "jobq", made[0]) if count == 1 else jobs.enqueue_many(connection, "jobq", made)
+
+    enqueue()
+    proxy.swallow = 1
+
+    with pytest.raises(AnswerLost, match="whether that was done is not known"):
+        enqueue()
+
+    assert len(store.unfinished()) == 2 * count
+
+
+def test_whoever_enqueues_finds_a_server_that_is_back_however_long_it_was_away(
+    behind: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg_pool.base.AttemptWithBackoff, "INITIAL_DELAY", 0.1)
+    monkeypatch.setattr(psycopg_pool.base.AttemptWithBackoff, "DELAY_BACKOFF", 10_000)  # as after a long time
+    pool = behind._open_pool()
+    proxy.cut()
+    wait_until(lambda: has_none(pool))
+    proxy.heal()
+
+    with behind.connection() as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def has_none(pool: "ConnectionPool[Connection]") -> bool:
+    try:
+        pool.putconn(pool.getconn(timeout=0.3))
+    except PoolTimeout:
+        return True
+    return False
