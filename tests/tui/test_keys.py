@@ -263,6 +263,24 @@ def test_groups_of_failures_keep_their_places_below_the_top_until_g(
     run(flow)
 
 
+def test_marks_stay_with_their_jobs_when_the_filter_changes(source: LiveSource, store: Any) -> None:
+    mail, slow, other = store.add(queue="mail"), store.add(queue="slow"), store.add(queue="mail")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", "j", "space", "slash")
+            await type_text(pilot, "queue:mail")
+            await press(pilot, "enter", "j", "space")
+            assert "2 marked, 1 not loaded here" in text_of(pilot.app)
+            await press(pilot, "c")
+            assert "Cancel 2 jobs" in text_of(pilot.app)
+            await press(pilot, "y")
+
+    run(flow)
+    assert {row.id for row in store.results()} == {mail, slow}
+    assert [row.id for row in store.unfinished()] == [other]
+
+
 def test_a_list_of_thousands_is_read_a_page_at_a_time(source: LiveSource, store: Any) -> None:
     ids = store.add_many(*({} for _ in range(1500)))
 
@@ -621,10 +639,10 @@ def test_a_muted_group_of_failures_needs_nobody_and_is_told_of_again(
     async def flow() -> None:
         async with opened(source) as pilot:
             assert "2 × KeyError" in text_of(pilot.app)
-            await press(pilot, "3", "m")
-            assert "muted by " in text_of(pilot.app)
-            await press(pilot, "1")
+            await press(pilot, "m")
             assert "2 × KeyError" not in text_of(pilot.app)
+            await press(pilot, "3")
+            assert "muted by " in text_of(pilot.app)
             await press(pilot, "3", "m", "1")
             assert "2 × KeyError" in text_of(pilot.app)
             await press(pilot, "3", "m", "z", "1")

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -24,6 +24,9 @@ from .copy import Choice, Copy
 from .job import traceback_lines
 from .overview import nothing
 from .queues import next_order, sorted_by
+
+if TYPE_CHECKING:
+    from ..app import Console
 
 
 class Failures(ConsoleScreen):
@@ -204,20 +207,7 @@ class Failures(ConsoleScreen):
         group = self.rows.current
         if not isinstance(group, FailureGroup) or not self.allowed("mute"):
             return
-        verb, target = ("mute" if group.muted_until is None else "unmute"), self.console.source.target
-        words = f"{group.error_type or 'failures'} of {group.job_class}"
-        plan = None
-        if target.is_production:
-            told = "nobody is told of them for a day" if verb == "mute" else "they are told of again"
-            title = f"{verb.capitalize()} {words} on PROD {target.name}"
-            plan = Plan(verb, title, (("effect", f"{told}; jobs stay as they are"),), 1, Tier.TYPED, is_bad=True)
-
-        def deed(source: Source) -> NamedReport:
-            report = source.act_on_failures(verb, [group.group])
-            done, skipped = (words,) * len(report.done), dict(zip([words], report.skipped.values(), strict=False))
-            return replace(report, done=done, skipped=skipped)
-
-        self.console.do_named(plan, deed)
+        mute(self.console, group)
 
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
@@ -250,3 +240,20 @@ class Failures(ConsoleScreen):
         if action.name in ("retry", "purge") and isinstance(group, FailureGroup) and not group.at_rest:
             return "all of these jobs were tried again, or are gone"
         return super().why_not(action)
+
+def mute(console: "Console", group: FailureGroup) -> None:
+    """Mutes a group for a day, or unmutes it; at once, except on production."""
+    verb, target = ("mute" if group.muted_until is None else "unmute"), console.source.target
+    words = f"{group.error_type or 'failures'} of {group.job_class}"
+    plan = None
+    if target.is_production:
+        told = "nobody is told of them for a day" if verb == "mute" else "they are told of again"
+        title = f"{verb.capitalize()} {words} on PROD {target.name}"
+        plan = Plan(verb, title, (("effect", f"{told}; jobs stay as they are"),), 1, Tier.TYPED, is_bad=True)
+
+    def deed(source: Source) -> NamedReport:
+        report = source.act_on_failures(verb, [group.group])
+        done, skipped = (words,) * len(report.done), dict(zip([words], report.skipped.values(), strict=False))
+        return replace(report, done=done, skipped=skipped)
+
+    console.do_named(plan, deed)

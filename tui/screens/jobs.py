@@ -100,15 +100,16 @@ class Jobs(ConsoleScreen):
         self.call_later(self._show_view, view, place.filter)
 
     def _show_view(self, view: View, text: str) -> None:
-        """Another list, or another filter on it: from its top, with nothing marked."""
+        """Another list, or another filter on it, from its top. Marks stay with their jobs, whatever is filtered."""
         try:
             query = self.console.source.query(view, text)
         except FilterError as error:
             self.console.tell(error.problem, is_bad=True)
             return
+        if view is not self.view:
+            self.marks.clear()
         self.view, self.filter, self.shown = view, text, query
         self._filters[view.name] = text
-        self.marks.clear()
         self.is_all, self.last_mark, self.sort, self.detail = False, None, None, None
         self._choose_columns()
         self._reload()
@@ -338,8 +339,10 @@ class Jobs(ConsoleScreen):
                 (f"  {self.shown}, also those not loaded", theme.style(theme.DIM)),
             )
         if self.marks:
+            away = len(self.marks - {job.id for job in self.rows.items})
+            beside = f", {away} not loaded here" if away and self.window.is_loaded else ""
             return Text.assemble(
-                (f" {self.glyphs.mark} {len(self.marks)} marked", theme.style(theme.KEY, bold=True)),
+                (f" {self.glyphs.mark} {len(self.marks)} marked{beside}", theme.style(theme.KEY, bold=True)),
                 (
                     f"   {self.console.shown_key('match_all')} all that match   "
                     f"{self.console.shown_key('back')} unmarks",

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
-from jobq.observe import Figures, Period
+from jobq.observe import FailureGroup, Figures, Period
 from jobq.records import JobRecord, QueueStats
 from jobq.states import Outcome
 
@@ -31,8 +31,10 @@ class Overview(ConsoleScreen):
     TITLE_WORDS = "Overview"
     SHORT = "Over"
     QUESTION = "Is it healthy, and if not, where?"
-    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "section", "range_less", "range_more", "enqueue", "undo")
-    BINDINGS: ClassVar[list[Any]] = [Binding("shift+tab", "section(-1)", show=False), *bindings("section")]
+    ACTIONS: ClassVar[tuple[str, ...]] = (
+        "open", "mute", "section", "range_less", "range_more", "enqueue", "undo",
+    )  # fmt: skip
+    BINDINGS: ClassVar[list[Any]] = [Binding("shift+tab", "section(-1)", show=False), *bindings("section", "mute")]
 
     def body(self) -> ComposeResult:
         yield Line(id="figures", classes="figures")
@@ -246,7 +248,22 @@ class Overview(ConsoleScreen):
         places = [place for place, rows in enumerate(lists) if rows.has_focus]
         lists[((places[0] if places else -1) + step) % len(lists)].focus()
 
+    def action_mute(self) -> None:
+        from .failures import mute
+
+        if (group := self._failing()) is not None and self.allowed("mute"):
+            mute(self.console, group)
+
+    def _failing(self) -> FailureGroup | None:
+        """The group of failures that the cursor is on, among what needs somebody."""
+        trouble = self.focused.current if isinstance(self.focused, Rows) else None
+        if not isinstance(trouble, Trouble) or trouble.place.screen != "failures" or self.console.snapshot is None:
+            return None
+        return next((one for one in self.console.snapshot.groups if one.group == trouble.place.filter), None)
+
     def why_not(self, action: Action) -> str | None:
+        if action.name == "mute" and self._failing() is None:
+            return "only failures are muted"
         if action.name == "open":
             focused = self.focused
             if not isinstance(focused, Rows) or focused.current is None:
