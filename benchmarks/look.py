@@ -1,7 +1,8 @@
 """Times everything that reads, on what `benchmarks.load` made: `python -m benchmarks.look [WORD…] [--rounds N]`.
 
 Each figure is a median over the rounds, with the connection open: what the database took for all statements of the look
-together, the worst of that, and the whole with what Python does of it. What is above `--limit` is marked.
+together, the worst of that, and the whole with what Python does of it. What is above `--limit` is marked. Load
+anew after some time: the last hour should have something in it.
 """
 
 import argparse
@@ -87,7 +88,7 @@ def main() -> None:
 
 
 def looks(database: Database) -> dict[str, Callable[[], object]]:
-    (group, *_) = observe.failures(database, HOUR)
+    (group, *_) = observe.failures(database, MONTH)
     pending = observe.list_jobs(database, of("state", "pending"), limit=1).jobs[0].id
     running = observe.list_jobs(database, of("state", "running"), limit=1).jobs[0].id
     finished = observe.list_jobs(database, of("state", FINISHED), limit=1).jobs[0].id

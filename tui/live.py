@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
+from sys import maxsize
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -259,20 +260,22 @@ class LiveSource:
                     self._raw[shown] = name
 
 
-def cleaned(value: Shown) -> Shown:
-    """The same with every text in it as it may be shown."""
-    return _cleaned(value, None)  # type: ignore[no-any-return]  # of the same type
+def cleaned(value: Shown, *, is_cut: bool = True) -> Shown:
+    """The same with every text in it as it may be shown; what is too long is cut, unless it was already."""
+    return _cleaned(value, None, is_cut)  # type: ignore[no-any-return]  # of the same type
 
 
-def _cleaned(value: Any, field: str | None) -> Any:
+def _cleaned(value: Any, field: str | None, is_cut: bool) -> Any:
     if isinstance(value, str):
+        if not is_cut:
+            return plain(value, maxsize) if field in LONG else line(value, maxsize)
         return plain(value, LONG[field]) if field in LONG else line(value)
     if isinstance(value, dict | list):
-        return deep(value)
+        return deep(value) if is_cut else deep(value, maxsize)
     if isinstance(value, tuple):
-        return tuple(_cleaned(item, field) for item in value)
+        return tuple(_cleaned(item, field, is_cut) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _cleaned(getattr(value, f.name), f.name) for f in fields(value)})
+        return replace(value, **{f.name: _cleaned(getattr(value, f.name), f.name, is_cut) for f in fields(value)})
     return value
 
 

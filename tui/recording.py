@@ -102,7 +102,6 @@ class Recorder:
             return
         try:
             self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-            self._file.flush()
         except OSError as error:
             self._file.close()
             self.badge = f"recording stopped: {error.strerror}"
@@ -112,7 +111,7 @@ def opened(path: Path) -> Any:
     """The file, to append to; its owner's alone. Raises UsageError."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        file = os.fdopen(descriptor, "ab")
+        file = os.fdopen(descriptor, "ab", buffering=0)
         if os.fstat(descriptor).st_size:
             begins = os.pread(descriptor, 4096, 0)
             if not is_header(begins.partition(b"\n")[0]):

@@ -11,9 +11,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn
 
+from jobq.clean import line as clean_line
 from jobq.errors import DatabaseUnreachable, UsageError
 
 from . import search
+from .live import cleaned
 from .recording import FORMAT, NOT_RECORDED, Misfit, NotRecorded, answer_of, asked, decoded, is_header, key_of
 from .source import Query, Snapshot, Target, View
 
@@ -135,7 +137,7 @@ class Replay:
     def look(self, seconds: float) -> Snapshot:
         _, parts = self._looks[self._place(self.position)]
         if "error" in parts:
-            raise DatabaseUnreachable(str(self._line(parts["error"])["error"]))
+            raise DatabaseUnreachable(clean_line(str(self._line(parts["error"])["error"])))
         value = {name: self._line(number)["value"][name] for name, number in parts.items()}
         snapshot: Snapshot = self._decoded(Snapshot, value, max(parts.values()) + 1)
         return snapshot
@@ -209,7 +211,7 @@ class Replay:
         """Notes where the answer of a line is. Returns where the parts of the last look are."""
         if "jobq" in line:
             if line.get("format") != FORMAT:
-                written = f"in format {line.get('format')}, by jobq {line.get('version')}"
+                written = clean_line(f"in format {line.get('format')}, by jobq {line.get('version')}", 100)
                 raise UsageError(f"{self._path} was recorded {written}; this version shows format {FORMAT}.")
             headers.append(line)
             return {}
@@ -236,8 +238,9 @@ class Replay:
         return line
 
     def _decoded(self, kind: Any, value: Any, number: int) -> Any:
+        """A value of the file, which may be anybody's: what is in it is cleaned again."""
         try:
-            return decoded(kind, value)
+            return cleaned(decoded(kind, value), is_cut=False)
         except Misfit as error:
             raise self._broken(number, str(error)) from None
 

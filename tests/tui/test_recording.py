@@ -132,6 +132,18 @@ def test_a_lost_database_is_seen_again_and_what_was_cut_off_is_left_out(tmp_path
     assert [json.loads(line) for line in path.read_text().splitlines()][-1]["jobq"] == "recording"
 
 
+def test_nothing_in_a_forged_recording_takes_effect(tmp_path: Path) -> None:
+    path = tmp_path / "forged.jsonl"
+    recorder: Any = Recorder(canned.CannedSource(canned.trouble()), path, "0.1.0")
+    recorder.look(3600.0)
+    recorder.close()
+    path.write_text(path.read_text().replace("mail", "\\u001b]0;x\\u0007\\n\\u202e"))
+    source = Replay(path)
+    found = source.look(0.0)
+    assert found.stats.queues[2].name == "␛]0;x␇⏎\\u202e"
+    assert "\x1b" not in repr(found).replace("\\x1b", "\x1b")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
