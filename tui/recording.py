@@ -24,8 +24,7 @@ FORMAT = 1
 
 NOT_RECORDED = frozenset(
     {
-        "query", "suggestions", "select", "like", "check", "enqueue", "act", "undo", "act_on_queues",
-        "act_on_schedules", "act_on_failures", "stop_workers", "migrate", "reset",
+        "query", "suggestions", "select", "like", "check", "enqueue", "act", "undo", "stop_workers", "migrate", "reset",
     }
 )  # fmt: skip
 """Questions that a filter answers by itself, and acts: what acts did is seen in what is read after them."""
@@ -50,7 +49,7 @@ class Recorder:
     def __getattr__(self, name: str) -> Any:
         """What the other source has; its answers are kept on their way."""
         found = getattr(self._source, name)
-        if name in NOT_RECORDED or not callable(found):
+        if not is_recorded(name) or not callable(found):
             return found
 
         def ask(*arguments: Any, **options: Any) -> Any:
@@ -145,6 +144,10 @@ def is_header(line: bytes) -> bool:
 
 
 # Questions and answers as JSON
+
+
+def is_recorded(name: str) -> bool:
+    return name not in NOT_RECORDED and not name.startswith("act_on_")
 
 
 def asked(name: str, *arguments: Any, **options: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from jobq.errors import DatabaseUnreachable, UsageError
 
 from . import search
 from .live import cleaned
-from .recording import FORMAT, NOT_RECORDED, Misfit, NotRecorded, answer_of, asked, decoded, is_header, key_of
+from .recording import FORMAT, Misfit, NotRecorded, answer_of, asked, decoded, is_header, is_recorded, key_of
 from .source import Query, Snapshot, Target, View
 
 SPEEDS = (1, 2, 5, 20, 60)
@@ -156,8 +156,10 @@ class Replay:
 
     def __getattr__(self, name: str) -> Any:
         """Every other question: the last answer to it until now."""
-        if name.startswith("_") or name in NOT_RECORDED:
-            return self._refuse if name in NOT_RECORDED else super().__getattribute__(name)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if not is_recorded(name):
+            return self._refuse
         kind = answer_of(name)
 
         def ask(*arguments: Any, **options: Any) -> Any:
