@@ -1,13 +1,22 @@
 """Brings the schema up to date: numbered files, forward only, each in its own transaction under one lock."""
 
+import time
 from dataclasses import dataclass
 
 from psycopg import errors as pg
 
-from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.errors import DatabaseBusy, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.store import history
 from jobq.store.database import Connection, Database, check_server
-from jobq.store.statements import migration_texts, quote_identifier
+from jobq.store.statements import migration_texts, quote_identifier, statement
+
+LOCK_SECONDS = 1.0
+"""A migration waits no longer than this for the lock of a table: whoever comes after it waits behind it meanwhile."""
+
+PAUSE_SECONDS = 2.0
+"""Before it tries again it lets those pass."""
+
+TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +34,45 @@ def known(schema: str) -> list[Migration]:
 def migrate(database: Database) -> list[Migration]:
     """Applies what is missing, and returns it. Safe from any number of places at once: one applies, the rest wait.
 
-    Raises DatabaseError where the server is unreachable, read-only, too old, or forbids it.
+    Raises DatabaseError where the server is unreachable, read-only, too old, or forbids it, and DatabaseBusy where
+    somebody holds a table for too long.
     """
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
         applied = []
         for migration in known(database.schema):
-            if apply(connection, database.schema, migration):
+            if apply_in_a_gap(connection, database.schema, migration):
                 applied.append(migration)
         history.make_partitions(connection, database.schema)
         return applied
+
+
+def apply_in_a_gap(connection: Connection, schema: str, migration: Migration) -> bool:
+    """Applies one migration as soon as nobody holds the tables; see `apply`."""
+    for _ in range(TRIES - 1):
+        try:
+            return apply(connection, schema, migration)
+        except pg.LockNotAvailable:
+            time.sleep(PAUSE_SECONDS)
+    try:
+        return apply(connection, schema, migration)
+    except pg.LockNotAvailable:
+        raise DatabaseBusy(
+            f"Migration {migration.name} found no moment in which nobody uses the tables of schema {schema!r}"
+            f"{held_by(connection, schema)}. What was applied before it stays. Run jobq migrate again."
+        ) from None
+
+
+def held_by(connection: Connection, schema: str) -> str:
+    """Whose transaction is the oldest that holds a lock there, in words; nothing where there is none any more."""
+    row = connection.execute(statement("lock_holders", schema), {"schema": quote_identifier(schema)}).fetchone()
+    if row is None:
+        return ""
+    pid, application, state, seconds = row
+    return (
+        f": process {pid} of the server ({application or 'without a name'}, {state}) has held one for {seconds:.0f} s. "
+        f"To end it: SELECT pg_terminate_backend({pid})"
+    )
 
 
 def apply(connection: Connection, schema: str, migration: Migration) -> bool:
@@ -44,6 +82,7 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq migrate {schema}"])
         if migration.version in applied_versions(connection, schema):
             return False
+        connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}".encode())
         if migration.version == 1:
             if not schema_exists(connection, schema):  # asking for it IF NOT EXISTS needs the right to create schemas
                 connection.execute(f"CREATE SCHEMA {quoted}".encode())

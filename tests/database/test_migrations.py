@@ -3,12 +3,15 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
+from importlib import resources
 from typing import Any
 
 import psycopg
 import pytest
 
-from jobq.errors import DatabaseForbidden, SchemaAhead, SchemaBehind, SchemaMissing
+from conftest import Store, report_on
+from jobq.errors import DatabaseBusy, DatabaseForbidden, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.records import NewJob, Report
 from jobq.settings import Settings
 from jobq.store import history, jobs, migrations, workers
@@ -172,6 +175,93 @@ def test_a_schema_that_is_ahead_says_to_upgrade(settings: Settings, connection: 
     connection.execute("INSERT INTO jobq.migrations (version, name) VALUES (9999, 'later')")
     with pytest.raises(SchemaAhead, match=r"9999.*Upgrade"):
         migrations.require_current(Database(settings))
+
+
+# From one release to the next
+
+FIRST_RELEASE = {
+    "0001_initial": "5af96bb9c28aba3c",
+    "0002_schedules": "3b2360118ac46682",
+    "0003_control": "5bdde901a03c56b1",
+    "0004_operating": "8ce8464464c12e6f",
+    "0005_application": "334df67342fe1345",
+}
+"""The migrations of the first release. Databases have them: what they say cannot be changed any more."""
+
+
+def test_a_migration_that_was_released_is_not_changed() -> None:
+    texts = {file.name: file.read_bytes() for file in resources.files("jobq.sql.migrations").iterdir()}
+    assert {name: sha256(texts[f"{name}.sql"]).hexdigest()[:16] for name in FIRST_RELEASE} == FIRST_RELEASE
+
+
+@pytest.fixture
+def first_release(empty: Database, connection: psycopg.Connection[Any]) -> Database:
+    """A database as the first release left it, with jobs in every state, and rows that nobody should have written."""
+    for migration in migrations.known("jobq")[: len(FIRST_RELEASE)]:
+        assert migrations.apply(connection, "jobq", migration)
+    connection.execute(
+        """
+        INSERT INTO jobq.workers (host, pid, version, processes, queues) VALUES ('old', 1, '0.1', 1, '{}');
+        INSERT INTO jobq.jobs (id, job_class, state, run_at, unique_key, worker_id, started_at, timeout) VALUES
+            (1, 'shop.jobs.Work', 'pending', now(), 'k', NULL, NULL, 5),
+            (2, 'shop.jobs.Work', 'scheduled', now() + interval '1 hour', NULL, NULL, NULL, NULL),
+            (3, 'shop.jobs.Work', 'running', now(), NULL, 1, now(), NULL),
+            (4, 'shop.jobs.Work', 'pending', '-infinity', NULL, NULL, NULL, 'NaN'),
+            (5, 'shop.jobs.Work', 'scheduled', 'infinity', NULL, NULL, NULL, -1),
+            (-6, 'shop.jobs.Work', 'running', '0044-03-15 BC', NULL, 7, 'infinity', NULL);
+        SELECT setval(pg_get_serial_sequence('jobq.jobs', 'id'), 100);
+        INSERT INTO jobq.results
+            (id, attempt, ended_at, enqueued_at, run_at, retries, priority, retried, outcome, queue, job_class,
+             arguments)
+            VALUES (50, 1, now(), now(), now(), 0, 0, false, 'errored', 'default', 'shop.jobs.Work', '{}')
+        """
+    )
+    return empty
+
+
+def test_a_database_of_the_first_release_keeps_its_jobs_and_works_on(
+    first_release: Database, settings: Settings
+) -> None:
+    with Store.on(settings) as store:
+        before = store.rows("SELECT id, job_class, state, attempt, unique_key FROM jobq.jobs WHERE id > 0 ORDER BY id")
+        migrations.migrate(first_release)
+        migrations.require_current(first_release)
+        after = store.rows("SELECT id, job_class, state, attempt, unique_key FROM jobq.jobs WHERE id < 100 ORDER BY id")
+        assert after == before
+        worker = store.worker()
+        assert store.add(unique_key="k") is None
+        assert [one.id for one in store.rescue()] == [101], "that of a worker unknown, by another number"
+        claimed = store.claim(worker)
+        assert [assignment.id for assignment in claimed] == [1, 4, 101]
+        assert store.finish(worker, *map(report_on, claimed)) == 3
+        assert store.finish(1, report_on(claimed[0]._replace(id=3, attempt=0))) == 1, "the old worker reports"
+        assert store.retry_by_hand(50) == [50]
+        assert store.promote().promoted == 0
+
+
+def test_a_migration_lets_others_pass_while_it_waits_for_a_long_transaction(
+    first_release: Database, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever queues for an exclusive lock makes all others queue behind: it must not do so for long."""
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(migrations, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(migrations, "TRIES", 3)
+    assert first_release.settings.database_url is not None
+    with psycopg.connect(first_release.settings.database_url, application_name="a report") as reader:
+        reader.execute("SELECT count(*) FROM jobq.jobs")
+        with pytest.raises(DatabaseBusy, match=rf"{reader.info.backend_pid} of the server \(a report, idle in trans"):
+            migrations.migrate(first_release)
+
+        monkeypatch.setattr(migrations, "TRIES", 10_000)
+        with ThreadPoolExecutor(1) as threads:
+            migrating = threads.submit(migrations.migrate, first_release)
+            connection.execute("SET lock_timeout = '30s'")
+            for _ in range(50):  # each waits for one try at the most
+                assert jobs.enqueue(connection, "jobq", NewJob("shop.jobs.Work", "{}")) is not None
+            assert not migrating.done()
+            reader.commit()
+            assert migrating.result(30)
+    migrations.require_current(first_release)
 
 
 def test_every_table_and_column_is_commented(connection: psycopg.Connection[Any], settings: Settings) -> None:
