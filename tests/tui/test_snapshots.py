@@ -67,6 +67,8 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "history": (*TO_ERRORED, "j", "enter", "tab", "tab"),
     "stop-worker": ("5", "S"),
     "copy": (*TO_ERRORED, "y"),
+    "columns": ("2", "v", "j", "j", "space"),
+    "views": (*TO_ERRORED, "b", "type night", "enter", "b", "tab"),
     "enqueue": ("n", "type billing.jobs.SyncInvoice", "tab", "x"),
     "edit": (*TO_ERRORED, "j", "e"),
     "filter": (*TO_ERRORED, "slash", "type queue:mail tag:x"),
