@@ -1,10 +1,14 @@
 -- Puts claimed jobs back that have not started: that was no attempt. One whose end somebody has asked for meanwhile
 -- ends as cancelled instead, as the attempt that never began.
+-- Job, attempt and worker do not tell one claim from another here, for the number of the attempt is used again: where the
+-- answer to this statement is lost and it is sent a second time, or comes late, the job may have been claimed anew by the
+-- same worker, and be running. So the fence has the time of the claim too, in the form in which the claim returned it.
 WITH unstarted AS (
     SELECT jobs.*
     FROM {schema}.jobs
-    JOIN unnest(%(ids)s::bigint[], %(attempts)s::integer[]) AS claimed (id, attempt)
+    JOIN unnest(%(ids)s::bigint[], %(attempts)s::integer[], %(waits)s::bigint[]) AS claimed (id, attempt, waited)
         ON jobs.id = claimed.id AND jobs.attempt = claimed.attempt
+            AND (date_part('epoch', jobs.started_at - jobs.run_at) * 1000000)::bigint = claimed.waited
     WHERE coalesce(jobs.worker_id, 0) = %(worker_id)s
     ORDER BY jobs.id
     FOR UPDATE OF jobs

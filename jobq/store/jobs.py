@@ -212,6 +212,7 @@ def give_back(
             "worker_id": worker_id,
             "ids": [assignment.id for assignment in assignments],
             "attempts": [assignment.attempt for assignment in assignments],
+            "waits": [assignment.waited_microseconds for assignment in assignments],
         },
     ).fetchall()
     queues = sorted({queue for _, queue in rows})

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from math import inf
 from time import monotonic
 
 from jobq.records import Assignment
@@ -10,7 +11,7 @@ from jobq.store import jobs, workers
 from jobq.store.database import Connection, Database
 from jobq.store.jobs import QueuePosition
 from jobq.worker.ownership import Ownership
-from jobq.worker.service import Service, jittered
+from jobq.worker.service import Service, jittered, sooner
 
 log = logging.getLogger("jobq.worker.claimer")
 
@@ -26,6 +27,11 @@ PROMOTE_EVERY_SECONDS = 0.5
 
 DISCOVER_EVERY_SECONDS = 1.0
 """While busy, other queues are looked for so often."""
+
+MISSED_AGAIN_SECONDS = 1.0
+MISSED_SELDOM_SECONDS = 600.0
+"""After a lost connection the server may still be at a claim, and do it when this worker has long asked what it holds:
+so it asks again, ever more seldom."""
 
 FRONT_EVERY_SECONDS = 0.1
 """While a queue is worked off from where the last claim ended, its front is looked at so often …"""
@@ -92,6 +98,9 @@ class Claimer(Service):
         self._idle_looks = 0
         self._said_waiting: tuple[int, bool] | None = None
         self._idle_at = 0.0
+        self._was_connected = False
+        self._missed_at = inf
+        self._missed_wait = MISSED_AGAIN_SECONDS
 
     # Called by the supervisor and the listener
 
@@ -142,6 +151,13 @@ class Claimer(Service):
         self._said_waiting = None
         self._active.clear()
         self.look()
+        self._take_missed(connection)
+        if self._was_connected:
+            self._missed_wait = MISSED_AGAIN_SECONDS
+            self._missed_at = monotonic() + self._missed_wait
+        self._was_connected = True
+
+    def _take_missed(self, connection: Connection) -> None:
         held = self.ownership.held()
         worker_id = self.ownership.worker_id
         if missed := [
@@ -159,6 +175,14 @@ class Claimer(Service):
     def tick(self, connection: Connection) -> float | None:
         """One round: give back, claim; where there is nothing, look elsewhere, then sleep ever longer."""
         self._give_back(connection)
+        if monotonic() < self._missed_at:
+            return sooner(self._round(connection), self._missed_at - monotonic())
+        self._take_missed(connection)
+        self._missed_wait = min(2 * self._missed_wait, MISSED_SELDOM_SECONDS)
+        self._missed_at = monotonic() + self._missed_wait
+        return 0.0
+
+    def _round(self, connection: Connection) -> float | None:
         if not self._is_claiming or self._wanted <= 0 or not self.classes:
             return self._rest(connection)
         began = monotonic()

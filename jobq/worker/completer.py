@@ -15,7 +15,7 @@ from jobq.store import jobs
 from jobq.store.database import Connection, Database
 from jobq.worker.ownership import Ownership
 from jobq.worker.rollup import Rollup
-from jobq.worker.service import Service
+from jobq.worker.service import Service, sooner
 
 log = logging.getLogger("jobq.worker.completer")
 
@@ -159,12 +159,6 @@ class Completer(Service):
         )
         self.rollup.add(found.counts)
         return found.attempts
-
-
-def sooner(first: float | None, second: float | None) -> float | None:
-    """The shorter of two waits; None is one without end."""
-    waits = [wait for wait in (first, second) if wait is not None]
-    return min(waits, default=None)
 
 
 def without_refused(report: Report, error: BaseException) -> Report:

@@ -29,6 +29,8 @@ class Heartbeat(Service):
         on_classes_known: Callable[[], None],
     ) -> None:
         super().__init__(database)
+        # Well before the others lose their patience with those who had no chance to report.
+        self.max_backoff_seconds = min(self.max_backoff_seconds, database.settings.heartbeat_timeout / 4)
         self.ownership = ownership
         self._status = status
         self._on_declared_dead = on_declared_dead

@@ -14,6 +14,9 @@ log = logging.getLogger("jobq.worker.maintenance")
 HISTORY_EVERY_SECONDS = 600.0
 UNKNOWN_EVERY_SECONDS = 60.0
 
+NEWCOMER_SECONDS = 15.0
+"""A new worker waits so long before it declares others dead, at most: the database may have been away until now."""
+
 
 class Maintenance(Service):
     name = "maintain"
@@ -22,6 +25,10 @@ class Maintenance(Service):
     def __init__(self, database: Database, *, on_owed_hooks: Callable[[], None]) -> None:
         super().__init__(database)
         self._on_owed_hooks = on_owed_hooks
+        timeout = database.settings.heartbeat_timeout
+        self._patient_until = monotonic() + min(timeout / 2, NEWCOMER_SECONDS)
+        self._out_of_touch_seconds = max(timeout / 2, 1.5 * database.settings.heartbeat_every + 1)
+        self._in_touch_at = inf
         self._history_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
@@ -44,19 +51,29 @@ class Maintenance(Service):
 
     def _rescue(self, connection: Connection) -> None:
         settings, schema = self.database.settings, self.database.schema
-        for silent in workers.silence(connection, schema, timeout=settings.heartbeat_timeout):
-            log.warning(
-                "worker declared dead worker=%s/%s silent_seconds=%.1f",
-                silent.host,
-                silent.pid,
-                silent.silent_seconds,
-            )
+        if self._may_judge():
+            for silent in workers.silence(connection, schema, timeout=settings.heartbeat_timeout):
+                log.warning(
+                    "worker declared dead worker=%s/%s silent_seconds=%.1f",
+                    silent.host,
+                    silent.pid,
+                    silent.silent_seconds,
+                )
         spread = settings.heartbeat_timeout / 2
         while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses, spread=spread):
             if any(job.is_owed_hook for job in rescued):
                 self._on_owed_hooks()
             again = sum(job.retried for job in rescued)
             log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
+
+    def _may_judge(self) -> bool:
+        """Whether the silence of others is theirs. Where this worker was out of touch itself for a while, it may be the
+        database's: a failover, a recovery, a standstill. They get as long again to report as they ever have."""
+        now = monotonic()
+        if now - self._in_touch_at > self._out_of_touch_seconds:
+            self._patient_until = now + self.database.settings.heartbeat_timeout
+        self._in_touch_at = now
+        return now >= self._patient_until
 
     def _keep_history(self, connection: Connection) -> None:
         schema, days = self.database.schema, self.database.settings.job_history_days

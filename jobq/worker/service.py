@@ -23,6 +23,7 @@ class Service:
     """A thread that calls `tick` again and again, on a connection that is made anew when it was lost."""
 
     name = "service"
+    max_backoff_seconds = MAX_BACKOFF_SECONDS
     keeps_connection = True
     """False: connect for each tick and hang up after it, for what happens rarely."""
 
@@ -131,11 +132,17 @@ class Service:
             else:
                 log.error("service failed service=%s", self.name, exc_info=error)
         wait = self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-        self._backoff = min(self._backoff * 2, MAX_BACKOFF_SECONDS)
+        self._backoff = min(self._backoff * 2, self.max_backoff_seconds)
         return wait
 
 
 OnEvent = Callable[[], None]
+
+
+def sooner(first: float | None, second: float | None) -> float | None:
+    """The shorter of two waits; None is one without end."""
+    waits = [wait for wait in (first, second) if wait is not None]
+    return max(0.0, min(waits)) if waits else None
 
 
 def jittered(seconds: float) -> float:

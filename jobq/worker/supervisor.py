@@ -307,8 +307,7 @@ class Supervisor:
 
     def _give_back_stock(self) -> None:
         if self.coroutine_stock:
-            # By the one that claims them: were another to give them back again, because the answer to it was lost, this
-            # one might have claimed them anew by then, as the same attempt.
+            # By the one that claims them, so that the one happens before the other.
             self.coroutine_claimer.give_back(list(self.coroutine_stock))
             self.coroutine_stock.clear()
         if not self.stock:

@@ -1,6 +1,6 @@
 """Two servers with synchronous replication: the primary is killed in the middle of work, and the standby promoted.
 
-    python -m tests.faults.failover [--rounds 3] [--seconds 8] [--seed 1] [--keep]
+    python -m tests.faults.failover [--rounds 3] [--seconds 8] [--away 6] [--seed 1] [--keep]
 
 Workers and enqueuers have an address with both hosts, and go on by themselves. After each round the killed server comes
 back as the standby of the other. At the end the checker has the word: nothing that was acknowledged may be lost.
@@ -30,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of work before each failover, and after the last")
+    parser.add_argument("--away", type=float, default=6.0, help="seconds without a primary, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="leave the folder with the ledger and the logs behind")
     chosen = parser.parse_args()
@@ -90,7 +91,7 @@ class Failover:
         fault = Fault("primary killed", time.monotonic())
         self.faults.append(fault)
         self.primary.kill()
-        time.sleep(self.random.uniform(0, 3))  # whoever watches over the servers takes a while to notice
+        time.sleep(self.random.uniform(0, self.chosen.away))  # whoever watches over the servers takes a while to notice
         self.standby.promote()
         with self.standby.connect() as connection:  # what its copy of the configuration says would hold it up
             connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -122,6 +123,9 @@ class Failover:
             if seconds:
                 figures[f"seconds until {who} went on, median"] = round(statistics.median(seconds), 2)
                 figures[f"seconds until {who} went on, worst"] = round(max(seconds), 2)
+        silent = [row.id for row in evidence.results if row.outcome == "lost" and row.error_type == "WorkerLost"]
+        if silent:
+            self.scene.accuse("workers were taken for dead while the database was", f"jobs {silent[:10]}")
         starts = sum(len(worker.pids) for worker in self.scene.workers)
         figures["workers started"] = starts
         if starts > len(self.scene.workers):

@@ -1,16 +1,36 @@
-"""Claimed jobs that are given back, by two who claim."""
+"""Claims of which a worker does not know, or knows twice: answers that were lost, and statements that came late."""
 
 from dataclasses import replace
 
+import pytest
+
+from jobq.records import Assignment
 from jobq.settings import Settings
 from jobq.store.database import Database
+from jobq.worker import claimer as claiming
+from jobq.worker.claimer import Claimer
+from jobq.worker.ownership import Ownership
 from jobq.worker.supervisor import Supervisor
-from tests.conftest import Store
+from tests.conftest import JOB_CLASS, Store, wait_until
+
+
+def test_giving_back_a_second_time_does_not_take_back_what_was_claimed_anew(store: Store) -> None:
+    worker_id = store.worker()
+    job_id = store.add()
+    first = store.claim(worker_id)
+    assert store.give_back(worker_id, *first) == ["default"]
+    second = store.claim(worker_id)
+    assert [(job.id, job.attempt) for job in second] == [(job.id, job.attempt) for job in first]
+
+    assert store.give_back(worker_id, *first) == []
+
+    assert store.job(job_id).state == "running"
+    assert store.give_back(worker_id, *second) == ["default"]
 
 
 def test_coroutines_are_given_back_by_the_one_that_claims_them(settings: Settings, store: Store) -> None:
-    """The answer may be lost, and it is sent again: by then nobody may have claimed them anew for this worker, as
-    the same attempt. One thread does the one after the other."""
+    """The answer may be lost, and it is sent again: by then nobody may have claimed them anew for this worker, as the
+    same attempt. One thread does the one after the other."""
     supervisor = Supervisor(Database(replace(settings, concurrency=2, max_processes=1)), (), drain=False)
     worker_id = store.worker()
     supervisor.ownership.begin_anew(worker_id)
@@ -27,3 +47,31 @@ def test_coroutines_are_given_back_by_the_one_that_claims_them(settings: Setting
     assert (store.job(job_id).state, store.job(job_id).attempt) == ("pending", 0)
     assert not supervisor.ownership.held()
     supervisor._selector.close()
+
+
+def test_a_claim_that_the_server_does_after_its_worker_has_asked_what_it_holds_is_found(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "MISSED_AGAIN_SECONDS", 0.01)
+    worker_id = store.worker()
+    delivered: list[list[Assignment]] = []
+    claimer = Claimer(
+        Database(settings),
+        Ownership(worker_id),
+        (),
+        delivered.append,
+        may_sleep=lambda: False,
+        on_owed_hooks=lambda: None,
+    )
+    claimer.classes = (JOB_CLASS,)
+    claimer.on_connected(store.connection)
+    claimer.on_connected(store.connection)  # it was lost, in the middle of a claim
+    assert delivered == []
+
+    store.add()
+    late = store.claim(worker_id)
+
+    wait_until(lambda: claimer.tick(store.connection) is not None and delivered)
+    assert delivered == [late]
+    wait_until(lambda: claimer._missed_wait >= 0.08 or claimer.tick(store.connection) is None)
+    assert delivered == [late]  # once
