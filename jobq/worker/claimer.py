@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from math import inf
 from time import monotonic
 
 from jobq.records import Assignment
@@ -99,7 +98,7 @@ class Claimer(Service):
         self._said_waiting: tuple[int, bool] | None = None
         self._idle_at = 0.0
         self._was_connected = False
-        self._missed_at = inf
+        self._missed_at: float | None = None  # no connection has been lost yet
         self._missed_wait = MISSED_AGAIN_SECONDS
 
     # Called by the supervisor and the listener
@@ -175,6 +174,8 @@ class Claimer(Service):
     def tick(self, connection: Connection) -> float | None:
         """One round: give back, claim; where there is nothing, look elsewhere, then sleep ever longer."""
         self._give_back(connection)
+        if self._missed_at is None:
+            return self._round(connection)
         if monotonic() < self._missed_at:
             return sooner(self._round(connection), self._missed_at - monotonic())
         self._take_missed(connection)
