@@ -137,20 +137,29 @@ class Filter:
 
 
 def of(key: str, *texts: str) -> Filter:
-    """A filter of one term, from values that are meant literally: `of("queue", "mail")`."""
+    """A filter of one term, from values that are meant literally: `of("queue", "mail")`.
+
+    Raises FilterError where nothing can have such a value.
+    """
+    for text in texts:
+        require_storable(text)
     return Filter((Term(key, tuple(Pattern((text,)) for text in texts)),))
 
 
 # Reading
 
 
+def require_storable(text: str) -> None:
+    for place, character in enumerate(text):
+        if character == "\0" or "\ud800" <= character <= "\udfff":
+            raise mistake(text, "PostgreSQL cannot store this character, so nothing has it.", place, place + 1)
+
+
 def parse(text: str) -> Filter:
     """Reads a filter. Raises FilterError, which shows the place of the mistake."""
     if len(text) > MAX_CHARACTERS:
         raise FilterError(f"The filter has {len(text):,} characters; {MAX_CHARACTERS:,} are allowed.")
-    for place, character in enumerate(text):
-        if character == "\0" or "\ud800" <= character <= "\udfff":
-            raise mistake(text, "PostgreSQL cannot store this character, so nothing has it.", place, place + 1)
+    require_storable(text)
     terms = []
     reader = Reader(text)
     while not reader.is_at_end:

@@ -179,12 +179,15 @@ def test_the_catalogue_of_what_fails_names_tests_that_there_are() -> None:
     tests = Path(__file__).parent
     catalogue = (tests / "faults" / "README.md").read_text(encoding="utf-8")
     rows = [line for line in catalogue.splitlines() if line.startswith("| ") and not line.startswith("| what |")]
-    assert len(rows) == 35
+    assert len(rows) == 38
     for row in rows:
         named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
         assert named, f"no test in: {row}"
         for file, test in named:
             assert f"def {test}(" in (tests / file).read_text(encoding="utf-8"), f"{file}::{test} is not there"
+    for module in re.findall(r"python -m ([\w.]+)", catalogue):
+        path = tests.parent / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), f"{module} is not there"
 
 
 def test_every_command_is_in_the_readme() -> None:

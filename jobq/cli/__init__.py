@@ -98,6 +98,7 @@ def cli(ctx: click.Context) -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point: runs a command, and turns what went wrong into one message and an exit code."""
     try:
+        require_text(sys.argv[1:] if arguments is None else arguments)
         code = cli.main(arguments, prog_name="jobq", standalone_mode=False)
     except click.exceptions.Abort:
         sys.stderr.write("\n")
@@ -114,6 +115,13 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.stderr.write("\n")
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def require_text(arguments: list[str]) -> None:
+    """Bytes that are no UTF-8 can be typed, but nothing in a database is named by them."""
+    for place, argument in enumerate(arguments, 1):
+        if "\0" in argument or any("\ud800" <= character <= "\udfff" for character in argument):
+            raise click.UsageError(f"argument {place} is no text: it has bytes in it that are no UTF-8, or a NUL.")
 
 
 def explain(error: JobqError) -> int:

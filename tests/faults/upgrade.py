@@ -82,7 +82,9 @@ def main() -> int:
 
 def last_before_first_change() -> str:
     """The parent of the commit that added the first migration after those of the first release."""
-    listed = git("log", "--reverse", "--diff-filter=A", "--format=commit %H", "--name-only", "--", "jobq/sql/migrations")
+    listed = git(
+        *("log", "--reverse", "--diff-filter=A", "--format=commit %H", "--name-only", "--", "jobq/sql/migrations")
+    )
     commit = ""
     for line in listed.decode().splitlines():
         if line.startswith("commit "):
