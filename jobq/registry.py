@@ -345,6 +345,7 @@ def failed_import(name: str, error: BaseException) -> ApplicationError:
 
 def traceback_of_user(error: BaseException) -> str:
     """The traceback without the frames before the user's own: those of jobq and of the import system."""
+
     frames = traceback.TracebackException.from_exception(error, compact=True)
     frames.stack = traceback.StackSummary.from_list(
         [frame for frame in frames.stack if not is_import_machinery(frame.filename)]

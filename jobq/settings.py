@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -167,6 +166,8 @@ def find_pyproject(start: Path) -> Path | None:
 
 
 def read_table(pyproject: Path) -> dict[str, Any]:
+    import tomllib  # here: not everybody who imports jobq reads settings
+
     try:
         document = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

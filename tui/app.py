@@ -193,7 +193,7 @@ class Console(App[None]):
     # What the feed tells
 
     def on_looked(self, message: Looked) -> None:
-        if self.is_frozen:
+        if self.is_frozen or not self.screen_stack:  # a word of the feed may come when the console is closing
             return
         if self.replay is not None:
             self._follow_replay(message.snapshot)
@@ -319,7 +319,8 @@ class Console(App[None]):
     def _tell_named(self, report: NamedReport) -> None:
         for name in report.done:
             job = f" as #{report.jobs[name]}" if name in report.jobs else ""
-            self.tell(f"{report.done_words} {name}{job}")
+            hint = "   z undoes it, for a minute" if report.done_words == "paused" else ""
+            self.tell(f"{report.done_words} {name}{job}{hint}")
         for name, why in report.skipped.items():
             self.tell(f"{name} was left alone: {why}", is_bad=True)
 

@@ -3,6 +3,7 @@
 The threads are daemons: a question that hangs does not hold up the end of the console.
 """
 
+import random
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -16,8 +17,8 @@ from jobq.errors import DatabaseError, JobqError
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
 from .source import Progress, Report, Source
 
-LONGEST_WAIT = 15.0
-"""Seconds between two attempts to find a database that was lost, at most."""
+RETRY_SECONDS = (1.0, 3.0)
+"""Between two attempts to find a database that was lost: somebody is looking on. Never the same for all consoles."""
 
 MOST_OF_THE_TIME = 20
 """A look that took long is followed by a rest so many times as long: the console never keeps a database busy."""
@@ -135,7 +136,7 @@ class Feed:
             self._tries += 1
             self._listener.post_message(Lost(error, self._tries))
             self.source.reset()
-            return None if self.every is None else min(LONGEST_WAIT, 2.0 ** (self._tries - 1))
+            return None if self.every is None else random.uniform(*RETRY_SECONDS)  # noqa: S311 - no secret
         self._tries = 0
         self._listener.post_message(Looked(snapshot))
         return None if self.every is None else max(self.every, MOST_OF_THE_TIME * (monotonic() - began))

@@ -1,5 +1,6 @@
 """`jobq tui`: the operations console."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -54,8 +55,9 @@ def tui(
         raise UsageError("The console needs a terminal. For a script there is jobq stats, and --json.")
     if replay is not None and (record is not None or is_demo):
         raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
-    from jobq.tui.app import TABS, Console, place_of
-    from jobq.tui.preferences import default_path, load
+    with loading():
+        from jobq.tui.app import TABS, Console, place_of
+        from jobq.tui.preferences import default_path, load
 
     start = None if place is None else place_of(place)
     if start is not None and start.screen not in TABS:
@@ -82,6 +84,17 @@ def tui(
         if record is not None:
             source = stack.enter_context(recorded(source, Path(record)))
         Console(source, every=every, is_ascii=is_ascii, place=start, preferences=preferences).run()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """What is loaded stays: to look through it again and again for what may go takes a sixth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def in_browser(web: WebOptions, settings: Settings, options: list[str], *, is_demo: bool) -> None:

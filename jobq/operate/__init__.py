@@ -9,11 +9,12 @@ from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.rights import refusals
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
 from jobq.operate.stacks import Stack, stack
-from jobq.operate.undo import UNDO_SECONDS, undo
+from jobq.operate.undo import UNDO_SECONDS, UNDOABLE, undo
 from jobq.operate.workers import ActedOnWorkers, stop_workers, wait_until_stopped, why_not_stopped
 
 __all__ = [
     "MUTE_SECONDS",
+    "UNDOABLE",
     "UNDO_SECONDS",
     "Act",
     "Acted",

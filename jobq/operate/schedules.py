@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from jobq import observe
 from jobq.operate.acting import Act, acting
@@ -69,11 +70,11 @@ def resume_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedule
     return acted
 
 
-def resume_one(act: Act, name: str) -> bool:
-    """Again where a worker moved it on between the look and the act. False: it is not paused."""
+def resume_one(act: Act, name: str, *, paused_until: datetime | None = None) -> bool:
+    """Again where a worker moved it on between the look and the act. False: it is not paused, or was paused later."""
     while True:
         (seen,) = standing(act.database, [name])
-        if not seen.is_paused:
+        if seen.paused_at is None or (paused_until is not None and seen.paused_at > paused_until):
             return False
         next_at = seen.next_at
         if next_at is not None and next_at <= seen.now:

@@ -7,6 +7,7 @@ from jobq.errors import ActNotUndone
 from jobq.operate.acting import Act, Part, acting
 from jobq.operate.jobs import Acted, in_chunks
 from jobq.operate.rights import permitted
+from jobq.operate.schedules import resume_one
 from jobq.records import ActRecord
 from jobq.states import FINISHED, State
 from jobq.store import audit, mutes
@@ -23,7 +24,7 @@ def undo(database: Database, act_id: int | None = None) -> tuple[ActRecord, Acte
     """
     found = chosen(database, act_id)
     with permitted(database, "undo"):
-        acted = undo_names(database, found) if found.verb in UNDONE_BY_NAME else undo_jobs(database, found)
+        acted = UNDONE_BY_NAME.get(found.verb, undo_jobs)(database, found)
         if acted.act is not None:
             with database.connection() as connection:
                 audit.mark_undone(connection, database.schema, found.id)
@@ -70,11 +71,26 @@ def undo_jobs(database: Database, found: ActRecord) -> Acted:
     return in_chunks(Act(database, "undo", undoes=found.id), ids, do, obstacle, None)
 
 
-def undo_names(database: Database, found: ActRecord) -> Acted:
-    with acting(database, "undo", undoes=found.id) as act:
-        names = UNDONE_BY_NAME[found.verb](act.connection, database.schema, found.id)
-        act.did(names=names)
-    return Acted(act=act.act if names else None)
+def by_statement(
+    take_back: Callable[[Connection, str, int], list[str]],
+) -> Callable[[Database, ActRecord], Acted]:
+    """An act that one statement undoes, by the names in its row of the audit."""
+
+    def undo(database: Database, found: ActRecord) -> Acted:
+        with acting(database, "undo", undoes=found.id) as act:
+            names = take_back(act.connection, database.schema, found.id)
+            act.did(names=names)
+        return Acted(act=act.act if names else None)
+
+    return undo
+
+
+def undo_pause_of_schedules(database: Database, found: ActRecord) -> Acted:
+    """One that was paused again since stays paused."""
+    act = Act(database, "undo", undoes=found.id)
+    for name in found.names:
+        resume_one(act, name, paused_until=found.ended_at)
+    return Acted(act=act.id)
 
 
 def has_begun(state: str) -> str:
@@ -98,8 +114,11 @@ UNDONE_BY_JOB: dict[
 }
 """Acts on jobs: how some of them are taken back, and why one was not, by the state in which it is."""
 
-UNDONE_BY_NAME: dict[str, Callable[[Connection, str, int], list[str]]] = {
-    "pause": audit.undo_pause,
-    "mute": mutes.undo_mute,
+UNDONE_BY_NAME: dict[str, Callable[[Database, ActRecord], Acted]] = {
+    "pause": by_statement(audit.undo_pause),
+    "mute": by_statement(mutes.undo_mute),
+    "pause schedule": undo_pause_of_schedules,
 }
 """Acts on what has a name."""
+
+UNDOABLE = frozenset({*UNDONE_BY_JOB, *UNDONE_BY_NAME})

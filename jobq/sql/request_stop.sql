@@ -6,6 +6,6 @@ WITH requested AS (
     WHERE id = ANY (%(ids)s::bigint[]) AND stopped_at IS NULL AND stop_requested_at IS NULL
     RETURNING id
 ), told AS (
-    SELECT pg_notify(%(channel)s, id::text) FROM requested
+    SELECT pg_notify(%(channel)s, id::text) FROM requested WHERE pg_notification_queue_usage() < 0.9
 )
 SELECT id, (SELECT count(*) FROM told) AS told FROM requested ORDER BY id

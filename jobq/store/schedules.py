@@ -68,9 +68,13 @@ class Standing:
     expression: str
     timezone: str
     next_at: datetime | None
-    is_paused: bool
+    paused_at: datetime | None
     is_undeclared: bool
     now: datetime
+
+    @property
+    def is_paused(self) -> bool:
+        return self.paused_at is not None
 
 
 def declare(

@@ -220,6 +220,23 @@ def test_a_muted_group_of_failures_is_named_so_until_its_time_is_over_or_it_is_u
     assert operate.unmute_failures(database, ["a" * 16]) == []
 
 
+def test_paused_schedules_fire_again_from_their_next_tick_on(store: Any, database: Database) -> None:
+    store.execute(
+        "INSERT INTO jobq.schedules (name, next_at, job_class, arguments, queue, priority, retries, expression, "
+        "timezone, missed, overlap, jitter) SELECT name, now() - interval '1 hour', 'x.A', '{}', 'default', 0, 0, "
+        "'0 3 * * *', 'UTC', 'once', 'skip', 0 FROM unnest(ARRAY['nightly', 'weekly']) AS name"
+    )
+    operate.pause_schedule(database, ["nightly", "weekly"])
+    store.execute("UPDATE jobq.schedules SET paused_at = now() + interval '1 second' WHERE name = 'weekly'")
+
+    undone, _ = operate.undo(database)
+
+    assert (undone.verb, undone.names) == ("pause schedule", ("nightly", "weekly"))
+    rows = store.rows("SELECT name, paused_at IS NULL AS on, next_at > now() FROM jobq.schedules ORDER BY 1")
+    assert rows == [("nightly", True, True), ("weekly", False, False)]
+    assert store.rows("SELECT names FROM jobq.audit WHERE verb = 'undo'") == [(["nightly"],)]
+
+
 def test_an_undo_is_recorded_and_cannot_be_repeated(store: Any, database: Database) -> None:
     job = store.add()
     act = operate.cancel(database, [job]).act

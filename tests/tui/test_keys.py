@@ -385,6 +385,45 @@ def test_the_history_of_a_job_has_what_operators_did_to_it(
     assert store.job(job)
 
 
+def test_a_group_of_which_all_recovered_leads_to_its_last_job(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    (job,) = failed(store, report, 1)
+    store.execute("UPDATE jobq.results SET fingerprint = 'abcdef01'")
+    store.retry_by_hand(job)
+    store.finish(worker := store.worker(pid=9), *(report(one) for one in store.claim(worker)))
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "3")
+            assert "all were tried again" in text_of(pilot.app)
+            await press(pilot, "enter")
+            assert "Attempt 2 of 2" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_very_small_window_has_a_list_and_one_line_of_keys(source: LiveSource, store: Any) -> None:
+    job = store.add()
+
+    async def flow() -> None:
+        async with opened(source, (44, 12)) as pilot:
+            text = text_of(pilot.app).splitlines()
+            assert "no worker runs" in text[0]
+            assert text[-1].rstrip().endswith("larger window shows more")
+            await press(pilot, "2")
+            assert "ID" in text_of(pilot.app).splitlines()[0]
+            await press(pilot, "enter")
+            assert "{}" in text_of(pilot.app)
+            await press(pilot, "escape")
+            await pilot.resize_terminal(100, 30)
+            await settle(pilot)
+            assert f"{job}" in text_of(pilot.app)
+            assert "newest first" in text_of(pilot.app)
+
+    run(flow)
+
+
 def test_a_read_only_console_refuses_every_act_and_offers_none(
     database: Database, store: Any, report: Callable[..., Any]
 ) -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 
+from jobq.operate import UNDO_SECONDS, UNDOABLE
 from jobq.records import ActRecord
 
 from .. import formats, theme
@@ -15,14 +16,13 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
 
-UNDOABLE = ("retry", "cancel", "purge", "pause", "mute")
-
 
 class Activity(ConsoleScreen):
     NAME = "activity"
     TITLE_WORDS = "Activity"
     SHORT = "Log"
     QUESTION = "Who did what?"
+    MAIN = "acts"
     ACTIONS: ClassVar[tuple[str, ...]] = ("open", "undo")
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class Activity(ConsoleScreen):
 
     def can_undo(self, act: ActRecord) -> bool:
         age = (self.console.now - act.ended_at).total_seconds()
-        return act.verb in UNDOABLE and act.undone_at is None and age < 60
+        return act.verb in UNDOABLE and act.undone_at is None and age < UNDO_SECONDS
 
     def which(self, act: ActRecord) -> str:
         if act.selection is not None:

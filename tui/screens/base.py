@@ -25,6 +25,9 @@ REPLAY = ("step_back", "step_on", "minute_back", "minute_on", "speed")
 COMMON = (*REPLAY, "freeze", "actions", "palette", "help", "quit")
 STALE_SECONDS = 5.0
 
+TINY = (60, 18)
+"""Columns and lines below which a window has no room but for a list."""
+
 
 class ConsoleScreen(Screen[None]):
     """Draws the last snapshot; waits for nothing."""
@@ -34,7 +37,9 @@ class ConsoleScreen(Screen[None]):
     TITLE_WORDS: ClassVar[str] = ""
     SHORT: ClassVar[str] = ""
     QUESTION: ClassVar[str] = ""
+    MAIN: ClassVar[str] = ""  # the list that is left where the window is very small
     ACTIONS: ClassVar[tuple[str, ...]] = ()
+    is_tiny = False
 
     def compose(self) -> ComposeResult:
         yield Line(id="head")
@@ -121,7 +126,16 @@ class ConsoleScreen(Screen[None]):
         self.paint_foot()
 
     def on_resize(self) -> None:
+        self._make_room()
         self.call_after_refresh(self.paint)
+
+    def _make_room(self) -> None:
+        """In a very small window there are only the list that matters and one line of keys."""
+        size = self.app.size
+        self.is_tiny = size.width < TINY[0] or size.height < TINY[1]
+        self.set_class(self.is_tiny, "-tiny")
+        if self.is_tiny:
+            self.query_one(f"#{self.MAIN}").focus()
 
     def on_screen_resume(self) -> None:
         self.paint()
@@ -150,6 +164,13 @@ class ConsoleScreen(Screen[None]):
         if self.console.replay is not None:
             leading = [*(action for action in shown if action.name in (*REPLAY, "freeze")), *leading]
         always = [action for action in shown if action.name in ("actions", "help", "quit")]
+        if self.is_tiny:
+            always = [action for action in always if action.name != "actions"]
+            keys = [(self._key(action), action.words) for action in always]
+            hint = Text("larger window shows more ", theme.style(theme.DIM))
+            width = self.app.size.width
+            self.query_one("#foot", Line).update(spread(keys_line(keys, width - hint.cell_len), hint, width))
+            return
         keys = [(self._key(action), action.words) for action in [*leading, *always]]
         self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width))
 

@@ -34,6 +34,7 @@ class Failures(ConsoleScreen):
     TITLE_WORDS = "Failures"
     SHORT = "Fail"
     QUESTION = "What broke, since when?"
+    MAIN = "groups"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "retry", "purge", "mute", "range_less", "range_more", "sort", "copy", "fold", "section", "undo",
     )  # fmt: skip
@@ -124,9 +125,16 @@ class Failures(ConsoleScreen):
             title.put(Text(""))
             lines.put([])
             return
-        example = Text(f" the last one: #{group.example_id}  {formats.arguments(group.arguments, 200)}")
+        about = Text(f" the last one: #{group.example_id}  {formats.arguments(group.arguments, 200)}")
+        if group.muted_until is not None:
+            about = Text(f" {self.muted(group)}", theme.style(theme.WAIT))
+        elif not group.at_rest:
+            about = Text.assemble(
+                (f" {self.glyphs.tick} all were tried again, or deleted", theme.style(theme.GOOD)),
+                f"   {self.glyphs.enter} the attempts of the last one, #{group.example_id}",
+            )
         title.put(
-            Text(f" {self.muted(group)}", theme.style(theme.WAIT)) if group.muted_until is not None else example,
+            about,
             Text(f"first {formats.stamp(group.ever_first_at, self.console.now)} ", theme.style(theme.DIM)),
         )
         evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
@@ -138,7 +146,7 @@ class Failures(ConsoleScreen):
 
     def columns(self) -> list[Column]:
         return [
-            Column("AT REST", lambda group: formats.count(group.at_rest), right=True,
+            Column("AT REST", self.at_rest, right=True,
                    order=lambda group: group.at_rest),
             Column("FAILED", lambda group: formats.count(group.attempts), right=True,
                    order=lambda group: group.attempts),
@@ -150,6 +158,11 @@ class Failures(ConsoleScreen):
                    order=lambda group: group.last_at),
             Column("", nothing, least=110, is_rest=True, fill=self.trend),
         ]  # fmt: skip
+
+    def at_rest(self, group: FailureGroup) -> Text:
+        if group.at_rest:
+            return Text(formats.count(group.at_rest))
+        return Text(f"{self.glyphs.tick} none", theme.style(theme.GOOD))
 
     def class_of(self, group: FailureGroup) -> str:
         return formats.class_name(group.job_class, is_wide=self.size.width >= 140)
@@ -185,8 +198,12 @@ class Failures(ConsoleScreen):
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
         group = message.rows.current
-        if isinstance(group, FailureGroup):
+        if not isinstance(group, FailureGroup):
+            return
+        if group.at_rest:
             self.console.go(Place("jobs", "finished", f"group:{group.group}"))
+        else:  # the list of what is at rest would be empty
+            self.console.open_job(group.example_id)
 
     def action_retry(self) -> None:
         self._do("retry")

@@ -29,6 +29,7 @@ class JobPage(ConsoleScreen):
     TITLE_WORDS = "A job"
     SHORT = "Job"
     QUESTION = "What happened to it?"
+    MAIN = "lines"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "back", "retry", "cancel", "edit", "purge", "why", "stack", "copy", "fold", "section", "older", "newer",
         "previous", "next", "undo", "enqueue",

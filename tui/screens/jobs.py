@@ -40,6 +40,7 @@ class Jobs(ConsoleScreen):
     TITLE_WORDS = "Jobs"
     SHORT = "Jobs"
     QUESTION = "Where is my job?"
+    MAIN = "jobs"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "why", "undo",
         "stack", "mark_range", "columns", "views", "state_left", "state_right", "top", "bottom", "enqueue", "back",
@@ -235,6 +236,9 @@ class Jobs(ConsoleScreen):
     def _emptiness(self) -> str:
         if not self.window.is_loaded:
             return self.problem or "looking" + self.glyphs.more
+        if "group:" in self.filter and self.view.which == FINISHED:
+            back = self.console.shown_key("back")
+            return f"no job of this group is at rest: all were tried again, or deleted. {back} clears the filter"
         what = "no job matches" if self.filter else f"no {self.view.name} jobs"
         return f"{what}: {self.console.shown_key('back')} clears the filter" if self.filter else what
 

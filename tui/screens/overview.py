@@ -31,6 +31,7 @@ class Overview(ConsoleScreen):
     TITLE_WORDS = "Overview"
     SHORT = "Over"
     QUESTION = "Is it healthy, and if not, where?"
+    MAIN = "troubles"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mute", "section", "range_less", "range_more", "enqueue", "undo",
     )  # fmt: skip

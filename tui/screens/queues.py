@@ -25,6 +25,7 @@ class Queues(ConsoleScreen):
     TITLE_WORDS = "Queues"
     SHORT = "Queues"
     QUESTION = "Are they keeping up?"
+    MAIN = "queues"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open",
         "pause",

@@ -34,7 +34,8 @@ class Schedules(ConsoleScreen):
     TITLE_WORDS = "Schedules"
     SHORT = "Sched"
     QUESTION = "Did it run, and when will it next?"
-    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "run_now", "pause", "preview", "sort", "section")
+    MAIN = "schedules"
+    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "run_now", "pause", "preview", "sort", "section", "undo")
     BINDINGS: ClassVar[list[Any]] = bindings("run_now", "pause", "preview", "sort", "section")
 
     def __init__(self) -> None:

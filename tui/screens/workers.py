@@ -24,6 +24,7 @@ class Workers(ConsoleScreen):
     TITLE_WORDS = "Workers"
     SHORT = "Workers"
     QUESTION = "Are they alive, and what do they do?"
+    MAIN = "workers"
     ACTIONS: ClassVar[tuple[str, ...]] = ("open", "stop", "sort", "section", "enqueue")
     BINDINGS: ClassVar[list[Any]] = bindings("stop", "sort", "section")
 
