@@ -388,7 +388,7 @@ class Console(App[None]):
         self.switch_mode(place.screen)
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
-            screen.show_place(place)
+            screen.lead_to(place)
 
     def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
         """The page of a job; `ids` are its neighbours in the list that it was opened from."""

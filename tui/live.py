@@ -54,6 +54,11 @@ ACTS_ON_SCHEDULES = {
     "resume": (operate.resume_schedule, "resumed"),
 }
 
+ACTS_ON_WORKERS = {
+    "stop": (operate.stop_workers, "asked to stop:"),
+    "declare dead": (operate.declare_dead, "declared dead:"),
+}
+
 OPERATIONS = {"retry": operate.retry, "cancel": operate.cancel, "purge": operate.purge}
 
 
@@ -230,11 +235,12 @@ class LiveSource:
             {line(name): job for name, job in acted.jobs.items()},
         )
 
-    def stop_workers(self, numbers: Iterable[str]) -> NamedReport:
+    def act_on_workers(self, verb: str, numbers: Iterable[str]) -> NamedReport:
         self._require_writing()
-        acted = operate.stop_workers(self._database, numbers)
+        operation, words = ACTS_ON_WORKERS[verb]
+        acted = operation(self._database, numbers)
         skipped = {line(name): line(why) for name, why in acted.skipped.items()}
-        return NamedReport("asked to stop:", tuple(map(line, acted.done)), skipped, {})
+        return NamedReport(words, tuple(map(line, acted.done)), skipped, {})
 
     def migrate(self) -> None:
         self._require_writing()

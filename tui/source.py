@@ -225,8 +225,8 @@ class Source(Protocol):
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         """Runs, pauses or resumes schedules."""
 
-    def stop_workers(self, numbers: Iterable[str]) -> NamedReport:
-        """Asks workers to stop, by their own numbers: a name may come again."""
+    def act_on_workers(self, verb: str, numbers: Iterable[str]) -> NamedReport:
+        """Asks workers to stop, or declares them dead; by their own numbers, since a name may come again."""
 
     def migrate(self) -> None:
         """Brings the schema up to date."""

@@ -13,9 +13,10 @@ from jobq.settings import Settings
 @click.command()
 @click.argument("workers", metavar="WORKER...", nargs=-1, required=True)
 @click.option("--wait", is_flag=True, help="Wait until they have stopped.")
+@click.option("--dead", is_flag=True, help="Declare WORKER dead, which is silent: others take over its jobs now.")
 @database_options
 @json_option
-def stop(workers: tuple[str, ...], wait: bool, settings: Settings, as_json: bool) -> None:
+def stop(workers: tuple[str, ...], wait: bool, dead: bool, settings: Settings, as_json: bool) -> None:
     """Have each WORKER stop as at a first SIGTERM, on whatever machine it is: `jobq workers` names them.
 
     It claims nothing more, gives back what it has not begun, lets its running jobs finish within its shutdown_grace,
@@ -24,14 +25,15 @@ def stop(workers: tuple[str, ...], wait: bool, settings: Settings, as_json: bool
     from jobq import operate
 
     database = open_database(settings)
-    acted = operate.stop_workers(database, workers)
-    if wait and acted.ids:
+    acted = (operate.declare_dead if dead else operate.stop_workers)(database, workers)
+    if wait and acted.ids and not dead:
         say(f"waiting for {len(acted.ids)} workers to stop; Ctrl-C ends the waiting, not the request")
         operate.wait_until_stopped(database, acted.ids)
     if as_json:
         show_json(asdict(acted))
     else:
-        click.echo(f"{'stopped' if wait else 'asked to stop:'} {', '.join(map(line, acted.done)) or 'nothing'}")
+        done = "declared dead:" if dead else "stopped" if wait else "asked to stop:"
+        click.echo(f"{done} {', '.join(map(line, acted.done)) or 'nothing'}")
     for name, why in acted.skipped.items():
         say(f"{line(name)} was left alone: {line(why)}")
     if not acted.done:

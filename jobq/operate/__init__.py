@@ -10,7 +10,7 @@ from jobq.operate.rights import refusals
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
 from jobq.operate.stacks import Stack, stack
 from jobq.operate.undo import UNDO_SECONDS, UNDOABLE, undo
-from jobq.operate.workers import ActedOnWorkers, stop_workers, wait_until_stopped, why_not_stopped
+from jobq.operate.workers import ActedOnWorkers, declare_dead, stop_workers, wait_until_stopped, why_not_stopped
 
 __all__ = [
     "MUTE_SECONDS",
@@ -26,6 +26,7 @@ __all__ = [
     "acting",
     "argument_of",
     "cancel",
+    "declare_dead",
     "enqueue",
     "mute_failures",
     "pause_queues",

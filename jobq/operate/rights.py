@@ -26,6 +26,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
     "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
     "stop worker": (*on("workers", "UPDATE"), *RECORD),
+    "declare dead": (*on("workers", "UPDATE"), *RECORD),
     "stack": on("stacks", "SELECT", "INSERT", "DELETE"),
     # Of whatever act it may be.
     "undo": (

@@ -13,6 +13,9 @@ from jobq.store.database import Database, who_am_i
 
 WAIT_SECONDS = 0.1
 
+MISSED_BEATS = 3
+"""A worker that has missed so many may be declared dead."""
+
 
 @dataclass(slots=True)
 class ActedOnWorkers:
@@ -37,6 +40,27 @@ def stop_workers(database: Database, names: Iterable[str]) -> ActedOnWorkers:
         acted.done = [able[worker_id] for worker_id in acted.ids]
         act.did(names=acted.done)
     acted.skipped |= {name: "it has just stopped, or was asked" for name in able.values() if name not in acted.done}
+    return acted
+
+
+def declare_dead(database: Database, names: Iterable[str]) -> ActedOnWorkers:
+    """Declares silent workers dead at once, by name or number: others take over their jobs within seconds, instead of
+    after heartbeat_timeout.
+
+    Raises WorkerNotFound before anything is done. Those that have not missed three heartbeats are left alone.
+    """
+    chosen = {worker.id: worker for worker in found(observe.workers(database), names)}
+    silent = MISSED_BEATS * database.settings.heartbeat_every
+    acted = ActedOnWorkers()
+    with acting(database, "declare dead") as act:
+        acted.ids = store.declare_dead(act.connection, database.schema, list(chosen), silent=silent)
+        acted.done = [chosen[worker_id].name for worker_id in acted.ids]
+        act.did(names=acted.done)
+    acted.skipped = {
+        worker.name: f"it was heard of {worker.heartbeat_seconds:.0f} s ago: it is silent after {silent:g} s"
+        for worker in chosen.values()
+        if worker.id not in acted.ids
+    }
     return acted
 
 

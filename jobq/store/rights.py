@@ -113,8 +113,9 @@ OPERATOR = Role(
         *on("stacks", "SELECT", "INSERT", "DELETE"),
         *on("kept", "SELECT", "INSERT", "DELETE"),
         *on("metrics", "INSERT", "UPDATE"),  # what is cancelled counts, too
-        # … by a part of that statement; and workers are asked to stop.
+        # … by a part of that statement; and workers are asked to stop, or declared dead.
         *on("workers", "UPDATE", columns=("metrics_sent", "stop_requested_at", "stop_requested_by")),
+        *on("workers", "UPDATE", columns=("stopped_at", "stop_reason", "waiting")),
         *on("audit", "INSERT"),
         *on("audit", "UPDATE", columns=("ended_at", "affected", "ids", "names", "undone_at")),
         *DRAW_IDS,

@@ -99,6 +99,12 @@ def stop(connection: Connection, schema: str, *, worker_id: int) -> None:
     connection.execute(statement("stop_worker", schema), {"worker_id": worker_id})
 
 
+def declare_dead(connection: Connection, schema: str, ids: Sequence[int], *, silent: float) -> list[int]:
+    """Declares these workers dead, as far as they have been silent for `silent` seconds; returns those."""
+    rows = connection.execute(statement("declare_dead", schema), {"ids": list(ids), "silent": silent})
+    return [row[0] for row in rows.fetchall()]
+
+
 def silence(connection: Connection, schema: str, *, timeout: float) -> list[SilentWorker]:
     """Declares workers dead that have been silent for longer than `timeout` seconds."""
     rows = connection.execute(statement("silence_workers", schema), {"timeout": timeout}).fetchall()

@@ -62,13 +62,17 @@ def test_a_worker_that_is_asked_to_stop_finishes_its_job_and_ends_well(
         eventually(lambda: "stopping, asked" in sample.jobq("workers").stdout)
         later = store.add(job_class="jobs.Echo")
         assert "it is stopping already" in sample.jobq("stop", name).stderr
+        assert "old/7 was left alone: it was heard of" in sample.jobq("stop", "--dead", "old/7").stderr
+        store.execute("UPDATE jobq.workers SET heartbeat_at = now() - interval '31 seconds' WHERE id = %s", old)
+        assert sample.jobq("stop", "--dead", "old/7").stdout == "declared dead: old/7\n"
 
         waiting.go.touch()
         assert worker.wait() == 0
 
     assert [row.outcome for row in store.results(waiting.job)] == ["successful"]
     assert store.job(later).state == "pending"
-    (act,) = store.rows("SELECT * FROM jobq.audit")
+    act, dead = store.rows("SELECT * FROM jobq.audit ORDER BY id")
+    assert (dead.verb, dead.names) == ("declare dead", ["old/7"])
     assert (act.verb, act.names, act.affected) == ("stop worker", [name], 1)
 
 

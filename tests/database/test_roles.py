@@ -144,6 +144,8 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
     assert store.claim(worker)
     waiting, old = store.add(), store.add()
     add_paused_schedule(store)
+    gone = store.worker(pid=5)
+    store.execute("UPDATE jobq.workers SET heartbeat_at = now() - interval '1 minute' WHERE id = %s", gone)
 
     def stack(database: Database) -> None:
         with pytest.raises(NotRunning, match="did not answer"):
@@ -161,6 +163,7 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
         "resume schedule": lambda database: operate.resume_schedule(database, ["nightly"]),
         "pause schedule": lambda database: operate.pause_schedule(database, ["nightly"]),
         "stop worker": lambda database: operate.stop_workers(database, [str(worker)]),
+        "declare dead": lambda database: operate.declare_dead(database, [str(gone)]),
         "stack": stack,
     }
 

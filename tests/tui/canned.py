@@ -526,7 +526,7 @@ class CannedSource:
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         return NamedReport(verb, tuple(names), {}, {})
 
-    def stop_workers(self, numbers: Iterable[str]) -> NamedReport:
+    def act_on_workers(self, verb: str, numbers: Iterable[str]) -> NamedReport:
         names = tuple(worker.name for worker in self.stats.workers if str(worker.id) in numbers)
         return NamedReport("asked to stop:", names, {}, {})
 

@@ -424,6 +424,23 @@ def test_a_very_small_window_has_a_list_and_one_line_of_keys(source: LiveSource,
     run(flow)
 
 
+def test_a_trouble_leads_to_its_row_on_a_screen_that_was_never_opened_before(source: LiveSource, store: Any) -> None:
+    store.worker()
+    store.execute("INSERT INTO jobq.queues (name, paused_at) VALUES ('a', now()), ('mail', now())")
+    store.add(queue="mail")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            lines = [line for line in text_of(pilot.app).splitlines() if " paused " in line and "wait" in line]
+            place = next(place for place, line in enumerate(lines) if "mail paused" in line)
+            await press(pilot, *["j"] * place, "enter")
+            assert pilot.app.screen.rows.current.name == "mail"  # type: ignore[attr-defined]
+            await press(pilot, "p")
+            assert "resumed mail" in text_of(pilot.app)
+
+    run(flow)
+
+
 def test_a_read_only_console_refuses_every_act_and_offers_none(
     database: Database, store: Any, report: Callable[..., Any]
 ) -> None:

@@ -40,6 +40,7 @@ class ConsoleScreen(Screen[None]):
     MAIN: ClassVar[str] = ""  # the list that is left where the window is very small
     ACTIONS: ClassVar[tuple[str, ...]] = ()
     is_tiny = False
+    _leads_to: "Place | None" = None
 
     def compose(self) -> ComposeResult:
         yield Line(id="head")
@@ -61,6 +62,13 @@ class ConsoleScreen(Screen[None]):
 
     def acted(self, report: "Report") -> None:
         """An act that began here, or elsewhere, is over."""
+
+    def lead_to(self, place: "Place") -> None:
+        """Goes to a place on this screen: once it is there, where it has never been opened before."""
+        if self.query("#foot"):
+            self.show_place(place)
+        else:
+            self._leads_to = place
 
     def show_place(self, place: "Place") -> None:
         """Goes to a list, a filter or a row of its own."""
@@ -121,6 +129,9 @@ class ConsoleScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.paint()
+        if self._leads_to is not None:
+            place, self._leads_to = self._leads_to, None
+            self.show_place(place)
 
     def on_descendant_focus(self) -> None:
         self.paint_foot()
@@ -166,10 +177,10 @@ class ConsoleScreen(Screen[None]):
         always = [action for action in shown if action.name in ("actions", "help", "quit")]
         if self.is_tiny:
             always = [action for action in always if action.name != "actions"]
-            keys = [(self._key(action), action.words) for action in always]
-            hint = Text("larger window shows more ", theme.style(theme.DIM))
-            width = self.app.size.width
-            self.query_one("#foot", Line).update(spread(keys_line(keys, width - hint.cell_len), hint, width))
+            keys = keys_line([(self._key(action), action.words) for action in always], 0)
+            hint, width = Text(" larger window shows more ", theme.style(theme.DIM)), self.app.size.width
+            has_room = keys.cell_len + hint.cell_len <= width
+            self.query_one("#foot", Line).update(spread(keys if has_room else Text(""), hint, width))
             return
         keys = [(self._key(action), action.words) for action in [*leading, *always]]
         self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width))

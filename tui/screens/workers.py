@@ -177,24 +177,31 @@ class Workers(ConsoleScreen):
             return
         number, name, target = str(worker.id), worker.name, self.console.source.target
         where = f" on PROD {target.name}" if target.is_production else ""
+        verb, title = "stop", f"Stop {name}{where}"
         running = f"{formats.plural(worker.running, 'job')} may finish" if worker.running else "it runs nothing now"
         lines = [
             ("effect", "it claims no more, gives back what it has not begun, and ends"),
             ("runs", f"{running}, within its shutdown_grace; the rest runs elsewhere"),
             ("undo", "none; what keeps it up, such as systemd, may start it again"),
         ]
-        if is_silent(worker):
-            lines.insert(0, ("silent", f"for {formats.duration(worker.heartbeat_seconds)}: it will hardly hear of it"))
+        if is_silent(worker):  # it would hear of nothing
+            verb, title = "declare dead", f"Declare {name} dead{where}"
+            lines = [
+                ("silent", f"for {formats.duration(worker.heartbeat_seconds)}"),
+                ("effect", f"its {formats.plural(worker.running, 'job')} are taken over by others within seconds"),
+                ("", "if it lives all the same, it begins anew: its late reports change nothing"),
+                ("undo", "none"),
+            ]
         tier = Tier.TYPED if target.is_production else Tier.YES
-        plan = Plan("stop", f"Stop {name}{where}", tuple(lines), 1, tier, is_bad=True)
-        self.console.do_named(plan, lambda source: source.stop_workers([number]))
+        plan = Plan(verb, title, tuple(lines), 1, tier, is_bad=True)
+        self.console.do_named(plan, lambda source: source.act_on_workers(verb, [number]))
 
     def why_not(self, action: Action) -> str | None:
         if action.name == "stop":
             worker = self.rows.current
             if not isinstance(worker, WorkerRecord):
                 return "there is no worker"
-            if (why := why_not_stopped(worker)) is not None:
+            if not is_silent(worker) and (why := why_not_stopped(worker)) is not None:
                 return why
         if action.name == "open":
             focused = self.focused
