@@ -114,7 +114,7 @@ ACTIONS = (
     Action("run_now", "t", "run now", "Enqueue the job of a schedule now, out of turn.", "act", writes=True),
     Action("pause", "p", "pause/resume", "Stop it from starting anything, or let it go on.", "act", writes=True),
     Action(
-        "stop", "S", "stop", "Have the worker end what it runs, and stop; declare a silent one dead.", "act", writes=True
+        "stop", "S", "stop", "Have a worker end what it runs, and stop; declare a silent one dead.", "act", writes=True
     ),
     Action("mute", "m", "mute 24 h", "Keep these failures out of what needs somebody for a day; or no more.", "act",
            writes=True),

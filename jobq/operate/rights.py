@@ -31,7 +31,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     # Of whatever act it may be.
     "undo": (
         *on("jobs", "INSERT", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
-        *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *RECORD,
+        *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"), *RECORD,
     ),
 }  # fmt: skip
 """By the verbs of the audit."""

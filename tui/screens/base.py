@@ -177,10 +177,10 @@ class ConsoleScreen(Screen[None]):
         always = [action for action in shown if action.name in ("actions", "help", "quit")]
         if self.is_tiny:
             always = [action for action in always if action.name != "actions"]
-            keys = keys_line([(self._key(action), action.words) for action in always], 0)
+            drawn = keys_line([(self._key(action), action.words) for action in always], 0)
             hint, width = Text(" larger window shows more ", theme.style(theme.DIM)), self.app.size.width
-            has_room = keys.cell_len + hint.cell_len <= width
-            self.query_one("#foot", Line).update(spread(keys if has_room else Text(""), hint, width))
+            has_room = drawn.cell_len + hint.cell_len <= width
+            self.query_one("#foot", Line).update(spread(drawn if has_room else Text(""), hint, width))
             return
         keys = [(self._key(action), action.words) for action in [*leading, *always]]
         self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width))
