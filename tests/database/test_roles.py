@@ -249,7 +249,7 @@ def test_an_operator_acts_is_recorded_and_takes_it_back(store: Any, report: Any)
                 connection,
                 "DELETE FROM jobq.audit",
                 "UPDATE jobq.audit SET who = 'somebody else'",
-                "UPDATE jobq.workers SET stopped_at = now()",
+                "UPDATE jobq.workers SET heartbeat_at = now()",  # nobody speaks for a worker
                 "SELECT jobq.drop_partition(current_date)",
             )
 
