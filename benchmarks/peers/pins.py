@@ -1,0 +1,4 @@
+"""The versions that are measured, in one place; the first of each names the system's own."""
+
+PGQUEUER = ("pgqueuer[asyncpg]==1.6.0", "uvloop==0.22.1")
+GRAPHILE_WORKER = ("graphile-worker@0.18.0",)
