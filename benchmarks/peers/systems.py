@@ -35,4 +35,16 @@ class GraphileWorker(Peer):
     remark = "finished jobs are deleted, without a history"
 
 
-SYSTEMS: list[type[Peer]] = [Pgqueuer, GraphileWorker]
+class PgBoss(Peer):
+    name = "pg-boss"
+    schema = "pgboss"
+    packages = pins.PG_BOSS
+    driver = "pg_boss_driver.mjs"
+    environment_kind = NodeEnvironment
+    # Its page "Workers": by default one job every two seconds; `burstWhenBatchFull` goes on at once while there is more,
+    # `localConcurrency` has several fetches under way, and LISTEN/NOTIFY wakes an idle worker (the driver turns it on).
+    options: ClassVar = {"batchSize": 500, "burstWhenBatchFull": True, "localConcurrency": 2}
+    remark = "useListenNotify, a batch is completed as one"
+
+
+SYSTEMS: list[type[Peer]] = [Pgqueuer, GraphileWorker, PgBoss]

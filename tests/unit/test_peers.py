@@ -129,7 +129,7 @@ def test_a_peer_that_fails_has_no_figure_and_leaves_no_process(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ((sys.executable, "-c", "raise SystemExit('note\\nERROR: no such version')"), "odd cannot be installed: ERROR: no "),
+        ((sys.executable, "-c", "raise SystemExit('note\\nERROR: no such')"), "odd cannot be installed: ERROR: no "),
         (("no-such-program",), "no-such-program is not installed."),
     ],
 )
