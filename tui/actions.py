@@ -149,6 +149,19 @@ ACTIONS = (
 
 BY_NAME = {action.name: action for action in ACTIONS}
 
+VERBS = {
+    **{action.name: action.act.verb for action in ACTIONS if action.act is not None},
+    "edit": "run again",
+    "enqueue": "enqueue",
+    "run_now": "run schedule",
+    "pause": "pause",
+    "stop": "stop worker",
+    "mute": "mute",
+    "stack": "stack",
+    "undo": "undo",
+}
+"""Of what needs more of the database than reading: the verb of the audit, by which it says what its role may not."""
+
 GROUPS = {
     "move": "Moving",
     "look": "Looking",

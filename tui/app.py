@@ -16,6 +16,7 @@ from textual.screen import Screen
 from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
 
 from . import formats, keys, theme
+from .access import WRITE_SECONDS
 from .actions import BY_NAME, Act, Tier, acts
 from .feed import Feed
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
@@ -37,6 +38,7 @@ from .screens.queues import Queues
 from .screens.schedules import Schedules
 from .screens.waiting import Waiting
 from .screens.workers import Workers
+from .screens.write import Write
 from .source import VIEW_BY_NAME, VIEWS, NamedReport, NewJob, Query, Report, Selected, Snapshot, Source
 from .troubles import Place, Trouble, troubles
 
@@ -128,6 +130,7 @@ class Console(App[None]):
         self.doing: str | None = None  # the act that goes on, in words
         self._looked_at = 0.0
         self._doing_to = 0
+        self._is_writing = False  # on production, since :write
         self.register_theme(theme.THEME)
         self.theme = "jobq"
 
@@ -156,11 +159,15 @@ class Console(App[None]):
         """The key of an action as this person has it, as people write it."""
         return keys.shown(self.other_keys[name]) if name in self.other_keys else BY_NAME[name].keys
 
+    def forbidden(self, verb: str) -> str | None:
+        """Why the database's role may not do that, as far as is known; None where it may."""
+        return self.snapshot.forbidden.get(verb) if self.snapshot is not None else None
+
     def why_not_write(self) -> str | None:
         if self.replay is not None:
             return WHY_NOT
-        if self.source.target.is_read_only:
-            return "this console is read-only (--read-only)"
+        if (why := self.source.access.why_not()) is not None:
+            return why
         if self.lost is not None:
             return "the database cannot be reached"
         if self.doing is not None:
@@ -184,6 +191,8 @@ class Console(App[None]):
         self.feed.stop()
 
     def _tick(self) -> None:
+        if self._is_writing and not self.source.access.seconds:
+            self._stop_writing(f"the {formats.age(WRITE_SECONDS)} are over: this is read-only again")
         for screen in self.screen_stack:
             if isinstance(screen, ConsoleScreen):
                 screen.paint_head()
@@ -328,7 +337,7 @@ class Console(App[None]):
         self.feed.act(self, "undo", lambda source, _progress: source.undo(act_id))
 
     def action_undo(self) -> None:
-        if (why := self.why_not_write()) is not None:
+        if (why := self.forbidden("undo") or self.why_not_write()) is not None:
             self.tell(f"undo: {why}", is_bad=True)
         elif isinstance(self.screen, ConsoleScreen):
             self.undo(None)
@@ -438,7 +447,9 @@ class Console(App[None]):
     def action_help(self) -> None:
         screen = self.console_screen
         if screen is not None and self.screen is screen:
-            self.push_screen(Help(screen.action_names, screen.TITLE_WORDS))
+            barred = {name: screen.why_barred(BY_NAME[name]) for name in screen.action_names}
+            off = {name: why for name, why in barred.items() if why is not None}
+            self.push_screen(Help(screen.action_names, screen.TITLE_WORDS, off))
 
     def action_actions(self) -> None:
         screen = self.console_screen
@@ -448,13 +459,40 @@ class Console(App[None]):
     def action_palette(self) -> None:
         screen = self.console_screen
         if screen is not None and self.screen is screen:
-            self.push_screen(Palette([*screen.menu(), *self._places()], "Command, or the number of a job"))
+            entries = [*screen.menu(), *self._access(), *self._places()]
+            self.push_screen(Palette(entries, "Command, or the number of a job"))
 
     def action_enqueue(self) -> None:
-        if (why := self.why_not_write()) is not None:
+        if (why := self.forbidden("enqueue") or self.why_not_write()) is not None:
             self.tell(why, is_bad=True)
         elif isinstance(self.screen, ConsoleScreen):
             self.push_screen(Enqueue())
+
+    def _access(self) -> list[Entry]:
+        """On production: how changes are allowed, and how not any more."""
+        if self.replay is not None or not self.source.target.is_production:
+            return []
+        if self._is_writing:
+            return [Entry("", "read-only", "Change nothing any more.", None, self._stop_writing)]
+        words = f"Allow changes on production for {formats.age(WRITE_SECONDS)}; asks for the target's name."
+        off = None if self.source.access.is_limited else self.source.access.why_not()
+        return [Entry("", "write", words, off, self._ask_to_write)]
+
+    def _ask_to_write(self) -> None:
+        def begin(is_sure: bool | None) -> None:
+            if is_sure:
+                self.source.access.open()
+                self._is_writing = True
+                self.tell(f"changes are allowed for {formats.age(WRITE_SECONDS)}")
+                self._paint()
+
+        self.push_screen(Write(), begin)
+
+    def _stop_writing(self, words: str = "this is read-only again") -> None:
+        self.source.access.close()
+        self._is_writing = False
+        self.tell(words)
+        self._paint()
 
     async def action_quit(self) -> None:
         self.exit()

@@ -17,6 +17,7 @@ from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, 
 from jobq.states import FINISHED, State
 
 from . import search
+from .access import Access
 from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
 
 Shown = TypeVar("Shown")
@@ -29,6 +30,9 @@ RUNNING = filters.of("state", State.RUNNING)
 FIGURES_EVERY = 5.0
 FIGURES_SHARE = 1 / 1440
 """Figures of a long period are read more rarely, after so much of it has passed: they cost more, and move less."""
+
+RIGHTS_EVERY = 60.0
+"""Somebody may give the role what it lacks while the console is open."""
 
 RUNNING_LIMIT = 100
 GROUPS_LIMIT = 8
@@ -68,6 +72,8 @@ class LiveSource:
 
     def __init__(self, database: Any, target: Target, migrate: Callable[[], object]) -> None:
         self.target = target
+        self.access = Access(target)
+        self._forbidden: tuple[float, dict[str, str]] | None = None
         self._database = database
         self._migrate = migrate
         self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
@@ -86,8 +92,13 @@ class LiveSource:
             groups = observe.failures(self._database, Moment(seconds), limit=GROUPS_LIMIT)
             figured = self._figured = (seconds, monotonic(), cleaned(period), cleaned(groups))
         self._remember(stats, running)
+        forbidden = self._forbidden
+        if forbidden is None or began - forbidden[0] > RIGHTS_EVERY:
+            refusals = operate.refusals(self._database)
+            forbidden = self._forbidden = (monotonic(), {verb: line(why) for verb, why in refusals.items()})
         _, _, clean_period, clean_groups = figured
-        return Snapshot(cleaned(stats), cleaned(running), clean_groups, clean_period, monotonic() - began)
+        took = monotonic() - began
+        return Snapshot(cleaned(stats), cleaned(running), clean_groups, clean_period, took, forbidden[1])
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         return cleaned(observe.failures(self._database, Moment(seconds), limit=FAILURES_LIMIT))
@@ -247,12 +258,13 @@ class LiveSource:
         self._migrate()
 
     def reset(self) -> None:
+        self._forbidden = None
         self._database.close()
 
     def _require_writing(self) -> None:
         """The last gate before anything is changed, whatever a screen may think."""
-        if self.target.is_read_only:
-            raise DatabaseReadOnly("This console is read-only (--read-only).")
+        if (why := self.access.why_not()) is not None:
+            raise DatabaseReadOnly(f"{why[0].upper()}{why[1:]}.")
 
     def _remember(self, stats: Stats | None, jobs: Iterable[JobRecord]) -> None:
         """Names as they are, for a filter on one that is shown otherwise; and what to suggest."""

@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn
@@ -15,6 +15,7 @@ from jobq.clean import line as clean_line
 from jobq.errors import DatabaseUnreachable, UsageError
 
 from . import search
+from .access import Access
 from .live import cleaned
 from .recording import FORMAT, Misfit, NotRecorded, answer_of, asked, decoded, is_header, is_recorded, key_of
 from .source import Query, Snapshot, Target, View
@@ -47,6 +48,7 @@ class Replay:
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
         self.target: Target = self._decoded(Target, header.get("target"), 1)
+        self.access = Access(self.target)
         self.abilities = frozenset({*header.get("abilities", ()), "replay"})
         self.is_paused = False
         self.speed = SPEEDS[0]
@@ -229,7 +231,7 @@ class Replay:
         if not isinstance(line["value"], dict):
             raise self._broken(number, "it is no look")
         parts = parts | dict.fromkeys(line["value"], number - 1)
-        if not parts.keys() >= {field.name for field in fields(Snapshot)}:
+        if not parts.keys() >= {field.name for field in fields(Snapshot) if field.default_factory is MISSING}:
             raise self._broken(number, "the look before it is missing")
         self._looks.append((line["at"], parts))
         return parts

@@ -5,14 +5,17 @@ forget it. Its methods may take long and may raise; only `feed.py` calls them, n
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobq.observe import FailureGroup, Period, Position, Preview, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
+
+if TYPE_CHECKING:
+    from .access import Access
 
 COUNT_LIMIT = 20_000
 """A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
@@ -44,6 +47,7 @@ class Snapshot:
     groups: tuple[FailureGroup, ...]  # what failed in the period, those with the most failures first
     period: Period  # what ended in the period, and how fast
     seconds: float  # what it took to look
+    forbidden: dict[str, str] = field(default_factory=dict)  # what the database's role may not do, by verb: why
 
     @property
     def at(self) -> datetime:
@@ -152,6 +156,7 @@ class Source(Protocol):
     """What the console asks. Everything here may raise `jobq.errors.JobqError`."""
 
     target: Target
+    access: "Access"
     abilities: frozenset[str]
     """What the database's side offers beyond the acts of this protocol; actions that need more do not exist."""
 

@@ -25,13 +25,16 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "run schedule": (*on("jobs", "INSERT"), *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *RECORD),
     "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
     "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
+    "mute": (*on("mutes", "INSERT", "UPDATE", "DELETE"), *RECORD),
+    "unmute": (*on("mutes", "DELETE"), *RECORD),
     "stop worker": (*on("workers", "UPDATE"), *RECORD),
     "declare dead": (*on("workers", "UPDATE"), *RECORD),
     "stack": on("stacks", "SELECT", "INSERT", "DELETE"),
     # Of whatever act it may be.
     "undo": (
         *on("jobs", "INSERT", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
-        *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"), *RECORD,
+        *on("mutes", "DELETE"), *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"),
+        *RECORD,
     ),
 }  # fmt: skip
 """By the verbs of the audit."""

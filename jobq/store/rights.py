@@ -50,7 +50,7 @@ READ = tuple(
     right
     for table in (
         "jobs", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics", "levels",
-        "audit", "migrations",
+        "audit", "mutes", "migrations",
     )
     for right in on(table, "SELECT")
 )  # fmt: skip
@@ -101,13 +101,14 @@ READER = Role("reader", "looks at everything, and changes nothing: a read-only c
 
 OPERATOR = Role(
     "operator",
-    "looks at everything, and acts: retry, cancel, purge, pause, schedules, stacks, with their audit and undo",
+    "looks at everything, and acts: retry, cancel, purge, pause, mute, schedules, stacks, with their audit and undo",
     (
         *READ,
         *on("jobs", "INSERT", "UPDATE", "DELETE"),
         *on("results", "INSERT", "UPDATE", "DELETE"),
         *on("queues", "INSERT", "UPDATE"),
         *on("schedules", "UPDATE"),
+        *on("mutes", "INSERT", "UPDATE", "DELETE"),
         *on("ticks", "INSERT"),
         *on("aborts", "INSERT", "DELETE"),
         *on("stacks", "SELECT", "INSERT", "DELETE"),

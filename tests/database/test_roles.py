@@ -139,7 +139,7 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
     """Every act but undo, each on something of its own. One that is refused leaves that as it was."""
     worker = store.worker(classes=[ClassRecord(JOB_CLASS, (), (), None)])
     failed, purged = store.add(), store.add()
-    store.finish(worker, *(report(one, "errored") for one in store.claim(worker)))
+    store.finish(worker, *(report(one, "errored", fingerprint="f00") for one in store.claim(worker)))
     running = store.add()
     assert store.claim(worker)
     waiting, old = store.add(), store.add()
@@ -162,6 +162,8 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
         "run schedule": lambda database: operate.run_schedule(database, ["nightly"]),
         "resume schedule": lambda database: operate.resume_schedule(database, ["nightly"]),
         "pause schedule": lambda database: operate.pause_schedule(database, ["nightly"]),
+        "mute": lambda database: operate.mute_failures(database, ["f00"]),
+        "unmute": lambda database: operate.unmute_failures(database, ["f00"]),
         "stop worker": lambda database: operate.stop_workers(database, [str(worker)]),
         "declare dead": lambda database: operate.declare_dead(database, [str(gone)]),
         "stack": stack,
@@ -239,6 +241,8 @@ def test_an_operator_acts_is_recorded_and_takes_it_back(store: Any, report: Any)
         assert operate.purge(database, [purged]).done == [purged]
         operate.undo(database)
         assert operate.pause_queues(database, ["mail"]) == ["mail"]
+        operate.undo(database)
+        operate.mute_failures(database, ["f00"])
         operate.undo(database)
         for act in able.values():
             act(database)

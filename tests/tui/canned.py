@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobq.tui import live, search
+from jobq.tui.access import Access
 from jobq.tui.source import JobPage, NamedReport, NewJob, Query, Report, Selected, Snapshot, Target, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
@@ -406,6 +407,8 @@ class CannedSource:
 
     def __init__(self, world: tuple[Stats, list[JobRecord]], target: Target = TARGET) -> None:
         self.target = target
+        self.access = Access(target)
+        self.forbidden: dict[str, str] = {}
         self.abilities: frozenset[str] = frozenset({"schedules"})
         self.badge = ""
         self.muted: set[str] = set()
@@ -434,7 +437,8 @@ class CannedSource:
         jobs = live.cleaned(tuple(self.all))
         groups = live.cleaned(self.groups)
         running = tuple(job for job in jobs if job.state == State.RUNNING)
-        return Snapshot(live.cleaned(self.stats), running, groups, live.cleaned(a_period(self.all)), 0.004)
+        period = live.cleaned(a_period(self.all))
+        return Snapshot(live.cleaned(self.stats), running, groups, period, 0.004, self.forbidden)
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         self._require_database()

@@ -449,7 +449,7 @@ def test_a_read_only_console_refuses_every_act_and_offers_none(
     async def flow() -> None:
         async with opened(live(database, is_read_only=True)) as pilot:
             await press(pilot, "2", *ERRORED)
-            assert "r retry" not in text_of(pilot.app).splitlines()[-1]
+            assert "off: r retry" in text_of(pilot.app).splitlines()[-1]
             await press(pilot, "r")
             assert "read-only" in line_with(pilot.app, "retry:")
             await press(pilot, "n")
@@ -461,9 +461,11 @@ def test_a_read_only_console_refuses_every_act_and_offers_none(
 
 def test_on_production_one_retry_takes_its_number(database: Database, store: Any, report: Callable[..., Any]) -> None:
     failed(store, report, 1)
+    source = live(database, env="production")
+    source.access.open()
 
     async def flow() -> None:
-        async with opened(live(database, env="production")) as pilot:
+        async with opened(source) as pilot:
             await press(pilot, "2", *ERRORED, "r")
             assert "on PROD" in text_of(pilot.app)
             assert store.unfinished() == []

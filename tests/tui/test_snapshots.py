@@ -132,7 +132,23 @@ def test_a_dialog(name: str, size: str, picture: Any) -> None:
 @sizes
 def test_a_deletion_on_production(size: str, picture: Any) -> None:
     source = canned.CannedSource(canned.trouble(), canned.PRODUCTION)
+    source.access.open()
     assert drawn(source, size, *TO_ERRORED, "r") == picture
+
+
+@sizes
+def test_changes_on_production_take_its_name(size: str, picture: Any) -> None:
+    source = canned.CannedSource(canned.trouble(), canned.PRODUCTION)
+    assert drawn(source, size, "2", "colon", "type write", "enter", "type db-2", "enter") == picture
+
+
+@sizes
+@pytest.mark.parametrize("where", ["footer", "palette", "help"])
+def test_what_the_role_may_not_do(size: str, where: str, picture: Any) -> None:
+    source = source_in("trouble")
+    source.forbidden = dict.fromkeys(("retry", "cancel", "purge", "undo"), "role app_ro may not UPDATE jobq.jobs")
+    keys = {"footer": (), "palette": ("full_stop",), "help": ("question_mark",)}
+    assert drawn(source, size, *TO_ERRORED, *keys[where]) == picture
 
 
 @sizes

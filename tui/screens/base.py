@@ -10,7 +10,7 @@ from textual.screen import Screen
 from jobq.states import Outcome
 
 from .. import formats, theme
-from ..actions import BY_NAME, Action
+from ..actions import BY_NAME, VERBS, Action
 from ..messages import Refused
 from ..widgets.frame import Line, keys_line, spread, tab_text
 
@@ -39,6 +39,7 @@ class ConsoleScreen(Screen[None]):
     QUESTION: ClassVar[str] = ""
     MAIN: ClassVar[str] = ""  # the list that is left where the window is very small
     ACTIONS: ClassVar[tuple[str, ...]] = ()
+    VERBS: ClassVar[dict[str, str]] = VERBS
     is_tiny = False
     _leads_to: "Place | None" = None
 
@@ -75,7 +76,17 @@ class ConsoleScreen(Screen[None]):
 
     def why_not(self, action: Action) -> str | None:
         """Why an action cannot be done now; None where it can."""
+        if (why := self.why_barred(action)) is not None:
+            return why
         return self.console.why_not_write() if action.writes else None
+
+    def why_barred(self, action: Action) -> str | None:
+        """Why an action cannot be done whatever is on the screen: the database's role, or this console's access."""
+        if self.console.replay is not None:
+            return None
+        verb = self.VERBS.get(action.name)
+        why = self.console.forbidden(verb) if verb is not None else None
+        return why or (self.console.source.access.why_not() if action.writes else None)
 
     # What the others need
 
@@ -183,7 +194,9 @@ class ConsoleScreen(Screen[None]):
             self.query_one("#foot", Line).update(spread(drawn if has_room else Text(""), hint, width))
             return
         keys = [(self._key(action), action.words) for action in [*leading, *always]]
-        self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width))
+        own = [BY_NAME[name] for name in self.ACTIONS]
+        barred = [(self._key(action), action.words) for action in own if self.why_barred(action) is not None]
+        self.query_one("#foot", Line).update(keys_line(keys, self.app.size.width, barred))
 
     def _key(self, action: Action) -> str:
         key = self.console.shown_key(action.name)
@@ -200,8 +213,11 @@ class ConsoleScreen(Screen[None]):
         text.append(f"  {name}", theme.style(theme.TEXT))
         if target.schema != "jobq":
             text.append(f" {target.schema}", theme.style(theme.DIM))
-        if target.is_read_only:
+        access = self.console.source.access
+        if access.why_not() is not None:
             text.append("  read-only", theme.style(theme.WAIT))
+        elif access.is_limited:
+            text.append(f"  write, {access.left()} left", theme.style(theme.BUSY, bold=True))
         if self.console.doing is not None:
             text.append(f"   {self.glyphs.arrow} {self.console.doing}", theme.style(theme.BUSY, bold=True))
         return text

@@ -16,8 +16,10 @@ from .dialog import Dialog
 class Help(Dialog[None]):
     BINDINGS: ClassVar[list[Any]] = [Binding("question_mark,q,enter", "leave", show=False)]
 
-    def __init__(self, names: list[str], where: str) -> None:
+    def __init__(self, names: list[str], where: str, off: dict[str, str]) -> None:
+        """`off` are those of the names that are barred, with the reason."""
         super().__init__()
+        self.off = off
         self.names = names
         self.where = where
 
@@ -38,9 +40,9 @@ class Help(Dialog[None]):
     def texts(self) -> list[Text]:
         texts: list[Text] = []
         for group, title in GROUPS.items():
-            entries = list(MOVES) if group == "move" else []
+            entries: list[tuple[str, str] | tuple[str, str, str | None]] = list(MOVES) if group == "move" else []
             entries += [
-                (self.console.shown_key(name), BY_NAME[name].help)
+                (self.console.shown_key(name), BY_NAME[name].help, self.off.get(name))
                 for name in self.names
                 if BY_NAME[name].group == group
             ]
@@ -52,5 +54,7 @@ class Help(Dialog[None]):
         return texts[:-1]
 
 
-def entry(keys: str, words: str) -> Text:
+def entry(keys: str, words: str, off: str | None = None) -> Text:
+    if off is not None:
+        return Text(f"  {keys:<16}off: {off}", theme.style(theme.FAINT))
     return Text.assemble((f"  {keys:<16}", theme.style(theme.KEY, bold=True)), (words, theme.style(theme.TEXT)))

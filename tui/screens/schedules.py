@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from jobq.records import ScheduleRecord, TickRecord
 
 from .. import formats, theme
-from ..actions import Action, Tier, bindings
+from ..actions import VERBS, Action, Tier, bindings
 from ..messages import Answered
 from ..troubles import Place
 from ..widgets.frame import Line
@@ -36,6 +36,7 @@ class Schedules(ConsoleScreen):
     QUESTION = "Did it run, and when will it next?"
     MAIN = "schedules"
     ACTIONS: ClassVar[tuple[str, ...]] = ("open", "run_now", "pause", "preview", "sort", "section", "undo")
+    VERBS: ClassVar[dict[str, str]] = {**VERBS, "pause": "pause schedule"}
     BINDINGS: ClassVar[list[Any]] = bindings("run_now", "pause", "preview", "sort", "section")
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ class Waiting(Dialog[None]):
     @property
     def may_migrate(self) -> bool:
         is_behind = isinstance(self.lost.error, SchemaMissing | SchemaBehind)
-        return is_behind and not self.console.source.target.is_read_only
+        return is_behind and self.console.source.access.why_not() is None
 
     def heading(self) -> str:
         return "The schema is not ready" if isinstance(self.lost.error, SchemaMissing | SchemaBehind) else "Waiting"

@@ -32,19 +32,33 @@ def spread(left: Text, right: Text | None, width: int) -> Text:
     return drawn
 
 
-def keys_line(keys: Iterable[tuple[str, str]], width: int) -> Text:
-    """Keys and their words, as many as there is room for; the last three, which lead on, are always there."""
-    pairs = list(keys)
+OFF = "off: "
+
+KEPT, MUCH_ROOM = 3, 100
+"""So many barred keys have their place in a line of so many columns."""
+
+
+def keys_line(keys: Iterable[tuple[str, str]], width: int, barred: Iterable[tuple[str, str]] = ()) -> Text:
+    """Keys and their words, as many as there is room for; the last three, which lead on, are always there.
+
+    Those that are barred are grey and called off: the first of them where there is much room, the rest in what is left.
+    """
+    pairs, greys = list(keys), [f"{key} {words}  " for key, words in barred]
     always, others = pairs[-3:], pairs[:-3]
     taken = sum(len(key) + len(words) + 3 for key, words in always) + 1
+    kept = len(OFF) + sum(map(len, greys[:KEPT])) if greys and width >= MUCH_ROOM else 0
     shown = []
     for key, words in others:
         taken += len(key) + len(words) + 3
-        if taken > width:
+        if taken + kept > width:
             break
         shown.append((key, words))
+    room = width - sum(len(key) + len(words) + 3 for key, words in [*shown, *always]) - 1 - len(OFF)
+    greyed = [grey for place, grey in enumerate(greys) if sum(map(len, greys[: place + 1])) <= room]
     text = Text(" ", no_wrap=True)
-    for key, words in [*shown, *always]:
+    for place, (key, words) in enumerate([*shown, *always]):
+        if place == len(shown) and greyed:
+            text.append(f"{OFF}{''.join(greyed)}", theme.style(theme.FAINT))
         text.append(key, theme.style(theme.KEY, bold=True))
         text.append(f" {words}  ", theme.style(theme.DIM))
     return text
