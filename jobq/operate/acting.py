@@ -47,7 +47,7 @@ class Act:
         with (
             permitted(self.database, self.verb),
             self.database.connection(changes=True) as connection,
-            connection.transaction() as transaction,
+            audit.transaction(connection) as transaction,
         ):
             part = Part(connection, self.id or self._begin(connection))
             yield part

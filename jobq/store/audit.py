@@ -1,6 +1,7 @@
 """What happens to rows of `audit` and `kept`: who did what, and what can be undone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -34,6 +35,13 @@ def note(
         statement("note_act", schema),
         {"act": act, "affected": affected, "ids": list(ids[:NAMED_IDS]), "names": list(names), "most": NAMED_IDS},
     )
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[psycopg.Transaction]:
+    """The transaction of an act. Where it was to leave nothing, it has, also if the connection went on the way out."""
+    with suppress(psycopg.Rollback), connection.transaction() as transaction:
+        yield transaction
 
 
 def leave_none(transaction: psycopg.Transaction) -> None:

@@ -9,6 +9,7 @@ import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from jobq.errors import AnswerLost
+from jobq.operate import acting
 from jobq.records import NewJob
 from jobq.settings import Settings
 from jobq.store import jobs
@@ -77,6 +78,13 @@ def test_an_enqueuer_whose_answer_is_lost_is_told_that_nobody_knows(
         enqueue()
 
     assert len(store.unfinished()) == 2 * count
+
+
+def test_an_act_that_found_nothing_to_do_ends_well_though_its_connection_goes(database: Database, store: Store) -> None:
+    with acting(database, "resume") as act:
+        store.execute("SELECT pg_terminate_backend(%s, 10000)", act.connection.info.backend_pid)
+
+    assert store.rows("SELECT FROM jobq.audit") == []
 
 
 def test_whoever_enqueues_finds_a_server_that_is_back_however_long_it_was_away(
