@@ -1,4 +1,6 @@
-"""The peers. Durability is never traded: all keep their tables logged, and the server's `synchronous_commit` on."""
+"""The peers. Durability is never traded: all keep their tables logged, and the server's `synchronous_commit` on.
+
+Oban for Python is left out: it asks for Python 3.12, and this project goes down to 3.11."""
 
 from typing import ClassVar
 
@@ -41,10 +43,20 @@ class PgBoss(Peer):
     packages = pins.PG_BOSS
     driver = "pg_boss_driver.mjs"
     environment_kind = NodeEnvironment
-    # Its page "Workers": by default one job every two seconds; `burstWhenBatchFull` goes on at once while there is more,
-    # `localConcurrency` has several fetches under way, and LISTEN/NOTIFY wakes an idle worker (the driver turns it on).
+    # Its page "Workers": by default one job every two seconds; `burstWhenBatchFull` goes on at once while there is
+    # more, `localConcurrency` has several fetches under way, and LISTEN/NOTIFY (turned on) wakes an idle worker.
     options: ClassVar = {"batchSize": 500, "burstWhenBatchFull": True, "localConcurrency": 2}
     remark = "useListenNotify, a batch is completed as one"
 
 
-SYSTEMS: list[type[Peer]] = [Pgqueuer, GraphileWorker, PgBoss]
+class Procrastinate(Peer):
+    name = "procrastinate"
+    schema = "peer_procrastinate"
+    packages = pins.PROCRASTINATE
+    driver = "procrastinate_driver.py"
+    # Its page "Launch many jobs in parallel" (concurrency): coroutines side by side, and a pool that has connections
+    # enough for them. There is no fetching or finishing of several at a time.
+    options: ClassVar = {"concurrency": 30, "pool": 10}
+
+
+SYSTEMS: list[type[Peer]] = [Pgqueuer, GraphileWorker, PgBoss, Procrastinate]
