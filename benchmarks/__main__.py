@@ -1,165 +1,94 @@
-"""Measures jobq on this machine: `python -m benchmarks [drain|latency|enqueue|all] [--jobs N] [--database-url URL]`.
+"""Measures jobq beside what the database allows, and beside other job systems: `python -m benchmarks all`.
 
 On the embedded PostgreSQL unless told otherwise, with its default configuration: fsync and synchronous_commit are on,
-and history is kept. Every figure is printed for each round; machines swing, so look at the spread.
+history is kept, and jobq has its default settings. Contestants take turns in every round; machines swing, so look at
+the spread. A run in which a job was lost or ran twice has no figure. What was measured goes to `benchmarks/results/`.
 """
 
 import argparse
 import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-import psycopg
+from benchmarks.bench import Bench, LostOrDoubledError
+from benchmarks.measures import MEASURES
+from benchmarks.peers import PEERS, Peer, PeerUnavailable
+from benchmarks.report import machine, markdown, svg
 
-SCHEMA = "jobq_benchmark"
-
-JOBS = '''
-from time import monotonic
-
-from jobq import Job, register_job
-
-
-@register_job
-class Nothing(Job):
-    def run(self):
-        pass
-
-
-@register_job
-class Clock(Job):
-    """Returns when it began, by the clock that all processes of a machine share."""
-
-    def run(self):
-        return monotonic()
-'''
+HERE = Path(__file__).parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measure", nargs="?", default="all", choices=["all", *MEASURES])
-    parser.add_argument("--jobs", type=int, default=100_000)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("measure", nargs="?", default="all", choices=["all", *MEASURES], help="what to measure")
+    parser.add_argument("--jobs", type=int, default=100_000, help="jobs of a drain and of a bulk enqueue")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--database-url")
+    parser.add_argument("--processes", type=int, default=2, help="children of a worker")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the measures with millions of rows, and of waits")
+    parser.add_argument("--peers", default="all", metavar="NAME,…", help=f"all, none, or some of {', '.join(PEERS)}")
+    parser.add_argument("--environments", type=Path, default=Path(tempfile.gettempdir()) / "jobq-benchmark-peers")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="the folder for the table and the plot")
+    parser.add_argument("--database-url", help="another database; its schema jobq_benchmark is dropped")
     chosen = parser.parse_args()
+    results = chosen.results.absolute()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobq-benchmark-")))
         folder.chmod(0o755)  # as root, the embedded server is another user
-        url = chosen.database_url
-        if url is None:
-            from jobq import embedded
-
-            url = stack.enter_context(embedded.attach(folder / "server", linger=0)).url
-        bench = Bench(folder, url, chosen)
-        for name, measure in MEASURES.items():
-            if chosen.measure in ("all", name):
-                measure(bench)
-
-
-class Bench:
-    """A scratch application on a scratch schema."""
-
-    def __init__(self, folder: Path, url: str, chosen: argparse.Namespace) -> None:
-        self.folder, self.jobs, self.rounds, self.processes = folder, chosen.jobs, chosen.rounds, chosen.processes
-        (folder / "jobs.py").write_text(JOBS)
-        (folder / "pyproject.toml").write_text("")
-        os.environ |= {"JOBQ_DATABASE_URL": url, "JOBQ_SCHEMA": SCHEMA}
-        os.chdir(folder)
-        sys.path.insert(0, str(folder))
-        self.connection = psycopg.connect(url, autocommit=True)
-
-    def begin(self) -> None:
-        """A schema as on the first day."""
-        self.connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
-        subprocess.run([sys.executable, "-m", "jobq", "migrate"], check=True, capture_output=True)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self.connection.execute(query.encode()).fetchall()
-
-    @contextmanager
-    def worker(self, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
-        with (self.folder / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "jobq", "run", "--max-processes", str(self.processes), *arguments], stderr=log
-            )
+        url = chosen.database_url or stack.enter_context(own_server(folder))
+        peers, left_out = prepared(chosen.peers, url, chosen.environments)
+        before = Path.cwd()
+        bench = Bench(folder, url, chosen.jobs, chosen.rounds, chosen.processes, chosen.scale)
+        stack.callback(os.chdir, before)
+        stack.callback(bench.close)
         try:
-            yield worker
-        finally:
-            worker.send_signal(signal.SIGTERM)
-            worker.wait()
-
-    def wait_for(self, query: str) -> None:
-        while not self.rows(query)[0][0]:
-            time.sleep(0.05)
-
-
-def enqueue(bench: Bench) -> None:
-    from jobs import Nothing  # type: ignore[import-not-found]  # written at run time
-
-    from jobq import enqueue_many
-
-    for _ in range(bench.rounds):
-        bench.begin()
-        began = time.monotonic()
-        for _ in range(2000):
-            Nothing().run_in_worker()
-        print(f"enqueue one by one     {2000 / (time.monotonic() - began):10,.0f} jobs a second")
-        began = time.monotonic()
-        enqueue_many([Nothing() for _ in range(bench.jobs)])
-        print(f"enqueue_many           {bench.jobs / (time.monotonic() - began):10,.0f} jobs a second")
+            for name, measure in MEASURES.items():
+                if chosen.measure in ("all", name):
+                    measure(bench, peers)
+        except LostOrDoubledError as error:
+            sys.exit(f"no figures: {error}")
+        words = [
+            machine(bench.value("SHOW server_version")),
+            "Its default configuration; fsync and synchronous_commit are on. jobq at its default settings, "
+            f"{chosen.processes} children a worker. {chosen.jobs:,} jobs a drain; medians of {chosen.rounds} interleaved "
+            "rounds.",
+            *(f"{peer.name} {peer.version}: {peer.settings}." for peer in peers),
+            *left_out,
+        ]
+        text = markdown(bench.figures, [peer.name for peer in peers], [f"{line}  " for line in words])
+        print(text)
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "results.md").write_text(text)
+        (results / "results.svg").write_text(svg(bench.figures, [peer.name for peer in peers]))
 
 
-def drain(bench: Bench) -> None:
-    """From the first start of a job to the last end, by the database's clock."""
-    from jobs import Nothing
+@contextmanager
+def own_server(folder: Path) -> Iterator[str]:
+    from jobq import embedded
 
-    from jobq import enqueue_many
-
-    for _ in range(bench.rounds):
-        bench.begin()
-        enqueue_many([Nothing() for _ in range(bench.jobs)])
-        bench.rows(f"SELECT count(*) FROM {SCHEMA}.jobs")
-        with bench.worker("--drain") as worker:
-            worker.wait()
-        ((done, ended, seconds),) = bench.rows(
-            f"SELECT count(*), count(DISTINCT id), extract(epoch FROM max(ended_at) - min(started_at))::float8 "
-            f"FROM {SCHEMA}.results WHERE outcome = 'successful'"
-        )
-        if (done, ended) != (bench.jobs, bench.jobs):
-            raise SystemExit(f"{bench.jobs} jobs were enqueued, {ended} ended, in {done} attempts: no figure")
-        print(f"drain, {bench.processes} children      {done / seconds:10,.0f} jobs a second")
+    with embedded.attach(folder / "server", linger=0) as server:
+        yield server.url
 
 
-def latency(bench: Bench) -> None:
-    """From the return of run_in_worker(), so after the commit, to run() in a child of an idle worker."""
-    from jobs import Clock
+def prepared(wanted: str, url: str, environments: Path) -> tuple[list[Peer], list[str]]:
+    """The peers that can be measured here, and why the others cannot."""
+    names = {"all": list(PEERS), "none": []}.get(wanted, wanted.split(","))
+    if unknown := [name for name in names if name not in PEERS]:
+        sys.exit(f"there is no peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    peers, left_out = [], []
+    for name in names:
+        peer = PEERS[name](url, environments)
+        try:
+            peer.prepare()
+            peers.append(peer)
+        except PeerUnavailable as error:
+            left_out.append(f"{name} was left out: {error}.")
+    return peers, left_out
 
-    for _ in range(bench.rounds):
-        bench.begin()
-        committed = {}
-        with bench.worker():
-            bench.wait_for(f"SELECT count(*) FROM {SCHEMA}.workers WHERE waiting")
-            for number in range(300):
-                time.sleep(0.02 + 0.0001 * number)
-                record = Clock().run_in_worker()
-                committed[record.id] = time.monotonic()
-            bench.wait_for(f"SELECT count(*) = 300 FROM {SCHEMA}.results")
-        began = dict(bench.rows(f"SELECT id, value::float8 FROM {SCHEMA}.results"))
-        waits = sorted((began[job] - at) * 1000 for job, at in committed.items())
-        print(
-            f"commit to run()        p50 {waits[150]:.2f} ms   p90 {waits[270]:.2f} ms   p99 {waits[297]:.2f} ms"
-            f"   worst {waits[-1]:.2f} ms"
-        )
-
-
-MEASURES = {"enqueue": enqueue, "drain": drain, "latency": latency}
 
 if __name__ == "__main__":
     main()

@@ -117,6 +117,13 @@ def bind(job_class: type, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dic
 
     Defaults are not filled in, so that one that is changed later applies. Raises ArgumentsError.
     """
+    if takes_only_names(job_class):  # as nearly all do: this is the rule of signature.bind(), in a tenth of its time
+        by_position = positional_of(job_class)
+        named = dict(zip(by_position, args, strict=False))
+        if len(args) <= len(by_position) and named.keys().isdisjoint(kwargs):
+            named.update(kwargs)
+            if required_of(job_class) <= named.keys() <= names_of(job_class):
+                return named
     signature = signature_of(job_class)
     try:
         bound = signature.bind(*args, **kwargs)
@@ -238,6 +245,12 @@ def names_of(job_class: type) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
+def positional_of(job_class: type) -> tuple[str, ...]:
+    parameters = signature_of(job_class).parameters.values()
+    return tuple(parameter.name for parameter in parameters if parameter.kind in BY_POSITION)
+
+
+@lru_cache(maxsize=1024)
 def own_names_of(job_class: type) -> frozenset[str]:
     """The names that `**kwargs` cannot hold, since a parameter has them: self, too."""
     parameters = inspect.signature(job_class.__init__).parameters.values()  # type: ignore[misc]  # as above
@@ -312,8 +325,11 @@ def encode_value(value: Any, *, max_bytes: int | None = None) -> str:
     return to_text(encoded(value, "value", 0), max_bytes, "the value")
 
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def to_text(value: Any, max_bytes: int | None, what: str) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = ENCODER.encode(value)
     if max_bytes is not None and (size := len(text.encode())) > max_bytes:
         raise ArgumentsError(
             f"{what} take {size:,} bytes as JSON; {max_bytes:,} are allowed (max_arguments_bytes). "

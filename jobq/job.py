@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict, overload
 
 from jobq import arguments, references, telemetry  # noqa: F401 - rows are arguments by its being imported
 from jobq.errors import ArgumentsError, AttemptSuperseded, EnqueueError, NotRunning, UnknownJobClass
@@ -249,29 +249,31 @@ class Options(TypedDict, total=False):
     expires: float | timedelta | datetime | None
 
 
-def enqueue_many(jobs: Iterable[Job], *, connection: Any = None) -> list[JobRecord | None]:
+def enqueue_many(jobs: Iterable[Job], *, connection: Any = None) -> Sequence[JobRecord | None]:
     """Enqueues many jobs at once, all or none: some hundred times as fast as one by one.
 
     Queue, priority, retries and unique key are what each job's methods say; `connection` is as in `Job.run_in_worker`.
     Returns their records in the order given, None for each whose unique key is held by an unfinished job or by an
     earlier one in the list. Raises as `Job.run_in_worker` does; then none is enqueued.
     """
-    return added_to_database([new_job(job) for job in jobs], connection)
+    source = source_of_caller()
+    return added_to_database([new_job(job, source=source) for job in jobs], connection)
 
 
 def enqueue_many_async(
     jobs: Iterable[Job], *, connection: Any = None
-) -> Coroutine[Any, Any, list[JobRecord | None]]:
+) -> Coroutine[Any, Any, Sequence[JobRecord | None]]:
     """`enqueue_many` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
-    return added_to_database_async([new_job(job) for job in jobs], connection)
+    source = source_of_caller()
+    return added_to_database_async([new_job(job, source=source) for job in jobs], connection)
 
 
-async def only(added: Coroutine[Any, Any, list[JobRecord | None]]) -> JobRecord | None:
+async def only(added: Coroutine[Any, Any, Sequence[JobRecord | None]]) -> JobRecord | None:
     (record,) = await added
     return record
 
 
-def added_to_database(new: list[NewJob], connection: Any) -> list[JobRecord | None]:
+def added_to_database(new: list[NewJob], connection: Any) -> Sequence[JobRecord | None]:
     if not new:
         return []
     from jobq.store import callers
@@ -289,10 +291,10 @@ def added_to_database(new: list[NewJob], connection: Any) -> list[JobRecord | No
             with database.connection(changes=True) as own:
                 added = callers.carry_out(own, steps, is_atomic=is_atomic)
         sending.sent([job.id if job else None for job in added], partial(callers.when_committed, connection))
-    return [record_of(job, result) for job, result in zip(new, added, strict=True)]
+    return Records(new, added)
 
 
-async def added_to_database_async(new: list[NewJob], connection: Any) -> list[JobRecord | None]:
+async def added_to_database_async(new: list[NewJob], connection: Any) -> Sequence[JobRecord | None]:
     if connection is None:
         # The pool of this process, which knows about forks, failovers and the embedded server; loops come and go.
         from asyncio import to_thread
@@ -309,7 +311,7 @@ async def added_to_database_async(new: list[NewJob], connection: Any) -> list[Jo
         found = await callers.async_driver_connection(connection)
         added = await callers.carry_out_async(found, steps, is_atomic=len(new) > 1)
         sending.sent([job.id if job else None for job in added], partial(callers.when_committed, connection))
-    return [record_of(job, result) for job, result in zip(new, added, strict=True)]
+    return Records(new, added)
 
 
 def new_job(
@@ -323,10 +325,11 @@ def new_job(
     timeout: float | timedelta | None = None,
     expires: float | timedelta | datetime | None = None,
     max_arguments_bytes: int | None = None,
+    source: str | None = None,
 ) -> NewJob:
     """A Job as it goes into the table: every option checked, the arguments encoded.
 
-    The limit of the arguments is that of the database's settings, unless it is given.
+    The limit of the arguments is that of the database's settings, unless it is given; the source is the caller's line.
     """
     job_class = type(job)
     name = name_of(job_class)
@@ -343,7 +346,7 @@ def new_job(
         unique_key=checked_key(job.get_unique_key() if unique_key is None else unique_key),
         delay=seconds,
         run_at=run_at,
-        source=source_of_caller(),
+        source=source or source_of_caller(),
         timeout=checked_timeout(job.get_timeout() if timeout is None else timeout),
         expires_in=expires_in,
         expires_at=expires_at,
@@ -464,6 +467,36 @@ def source_of_caller() -> str | None:
 
 def is_own(filename: str) -> bool:
     return filename.startswith(PACKAGE_FOLDER) and not filename.startswith(DEMO_FOLDER)
+
+
+class Records(Sequence[JobRecord | None]):
+    """What became of jobs that were enqueued, in their order. A record is made when it is looked at: of a hundred
+    thousand that are enqueued at once, hardly anybody looks at one."""
+
+    __slots__ = ("_added", "_new")
+
+    def __init__(self, new: Sequence[NewJob], added: "Sequence[Added | None]") -> None:
+        self._new, self._added = new, added
+
+    def __len__(self) -> int:
+        return len(self._new)
+
+    @overload
+    def __getitem__(self, index: int) -> JobRecord | None: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Records": ...
+    def __getitem__(self, index: int | slice) -> "JobRecord | Records | None":
+        if isinstance(index, slice):
+            return Records(self._new[index], self._added[index])
+        return record_of(self._new[index], self._added[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Records | list) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+    def __repr__(self) -> str:
+        return repr(list(self))
 
 
 def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:

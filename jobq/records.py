@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job on its way into the table of jobs.
+class NewJob(NamedTuple):
+    """A job on its way into the table of jobs. A tuple: there may be a hundred thousand in a list.
 
     Due at `run_at`, or `delay` seconds after the database's now where `run_at` is None.
     """

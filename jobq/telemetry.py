@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from threading import Lock
 from time import monotonic
@@ -85,7 +84,7 @@ def sending(jobs: Sequence[NewJob]) -> Iterator[Sending]:
         propagate.inject(carrier)
         context = json.dumps(carrier) if carrier else None
         try:
-            yield Sending([replace(job, trace_context=context) for job in jobs], span)
+            yield Sending([job._replace(trace_context=context) for job in jobs], span)
         except BaseException as raised:
             error = raised
             span.set_attribute("error.type", type(raised).__qualname__)

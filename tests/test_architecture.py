@@ -30,11 +30,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": PURE | USE,
     "worker": PURE | STORE | {"registry", "job", "worker"} | PUBLIC,
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
-    "cli": PURE | USE | {"cli", "embedded", "worker", "tui", "demo"} | PUBLIC,
+    "cli": PURE | USE | {"cli", "embedded", "worker", "tui", "demo", "bench"} | PUBLIC,
     "tui": {
         "observe", "operate", "records", "states", "errors", "settings", "clean", "filters", "tracebacks", "tui",
     } | PUBLIC,
     "demo": PURE | USE | {"demo"} | PUBLIC,
+    "bench": PURE | STORE | USE | {"bench"} | PUBLIC,  # makes a schema, and looks at what is in it
     "__main__": {"cli"},
 }
 """For each part of jobq, the parts that it may import. The design's section 5 has the reasons."""

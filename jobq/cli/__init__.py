@@ -38,6 +38,7 @@ COMMANDS = {
     "migrate": ("jobq.cli.database", "Bring the schema up to date."),
     "db": ("jobq.cli.database", "Manage the embedded PostgreSQL."),
     "config": ("jobq.cli.config", "Show every setting, and where it comes from."),
+    "bench": ("jobq.cli.bench", "Measure how fast jobs go in and out of your database."),
     "demo": ("jobq.cli.demo", "Run the demonstration on real work."),
 }
 

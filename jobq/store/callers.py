@@ -5,7 +5,7 @@ application has not imported itself.
 """
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import nullcontext
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,8 +17,8 @@ from jobq.errors import EnqueueError
 
 Result = TypeVar("Result")
 
-Call = tuple[bytes, dict[str, Any]]
-"""A statement and its parameters."""
+Call = tuple[bytes, dict[str, Any] | Iterable[bytes]]
+"""A statement and its parameters; or a COPY and the blocks that it takes."""
 
 Steps = Generator[Call, list[tuple[Any, ...]], Result]
 """What is done with a connection, as the statements that it takes, each answered by its rows.
@@ -40,7 +40,7 @@ def carry_out(connection: psycopg.Connection[Any], steps: Steps[Result], *, is_a
         try:
             statement, parameters = next(steps)
             while True:
-                statement, parameters = steps.send(cursor.execute(statement, parameters).fetchall())
+                statement, parameters = steps.send(executed(cursor, statement, parameters))
         except StopIteration as end:
             result: Result = end.value
             return result
@@ -57,11 +57,33 @@ async def carry_out_async(
         try:
             statement, parameters = next(steps)
             while True:
-                await cursor.execute(statement, parameters)
-                statement, parameters = steps.send(await cursor.fetchall())
+                statement, parameters = steps.send(await executed_async(cursor, statement, parameters))
         except StopIteration as end:
             result: Result = end.value
             return result
+
+
+def executed(
+    cursor: psycopg.Cursor[tuple[Any, ...]], statement: bytes, parameters: dict[str, Any] | Iterable[bytes]
+) -> list[tuple[Any, ...]]:
+    if isinstance(parameters, dict):
+        return cursor.execute(statement, parameters).fetchall()
+    with cursor.copy(statement) as copy:
+        for block in parameters:
+            copy.write(block)
+    return []
+
+
+async def executed_async(
+    cursor: psycopg.AsyncCursor[tuple[Any, ...]], statement: bytes, parameters: dict[str, Any] | Iterable[bytes]
+) -> list[tuple[Any, ...]]:
+    if isinstance(parameters, dict):
+        await cursor.execute(statement, parameters)
+        return await cursor.fetchall()
+    async with cursor.copy(statement) as copy:
+        for block in parameters:
+            await copy.write(block)
+    return []
 
 
 def driver_connection(given: Any) -> psycopg.Connection[Any]:

@@ -1,17 +1,17 @@
 """What happens to rows of `jobs`: each function makes one transition of `states.py`, for one job or for many."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import errors as pg
 
 from jobq.records import Assignment, Count, NewJob, Report
-from jobq.states import Outcome
+from jobq.states import Outcome, State
 from jobq.store import audit, metrics
 from jobq.store.callers import Steps, carry_out
 from jobq.store.database import Connection
@@ -19,9 +19,11 @@ from jobq.store.statements import channel, control_channel, quote_identifier, st
 
 CHUNK = 2000
 
+LEAST_TO_COPY = 100
+"""From so many jobs on, the round trips that a COPY takes more are worth it."""
 
-@dataclass(frozen=True, slots=True)
-class Added:
+
+class Added(NamedTuple):
     """What the database decided about a job that was enqueued."""
 
     id: int
@@ -114,12 +116,70 @@ def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[list[Added | None]
         statement("draw_ids", schema),
         {"table": f"{quote_identifier(schema)}.jobs", "count": len(jobs)},
     )
-    ids = sorted(job_id for (job_id,) in drawn)
-    ordered = sorted(zip(ids, jobs, strict=True), key=order_of_insertion)
-    for start in range(0, len(ordered), CHUNK):
-        rows = yield statement("enqueue_many", schema), columns_of(ordered[start : start + CHUNK], schema)
-        added |= {row[0]: Added(*row[:5]) for row in rows}
+    ids = sorted([job_id for (job_id,) in drawn])
+    numbered = list(zip(ids, jobs, strict=True))
+    if len(jobs) >= LEAST_TO_COPY:
+        free = [entry for entry in numbered if entry[1].unique_key is None]
+        numbered = [entry for entry in numbered if entry[1].unique_key is not None]
+        added.update((yield from copying(schema, free)))
+    numbered.sort(key=order_of_insertion)
+    for start in range(0, len(numbered), CHUNK):
+        rows = yield statement("enqueue_many", schema), columns_of(numbered[start : start + CHUNK], schema)
+        added.update({row[0]: Added(*row[:5]) for row in rows})
     return [added.get(job_id) for job_id in ids]
+
+
+def copying(schema: str, numbered: Sequence[tuple[int, NewJob]]) -> Steps[dict[int, Added]]:
+    """Adds jobs without unique keys, which none can refuse, by COPY: several times as fast as by a statement."""
+    if not numbered:
+        return {}
+    rows = yield statement("copy_begins", schema), {}
+    added: dict[int, Added] = {}
+    yield statement("copy_jobs", schema), blocks_of(numbered, rows[0][0], added)
+    queues = sorted({job.queue for _, job in numbered})
+    yield statement("wake", schema), {"channel": channel(schema), "queues": queues}
+    return added
+
+
+def blocks_of(numbered: Sequence[tuple[int, NewJob]], now: datetime, added: dict[int, Added]) -> Iterator[bytes]:
+    """The jobs as COPY reads them, and what becomes of each; of most, only the number and the arguments differ."""
+    alike: dict[tuple[Any, ...], tuple[str, tuple[Any, ...]]] = {}
+    for start in range(0, len(numbered), CHUNK):
+        lines = []
+        for job_id, job in numbered[start : start + CHUNK]:
+            job_class, arguments, *more = job
+            kind = (job_class, *more)
+            if (found := alike.get(kind)) is None:
+                found = alike[kind] = fields_of(job, now)
+            text, decided = found
+            lines.append(f"{job_id}\t{copied(arguments)}\t{text}\n")
+            added[job_id] = Added(job_id, *decided)
+        yield "".join(lines).encode()
+
+
+def fields_of(job: NewJob, now: datetime) -> tuple[str, tuple[Any, ...]]:
+    """All columns but the number and the arguments; and what the database decides otherwise, by the same rules: the
+    state, and the times."""
+    run_at = job.run_at or now + timedelta(seconds=job.delay)
+    expires_at = job.expires_at
+    if expires_at is None and job.expires_in is not None:
+        expires_at = now + timedelta(seconds=job.expires_in)
+    state = (State.SCHEDULED if run_at > now else State.PENDING).value
+    values = (
+        *(job.job_class, job.queue, job.priority, job.retries, job.source, job.trace_context, now.isoformat()),
+        *(run_at.isoformat(), state, job.timeout, expires_at and expires_at.isoformat(), job.has_abort_hook),
+    )
+    text = "\t".join("\\N" if value is None else copied(str(value)) for value in values)
+    return text, (state, now, run_at, expires_at)
+
+
+def copied(text: str) -> str:
+    """Text as COPY reads it."""
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
+    if text.isprintable():
+        return text
+    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def adding_all(schema: str, jobs: Sequence[NewJob]) -> Steps[list[Added | None]]:

@@ -1,5 +1,6 @@
 """Jobs on their way in: what is stored, who holds a unique key, whose transaction it is, who is woken."""
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from psycopg.rows import dict_row
 
 from jobq import Job, enqueue_many, register_job
 from jobq.errors import ArgumentsError, DatabaseReadOnly, DatabaseUnreachable, EnqueueError, SchemaMissing
+from jobq.records import NewJob
 from jobq.settings import Settings
 from jobq.store import jobs, workers
 from jobq.store.database import Database, use_database
@@ -199,6 +201,64 @@ def test_many_jobs_keep_their_order_over_the_chunks_in_which_they_are_sent(store
     assert sorted(stored) == [job for job in added if job]
 
 
+ODD = "tab\t newline\n return\r backslash\\ \\N \\. quote\" \x7f \u2028 ünï 🎉 \\t"
+
+
+def test_many_jobs_are_stored_alike_by_whichever_way_they_come(
+    connection: psycopg.Connection[Any], store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By COPY, or by a statement: what is in the row, and what the caller is told."""
+    moment = datetime.now(UTC)
+    given = [
+        NewJob("shop.jobs.Work", "{}"),
+        NewJob("shop.jobs.Wörk\\", json.dumps({"text": ODD}), queue="q\\ü", priority=-7, retries=3, source=ODD),
+        NewJob("shop.jobs.Work", json.dumps({"text": ODD}, ensure_ascii=False), trace_context=json.dumps({"t": ODD})),
+        NewJob("shop.jobs.Work", "{}", delay=3600.5, expires_in=7200.25, timeout=1.5, has_abort_hook=True),
+        NewJob("shop.jobs.Work", "{}", run_at=moment + timedelta(days=1), expires_at=moment + timedelta(days=2)),
+        NewJob("shop.jobs.Work", "{}", run_at=moment - timedelta(days=1)),
+    ]
+
+    def add(least: int) -> tuple[list[dict[str, Any]], list[Any]]:
+        monkeypatch.setattr(jobs, "LEAST_TO_COPY", least)
+        added = jobs.enqueue_many(connection, store.schema, given)
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute("SELECT * FROM jobq.jobs ORDER BY id").fetchall()
+        connection.execute("TRUNCATE jobq.jobs")
+        assert [job and job.id for job in added] == [row["id"] for row in rows]
+        assert [job and job[1:] for job in added] == [
+            (row["state"], row["enqueued_at"], row["run_at"], row["expires_at"]) for row in rows
+        ]
+        return [relative(row, moment) for row in rows], added
+
+    copied, _ = add(1)
+    inserted, _ = add(1000)
+    assert copied == inserted
+
+
+def relative(row: dict[str, Any], moment: datetime) -> dict[str, Any]:
+    """A row without what differs from one way to the other: its number, and the time of the statement."""
+    now = row.pop("enqueued_at")
+    del row["id"]
+    for name in ("run_at", "expires_at"):
+        if row[name] is not None and row[name] - moment not in (timedelta(1), timedelta(2), timedelta(-1)):
+            row[name] -= now
+    return row
+
+
+def test_many_jobs_of_which_some_have_keys_lose_only_those_that_are_held(
+    database: Database, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LEAST_TO_COPY", 2)
+    Report("held").run_in_worker()
+    records = enqueue_many([Greet("a"), Report("held"), Report("new"), Greet("b")])
+    assert [record and record.arguments for record in records] == [{"name": "a"}, None, {"team": "new"}, {"name": "b"}]
+    assert records == list(records)
+    assert len(records[1:3]) == 2
+    ids = [record.id for record in records if record]
+    assert ids == sorted(ids)
+    assert [store.job(job_id).arguments for job_id in ids] == [record.arguments for record in records if record]
+
+
 def test_no_jobs_are_enqueued_without_asking_the_database() -> None:
     use_database(Database(Settings(database_url="host=/nowhere connect_timeout=1")))
     try:
@@ -297,6 +357,7 @@ Enqueue = Callable[[Any], object]
     [
         pytest.param(lambda store: store.add(queue="mail"), id="one"),
         pytest.param(lambda store: store.add_many({"queue": "mail"}, {"queue": "mail"}), id="many"),
+        pytest.param(lambda store: store.add_many(*[{"queue": "mail"}] * jobs.LEAST_TO_COPY), id="by COPY"),
     ],
 )
 def test_a_worker_is_notified_only_while_one_waits(enqueue: Enqueue, store: Any, database_url: str) -> None:
