@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.bench import Bench, LostOrDoubledError
+from benchmarks.bench import Bench
 from benchmarks.measures import MEASURES
-from benchmarks.peers import PEERS, Peer, PeerUnavailable
+from benchmarks.peers import PEERS, LostOrDoubled, Peer, PeerUnavailable
 from benchmarks.report import machine, markdown, svg
 
 HERE = Path(__file__).parent
@@ -49,13 +49,13 @@ def main() -> None:
             for name, measure in MEASURES.items():
                 if chosen.measure in ("all", name):
                     measure(bench, peers)
-        except LostOrDoubledError as error:
+        except LostOrDoubled as error:
             sys.exit(f"no figures: {error}")
         words = [
             machine(bench.value("SHOW server_version")),
             "Its default configuration; fsync and synchronous_commit are on. jobq at its default settings, "
-            f"{chosen.processes} children a worker. {chosen.jobs:,} jobs a drain; medians of {chosen.rounds} interleaved "
-            "rounds.",
+            f"{chosen.processes} children a worker. {chosen.jobs:,} jobs a drain; medians of {chosen.rounds} "
+            "interleaved rounds.",
             *(f"{peer.name} {peer.version}: {peer.settings}." for peer in peers),
             *left_out,
         ]

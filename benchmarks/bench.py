@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.peers import LostOrDoubled
 from jobq import operate
 from jobq.store import migrations
 from jobq.store.database import default_database
@@ -54,10 +55,6 @@ class Sleep(Job):
 
 STARTED_WITHIN_SECONDS = 60.0
 DONE_WITHIN_SECONDS = 1800.0
-
-
-class LostOrDoubledError(Exception):
-    """A run in which a job was lost or ran twice has no figure."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ class Bench:
     def drain(self, jobs: int, *, workers: int = 1) -> float:
         """Jobs a second from the first start to the last end, by the database's clock, of what is pending now.
 
-        The workers are there before: the queue is paused until they are. Raises LostOrDoubledError.
+        The workers are there before: the queue is paused until they are. Raises LostOrDoubled.
         """
         before = self.value("SELECT count(*) FROM {schema}.results")
         self.connection.execute(
@@ -166,7 +163,7 @@ class Bench:
         )
         after = self.value("SELECT count(*) FROM {schema}.results")
         if not jobs == attempts == ended == after - before:
-            raise LostOrDoubledError(
+            raise LostOrDoubled(
                 f"of {jobs:,} jobs {ended:,} ended well, in {attempts:,} attempts of {after - before:,}: no figure"
             )
         return float(jobs / seconds)

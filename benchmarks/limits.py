@@ -5,8 +5,6 @@ import sys
 import time
 from collections.abc import Callable
 
-import psycopg
-
 from benchmarks.bench import SCHEMA, Bench
 from jobq.records import Report
 from jobq.store import jobs as store
@@ -104,8 +102,7 @@ def own_statements(bench: Bench, fill: Callable[[int], object], jobs: int) -> fl
         "INSERT INTO {schema}.workers (host, pid, version, processes, queues) VALUES ('bare', 1, '', 1, '{{}}') "
         "RETURNING id"
     )
-    with psycopg.connect(bench.url, autocommit=True) as connection:
-        store.plan_once_by_index(connection)
+    with bench.database.connect("bench", walk_indexes=True) as connection:
         position, done = QueuePosition("default"), 0
         began = time.monotonic()
         while claimed := store.claim(

@@ -10,8 +10,8 @@ from statistics import median
 import psycopg
 
 from benchmarks import limits
-from benchmarks.bench import SCHEMA, Bench, LostOrDoubledError, cpu_seconds, memory_megabytes
-from benchmarks.peers import Peer
+from benchmarks.bench import SCHEMA, Bench, cpu_seconds, memory_megabytes
+from benchmarks.peers import LostOrDoubled, Peer
 from jobq import operate
 
 TEXT = "x" * 200
@@ -160,7 +160,7 @@ def latency(bench: Bench, peers: list[Peer]) -> None:
             bench.wait_until(f"SELECT count(*) = {number} FROM {{schema}}.results")
         began = dict(bench.rows("SELECT id, value::float8 FROM {schema}.results"))
         if began.keys() != committed.keys():
-            raise LostOrDoubledError(f"{len(committed)} jobs were enqueued, {len(began)} ran: no figure")
+            raise LostOrDoubled(f"{len(committed)} jobs were enqueued, {len(began)} ran: no figure")
         waits["jobq"].append(sorted((began[job] - at) * 1000 for job, at in committed.items()))
         for peer in peers:
             peer.begin()
@@ -342,7 +342,7 @@ def first_of(bench: Bench, jobs: int) -> float:
         f"(SELECT ended_at, started_at FROM {{schema}}.results ORDER BY ended_at LIMIT {jobs}) AS first"
     )[0]
     if bench.value("SELECT count(*) <> count(DISTINCT id) FROM {schema}.results"):
-        raise LostOrDoubledError("a job ran twice: no figure")
+        raise LostOrDoubled("a job ran twice: no figure")
     return float(ended / seconds)
 
 

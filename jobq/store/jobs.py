@@ -467,20 +467,6 @@ def is_lock_timeout(error: BaseException) -> bool:
     return isinstance(error, pg.LockNotAvailable)
 
 
-def plan_once_by_index(connection: Connection) -> None:
-    """From now on this connection's statements are planned once, and their way into a table is an index.
-
-    Left to itself the planner plans a claim anew each time, which takes longer than a claim of one job does. And it
-    believes that no row is this worker's, as was so when the table was analysed: while the table is small it reads all
-    of it for each batch of reports, once for each report.
-    """
-    connection.execute(
-        "SELECT set_config(name, value, false) FROM (VALUES"
-        " ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off')"
-        ") AS chosen (name, value)"
-    )
-
-
 def limit_lock_waits(connection: Connection, seconds: float) -> None:
     """From now on no statement of this connection waits longer than that for a row that somebody holds."""
     connection.execute(f"SET lock_timeout = {round(seconds * 1000)}".encode())

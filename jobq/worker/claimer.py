@@ -145,8 +145,6 @@ class Claimer(Service):
 
     def on_connected(self, connection: Connection) -> None:
         """After a lost connection: what a claim took whose answer never came is ours all the same."""
-        if not self.database.settings.transaction_pooler:
-            jobs.plan_once_by_index(connection)
         self._said_waiting = None
         self._active.clear()
         self.look()

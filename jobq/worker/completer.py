@@ -63,7 +63,6 @@ class Completer(Service):
     def on_connected(self, connection: Connection) -> None:
         if not self.database.settings.transaction_pooler:  # where it would hold for others too
             jobs.limit_lock_waits(connection, LOCK_SECONDS)
-            jobs.plan_once_by_index(connection)
 
     def add(self, reports: Sequence[Report]) -> None:
         with self._lock:
