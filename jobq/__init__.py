@@ -1,13 +1,17 @@
 """jobq: background jobs from the PostgreSQL database you already have."""
 
-from jobq.arguments import Secret
-from jobq.command import Command
-from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
-from jobq.errors import JobqError
-from jobq.job import Job, enqueue_many, enqueue_many_async
-from jobq.records import AttemptRecord, JobRecord
-from jobq.registry import register_job, register_schedule
-from jobq.schedules import Schedule
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobq.arguments import Secret
+    from jobq.command import Command
+    from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
+    from jobq.errors import JobqError
+    from jobq.job import Job, enqueue_many, enqueue_many_async
+    from jobq.records import AttemptRecord, JobRecord
+    from jobq.registry import register_job, register_schedule
+    from jobq.schedules import Schedule
 
 __all__ = [
     "AttemptRecord",
@@ -30,3 +34,27 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    **dict.fromkeys(("Cancel", "Defer", "Fail", "JobCancelled", "JobInterrupted", "JobTimedOut"), "jobq.directives"),
+    **dict.fromkeys(("Job", "enqueue_many", "enqueue_many_async"), "jobq.job"),
+    **dict.fromkeys(("AttemptRecord", "JobRecord"), "jobq.records"),
+    **dict.fromkeys(("register_job", "register_schedule"), "jobq.registry"),
+    "Command": "jobq.command",
+    "JobqError": "jobq.errors",
+    "Schedule": "jobq.schedules",
+    "Secret": "jobq.arguments",
+}
+"""Where the names of `__all__` are defined. They are imported when they are asked for: a command of the shell, or a
+process that only looks, does not wait for what it does not use."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
