@@ -29,7 +29,7 @@ from tests.chaos.scene import HEARTBEAT_TIMEOUT, Scene
 from tests.chaos.workers import Worker
 from tests.faults import ledger
 from tests.faults.ledger import Evidence
-from tests.faults.servers import Server
+from tests.faults.servers import Server, clean_up_when_terminated
 
 DISK_MEGABYTES = 512
 
@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=20, help="so many offenders are shown with their stories")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the ledger and the logs behind")
     chosen = parser.parse_args()
+    clean_up_when_terminated()
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="jobq-chaos-"))
         folder.chmod(0o755)  # as root, the server is another user

@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from tests.faults.servers import Server, children_of
+from tests.faults.servers import Server, children_of, clean_up_when_terminated
 
 SCHEMA = "jobq_soak"
 MOST_WAITING = 20_000
@@ -63,6 +63,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two samples")
     parser.add_argument("--database-url", help="default: a server of its own")
     chosen = parser.parse_args()
+    clean_up_when_terminated()
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="jobq-soak-"))
         folder.chmod(0o755)  # as root, the server is another user
