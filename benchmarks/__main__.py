@@ -45,25 +45,30 @@ def main() -> None:
         bench = Bench(folder, url, chosen.jobs, chosen.rounds, chosen.processes, chosen.scale)
         stack.callback(os.chdir, before)
         stack.callback(bench.close)
-        try:
-            for name, measure in MEASURES.items():
-                if chosen.measure in ("all", name):
-                    measure(bench, peers)
-        except LostOrDoubled as error:
-            sys.exit(f"no figures: {error}")
-        words = [
-            machine(bench.value("SHOW server_version")),
-            "Its default configuration; fsync and synchronous_commit are on. jobq at its default settings, "
-            f"{chosen.processes} children a worker. {chosen.jobs:,} jobs a drain; medians of {chosen.rounds} "
-            "interleaved rounds.",
-            *(f"{peer.name} {peer.version}: {peer.settings}." for peer in peers),
-            *left_out,
-        ]
-        text = markdown(bench.figures, [peer.name for peer in peers], [f"{line}  " for line in words])
-        print(text)
         results.mkdir(parents=True, exist_ok=True)
-        (results / "results.md").write_text(text)
-        (results / "results.svg").write_text(svg(bench.figures, [peer.name for peer in peers]))
+        for name, measure in MEASURES.items():
+            if chosen.measure in ("all", name):
+                try:
+                    measure(bench, peers)
+                except LostOrDoubled as error:
+                    sys.exit(f"no figures: {error}")
+                write(results, bench, peers, left_out)  # a run takes long: what there is by now is kept
+        print((results / "results.md").read_text())
+
+
+def write(results: Path, bench: Bench, peers: list[Peer], left_out: list[str]) -> None:
+    words = [
+        machine(bench.value("SHOW server_version")),
+        "Its default configuration; fsync and synchronous_commit are on. jobq at its default settings, "
+        f"{bench.processes} children a worker. {bench.jobs:,} jobs a drain; medians of {bench.rounds} "
+        "interleaved rounds.",
+        *(f"{peer.name} {peer.version}: {peer.settings}." for peer in peers),
+        *left_out,
+        *bench.left_out,
+    ]
+    names = [peer.name for peer in peers]
+    (results / "results.md").write_text(markdown(bench.figures, names, [f"{line}  " for line in words]))
+    (results / "results.svg").write_text(svg(bench.figures, names))
 
 
 @contextmanager

@@ -57,6 +57,10 @@ STARTED_WITHIN_SECONDS = 60.0
 DONE_WITHIN_SECONDS = 1800.0
 
 
+class LeftOut(Exception):
+    """A contestant that has no figure, for a reason of its own: the others go on."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """What one thing reached in each round."""
@@ -83,6 +87,7 @@ class Bench:
     processes: int = 2
     scale: float = 1.0  # of the measures that take millions of rows
     figures: list[Figure] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (self.folder / "jobs.py").write_text(JOBS)
@@ -182,9 +187,15 @@ class Bench:
         """Runs each contestant once a round, one after the other: the machine swings, and swings for all of them."""
         reached: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(rounds or self.rounds):
-            for name, contestant in contestants.items():
-                reached[name].append(contestant())
-                print(f"  {measure}: {name} {reached[name][-1]:,.2f} {unit}", file=sys.stderr, flush=True)
+            for name in list(reached):
+                try:
+                    reached[name].append(contestants[name]())
+                except LeftOut as error:
+                    del reached[name]
+                    self.left_out.append(f"{measure}, {name}: {error}")
+                    print(f"  {self.left_out[-1]}", file=sys.stderr, flush=True)
+                else:
+                    print(f"  {measure}: {name} {reached[name][-1]:,.2f} {unit}", file=sys.stderr, flush=True)
         for name, values in reached.items():
             self.note(measure, name, unit, *values, note=note)
 

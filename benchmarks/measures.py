@@ -10,8 +10,8 @@ from statistics import median
 import psycopg
 
 from benchmarks import limits
-from benchmarks.bench import SCHEMA, Bench, cpu_seconds, memory_megabytes
-from benchmarks.peers import LostOrDoubled, Peer
+from benchmarks.bench import SCHEMA, Bench, LeftOut, cpu_seconds, memory_megabytes
+from benchmarks.peers import LostOrDoubled, Peer, PeerFailed
 from jobq import operate
 
 TEXT = "x" * 200
@@ -33,8 +33,11 @@ def peer_contestants(
     peers: list[Peer], measure: Callable[[Peer], float]
 ) -> dict[str, Callable[[], float]]:
     def run(peer: Peer) -> float:
-        peer.begin()
-        return measure(peer)
+        try:
+            peer.begin()
+            return measure(peer)
+        except PeerFailed as error:
+            raise LeftOut(str(error)) from error
 
     return {peer.name: partial(run, peer) for peer in peers}
 
@@ -163,10 +166,15 @@ def latency(bench: Bench, peers: list[Peer]) -> None:
             raise LostOrDoubled(f"{len(committed)} jobs were enqueued, {len(began)} ran: no figure")
         waits["jobq"].append(sorted((began[job] - at) * 1000 for job, at in committed.items()))
         for peer in peers:
-            peer.begin()
-            waits[peer.name].append(sorted(peer.latency(number)))
+            try:
+                peer.begin()
+                waits[peer.name].append(sorted(peer.latency(number)))
+            except PeerFailed as error:
+                bench.left_out.append(f"commit to run(), {peer.name}: {error}")
     for words, share in (("p50", 0.5), ("p99", 0.99)):
         for name, rounds in waits.items():
+            if not rounds:
+                continue
             figures = [each[min(len(each) - 1, int(len(each) * share))] for each in rounds]
             bench.note(f"commit to run(), {words}", name, "ms", *figures)
 
@@ -232,7 +240,7 @@ def start(bench: Bench, _peers: list[Peer]) -> None:
 
     def took(*arguments: str) -> float:
         times = []
-        for _ in range(max(3, round(15 * bench.scale))):
+        for _ in range(max(1, round(15 * bench.scale))):
             began = time.monotonic()
             subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
             times.append((time.monotonic() - began) * 1000)

@@ -56,6 +56,8 @@ class Feed:
     def stop(self) -> None:
         self._is_over = True
         self._woken.set()
+        self._readers.stop()
+        self._actor.stop()
 
     def look(self) -> None:
         """Looks as soon as may be."""
@@ -162,12 +164,16 @@ class Hand:
     def __init__(self, name: str, broke: Callable[[Exception], None]) -> None:
         self._name = name
         self._broke = broke
-        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._open = 0
         self._lock = threading.Lock()
 
     def start(self) -> None:
         threading.Thread(target=self._work, name=self._name, daemon=True).start()
+
+    def stop(self) -> None:
+        """After what it has been given so far."""
+        self._tasks.put(None)
 
     def do(self, task: Callable[[], None]) -> None:
         with self._lock:
@@ -179,8 +185,7 @@ class Hand:
         return self._open == 0
 
     def _work(self) -> None:
-        while True:
-            task = self._tasks.get()
+        while (task := self._tasks.get()) is not None:
             try:
                 task()
             except Exception as error:  # noqa: BLE001 - as above

@@ -106,6 +106,7 @@ def reports_on(*ids: int) -> dict[str, Any]:
         "cpu_microseconds": [100_000] * count,
         "peak_memories": [1000] * count,
         "aborted": [False] * count,
+        "waits": [0] * count,
     }
 
 

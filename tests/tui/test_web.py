@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,11 @@ class Served:
 
     def consoles(self) -> list[str]:
         """The command lines of the consoles that run."""
-        return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in self.started.descendants()]
+        found = []
+        for pid in self.started.descendants():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+                found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
+        return found
 
 
 @pytest.fixture

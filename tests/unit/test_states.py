@@ -30,10 +30,11 @@ STATEMENTS = {
 OTHER_WORDS = {
     *("WorkerLost", "Cancelled", "Expired", "epoch", "name", "aliases", "id", "stopped", "silent"),
     *("active", "inactive", "jobs", "workers", "queues", "metrics", "schedules", "server_version", "max_connections"),
-    *("error_message", *Verdict, *OVERLAP),
+    *("error_message", "traceparent", *Verdict, *OVERLAP),
+    *("UTF8", "DELETE", "EXECUTE", "USAGE"),
 }
 """Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
-the doctor asks the server about, and what becomes of a schedule's tick."""
+the doctor asks the server about, what becomes of a schedule's tick, an encoding, and rights."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
