@@ -114,6 +114,11 @@ def drained(bench: Bench, *, workers: int = 1, text: str = "") -> float:
     return bench.drain(bench.jobs, workers=workers)
 
 
+def drained_by(peer: Peer, jobs: int, workers: int) -> float:
+    peer.enqueue_many(jobs)
+    return peer.drain(jobs, workers)
+
+
 def drain(bench: Bench, peers: list[Peer]) -> None:
     """No-op jobs, history kept, from the first start to the last end."""
     bench.compare(
@@ -129,7 +134,7 @@ def drain(bench: Bench, peers: list[Peer]) -> None:
                 f"{name}, {workers} worker{'s' if workers > 1 else ''}": contestant
                 for workers in (1, 2)
                 for name, contestant in peer_contestants(
-                    peers, lambda peer, workers=workers: peer.drain(bench.jobs, workers)  # type: ignore[misc]
+                    peers, lambda peer, workers=workers: drained_by(peer, bench.jobs, workers)  # type: ignore[misc]
                 ).items()
             },
         },
