@@ -193,10 +193,9 @@ def idle(bench: Bench, _peers: list[Peer]) -> None:
     bench.begin()
     with bench.workers() as (worker,):
         time.sleep(min(8.0, seconds))
-        pids = {"everything": worker.pid}
-        before = counts(bench), cpu_seconds(pids["everything"]), time.monotonic()
+        before = counts(bench), cpu_seconds(worker.pid), time.monotonic()
         time.sleep(seconds)
-        after = counts(bench), cpu_seconds(pids["everything"]), time.monotonic()
+        after = counts(bench), cpu_seconds(worker.pid), time.monotonic()
         passed = after[2] - before[2]
         statements, wal = (there - here for here, there in zip(before[0], after[0], strict=True))
         bench.note("idle worker", "statements", "/s", statements / passed)

@@ -996,7 +996,7 @@ class Pool:
         least = min((len(slot.child.in_flight) if slot.child else 0 for slot in self.slots), default=0)
         if least < LEAST_TO_GATHER:
             return 0.0
-        return min(GATHER_SECONDS, least * (self.mean_seconds or 0.0) / 4 + least * SHORTEST_JOB_SECONDS / 4)
+        return min(GATHER_SECONDS, least * ((self.mean_seconds or 0.0) + SHORTEST_JOB_SECONDS) / 4)
 
     def holds_behind_another(self) -> bool:
         """Whether some child has a job waiting behind the one it runs."""
