@@ -6,7 +6,7 @@ import click
 
 from jobq.clean import line, plain
 from jobq.cli.options import database_options, json_option, open_database
-from jobq.cli.render import say, show_json
+from jobq.cli.render import say, show_json, told
 from jobq.settings import Settings
 
 
@@ -46,7 +46,8 @@ def pause(queues: tuple[str, ...], reason: str | None, settings: Settings, as_js
     """Start nothing from QUEUE any more, on any worker, until it is resumed. What runs goes on."""
     from jobq import operate
 
-    told("paused", queues, operate.pause_queues(open_database(settings), queues, reason=reason), as_json=as_json)
+    done = operate.pause_queues(open_database(settings), queues, reason=reason)
+    told("paused", queues, done, "was paused already", as_json=as_json)
 
 
 @click.command()
@@ -57,14 +58,5 @@ def resume(queues: tuple[str, ...], settings: Settings, as_json: bool) -> None:
     """Work QUEUE again that was paused."""
     from jobq import operate
 
-    told("resumed", queues, operate.resume_queues(open_database(settings), queues), as_json=as_json)
-
-
-def told(done: str, queues: tuple[str, ...], changed: list[str], *, as_json: bool) -> None:
-    unchanged = [queue for queue in dict.fromkeys(queues) if queue not in changed]
-    if as_json:
-        show_json({"done": changed, "unchanged": unchanged})
-    else:
-        click.echo(f"{done} {', '.join(line(queue) for queue in changed) or 'nothing'}")
-    for queue in unchanged:
-        say(f"{line(queue)} was {'not paused' if done == 'resumed' else 'paused already'}")
+    done = operate.resume_queues(open_database(settings), queues)
+    told("resumed", queues, done, "was not paused", as_json=as_json)

@@ -7,7 +7,7 @@ import click
 
 from jobq.clean import line
 from jobq.cli.options import database_options, json_option, open_database, refuse_misplaced, since_option
-from jobq.cli.render import ago, compact, console, say, show_json, sparkline, table
+from jobq.cli.render import ago, compact, console, say, show_json, sparkline, table, told
 from jobq.errors import UsageError
 from jobq.filters import MAX_SECONDS, seconds_of
 from jobq.settings import Settings
@@ -73,16 +73,6 @@ def unmute(groups: tuple[str, ...], settings: Settings, as_json: bool) -> None:
 
     done = operate.unmute_failures(open_database(settings), groups)
     told("unmuted", groups, done, "is not muted", as_json=as_json)
-
-
-def told(words: str, groups: tuple[str, ...], done: list[str], why_not: str, *, as_json: bool) -> None:
-    left = [group for group in dict.fromkeys(groups) if group not in done]
-    if as_json:
-        show_json({"done": done, "unchanged": left})
-    else:
-        click.echo(f"{words} {', '.join(map(line, done)) or 'nothing'}")
-    for group in left:
-        say(f"{line(group)} {why_not}")
 
 
 def show_groups(groups: "tuple[FailureGroup, ...]") -> None:

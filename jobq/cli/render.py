@@ -54,6 +54,17 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
+def told(words: str, names: Sequence[str], done: Sequence[str], why_not: str, *, as_json: bool) -> None:
+    """Says of what is named what was done, and of the rest why not."""
+    left = [name for name in dict.fromkeys(names) if name not in done]
+    if as_json:
+        show_json({"done": done, "unchanged": left})
+    else:
+        click.echo(f"{words} {', '.join(map(line, done)) or 'nothing'}")
+    for name in left:
+        say(f"{line(name)} {why_not}")
+
+
 def console() -> "Console":
     from rich.console import Console
 
