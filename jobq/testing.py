@@ -432,6 +432,9 @@ class Databases:
         self._prefix = f"{PREFIX}{origin}_"
         self._names = (f"{self._prefix}{self._session}_{number}" for number in count())
         self._template: str | None = None
+        # To copy the files takes a checkpoint, which is cheap only where nothing waits for the disk.
+        is_durable = self._execute("SHOW fsync").fetchone() == ("on",)
+        self._strategy = "WAL_LOG" if is_durable else "FILE_COPY"
 
     @classmethod
     @contextmanager
@@ -463,7 +466,7 @@ class Databases:
     @contextmanager
     def _clone(self, template: str) -> "Iterator[Settings]":
         name = next(self._names)
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {self._strategy}")
         try:
             yield self._settings_for(name)
         finally:

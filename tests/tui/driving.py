@@ -26,10 +26,6 @@ async def opened(
     async with console.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         yield pilot
-    # A console leaves some of itself behind in Textual's caches. A hundred of them later every collection would go
-    # through all of that again, and the tests take four times as long.
-    gc.collect()
-    gc.freeze()
 
 
 async def settle(pilot: Pilot[Any]) -> None:
@@ -81,7 +77,12 @@ def run(flow: Callable[[], Awaitable[Any] | Coroutine[Any, Any, Any]]) -> Any:
     async def wait() -> Any:
         return await flow()
 
-    return asyncio.run(wait())
+    answer = asyncio.run(wait())
+    # A console leaves some of itself behind in Textual's caches. A hundred of them later every collection would go
+    # through all of that again, and the tests take four times as long. The console itself has gone only now.
+    gc.collect()
+    gc.freeze()
+    return answer
 
 
 def remember(console: Console, stats: Any) -> None:
