@@ -24,7 +24,7 @@ from functools import lru_cache
 from itertools import repeat
 from json.encoder import encode_basestring as quoted
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any, Final, NoReturn, TypeVar, Union
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar, Union
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jobq.clean import line
@@ -118,12 +118,14 @@ def bind(job_class: type, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dic
 
     Defaults are not filled in, so that one that is changed later applies. Raises ArgumentsError.
     """
-    if takes_only_names(job_class):  # as nearly all do: this is the rule of signature.bind(), in a tenth of its time
-        by_position = positional_of(job_class)
-        named = dict(zip(by_position, args, strict=False))
-        if len(args) <= len(by_position) and named.keys().isdisjoint(kwargs):
+    if (names := names_of(job_class)) is not None:  # the rule of signature.bind(), in a twentieth of its time
+        named = dict(zip(names.by_position, args, strict=False))
+        if not kwargs:
+            if names.fewest <= len(args) <= len(names.by_position):
+                return named
+        elif len(args) <= len(names.by_position) and named.keys().isdisjoint(kwargs):
             named.update(kwargs)
-            if required_of(job_class) <= named.keys() <= names_of(job_class):
+            if names.fit(named):
                 return named
     signature = signature_of(job_class)
     try:
@@ -142,12 +144,10 @@ def rebuild(job_class: type, arguments: Mapping[str, Any]) -> object:
     """
     if (migrate := getattr(job_class, MIGRATE, None)) is not None and trouble_with(job_class, arguments) is not None:
         arguments = migrated(job_class, migrate, arguments)
-    if not takes_only_names(job_class) or not arguments.keys() <= names_of(job_class):
-        positional, named = call_of(job_class, arguments)
-        return job_class(*positional, **named)
-    if missing := required_of(job_class) - arguments.keys():
-        raise misfit(job_class, f"{', '.join(sorted(missing))} is missing")
-    return job_class(**arguments)
+    if (names := names_of(job_class)) is not None and names.fit(arguments):
+        return job_class(**arguments)
+    positional, named = call_of(job_class, arguments)
+    return job_class(*positional, **named)
 
 
 def migrated(
@@ -162,7 +162,7 @@ def migrated(
 
 def trouble_with(job_class: type, arguments: Mapping[str, Any]) -> ArgumentsError | None:
     """Why stored arguments do not fit the constructor's parameters; None where they do."""
-    if takes_only_names(job_class) and required_of(job_class) <= arguments.keys() <= names_of(job_class):
+    if (names := names_of(job_class)) is not None and names.fit(arguments):
         return None
     try:
         call_of(job_class, arguments)
@@ -235,20 +235,33 @@ def signature_of(job_class: type) -> inspect.Signature:
     return inspect.Signature([first, *others] if first.kind is first.VAR_POSITIONAL else others)
 
 
-@lru_cache(maxsize=1024)
-def takes_only_names(job_class: type) -> bool:
-    return all(parameter.kind in BY_NAME for parameter in signature_of(job_class).parameters.values())
+class Names(NamedTuple):
+    """The parameters of a constructor that takes each by its name, as nearly all do."""
+
+    by_position: tuple[str, ...]
+    fewest: int  # of them: so many are enough where nothing is given by name
+    required: frozenset[str]
+    all: frozenset[str]
+
+    def fit(self, arguments: Mapping[str, Any]) -> bool:
+        return self.required <= arguments.keys() <= self.all
 
 
 @lru_cache(maxsize=1024)
-def names_of(job_class: type) -> frozenset[str]:
-    return frozenset(signature_of(job_class).parameters)
-
-
-@lru_cache(maxsize=1024)
-def positional_of(job_class: type) -> tuple[str, ...]:
-    parameters = signature_of(job_class).parameters.values()
-    return tuple(parameter.name for parameter in parameters if parameter.kind in BY_POSITION)
+def names_of(job_class: type) -> Names | None:
+    """None where some parameters have no name that could be given."""
+    taken = signature_of(job_class).parameters.values()
+    if any(parameter.kind not in BY_NAME for parameter in taken):
+        return None
+    required = [parameter for parameter in taken if parameter.default is parameter.empty]
+    by_name_only = any(parameter.kind is parameter.KEYWORD_ONLY for parameter in required)
+    by_position = tuple(parameter.name for parameter in taken if parameter.kind in BY_POSITION)
+    return Names(
+        by_position,
+        len(by_position) + 1 if by_name_only else len(required),
+        frozenset(parameter.name for parameter in required),
+        frozenset(parameter.name for parameter in taken),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -256,15 +269,6 @@ def own_names_of(job_class: type) -> frozenset[str]:
     """The names that `**kwargs` cannot hold, since a parameter has them: self, too."""
     parameters = inspect.signature(job_class.__init__).parameters.values()  # type: ignore[misc]  # as above
     return frozenset(parameter.name for parameter in parameters if parameter.kind in BY_NAME)
-
-
-@lru_cache(maxsize=1024)
-def required_of(job_class: type) -> frozenset[str]:
-    return frozenset(
-        parameter.name
-        for parameter in signature_of(job_class).parameters.values()
-        if parameter.default is parameter.empty
-    )
 
 
 def stored_name(parameter: inspect.Parameter) -> str:
@@ -340,9 +344,13 @@ def encoded(value: Any, path: str, depth: int) -> str:
     """A value as JSON text. Written as it is checked: to go through it once more as a whole took twice as long."""
     kind = type(value)
     if kind is str:
-        return quoted(checked_text(value, path))
+        return quoted(value if value.isascii() and "\0" not in value else checked_text(value, path))
     if kind is int:
-        return repr(checked_integer(value, path))
+        if value.bit_length() > MAX_INTEGER_BITS:
+            raise ArgumentsError(
+                f"{path[:200]}: an integer of more than 4,000 digits cannot be stored. Pass it as bytes."
+            )
+        return repr(value)
     if value is None:
         return "null"
     if kind is bool:
@@ -401,24 +409,15 @@ def encoded_dict(value: dict[Any, Any], path: str, depth: int) -> str:
     return tagged("dict", f"[{','.join(pairs)}]")
 
 
-def checked_integer(value: int, path: str) -> int:
-    if value.bit_length() > MAX_INTEGER_BITS:
-        raise ArgumentsError(f"{path[:200]}: an integer of more than 4,000 digits cannot be stored. Pass it as bytes.")
-    return value
-
-
 def checked_text(text: str, path: str) -> str:
     if "\0" in text:
         raise ArgumentsError(
             f"{path[:200]}: PostgreSQL cannot store the character NUL (\\0). Take it out, or pass bytes."
         )
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ArgumentsError(
-                f"{path[:200]}: half of a surrogate pair cannot be stored. Pass bytes instead."
-            ) from None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentsError(f"{path[:200]}: half of a surrogate pair cannot be stored. Pass bytes instead.") from None
     return text
 
 

@@ -7,11 +7,12 @@ from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict
 
 from jobq import arguments, references, telemetry  # noqa: F401 - rows are arguments by its being imported
 from jobq.errors import ArgumentsError, AttemptSuperseded, EnqueueError, NotRunning, UnknownJobClass
-from jobq.records import AttemptRecord, Completion, JobRecord, NewJob, RunningJob
+from jobq.on_demand import OnDemand
+from jobq.records import AttemptRecord, Completion, JobRecord, NewJob, NewJobs, RunningJob
 from jobq.registry import has_abort_hook, name_of, registry
 
 if TYPE_CHECKING:
@@ -256,16 +257,14 @@ def enqueue_many(jobs: Iterable[Job], *, connection: Any = None) -> Sequence[Job
     Returns their records in the order given, None for each whose unique key is held by an unfinished job or by an
     earlier one in the list. Raises as `Job.run_in_worker` does; then none is enqueued.
     """
-    source = source_of_caller()
-    return added_to_database([new_job(job, source=source) for job in jobs], connection)
+    return added_to_database(new_jobs(jobs, source_of_caller()), connection)
 
 
 def enqueue_many_async(
     jobs: Iterable[Job], *, connection: Any = None
 ) -> Coroutine[Any, Any, Sequence[JobRecord | None]]:
     """`enqueue_many` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
-    source = source_of_caller()
-    return added_to_database_async([new_job(job, source=source) for job in jobs], connection)
+    return added_to_database_async(new_jobs(jobs, source_of_caller()), connection)
 
 
 async def only(added: Coroutine[Any, Any, Sequence[JobRecord | None]]) -> JobRecord | None:
@@ -273,7 +272,7 @@ async def only(added: Coroutine[Any, Any, Sequence[JobRecord | None]]) -> JobRec
     return record
 
 
-def added_to_database(new: list[NewJob], connection: Any) -> Sequence[JobRecord | None]:
+def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
     if not new:
         return []
     from jobq.store import callers
@@ -290,11 +289,11 @@ def added_to_database(new: list[NewJob], connection: Any) -> Sequence[JobRecord 
             database.prepare()
             with database.connection(changes=True) as own:
                 added = callers.carry_out(own, steps, is_atomic=is_atomic)
-        sending.sent([job.id if job else None for job in added], partial(callers.when_committed, connection))
-    return Records(new, added)
+        sending.sent(added, partial(callers.when_committed, connection))
+    return OnDemand(range(len(new)), lambda place: record_of(new[place], added[place]))
 
 
-async def added_to_database_async(new: list[NewJob], connection: Any) -> Sequence[JobRecord | None]:
+async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
     if connection is None:
         # The pool of this process, which knows about forks, failovers and the embedded server; loops come and go.
         from asyncio import to_thread
@@ -310,8 +309,43 @@ async def added_to_database_async(new: list[NewJob], connection: Any) -> Sequenc
         steps = store.adding_all(default_database().schema, sending.jobs)
         found = await callers.async_driver_connection(connection)
         added = await callers.carry_out_async(found, steps, is_atomic=len(new) > 1)
-        sending.sent([job.id if job else None for job in added], partial(callers.when_committed, connection))
-    return Records(new, added)
+        sending.sent(added, partial(callers.when_committed, connection))
+    return OnDemand(range(len(new)), lambda place: record_of(new[place], added[place]))
+
+
+def new_jobs(jobs: Iterable[Job], source: str | None) -> NewJobs:
+    """Jobs as they go into the table. What several have in common is checked for the first of them."""
+    max_bytes = most_bytes()
+    alike: dict[tuple[Any, ...], NewJob] = {}
+    likes, texts = [], []
+    for job in jobs:
+        queue, priority, retries = job.get_queue(), job.get_priority(), job.get_retries()
+        key, timeout = job.get_unique_key(), job.get_timeout()
+        # With their types: True is equal to 1, but no priority.
+        kind = (type(job), queue, type(priority), priority, type(retries), retries, key, type(timeout), timeout)
+        try:
+            like = alike.get(kind)
+        except TypeError:  # it has no hash: nothing of the kind is allowed
+            like = None
+        if like is None:
+            like = new_job(
+                job,
+                queue=queue,
+                priority=priority,
+                retries=retries,
+                unique_key=key,
+                timeout=timeout,
+                max_arguments_bytes=max_bytes,
+                source=source,
+            )
+            text = like.arguments
+            if key is None:
+                alike[kind] = like
+        else:
+            text = encoded_arguments(job, max_bytes)
+        likes.append(like)
+        texts.append(text)
+    return NewJobs(likes, texts)
 
 
 def new_job(
@@ -339,7 +373,7 @@ def new_job(
     expires_in, expires_at = checked_expiry(expires, seconds, run_at)
     return NewJob(
         job_class=name,
-        arguments=encoded_arguments(job, max_arguments_bytes),
+        arguments=encoded_arguments(job, most_bytes() if max_arguments_bytes is None else max_arguments_bytes),
         queue=checked_queue(job.get_queue() if queue is None else queue),
         priority=checked_int("priority", job.get_priority() if priority is None else priority, MAX_PRIORITY),
         retries=checked_int("retries", job.get_retries() if retries is None else retries, MAX_RETRIES, least=0),
@@ -354,11 +388,14 @@ def new_job(
     )
 
 
-def encoded_arguments(job: Job, max_bytes: int | None) -> str:
-    if max_bytes is None:
-        from jobq.store.database import default_database
+def most_bytes() -> int:
+    """The limit of the arguments, by the settings."""
+    from jobq.store.database import default_database
 
-        max_bytes = default_database().settings.max_arguments_bytes
+    return default_database().settings.max_arguments_bytes
+
+
+def encoded_arguments(job: Job, max_bytes: int) -> str:
     positional, named = job._constructor_arguments
     bound = arguments.bind(type(job), positional, named)
     try:
@@ -467,36 +504,6 @@ def source_of_caller() -> str | None:
 
 def is_own(filename: str) -> bool:
     return filename.startswith(PACKAGE_FOLDER) and not filename.startswith(DEMO_FOLDER)
-
-
-class Records(Sequence[JobRecord | None]):
-    """What became of jobs that were enqueued, in their order. A record is made when it is looked at: of a hundred
-    thousand that are enqueued at once, hardly anybody looks at one."""
-
-    __slots__ = ("_added", "_new")
-
-    def __init__(self, new: Sequence[NewJob], added: "Sequence[Added | None]") -> None:
-        self._new, self._added = new, added
-
-    def __len__(self) -> int:
-        return len(self._new)
-
-    @overload
-    def __getitem__(self, index: int) -> JobRecord | None: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Records": ...
-    def __getitem__(self, index: int | slice) -> "JobRecord | Records | None":
-        if isinstance(index, slice):
-            return Records(self._new[index], self._added[index])
-        return record_of(self._new[index], self._added[index])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Records | list) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as a list
-
-    def __repr__(self) -> str:
-        return repr(list(self))
 
 
 def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:

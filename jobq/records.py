@@ -1,8 +1,11 @@
 """Frozen dataclasses that cross layers: what is enqueued, what is stored, what is shown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from jobq.on_demand import OnDemand
 
 
 class NewJob(NamedTuple):
@@ -25,6 +28,34 @@ class NewJob(NamedTuple):
     expires_in: float | None = None  # seconds from the database's now, where expires_at is None
     expires_at: datetime | None = None  # no attempt begins after it
     has_abort_hook: bool = False
+
+
+class NewJobs(OnDemand[NewJob]):
+    """Many jobs on their way. Those that are alike in everything but their arguments share one `NewJob`, whose own
+    arguments count for nothing."""
+
+    __slots__ = ("arguments", "likes")
+
+    def __init__(self, likes: list[NewJob], arguments: list[str]) -> None:
+        super().__init__(range(len(likes)), lambda place: likes[place]._replace(arguments=arguments[place]))
+        self.likes, self.arguments = likes, arguments
+
+    @classmethod
+    def of(cls, jobs: Sequence[NewJob]) -> "NewJobs":
+        if isinstance(jobs, NewJobs):
+            return jobs
+        shared: dict[NewJob, NewJob] = {}
+        likes = [shared.setdefault(like, like) for like in [job._replace(arguments="") for job in jobs]]
+        return cls(likes, [job.arguments for job in jobs])
+
+    @property
+    def kinds(self) -> dict[int, NewJob]:
+        """Each that is shared, once, by its `id()`: to look it up by what is in it takes ten times as long."""
+        return {id(like): like for like in self.likes}
+
+    def traced(self, trace_context: str | None) -> "NewJobs":
+        kinds = {key: like._replace(trace_context=trace_context) for key, like in self.kinds.items()}
+        return NewJobs([kinds[id(like)] for like in self.likes], self.arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from jobq.records import Assignment, NewJob, Report, Stats
+from jobq.records import Assignment, NewJob, NewJobs, Report, Stats
 from jobq.states import Outcome
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
+
+    from jobq.store.jobs import Added
 
 SCOPE = "jobq"
 
@@ -55,13 +57,13 @@ class Sending:
         self.jobs = jobs
         self._span = span
 
-    def sent(self, ids: Sequence[int | None], when_committed: Callable[[Callable[[], None]], None]) -> None:
-        """They are in; they count when the transaction commits."""
+    def sent(self, added: "Sequence[Added | None]", when_committed: Callable[[Callable[[], None]], None]) -> None:
+        """They are in, but for those whose unique key is held; they count when the transaction commits."""
         if self._span is None:
             return
-        if len(ids) == 1 and ids[0] is not None:
-            self._span.set_attribute("messaging.message.id", str(ids[0]))
-        queues = [job.queue for job, job_id in zip(self.jobs, ids, strict=True) if job_id is not None]
+        if len(added) == 1 and added[0] is not None:
+            self._span.set_attribute("messaging.message.id", str(added[0].id))
+        queues = [job.queue for job, one in zip(self.jobs, added, strict=True) if one is not None]
         when_committed(lambda: count_sent(queues))
 
 
@@ -73,9 +75,10 @@ def sending(jobs: Sequence[NewJob]) -> Iterator[Sending]:
         return
     from opentelemetry import propagate, trace
 
-    queues = {job.queue for job in jobs}
+    new = NewJobs.of(jobs)
+    queues = {like.queue for like in new.kinds.values()}
     began = monotonic()
-    attributes = sending_attributes(jobs, queues)
+    attributes = sending_attributes(new, queues)
     error: BaseException | None = None
     name = f"send {next(iter(queues))}" if len(queues) == 1 else "send"
     tracer = trace.get_tracer(SCOPE)
@@ -84,7 +87,7 @@ def sending(jobs: Sequence[NewJob]) -> Iterator[Sending]:
         propagate.inject(carrier)
         context = json.dumps(carrier) if carrier else None
         try:
-            yield Sending([job._replace(trace_context=context) for job in jobs], span)
+            yield Sending(new.traced(context), span)
         except BaseException as raised:
             error = raised
             span.set_attribute("error.type", type(raised).__qualname__)
@@ -97,14 +100,14 @@ def sending(jobs: Sequence[NewJob]) -> Iterator[Sending]:
                 )
 
 
-def sending_attributes(jobs: Sequence[NewJob], queues: set[str]) -> "dict[str, AttributeValue]":
+def sending_attributes(jobs: NewJobs, queues: set[str]) -> "dict[str, AttributeValue]":
     attributes = common("send", "send")
     if len(queues) == 1:
         attributes["messaging.destination.name"] = next(iter(queues))
-    if len({job.job_class for job in jobs}) == 1:
-        attributes["code.function.name"] = jobs[0].job_class
+    if len(classes := {like.job_class for like in jobs.kinds.values()}) == 1:
+        attributes["code.function.name"] = next(iter(classes))
     if len(jobs) == 1:
-        attributes["messaging.message.body.size"] = len(jobs[0].arguments)
+        attributes["messaging.message.body.size"] = len(jobs.arguments[0])
     else:
         attributes["messaging.batch.message_count"] = len(jobs)
     return attributes

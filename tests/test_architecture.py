@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
-    "telemetry", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
+    "telemetry", "on_demand", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {"registry", "job", "command", "observe", "operate", "testing"}

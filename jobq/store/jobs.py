@@ -1,6 +1,6 @@
 """What happens to rows of `jobs`: each function makes one transition of `states.py`, for one job or for many."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import errors as pg
 
-from jobq.records import Assignment, Count, NewJob, Report
+from jobq.on_demand import OnDemand
+from jobq.records import Assignment, Count, NewJob, NewJobs, Report
 from jobq.states import Outcome, State
 from jobq.store import audit, metrics
 from jobq.store.callers import Steps, carry_out
@@ -31,6 +32,19 @@ class Added(NamedTuple):
     enqueued_at: datetime
     run_at: datetime
     expires_at: datetime | None
+
+
+class Decided(NamedTuple):
+    """The same, of all jobs that are alike."""
+
+    state: str
+    enqueued_at: datetime
+    run_at: datetime
+    expires_at: datetime | None
+
+
+Numbered = tuple[int, NewJob, str]
+"""A job's number, what it has in common with others, and its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,104 +118,114 @@ def adding(schema: str, job: NewJob) -> Steps[Added | None]:
 
 def enqueue_many(
     connection: psycopg.Connection[Any], schema: str, jobs: Sequence[NewJob]
-) -> list[Added | None]:
+) -> Sequence[Added | None]:
     """Adds many jobs in one transaction; the answer is in the order given, None where a unique key was held."""
     return carry_out(connection, adding_many(schema, jobs), is_atomic=True)
 
 
-def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[list[Added | None]]:
+def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | None]]:
     """Adds many jobs; the answer is in the order given, None where a unique key was held."""
-    added: dict[int, Added] = {}
-    drawn = yield (
+    new = NewJobs.of(jobs)
+    ((drawn, now),) = yield (
         statement("draw_ids", schema),
-        {"table": f"{quote_identifier(schema)}.jobs", "count": len(jobs)},
+        {"table": f"{quote_identifier(schema)}.jobs", "count": len(new)},
     )
-    ids = sorted([job_id for (job_id,) in drawn])
-    numbered = list(zip(ids, jobs, strict=True))
-    if len(jobs) >= LEAST_TO_COPY:
-        free = [entry for entry in numbered if entry[1].unique_key is None]
-        numbered = [entry for entry in numbered if entry[1].unique_key is not None]
-        added.update((yield from copying(schema, free)))
-    numbered.sort(key=order_of_insertion)
-    for start in range(0, len(numbered), CHUNK):
-        rows = yield statement("enqueue_many", schema), columns_of(numbered[start : start + CHUNK], schema)
-        added.update({row[0]: Added(*row[:5]) for row in rows})
-    return [added.get(job_id) for job_id in ids]
+    ids = sorted(drawn)
+    numbered = zip(ids, new.likes, new.arguments, strict=True)
+    if len(new) < LEAST_TO_COPY:
+        inserted = yield from inserting(schema, list(numbered))
+        return [inserted.get(job_id) for job_id in ids]
+    inserted = yield from inserting(schema, [entry for entry in numbered if entry[1].unique_key is not None])
+    decided = yield from copying(schema, ids, new, now)
+
+    def added(place: int) -> Added | None:
+        like = new.likes[place]
+        return inserted.get(ids[place]) if like.unique_key is not None else Added(ids[place], *decided[id(like)])
+
+    return OnDemand(range(len(new)), added)
 
 
-def copying(schema: str, numbered: Sequence[tuple[int, NewJob]]) -> Steps[dict[int, Added]]:
-    """Adds jobs without unique keys, which none can refuse, by COPY: several times as fast as by a statement."""
-    if not numbered:
+def copying(schema: str, ids: Sequence[int], new: NewJobs, now: datetime) -> Steps[dict[int, Decided]]:
+    """Adds the jobs without unique keys, which none can refuse, by COPY: several times as fast as by a statement."""
+    free = {key: like for key, like in new.kinds.items() if like.unique_key is None}
+    if not free:
         return {}
-    rows = yield statement("copy_begins", schema), {}
-    added: dict[int, Added] = {}
-    yield statement("copy_jobs", schema), blocks_of(numbered, rows[0][0], added)
-    queues = sorted({job.queue for _, job in numbered})
+    decided = {key: decided_of(like, now) for key, like in free.items()}
+    texts = {key: fields_of(like, decided[key]) for key, like in free.items()}
+    yield statement("copy_jobs", schema), blocks_of(ids, new, texts)
+    queues = sorted({like.queue for like in free.values()})
     yield statement("wake", schema), {"channel": channel(schema), "queues": queues}
-    return added
+    return decided
 
 
-def blocks_of(numbered: Sequence[tuple[int, NewJob]], now: datetime, added: dict[int, Added]) -> Iterator[bytes]:
-    """The jobs as COPY reads them, and what becomes of each; of most, only the number and the arguments differ."""
-    alike: dict[tuple[Any, ...], tuple[str, tuple[Any, ...]]] = {}
-    for start in range(0, len(numbered), CHUNK):
-        lines = []
-        for job_id, job in numbered[start : start + CHUNK]:
-            job_class, arguments, *more = job
-            kind = (job_class, *more)
-            if (found := alike.get(kind)) is None:
-                found = alike[kind] = fields_of(job, now)
-            text, decided = found
-            lines.append(f"{job_id}\t{copied(arguments)}\t{text}\n")
-            added[job_id] = Added(job_id, *decided)
+def blocks_of(ids: Sequence[int], new: NewJobs, texts: Mapping[int, str]) -> Iterator[bytes]:
+    """The jobs of these kinds as COPY reads them."""
+    for start in range(0, len(ids), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        arguments = new.arguments[chunk]
+        if not is_plain("".join(arguments)):
+            arguments = [copied(text) for text in arguments]
+        lines = [
+            f"{job_id}\t{text}\t{texts[id(like)]}\n"
+            for job_id, text, like in zip(ids[chunk], arguments, new.likes[chunk], strict=True)
+            if like.unique_key is None
+        ]
         yield "".join(lines).encode()
 
 
-def fields_of(job: NewJob, now: datetime) -> tuple[str, tuple[Any, ...]]:
-    """All columns but the number and the arguments; and what the database decides otherwise, by the same rules: the
-    state, and the times."""
+def decided_of(job: NewJob, now: datetime) -> Decided:
+    """What the database decides otherwise, by the same rules."""
     run_at = job.run_at or now + timedelta(seconds=job.delay)
     expires_at = job.expires_at
     if expires_at is None and job.expires_in is not None:
         expires_at = now + timedelta(seconds=job.expires_in)
-    state = (State.SCHEDULED if run_at > now else State.PENDING).value
+    return Decided((State.SCHEDULED if run_at > now else State.PENDING).value, now, run_at, expires_at)
+
+
+def fields_of(job: NewJob, decided: Decided) -> str:
+    """All columns but the number and the arguments."""
+    times = [moment and moment.isoformat() for moment in decided[1:]]
     values = (
-        *(job.job_class, job.queue, job.priority, job.retries, job.source, job.trace_context, now.isoformat()),
-        *(run_at.isoformat(), state, job.timeout, expires_at and expires_at.isoformat(), job.has_abort_hook),
+        *(job.job_class, job.queue, job.priority, job.retries, job.source, job.trace_context),
+        *(decided.state, *times, job.timeout, job.has_abort_hook),
     )
-    text = "\t".join("\\N" if value is None else copied(str(value)) for value in values)
-    return text, (state, now, run_at, expires_at)
+    return "\t".join(["\\N" if value is None else copied(str(value)) for value in values])
 
 
 def copied(text: str) -> str:
     """Text as COPY reads it."""
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    if text.isprintable():
+    if is_plain(text):
         return text
-    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
-def adding_all(schema: str, jobs: Sequence[NewJob]) -> Steps[list[Added | None]]:
-    """Adds one job or many, each in the way that is the fastest."""
-    if len(jobs) == 1:
-        return [(yield from adding(schema, jobs[0]))]
-    return (yield from adding_many(schema, jobs))
+def is_plain(text: str) -> bool:
+    return "\\" not in text and text.isprintable()
 
 
-def order_of_insertion(numbered: tuple[int, NewJob]) -> tuple[str, str, int]:
+def inserting(schema: str, numbered: list[Numbered]) -> Steps[dict[int, Added]]:
+    """Adds jobs by a statement, those whose unique keys are held left out."""
+    added: dict[int, Added] = {}
+    numbered.sort(key=order_of_insertion)
+    for start in range(0, len(numbered), CHUNK):
+        rows = yield statement("enqueue_many", schema), columns_of(numbered[start : start + CHUNK], schema)
+        added.update({row[0]: Added(*row[:5]) for row in rows})
+    return added
+
+
+def order_of_insertion(numbered: Numbered) -> tuple[str, str, int]:
     """By unique key, over all chunks: see enqueue_many.sql. Of two with one key the first comes first."""
-    job_id, job = numbered
+    job_id, job, _ = numbered
     return (job.job_class, job.unique_key, job_id) if job.unique_key else ("", "", job_id)
 
 
-def columns_of(numbered: Sequence[tuple[int, NewJob]], schema: str) -> dict[str, Any]:
-    jobs = [job for _, job in numbered]
+def columns_of(numbered: Sequence[Numbered], schema: str) -> dict[str, Any]:
+    jobs = [job for _, job, _ in numbered]
     return {
         "channel": channel(schema),
-        "ids": [job_id for job_id, _ in numbered],
+        "ids": [job_id for job_id, _, _ in numbered],
         "job_classes": [job.job_class for job in jobs],
-        "arguments": [job.arguments for job in jobs],
+        "arguments": [arguments for _, _, arguments in numbered],
         "queues": [job.queue for job in jobs],
         "priorities": [job.priority for job in jobs],
         "retries": [job.retries for job in jobs],
@@ -215,6 +239,13 @@ def columns_of(numbered: Sequence[tuple[int, NewJob]], schema: str) -> dict[str,
         "expires_ins": [job.expires_in for job in jobs],
         "abort_hooks": [job.has_abort_hook for job in jobs],
     }
+
+
+def adding_all(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | None]]:
+    """Adds one job or many, each in the way that is the fastest."""
+    if len(jobs) == 1:
+        return [(yield from adding(schema, jobs[0]))]
+    return (yield from adding_many(schema, jobs))
 
 
 def claim(
