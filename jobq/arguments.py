@@ -16,7 +16,7 @@ import math
 import types
 import typing
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -71,8 +71,8 @@ BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ON
 class Secret:
     """A text that a job may use and nobody gets to see: `Secret("…")`, and in the job `self.key.reveal()`.
 
-    Lists, details, logs, tracebacks and traces show `Secret(•••)`. In the database it is stored as it is: whoever may
-    read its tables, or its backups, can read it.
+    Lists, details, logs, tracebacks and traces show `Secret(•••)`, and `•••` where an error that the job raises has the
+    text itself in it. In the database it is stored as it is: whoever may read its tables, or its backups, can read it.
     """
 
     __slots__ = ("_text",)
@@ -108,6 +108,41 @@ def without_secrets(stored: Any) -> Any:
     if stored.get(TAG) == SECRET:
         return {TAG: SECRET, "v": MASK}
     return {key: without_secrets(value) for key, value in stored.items()}
+
+
+def masked(text: str, stored: str) -> str:
+    """What a job says, as it may be shown: the secrets of its stored arguments are masked where they are in it.
+
+    Also as they look in quotes, in JSON, in an address, and line by line, as a traceback indents them. A secret of
+    fewer than four characters stays: it would be found everywhere.
+    """
+    if f'"{SECRET}"' not in stored:
+        return text
+    looks = {look for secret in secrets_in(legible(stored)) for look in looks_of(secret) if len(look) >= 4}
+    for look in sorted(looks, key=len, reverse=True):
+        text = text.replace(look, MASK)
+    return text
+
+
+def secrets_in(stored: Any) -> Iterator[str]:
+    """The texts of all secrets, however deep."""
+    rest = [stored]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            if value.get(TAG) == SECRET and isinstance(value.get("v"), str):
+                yield value["v"]
+            rest += value.values()
+        elif isinstance(value, list):
+            rest += value
+
+
+def looks_of(secret: str) -> Iterator[str]:
+    from urllib.parse import quote, quote_plus
+
+    for text in (secret, *secret.splitlines()):
+        yield from (text.strip(), repr(text)[1:-1], repr(text.encode())[2:-1], json.dumps(text)[1:-1])
+        yield from (ENCODER.encode(text)[1:-1], quote(text), quote_plus(text))
 
 
 # From a call to what is stored, and back

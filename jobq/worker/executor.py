@@ -318,7 +318,8 @@ def ended_by(error: BaseException, assignment: Assignment, job: Job | None, orde
         return cancelled(assignment, error, order.message, has_begun=job is not None)
     match error:
         case Cancel() | JobCancelled():
-            return cancelled(assignment, error, f"cancelled by the job itself: {message_of(error)}".rstrip(": "))
+            message = f"cancelled by the job itself: {message_of(error, assignment)}"
+            return cancelled(assignment, error, message.rstrip(": "))
         case Defer():
             return deferred(assignment, job, error)
         case Fail():
@@ -356,7 +357,7 @@ def cancelled(assignment: Assignment, error: BaseException, message: str, *, has
         ended=monotonic(),
         error_type=CANCELLED,
         error_message=storable(message, MAX_MESSAGE_CHARACTERS),
-        traceback=traceback_of(error) if has_begun else None,
+        traceback=traceback_of(error, assignment) if has_begun else None,
         aborted=not has_begun,
     )
 
@@ -371,7 +372,7 @@ def deferred(assignment: Assignment, job: Job | None, error: Defer) -> Report:
         started=None,
         ended=monotonic(),
         error_type=DEFERRED,
-        error_message=message_of(error) or f"put back for {error.seconds:g} s",
+        error_message=message_of(error, assignment) or f"put back for {error.seconds:g} s",
         retry_delay=error.seconds,
         excused=not error.counts_as_attempt,
     )
@@ -379,12 +380,12 @@ def deferred(assignment: Assignment, job: Job | None, error: Defer) -> Report:
 
 def failed(assignment: Assignment, job: Job | None, error: BaseException, *, may_retry: bool = True) -> Report:
     ended = monotonic()
-    described = traceback_of(error)
+    described = traceback_of(error, assignment)
     retry_delay = None
     if may_retry and states.may_retry(tries=assignment.tries, retries=assignment.retries):
-        retry_delay, trouble = delay_of(job, assignment.tries)
+        retry_delay, trouble = delay_of(job, assignment)
         described += trouble
-    error_type, message, frame = type_of(error), message_of(error), own_frame(error)
+    error_type, message, frame = type_of(error), message_of(error, assignment), own_frame(error)
     return Report(
         id=assignment.id,
         attempt=assignment.attempt,
@@ -400,11 +401,12 @@ def failed(assignment: Assignment, job: Job | None, error: BaseException, *, may
     )
 
 
-def delay_of(job: Job | None, tries: int) -> tuple[float, str]:
+def delay_of(job: Job | None, assignment: Assignment) -> tuple[float, str]:
     """The seconds that the job itself wants before the next attempt, and what went wrong in asking it.
 
     A job that could not be made again, or whose answer is none, waits a usual time.
     """
+    tries = assignment.tries
     usual = exponential(tries)
     if job is None:
         return usual, ""
@@ -414,7 +416,8 @@ def delay_of(job: Job | None, tries: int) -> tuple[float, str]:
             raise ValueError(f"get_retry_delay({tries}) returned {delay!r}, which is no number of seconds")
         return float(delay), ""
     except Exception as error:  # noqa: BLE001 - the user's method may raise anything; the attempt's own error counts
-        return usual, f"\nThen get_retry_delay failed, so the retry waits {usual:g} s:\n\n{traceback_of(error)}"
+        told = traceback_of(error, assignment)
+        return usual, f"\nThen get_retry_delay failed, so the retry waits {usual:g} s:\n\n{told}"
 
 
 def as_json(value: Any) -> str | None:
@@ -430,23 +433,29 @@ def type_of(error: BaseException) -> str:
     return storable(cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}", 500)
 
 
-def message_of(error: BaseException) -> str:
+def message_of(error: BaseException, assignment: Assignment | None = None) -> str:
+    """Its text, without the secrets of the assignment: they are masked before anything is cut."""
     try:
         text = str(error)
     except Exception as second:  # noqa: BLE001 - the user's __str__ may raise anything
         text = f"<its message cannot be shown: str() raised {type(second).__name__}>"
-    return storable(text, MAX_MESSAGE_CHARACTERS)
+    return storable(without_secrets(text, assignment), MAX_MESSAGE_CHARACTERS)
 
 
-def traceback_of(error: BaseException) -> str:
-    """The whole traceback, causes and contexts included, from the user's first frame on."""
+def traceback_of(error: BaseException, assignment: Assignment | None = None) -> str:
+    """The whole traceback, causes and contexts included, from the user's first frame on; as `message_of`, masked."""
     try:
         described = traceback.TracebackException.from_exception(error, compact=True)
         described.stack = traceback.StackSummary.from_list(without_own_frames(described.stack))
         text = "".join(described.format())
     except Exception as second:  # noqa: BLE001 - formatting calls the user's __str__ and __repr__
-        text = f"{type_of(error)}: {message_of(error)}\n(no traceback: formatting it raised {type(second).__name__})\n"
-    return storable(text, MAX_TRACEBACK_CHARACTERS)
+        text = f"{type_of(error)}: {message_of(error, assignment)}\n"
+        text += f"(no traceback: formatting it raised {type(second).__name__})\n"
+    return storable(without_secrets(text, assignment), MAX_TRACEBACK_CHARACTERS)
+
+
+def without_secrets(text: str, assignment: Assignment | None) -> str:
+    return text if assignment is None else arguments.masked(text, assignment.arguments)
 
 
 def without_own_frames(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

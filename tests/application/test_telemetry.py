@@ -78,7 +78,7 @@ class Fails(Job):
         self.password = password
 
     def run(self):
-        raise ValueError("no good")
+        raise ValueError(f"no good: {self.password and self.password.reveal()}")
 """
 
 
@@ -174,7 +174,7 @@ def test_every_attempt_that_fails_is_an_error_with_its_type_and_shows_no_secret(
         assert span["attributes"]["error.type"] == "ValueError"
         assert [context["span_id"] for context in links(span)] == [send["context"]["span_id"]]
         (event,) = span["events"]
-        assert event["attributes"]["exception.message"] == "no good"
+        assert event["attributes"]["exception.message"] == "no good: •••"
         assert "raise ValueError" in event["attributes"]["exception.stacktrace"]
     assert {point["attributes"]["error.type"] for point in points["messaging.process.duration"]} == {"ValueError"}
     assert "open-sesame" not in json.dumps([spans, points])

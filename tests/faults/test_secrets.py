@@ -39,7 +39,7 @@ JOBS = """
             while not Path("go").exists():
                 time.sleep(0.01)
             if self.then == "fail":
-                raise ValueError(f"{self.card} of {vars(self)}")
+                raise ValueError(f"{self.card} of {vars(self)}: {self.card.reveal()} is refused")
             return {"used": self.card, "all": [self.card]}
 """
 
@@ -110,6 +110,7 @@ def test_nothing_shows_the_addresss_password_or_a_secret_argument(
     assert leaks(texts) == []
     assert "Secret(•••)" in texts["show 1"]
     assert "•••" in texts["show 2 as JSON"]
+    assert "••• is refused" in texts["show 1"]
     assert "***" in texts["config"]
     assert [where for where, text in texts.items() if not text] == ["logs here"]
 

@@ -2,10 +2,11 @@
 
 import json
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 
-from jobq import Job
+from jobq import Job, Secret
 from jobq.records import Assignment, Report
 from jobq.registry import Registry, name_of
 from jobq.worker.executor import MAX_MESSAGE_CHARACTERS, MAX_TRACEBACK_CHARACTERS, execute
@@ -155,6 +156,35 @@ def test_endless_messages_are_cut_with_a_mark() -> None:
     assert len(report.error_message or "") < MAX_MESSAGE_CHARACTERS + 100
     assert len(report.traceback or "") < MAX_TRACEBACK_CHARACTERS + 100
     assert "characters left out" in (report.error_message or "")
+
+
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize("secret", ["open sesame", "p\u00e4ss/w\u00f6rd&\"'\\", KEY, "half" * 5000], ids=len)
+def test_a_secret_that_an_error_has_in_it_is_masked_before_the_text_is_cut(secret: str) -> None:
+    class Tells(Job):
+        def __init__(self, keys: dict[str, Secret]) -> None:
+            self.text = keys["a"].reveal()
+
+        def run(self) -> None:
+            try:
+                raise ExceptionGroup("at once", [ValueError(self.text), OSError(self.text.encode())])
+            except ExceptionGroup as error:
+                url = f"https://h/?key={quote(self.text)}&again={quote_plus(self.text)}"
+                raise RuntimeError(f"{self.text} {self.text!r} {json.dumps(self.text)} {url}" * 3) from error
+
+        def get_retry_delay(self, attempt: int) -> float:
+            raise KeyError(self.text)
+
+    report = run(Tells, {"keys": {"a": {"$": "secret", "v": secret}}}, retries=1)
+
+    told = json.dumps(report) + (report.traceback or "")
+    assert report.error_type == "RuntimeError"
+    assert "KeyError" in told
+    words = {word for line in secret.splitlines() for word in (line, quote(line), quote_plus(line), ascii(line)[1:-1])}
+    assert [word for word in words if word in told or word[:5000] in told] == []
+    assert "•••" in (report.error_message or "")
 
 
 def test_recursion_without_end_is_one_errored_attempt() -> None:
