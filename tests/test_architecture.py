@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,3 +277,13 @@ def test_every_statement_is_used() -> None:
     source = "".join(module.path.read_text(encoding="utf-8") for module in MODULES)
     for file in sorted((ROOT / "jobq" / "sql").glob("*.sql")):
         assert f'"{file.stem}"' in source, f"{file.name} is executed nowhere"
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {
+        ".".join((name, *path.parent.relative_to(ROOT / folder).parts))
+        for folder, name in (("jobq", "jobq"), ("tui", "jobq.tui"))
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert listed == found
