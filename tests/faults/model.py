@@ -83,6 +83,7 @@ class Row:
     excused: int = 0
     losses: int = 0
     worker: int | None = None
+    claim: Assignment | None = None
     is_to_stop: bool = False
     is_due: bool = True
     expires: bool = False
@@ -265,7 +266,7 @@ class Story(RuleBasedStateMachine):
         self.check_order({assignment.id for assignment in claimed}, free)
         for assignment in claimed:
             row = self.model.rows[assignment.id]
-            row.state, row.worker, row.attempt = "running", worker, row.attempt + 1
+            row.state, row.worker, row.claim, row.attempt = "running", worker, assignment, row.attempt + 1
             assert (assignment.attempt, assignment.tries) == (row.attempt, row.attempt - row.excused)
         return multiple(*(Claimed(worker, assignment) for assignment in claimed))
 
@@ -334,6 +335,8 @@ class Story(RuleBasedStateMachine):
         if not self.model.is_claimed(claimed.assignment, claimed.worker):
             return
         row = self.model.rows[claimed.assignment.id]
+        if row.claim is not claimed.assignment:  # given back before, and claimed anew as the same attempt
+            return
         if row.is_to_stop:
             self.model.end(claimed.assignment.id, row.attempt, "cancelled")
         else:
@@ -364,7 +367,8 @@ class Story(RuleBasedStateMachine):
     @rule()
     def an_hour_passes(self) -> None:
         self.execute(
-            "UPDATE jobq.jobs SET run_at = run_at - interval '1 hour', expires_at = expires_at - interval '1 hour'"
+            "UPDATE jobq.jobs SET expires_at = expires_at - interval '1 hour', "
+            "run_at = CASE WHEN state = 'running' THEN run_at ELSE run_at - interval '1 hour' END"
         )
         for row in self.model.rows.values():
             row.is_due = True
