@@ -5,15 +5,29 @@
 -- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
 -- A job whose end somebody has asked for does not run again: it ends here, as cancelled.
 -- The fingerprint is what fingerprints.py makes of the same words.
-WITH orphaned AS (
+-- Looked for between the workers that are alive: among what one of these has run lies whatever an open transaction
+-- elsewhere keeps from being vacuumed. A job that another rescue has put back, and that runs again by the time its row
+-- is locked, is no orphan: so the attempt has to be the one that was seen.
+WITH gap AS (
+    SELECT after, lead(after, 1, 9223372036854775807) OVER (ORDER BY after) AS until
+    FROM (
+        SELECT -9223372036854775807 UNION ALL SELECT id FROM {schema}.workers WHERE stopped_at IS NULL
+    ) AS bound (after)
+), seen AS MATERIALIZED (
+    SELECT jobs.id, jobs.attempt, jobs.worker_id
+    FROM gap
+    JOIN {schema}.jobs ON jobs.worker_id > gap.after AND jobs.worker_id < gap.until
+    WHERE jobs.state = 'running'
+), orphaned AS (
     SELECT
         jobs.*, workers.host, workers.pid, workers.heartbeat_at,
         jobs.cancel_requested_at IS NOT NULL AS cancelled,
         jobs.cancel_requested_at IS NULL AND jobs.losses < %(max_losses)s - 1 AS retried,
         CASE WHEN jobs.losses > 0 THEN random() * %(spread)s::float8 ELSE 0 END * interval '1 second' AS delay
-    FROM {schema}.jobs
-    LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
-    WHERE jobs.state = 'running' AND (workers.id IS NULL OR workers.stopped_at IS NOT NULL)
+    FROM seen
+    JOIN {schema}.jobs USING (id, attempt, worker_id)
+    LEFT JOIN {schema}.workers ON workers.id = seen.worker_id
+    WHERE jobs.state = 'running'
     ORDER BY jobs.id
     LIMIT %(limit)s
     FOR UPDATE OF jobs SKIP LOCKED

@@ -1,6 +1,6 @@
 """What happens to rows of `jobs`: each function makes one transition of `states.py`, for one job or for many."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -438,9 +438,10 @@ def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
     return Expiry(*expiry)
 
 
-def pending_queues(connection: Connection, schema: str) -> list[str]:
-    """The queues in which something is pending."""
-    return [queue for (queue,) in connection.execute(statement("pending_queues", schema), {}).fetchall()]
+def pending_queues(connection: Connection, schema: str, *, known: Collection[str] = ()) -> list[str]:
+    """The queues in which something is pending, but for those that are known."""
+    rows = connection.execute(statement("pending_queues", schema), {"known": list(known)}).fetchall()
+    return [queue for (queue,) in rows]
 
 
 def count_pending(

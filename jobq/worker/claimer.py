@@ -310,12 +310,9 @@ class Claimer(Service):
 
     def _discover(self, connection: Connection, now: float) -> None:
         self._discover_at = now + DISCOVER_EVERY_SECONDS
-        for queue in jobs.pending_queues(connection, self.database.schema):
-            if (
-                (not self.worked or queue in self.worked)
-                and queue not in self._active
-                and now >= self._barren_until.get(queue, 0.0)
-            ):
+        known = {*self._active, *(queue for queue, until in self._barren_until.items() if now < until)}
+        for queue in jobs.pending_queues(connection, self.database.schema, known=known):
+            if not self.worked or queue in self.worked:
                 self._active[queue] = QueuePosition(queue)
 
     def _rest(self, connection: Connection) -> float | None:

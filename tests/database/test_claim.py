@@ -266,6 +266,9 @@ def test_every_queue_in_which_something_is_pending_is_found_once(store: Any) -> 
     store.add_many(*({"queue": queue} for queue in ("b", "a", "b", "ä", "a b", 'q"')), {"queue": "later", "delay": 60})
     found = jobs.pending_queues(store.connection, store.schema)
     assert sorted(found) == sorted(["b", "a", "ä", "a b", 'q"'])
+    for known in (["b"], ["a", "ä", "z", "0"], ['q"', "later"], found):
+        others = jobs.pending_queues(store.connection, store.schema, known=known)
+        assert sorted(others) == sorted(set(found) - set(known))
     store.execute("TRUNCATE jobq.jobs")
     assert jobs.pending_queues(store.connection, store.schema) == []
 

@@ -110,6 +110,9 @@ def reports_on(*ids: int) -> dict[str, Any]:
     }
 
 
+RESCUE = {"limit": 1000, "max_losses": 3, "spread": 0.0, "channel": "c"}
+
+
 def fill(store: Any) -> None:
     """Work waiting in a busy queue, more in one that nobody works, more still for next week, and some running."""
     for count, values in (
@@ -167,6 +170,22 @@ def test_a_claim_that_resumes_does_not_wade_through_dead_entries(store: Any, wor
     assert pages(resumed) < 300 < 1000 < pages(from_front)
 
 
+def test_queues_that_are_known_and_what_live_workers_ran_are_not_waded_through(store: Any, worker: int) -> None:
+    queues = Planned(store, "pending_queues", {"known": ["busy"]})
+    rescue = Planned(store, "rescue", RESCUE)
+    with store.another() as elsewhere, elsewhere.connection.transaction():
+        elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        elsewhere.rows("SELECT 1")
+        fill(store)
+        store.execute("DELETE FROM jobq.jobs WHERE queue = 'busy' AND state IN ('pending', 'running')")
+        found = queues.run(known=["busy"])
+        rescued = rescue.run(**RESCUE)
+        wading = queues.run(known=[])
+    assert found["Actual Rows"] == wading["Actual Rows"] == 1
+    assert pages(found) < 100 < 500 < pages(wading)
+    assert pages(rescued) < 100
+
+
 @pytest.mark.parametrize("name", ["finish", "retry", "give_back"])
 def test_attempts_end_by_the_primary_key(name: str, store: Any, worker: int) -> None:
     ending = Planned(store, name, reports_on(1))
@@ -187,19 +206,18 @@ def test_due_jobs_are_found_by_their_time(store: Any, worker: int) -> None:
 
 
 def test_the_queues_are_found_by_a_step_of_the_index_each(store: Any, worker: int) -> None:
-    find = Planned(store, "pending_queues", {})
+    find = Planned(store, "pending_queues", {"known": []})
     fill(store)
-    assert ways_into(find.plan(), "jobs") == {"jobs_pending"}
-    found = find.run()
+    assert ways_into(find.plan(known=[]), "jobs") == {"jobs_pending"}
+    found = find.run(known=[])
     assert found["Actual Rows"] == 2
     assert pages(found) < 100
 
 
 def test_orphans_are_found_among_what_is_running(store: Any, worker: int) -> None:
-    parameters = {"limit": 1000, "max_losses": 3, "spread": 0.0, "channel": "c"}
-    rescue = Planned(store, "rescue", parameters)
+    rescue = Planned(store, "rescue", RESCUE)
     fill(store)
-    ways = ways_into(rescue.plan(**parameters), "jobs")
+    ways = ways_into(rescue.plan(**RESCUE), "jobs")
     assert ways <= {"jobs_running", "jobs_pkey"}, "never all jobs"
 
 

@@ -137,8 +137,10 @@ class Soak:
         enqueuer: "subprocess.Popen[bytes]",
     ) -> None:
         began, due, backlog = time.monotonic(), 0.0, self.folder / "backlog"
+        first = 0  # of the jobs that are left: to look below it would wade through all that were done
         while True:
-            waiting = one(connection, f"SELECT count(*) FROM (SELECT FROM {SCHEMA}.jobs LIMIT {2 * MOST_WAITING}) AS j")
+            left = f"(SELECT id FROM {SCHEMA}.jobs WHERE id >= {first} ORDER BY id LIMIT {2 * MOST_WAITING})"
+            waiting, first = row(connection, f"SELECT count(*), coalesce(min(id), {first}) FROM {left} AS j")
             if waiting > MOST_WAITING:
                 backlog.touch()
             else:
@@ -252,9 +254,13 @@ def open_files(pid: int) -> int:
 
 
 def one(connection: "psycopg.Connection[Any]", statement: str) -> int:
-    row = connection.execute(statement.encode()).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(row(connection, statement)[0])
+
+
+def row(connection: "psycopg.Connection[Any]", statement: str) -> tuple[Any, ...]:
+    found = connection.execute(statement.encode()).fetchone()
+    assert found is not None
+    return found
 
 
 if __name__ == "__main__":
