@@ -160,7 +160,18 @@ class Misbehave(Job):
                 continue
 
     def forge_reports(self):
+        own = self.job.id
         forged = [
+            b'{"ready":1}',
+            b'{"ready":{"classes":[{}],"schedules":[]}}',
+            b'{"failed":{}}',
+            b'{"progress":1}',
+            b'{"progress":[[],1,{}]}',
+            b'{"stack":[[]]}',
+            b"[" * 5000,
+            b'[true,true,"successful",1.0,2.0]',
+            b'[%d,1,"errored",1.0,2.0,0,0,{"a":1},["b"],7]' % own,
+            b'[%d,1,"errored",1.0,2.0,0,0,null,"E","m","t",1e300]' % own,
             b'[[1],1,"successful",1.0,2.0]',
             b'[1,1,"bogus",1.0,2.0]',
             b'[1,1,"lost","x","y"]',
@@ -171,6 +182,12 @@ class Misbehave(Job):
                 os.write(fd, b"\n".join(forged) + b"\n")
             except OSError:
                 continue
+
+    def write_without_a_line(self):
+        descriptors = Path("/proc/self/fd").iterdir()
+        (pipe,) = (int(each.name) for each in descriptors if each.is_fifo() and int(each.name) > 2)
+        while True:
+            os.write(pipe, b"x" * 65536)
 
     def leave_a_process(self):
         return subprocess.Popen(["sleep", "600"]).pid

@@ -165,8 +165,11 @@ def without_refused(report: Report, error: BaseException) -> Report:
     reason = " ".join(str(error).split())[:500].encode("ascii", "backslashreplace").decode()
     kept = report.outcome == Outcome.SUCCESSFUL
     return report._replace(
+        cpu_microseconds=None,
+        peak_memory_kilobytes=None,
         value=None,
         error_type=None if kept else "NotStorable",
         error_message=None if kept else f"what this attempt reported could not be stored: {reason}",
         traceback=None,
+        frame=None,
     )

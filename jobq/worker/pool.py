@@ -18,8 +18,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import contains
 from time import monotonic
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from jobq.fingerprints import fingerprint
 from jobq.records import Assignment, Report
@@ -47,6 +48,7 @@ from jobq.worker.protocol import (
     split_reports,
     unpack_assignment,
     unpack_lines,
+    unpack_note,
     with_arguments,
 )
 from jobq.worker.stacks import readable
@@ -54,6 +56,10 @@ from jobq.worker.stacks import readable
 log = logging.getLogger("jobq.worker.pool")
 
 READ_BYTES = 1 << 18
+
+MAX_LINE_BYTES = 8 << 20
+"""The longest that a child says in one go is what its classes are; a job that writes without end is not heard out."""
+
 WINDOW_SECONDS = 0.02
 """A child holds about so much work ahead: enough to cover the way to the supervisor and back."""
 
@@ -491,6 +497,9 @@ class Pool:
             self._take_reports(child, reports)
         if lines:
             self._take(child, lines)
+        if len(child.buffer) > MAX_LINE_BYTES:
+            child.buffer = b""
+            self._refuse(child)
 
     def _take(self, child: Child, lines: list[bytes]) -> None:
         try:
@@ -502,13 +511,17 @@ class Pool:
             if len(lines) > 1:  # what else it wrote still counts
                 for line in lines:
                     self._take(child, [line])
-            elif child.doomed is None:
-                self.kill(child, "it wrote something that is no report: a job must have used a descriptor not its own")
+            else:
+                self._refuse(child)
             return
         for entry in unpacked:
             if type(entry) is dict:
                 self._take_message(child, entry)
         self._take_reports(child, reports)
+
+    def _refuse(self, child: Child) -> None:
+        if child.doomed is None:
+            self.kill(child, "it wrote something that is no report: a job must have used a descriptor not its own")
 
     def _take_reports(self, child: Child, reports: list[Report]) -> None:
         if child.coroutines and (ended := [report for report in reports if child.coroutines.pop(report.id, None)]):
@@ -537,26 +550,30 @@ class Pool:
             self._recall(child)
 
     def _take_message(self, child: Child, message: dict[str, Any]) -> None:
-        if "ready" in message:
-            child.ready = True
-            self._is_renewed = self._is_renewed or not self._is_outdated(child)
-            for slot in self.slots:
-                if child in (slot.child, slot.successor):
-                    slot.failures = 0
-            if not self._is_outdated(child):
-                self._on_loaded(message["ready"])
-        elif "progress" in message:
-            child.said.append(tuple(message["progress"]))
-        elif "stack" in message:
-            job_id, stack = message["stack"]
-            if (begun := child.coroutines.get(job_id)) is not None:
-                begun.stack_asked_at = None
-                self._on_stack(job_id, readable(stack))
-        elif "failed" in message:
-            if self._is_unfit:
-                return  # the children of one change say the same
-            self._note_unfit(child)
-            self._on_not_loaded(message["failed"]["message"], message["failed"]["traceback"])
+        match message:
+            case {"ready": loaded} if not child.ready:  # so no job has run there, to say it in its place
+                self._take_ready(child, loaded)
+            case {"failed": {"message": text, "traceback": user_traceback}} if not child.ready:
+                if not self._is_unfit:  # the children of one change say the same
+                    self._note_unfit(child)
+                    self._on_not_loaded(text, user_traceback)
+            case {"progress": [int(job_id), int(attempt), dict(said)]}:
+                child.said.append((job_id, attempt, said))
+            case {"stack": [int(job_id), str(stack)]}:
+                if (begun := child.coroutines.get(job_id)) is not None:
+                    begun.stack_asked_at = None
+                    self._on_stack(job_id, readable(stack))
+            case _:
+                self._refuse(child)
+
+    def _take_ready(self, child: Child, loaded: dict[str, Any]) -> None:
+        child.ready = True
+        self._is_renewed = self._is_renewed or not self._is_outdated(child)
+        for slot in self.slots:
+            if child in (slot.child, slot.successor):
+                slot.failures = 0
+        if not self._is_outdated(child):
+            self._on_loaded(loaded)
 
     def _note_unfit(self, child: Child) -> None:
         """The code cannot be imported as it is now: it will not be tried again before it changes."""
@@ -811,12 +828,10 @@ class Pool:
             if note is None or note == child.progress:
                 continue
             child.progress = note
-            try:
-                job_id, attempt, progress = json.loads(note)
-            except (ValueError, TypeError):  # no word of jobq's: the job has written there itself
-                continue
-            if (assignment := child.in_flight.get(job_id)) is not None and assignment.attempt == attempt:
-                said.append((job_id, attempt, progress))
+            match unpack_note(note):
+                case [int(job_id), int(attempt), dict(progress)]:
+                    if (assignment := child.in_flight.get(job_id)) is not None and assignment.attempt == attempt:
+                        said.append((job_id, attempt, progress))
         return said
 
     # Endings
@@ -1032,20 +1047,22 @@ def ended_for(child: Child) -> str:
 OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 
 
+TYPES = [get_args(hint) or (hint,) for hint in get_type_hints(Report).values()]
+
+
 def is_sound(report: Report) -> bool:
     """Whether a report can be worked with. What a job has written in its place may be anything that is JSON."""
     return (
-        type(report.id) is int
-        and type(report.attempt) is int
+        all(map(contains, TYPES, map(type, report)))
         and report.outcome in OUTCOMES
         and is_moment(report.ended)
         and (report.started is None or is_moment(report.started))
-        and (report.retry_delay is None or type(report.retry_delay) is float)
+        and (report.retry_delay is None or 0 <= report.retry_delay < MAX_MOMENT)
     )
 
 
-def is_moment(value: Any) -> bool:
-    return type(value) is float and abs(value) < MAX_MOMENT
+def is_moment(value: float) -> bool:
+    return abs(value) < MAX_MOMENT
 
 
 def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int) -> Report:

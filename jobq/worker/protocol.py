@@ -189,3 +189,11 @@ def unpack_lines(lines: list[bytes]) -> list[Any]:
     except RecursionError:
         raise ValueError("nested too deep for a report") from None
     return unpacked
+
+
+def unpack_note(note: bytes) -> Any:
+    """What a job says by the board; None where that is no word of jobq's, and the job has written there itself."""
+    try:
+        return json.loads(note)
+    except (ValueError, RecursionError):
+        return None

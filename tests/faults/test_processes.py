@@ -139,6 +139,7 @@ def test_a_job_that_forks_ends_once(sample: "Application", store: "Store") -> No
         ("close_descriptors", ["lost", "lost", "lost"]),
         ("write_into_descriptors", ["successful"]),
         ("forge_reports", ["successful"]),
+        ("write_without_a_line", ["lost", "lost", "lost"]),
     ],
 )
 def test_a_job_that_ruins_its_descriptors_costs_no_other_job(
