@@ -142,7 +142,7 @@ def looks_of(secret: str) -> Iterator[str]:
 
     for text in (secret, *secret.splitlines()):
         yield from (text.strip(), repr(text)[1:-1], repr(text.encode())[2:-1], json.dumps(text)[1:-1])
-        yield from (ENCODER.encode(text)[1:-1], quote(text), quote_plus(text))
+        yield from (json.dumps(text, ensure_ascii=False)[1:-1], quote(text), quote_plus(text))
 
 
 # From a call to what is stored, and back

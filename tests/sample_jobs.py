@@ -158,6 +158,7 @@ class Misbehave(Job):
                 os.write(fd, b"no report of yours\n")
             except OSError:
                 continue
+        time.sleep(600)  # its process is killed meanwhile
 
     def forge_reports(self):
         own = self.job.id
@@ -182,6 +183,7 @@ class Misbehave(Job):
                 os.write(fd, b"\n".join(forged) + b"\n")
             except OSError:
                 continue
+        time.sleep(600)  # its process is killed meanwhile
 
     def write_without_a_line(self):
         descriptors = Path("/proc/self/fd").iterdir()
