@@ -24,12 +24,14 @@ from functools import lru_cache
 from itertools import repeat
 from json.encoder import encode_basestring as quoted
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any, Final, NamedTuple, NoReturn, TypeVar, Union
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, Union
 
 from jobq.clean import line
 from jobq.errors import ArgumentsError
 from jobq.names import name_of
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 TAG: Final = "$"
 SECRET: Final = "secret"  # noqa: S105 - a tag
@@ -549,6 +551,8 @@ def is_deeper(value: Any, most: int) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Codec:
+    """How values of one type are stored, under which name, and made again."""
+
     name: str
     dump: Callable[[Any], Any]
     load: Callable[[Any], Any]
@@ -650,10 +654,16 @@ def load_time(stored: list[Any]) -> time:
 
 
 def key_of(zone: tzinfo | None) -> str | None:
+    if zone is None:
+        return None
+    from zoneinfo import ZoneInfo
+
     return zone.key if isinstance(zone, ZoneInfo) else None
 
 
-def zone_of(key: str) -> ZoneInfo:
+def zone_of(key: str) -> "ZoneInfo":
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return ZoneInfo(key)
     except ZoneInfoNotFoundError:

@@ -145,6 +145,8 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
+    """A job with its attempts."""
+
     job: JobRecord
     attempts: tuple[AttemptRecord, ...]
     known: bool  # some live worker knows its class
@@ -152,6 +154,8 @@ class JobDetail:
 
 @dataclass(frozen=True, slots=True)
 class ParameterRecord:
+    """One parameter of a job's constructor, as a worker's child reported it."""
+
     name: str
     kind: str
     annotation: str | None
@@ -267,6 +271,8 @@ class ScheduleRecord:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
+    """What there is to do in a queue, and whether it is paused."""
+
     name: str
     pending: int
     running: int
@@ -280,6 +286,8 @@ class QueueStats:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
+    """A worker, as it was last heard of."""
+
     id: int
     name: str  # host/pid
     host: str

@@ -27,11 +27,11 @@ from jobq.errors import (
 )
 from jobq.names import name_of as name_of
 from jobq.records import ClassRecord, DeclaredSchedule, ParameterRecord
-from jobq.schedules import Schedule, checked_name
-from jobq.settings import SCHEDULES, Settings, read_table
 
 if TYPE_CHECKING:
     from jobq.job import Job
+    from jobq.schedules import Schedule
+    from jobq.settings import Settings
 
 JobClass = TypeVar("JobClass", bound="type[Job]")
 
@@ -43,7 +43,7 @@ class Scheduled:
     """A schedule under its whole name, with the class of its jobs."""
 
     name: str
-    schedule: Schedule
+    schedule: "Schedule"
     job_class: "type[Job]"
     arguments: tuple[tuple[Any, ...], Mapping[str, Any]]  # of its constructor
     is_of_class: bool = False  # it stands in the class itself
@@ -151,7 +151,7 @@ def register_job(job_class: Any = None, /, *, alias: str | Sequence[str] = ()) -
     return register if job_class is None else register(job_class)
 
 
-def register_schedule(name: str, job: "Job", schedule: Schedule | str) -> None:
+def register_schedule(name: str, job: "Job", schedule: "Schedule | str") -> None:
     """Has a job enqueued again and again, under a name of its own: for what is not said in a job's class.
 
         register_schedule("backup", Command("pg_dump -Fc app -f app.dump"), "0 3 * * *")
@@ -160,6 +160,7 @@ def register_schedule(name: str, job: "Job", schedule: Schedule | str) -> None:
     """
     from jobq.command import Command, class_of
     from jobq.job import Job
+    from jobq.schedules import Schedule, checked_name
 
     checked_name(name)
     if isinstance(schedule, str):
@@ -189,8 +190,12 @@ def register_schedule(name: str, job: "Job", schedule: Schedule | str) -> None:
 
 def schedules_of(job_class: "type[Job]") -> list[Scheduled]:
     """The schedules that stand in a class: one that is alone may go by the name of the class."""
-    name = name_of(job_class)
     single, several = job_class.schedule, job_class.schedules
+    if single is None and several == ():  # as nearly all are: whoever only enqueues needs no calendar
+        return []
+    from jobq.schedules import Schedule
+
+    name = name_of(job_class)
     if isinstance(several, Schedule | str) or not isinstance(several, Sequence):
         raise RegistrationError(f"{name}.schedules is {several!r}, but must be a list of Schedules.")
     schedules = [*([] if single is None else [single]), *several]
@@ -211,7 +216,7 @@ def schedules_of(job_class: "type[Job]") -> list[Scheduled]:
     return found
 
 
-def check_call(job_class: "type[Job]", schedule: Schedule, name: str) -> None:
+def check_call(job_class: "type[Job]", schedule: "Schedule", name: str) -> None:
     try:
         arguments.bind(job_class, (), schedule.arguments)
     except ArgumentsError as error:
@@ -261,6 +266,8 @@ def load_schedules(pyproject: Path) -> None:
     """Registers what [tool.jobq.schedules] declares. Raises ConfigurationError, which names the schedule."""
     if not pyproject.is_file():
         return
+    from jobq.settings import SCHEDULES, read_table
+
     table = read_table(pyproject).get(SCHEDULES, {})
     where = f"[tool.jobq.{SCHEDULES}] in {pyproject}"
     if not isinstance(table, dict):
@@ -274,6 +281,7 @@ def load_schedules(pyproject: Path) -> None:
 
 def register_schedule_of_table(name: str, entry: Any) -> None:
     from jobq.command import Command
+    from jobq.schedules import Schedule
 
     if not isinstance(entry, dict):
         raise ScheduleError(f"it is {entry!r}, but must be a table, as in {{cron = '0 3 * * *', job = 'jobs.Report'}}.")
@@ -383,7 +391,7 @@ def has_abort_hook(job_class: "type[Job]") -> bool:
     return job_class.on_aborted is not Job.on_aborted
 
 
-def describe_schedules(settings: Settings) -> tuple[DeclaredSchedule, ...]:
+def describe_schedules(settings: "Settings") -> tuple[DeclaredSchedule, ...]:
     """The schedules, each with the job that its ticks enqueue. Raises ApplicationError where one cannot be made.
 
     What the class's methods say is asked once: a worker that never imports the class enqueues it later.
@@ -391,7 +399,7 @@ def describe_schedules(settings: Settings) -> tuple[DeclaredSchedule, ...]:
     return tuple(describe_schedule(scheduled, settings) for scheduled in registry.scheduled)
 
 
-def describe_schedule(scheduled: Scheduled, settings: Settings) -> DeclaredSchedule:
+def describe_schedule(scheduled: Scheduled, settings: "Settings") -> DeclaredSchedule:
     from jobq.job import new_job
 
     schedule = scheduled.schedule
