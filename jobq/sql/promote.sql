@@ -1,4 +1,5 @@
 -- Makes due jobs pending, oldest first, and says when the next one is due. Any worker does it for all queues.
+-- Says too when the next job expires; where that is not above 0, expire.sql has something to do.
 WITH due AS (
     SELECT id
     FROM {schema}.jobs
@@ -29,4 +30,11 @@ SELECT
         ORDER BY run_at
         LIMIT 1
     ) AS next_due_seconds,
+    (
+        SELECT extract(epoch FROM expires_at - statement_timestamp())::float8
+        FROM {schema}.jobs
+        WHERE expires_at IS NOT NULL AND state IN ('pending', 'scheduled')
+        ORDER BY expires_at
+        LIMIT 1
+    ) AS next_expiry_seconds,
     (SELECT count(*) FROM woken) AS notified

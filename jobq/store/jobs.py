@@ -77,6 +77,7 @@ class Promotion:
     queues: tuple[str, ...]
     promoted: int
     next_due_seconds: float | None
+    next_expiry_seconds: float | None  # not above 0: there are jobs to be ended by `expire`
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,8 +420,8 @@ def promote(connection: Connection, schema: str, *, worker_id: int, limit: int =
         statement("promote", schema), {"worker_id": worker_id, "channel": channel(schema), "limit": limit}
     ).fetchone()
     assert row is not None
-    queues, promoted, next_due_seconds, _ = row
-    return Promotion(tuple(queues), promoted, next_due_seconds)
+    queues, promoted, next_due_seconds, next_expiry_seconds, _ = row
+    return Promotion(tuple(queues), promoted, next_due_seconds, next_expiry_seconds)
 
 
 def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:

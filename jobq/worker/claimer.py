@@ -287,11 +287,6 @@ class Claimer(Service):
 
     def _promote(self, connection: Connection, now: float) -> float | None:
         """Makes due jobs pending and ends expired ones; returns the seconds until either is next to be done."""
-        expiry = jobs.expire(connection, self.database.schema)
-        if expiry.expired:
-            log.info("expired jobs=%s", expiry.expired)
-        if expiry.owed:
-            self._on_owed_hooks()
         promotion = jobs.promote(
             connection, self.database.schema, worker_id=self.ownership.worker_id
         )
@@ -301,12 +296,21 @@ class Claimer(Service):
                 self._front_at[queue] = 0.0
                 if self.other is not None:
                     self.other.hint(queue)
-        self._promote_at = now + PROMOTE_EVERY_SECONDS
-        times = (promotion.next_due_seconds, expiry.next_expiry_seconds)
-        next_due = min((seconds for seconds in times if seconds is not None), default=None)
-        if next_due is not None:
-            self._promote_at = min(self._promote_at, now + next_due)
+        next_expiry = promotion.next_expiry_seconds
+        if next_expiry is not None and next_expiry <= 0:
+            next_expiry = self._expire(connection)
+        next_due = sooner(promotion.next_due_seconds, next_expiry)
+        self._promote_at = now + (PROMOTE_EVERY_SECONDS if next_due is None else min(PROMOTE_EVERY_SECONDS, next_due))
         return next_due
+
+    def _expire(self, connection: Connection) -> float | None:
+        """Ends expired jobs; returns the seconds until the next ones expire."""
+        expiry = jobs.expire(connection, self.database.schema)
+        if expiry.expired:
+            log.info("expired jobs=%s", expiry.expired)
+        if expiry.owed:
+            self._on_owed_hooks()
+        return expiry.next_expiry_seconds
 
     def _discover(self, connection: Connection, now: float) -> None:
         self._discover_at = now + DISCOVER_EVERY_SECONDS

@@ -114,10 +114,12 @@ def test_an_expired_job_ends_as_cancelled_and_the_next_one_is_foretold(store: An
     later = store.add(expires_in=60.0)
     store.execute("UPDATE jobq.jobs SET expires_at = now() - interval '1 second' WHERE id = %s", expired)
 
+    assert store.promote().next_expiry_seconds <= 0, "a look finds that there is something to end"
     expiry = store.expire()
 
     assert (expiry.expired, expiry.owed) == (1, 0)
     assert expiry.next_expiry_seconds == pytest.approx(60, abs=30)
+    assert store.promote().next_expiry_seconds == pytest.approx(60, abs=30)
     assert [job.id for job in store.unfinished()] == [later]
     (result,) = store.results()
     assert (result.id, result.outcome, result.attempt, result.started_at) == (expired, "cancelled", 1, None)

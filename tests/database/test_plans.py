@@ -201,7 +201,7 @@ def test_due_jobs_are_found_by_their_time(store: Any, worker: int) -> None:
     parameters = {"limit": 1000, "channel": "c", "worker_id": 1}
     promote = Planned(store, "promote", parameters)
     fill(store)
-    assert ways_into(promote.plan(**parameters), "jobs") == {"jobs_scheduled", "jobs_pkey"}
+    assert ways_into(promote.plan(**parameters), "jobs") == {"jobs_scheduled", "jobs_pkey", "jobs_expiring"}
     assert pages(promote.run(**parameters)) < 100, "nothing is due"
 
 
