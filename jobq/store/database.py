@@ -118,15 +118,14 @@ class Database:
             **self._parameters(purpose),
         )
         self.role = connection.info.user
-        self._prepare_session(connection)
-        if walk_indexes and not self.settings.transaction_pooler:
-            connection.execute(WALK_INDEXES)
+        self._prepare_session(connection, walk_indexes=walk_indexes)
         return connection
 
-    def _prepare_session(self, connection: Connection) -> None:
+    def _prepare_session(self, connection: Connection, *, walk_indexes: bool = False) -> None:
         if not self.settings.transaction_pooler:  # where it would hold for others too
             milliseconds = round(self.settings.heartbeat_timeout * 1000)
-            connection.execute(LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds).encode())
+            settings = LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds)
+            connection.execute((f"{WALK_INDEXES};{settings}" if walk_indexes else settings).encode())
 
     @contextmanager
     def connection(self, *, changes: bool = False) -> Iterator[Connection]:
