@@ -42,7 +42,7 @@ from jobq.store import jobs, migrations, workers
 from jobq.store.database import Connection, Database
 from jobq.testing import used
 
-MAX_LOSSES = 3
+MAX_LOSSES = 2  # so that stories come to it
 SOON, LATER = 600.0, 1800.0  # both pass when an hour does
 
 
@@ -513,6 +513,22 @@ class Story(RuleBasedStateMachine):
         assert (acted.act is not None) == bool(expected)
         if all(isinstance(job, int) for job in expected):
             assert acted.done == expected
+
+    @precondition(lambda self: self.model.rows or self.model.ends)
+    @rule(
+        chosen=st.sets(queued, min_size=1, max_size=2),
+        verb=st.sampled_from(["cancel", "cancel", "retry", "purge"]),
+        meanwhile=st.sampled_from(["nothing", "retried", "worked", "retried and worked"]),
+    )
+    def act_and_regret_it(self, chosen: set[int], verb: str, meanwhile: str) -> None:
+        """What operators undo they mostly did a moment ago."""
+        acts = getattr(self, verb)(chosen).values
+        if "retried" in meanwhile:
+            self.retry(chosen)
+        if "worked" in meanwhile and self.has("pending") and self.model.alive:
+            self.claim_and_report("successful")
+        for act in acts:
+            self.undo(act)
 
     # What must always hold
 
