@@ -14,7 +14,7 @@ import psycopg
 from jobq.fingerprints import fingerprint
 from jobq.histograms import BUCKETS
 from jobq.settings import load
-from jobq.store import history, migrations
+from jobq.store import history, metrics, migrations
 from jobq.store.database import Database
 from jobq.store.statements import BOUNDS
 
@@ -175,6 +175,8 @@ class Loader:
             self.run(RESULTS, first=100_000_000 + back * share, day=day, jobs=share, seconds=seconds)
             self.run(METRICS, day=day)
             self.say(f"{share:,} results of {day}")
+        while metrics.fold(self.connection, SCHEMA):
+            pass
 
     def levels(self) -> None:
         self.run(

@@ -44,14 +44,20 @@ def failures(
         first = since.at or at - timedelta(seconds=since.seconds_ago)
         last = at if until is None else until.at or at - timedelta(seconds=until.seconds_ago)
         step = max((last - first).total_seconds() / STEPS, 1.0)
-        period = {"since": first, "until": last, "step": step}
-        rows = dicts(connection, "observe_failures", database.schema, period | {"limit": limit})
-        groups = [row["group"] for row in rows]
-        counted = dicts(connection, "observe_failure_steps", database.schema, period | {"groups": groups})
-    parts: dict[str, list[int]] = {group: [0] * STEPS for group in groups}
-    for row in counted:
-        index = min(int((row["at"] - first).total_seconds() / step + 0.5), STEPS - 1)
-        parts[row["group"]][index] += row["attempts"]
+        asked = {"since": first, "until": last, "step": step, "limit": limit}
+        rows = dicts(connection, "observe_failures", database.schema, asked)
     return tuple(
-        FailureGroup(**row, is_new=row["ever_first_at"] >= first, steps=tuple(parts[row["group"]])) for row in rows
+        FailureGroup(
+            **row | {"steps": parts_of(first, step, row.pop("steps_at"), row.pop("steps"))},
+            is_new=row["ever_first_at"] >= first,
+        )
+        for row in rows
     )
+
+
+def parts_of(first: datetime, step: float, began: list[datetime], attempts: list[int]) -> tuple[int, ...]:
+    """The whole period, from the steps in which there was something."""
+    parts = [0] * STEPS
+    for at, count in zip(began, attempts, strict=True):
+        parts[min(int((at - first).total_seconds() / step + 0.5), STEPS - 1)] += count
+    return tuple(parts)

@@ -1,4 +1,4 @@
-"""What ended in a period, how fast, and what came in: from the rows of minutes, never from the history.
+"""What ended in a period, how fast, and what came in: from the rows of `metrics`, never from the history.
 
 What came in is not counted where it comes in, which would cost every enqueuer. It is what ended, plus what the queues
 hold more than before: once a minute some worker notes how many unfinished jobs each queue has. So "in" is what was
@@ -8,24 +8,18 @@ enqueued or retried by hand; nothing is known of a time without any worker, nor 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from jobq.filters import Moment
 from jobq.histograms import BUCKETS, quantile
 from jobq.observe.reading import dicts, now, reading
 from jobq.states import Outcome
+from jobq.store import metrics
 from jobq.store.database import Database
 
-POINTS = 60
-"""A chart has about so many steps, none shorter than a minute."""
-
-
-SAMPLED_SECONDS = 6 * 3600
-"""Quantiles of a longer period are read from some of its minutes, about as many as so long a period has."""
-
-
-CHARTED_MINUTES = 720
-"""The chart of run times reads about so many minutes, however long the period is."""
+POINTS = 72
+"""A chart has up to so many steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +29,7 @@ class Figures:
     name: str
     outcomes: Mapping[str, int]  # attempts
     retried: int  # attempts that another followed
-    waits: tuple[int, ...]  # histograms of seconds, with the bounds of jobq.histograms; of a sample over many days
+    waits: tuple[int, ...]  # histograms of seconds, with the bounds of jobq.histograms
     runs: tuple[int, ...]
 
     @property
@@ -68,7 +62,7 @@ class Step:
     outcomes: Mapping[str, int]
     ended: int
     came_in: int | None
-    runs: tuple[int, ...] = ()  # a histogram of seconds, of a sample where the period is long
+    runs: tuple[int, ...] = ()  # a histogram of seconds
 
     def run(self, share: float) -> float | None:
         """Seconds from begun to ended, below which this share of the attempts lies; None without any."""
@@ -111,14 +105,15 @@ def figures(
     queue: str | None = None,
     job_class: str | None = None,
 ) -> Period:
-    """What ended since then, in whole minutes; of one queue or class, where given."""
+    """What ended since then, in whole minutes; of one queue or class, where given.
+
+    Of long ago there are figures of five minutes or an hour only: the period then begins and ends with one of those.
+    """
     with reading(database) as connection:
         at = now(connection)
-        first, last = whole_minutes(at, since, until)
-        step = step_of(last - first)
-        every = max(1, round((last - first).total_seconds() / SAMPLED_SECONDS))
-        asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step, "every": every}
-        asked["chart_every"] = max(1, round((last - first).total_seconds() / 60 / CHARTED_MINUTES))
+        first, last = whole_spans(at, since, until)
+        step = step_of(last - first, metrics.span_at(first, at))
+        asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step}
         rows = dicts(connection, "observe_metrics", database.schema, asked)
         chart = dicts(connection, "observe_chart", database.schema, asked)
         runs = dicts(connection, "observe_runs", database.schema, asked)
@@ -137,18 +132,19 @@ def figures(
     )
 
 
-def whole_minutes(at: datetime, since: Moment, until: Moment | None) -> tuple[datetime, datetime]:
+def whole_spans(at: datetime, since: Moment, until: Moment | None) -> tuple[datetime, datetime]:
     def moment(given: Moment) -> datetime:
         return given.at or at - timedelta(seconds=given.seconds_ago)
 
     first = moment(since)
     last = at if until is None else moment(until)
-    return first.replace(second=0, microsecond=0), last.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    span = metrics.span_at(last, at)
+    return metrics.floor(first, metrics.span_at(first, at)), metrics.floor(last, span) + span
 
 
-def step_of(length: timedelta) -> float:
-    minutes = max(1, -(-length.total_seconds() // 60 // POINTS))
-    return minutes * 60
+def step_of(length: timedelta, span: timedelta) -> float:
+    """Seconds: as many whole spans as it takes."""
+    return max(1, ceil(length / POINTS / span)) * span.total_seconds()
 
 
 def summed(name: str, rows: Iterable[dict[str, Any]]) -> Figures:

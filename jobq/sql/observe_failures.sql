@@ -1,10 +1,12 @@
--- The groups of a period's failures, the largest first and the muted last: from the index results_failures alone, day by day. What is shown
--- of a group besides its numbers is read from its last failure only, afterwards.
+-- The groups of a period's failures, the largest first and the muted last, each with how many there were in which step of the
+-- period: from the index results_failures alone, day by day. What is shown of a group besides its numbers is read from its
+-- last failure only, afterwards.
 WITH muted AS (
     SELECT fingerprint, muted_until, muted_by FROM {schema}.mutes WHERE muted_until > statement_timestamp()
-), grouped AS MATERIALIZED (
+), counted AS (
     SELECT
         fingerprint,
+        date_bin(%(step)s::float8 * interval '1 second', ended_at, %(since)s) AS step_at,
         count(*) AS attempts,
         count(*) FILTER (WHERE NOT retried) AS at_rest,
         min(ended_at) AS first_at,
@@ -13,12 +15,24 @@ WITH muted AS (
     WHERE fingerprint IS NOT NULL
         AND ended_at >= %(since)s
         AND ended_at < %(until)s
+    GROUP BY fingerprint, step_at
+), grouped AS MATERIALIZED (
+    SELECT
+        fingerprint,
+        sum(attempts)::bigint AS attempts,
+        sum(at_rest)::bigint AS at_rest,
+        min(first_at) AS first_at,
+        max(last_at) AS last_at,
+        array_agg(step_at) AS steps_at,
+        array_agg(attempts) AS steps
+    FROM counted
     GROUP BY fingerprint
-    ORDER BY fingerprint IN (SELECT muted.fingerprint FROM muted), count(*) DESC, fingerprint
+    ORDER BY fingerprint IN (SELECT muted.fingerprint FROM muted), sum(attempts) DESC, fingerprint
     LIMIT %(limit)s
 )
 SELECT
     grouped.fingerprint AS group, grouped.attempts, grouped.at_rest, grouped.first_at, grouped.last_at,
+    grouped.steps_at, grouped.steps,
     example.id AS example_id, example.job_class, example.queue, example.error_type, example.error_message, example.frame,
     example.traceback, example.arguments,
     (

@@ -1,6 +1,5 @@
--- What ended in a period, by queue and class: some hundred rows of minutes a queue and class, never the history. An
--- element of an array is added up at the price of a column, which unnest() is not. Over weeks that is still most of the
--- work: there the histograms are those of every so many minutes, which quantiles do not mind; counts are always whole.
+-- What ended in a period, by queue and class: from some hundred rows a queue and class, never from the history. An element of
+-- an array is added up at the price of a column, which unnest() is not.
 SELECT
     queue, job_class,
     sum(successful)::bigint AS successful, sum(errored)::bigint AS errored, sum(cancelled)::bigint AS cancelled,
@@ -17,17 +16,10 @@ SELECT
         sum(runs[13]), sum(runs[14]), sum(runs[15]), sum(runs[16]), sum(runs[17]), sum(runs[18]),
         sum(runs[19]), sum(runs[20]), sum(runs[21]), sum(runs[22]), sum(runs[23]), sum(runs[24])
     ]::bigint[] AS runs
-FROM (
-    SELECT
-        minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried,
-        CASE WHEN date_bin(%(every)s * interval '1 minute', minute, to_timestamp(0)) = minute THEN waits END AS waits,
-        CASE WHEN date_bin(%(every)s * interval '1 minute', minute, to_timestamp(0)) = minute THEN runs END AS runs
-    FROM {schema}.metrics
-    WHERE minute >= %(since)s
-        AND minute < %(until)s
-        AND (%(queue)s::text IS NULL OR queue = %(queue)s)
-        AND (%(job_class)s::text IS NULL OR job_class = %(job_class)s)
-    OFFSET 0 -- or the choice is made anew for each element
-) AS metrics
+FROM {schema}.all_metrics
+WHERE at >= %(since)s
+    AND at < %(until)s
+    AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+    AND (%(job_class)s::text IS NULL OR job_class = %(job_class)s)
 GROUP BY queue, job_class
 ORDER BY queue, job_class

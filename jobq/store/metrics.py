@@ -1,8 +1,12 @@
-"""What happens to rows of `metrics` and `levels`: figures by the minute, added up and forgotten."""
+"""What happens to rows of `metrics` and `levels`: figures by the minute, added up, put together and forgotten.
+
+Minutes are kept for some hours, then five of them are folded into one row, and after a day twelve of those into an
+hour's: a chart reads a month from about twice as many rows as a day.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from jobq.histograms import BUCKETS
 from jobq.records import Count
@@ -12,6 +16,13 @@ from jobq.store.statements import quote_identifier, statement
 
 LEVEL_LIMIT = 2_000_000
 """Jobs of one queue are counted up to here once a minute: some tenths of a second of one connection."""
+
+MINUTES_KEPT = timedelta(hours=2)
+FIVES_KEPT = timedelta(hours=26)
+"""Figures that are younger have a row for each minute, or for every five; older ones a row for each hour."""
+
+FOLD_LIMIT = 10_000
+"""So many rows are folded at once, which takes some tenths of a second."""
 
 
 @dataclass(slots=True)
@@ -73,10 +84,32 @@ def add(
 
 def take_levels(connection: Connection, schema: str, *, limit: int = LEVEL_LIMIT) -> int:
     """Notes what each queue holds, where nobody has in this minute. Returns for how many queues."""
-    cursor = connection.execute(
-        statement("take_levels", schema), {"lock": f"jobq levels {schema}", "limit": limit}
-    )
+    cursor = connection.execute(statement("take_levels", schema), {"lock": f"jobq levels {schema}", "limit": limit})
     return cursor.rowcount
+
+
+def fold(connection: Connection, schema: str, *, limit: int = FOLD_LIMIT) -> int:
+    """Folds rows that are old enough, the oldest first. Returns how many: at the limit there may be more."""
+    row = connection.execute(
+        statement("fold_metrics", schema), {"minutes_kept": MINUTES_KEPT, "fives_kept": FIVES_KEPT, "limit": limit}
+    ).fetchone()
+    assert row is not None
+    folded: int = row[0]
+    return folded
+
+
+def span_at(moment: datetime, now: datetime) -> timedelta:
+    """How long a time the rows of a moment stand for, at most: they begin at multiples of it."""
+    if moment >= floor(now - MINUTES_KEPT, timedelta(minutes=5)):
+        return timedelta(minutes=1)
+    if moment >= floor(now - FIVES_KEPT, timedelta(hours=1)):
+        return timedelta(minutes=5)
+    return timedelta(hours=1)
+
+
+def floor(moment: datetime, span: timedelta) -> datetime:
+    """Where the span begins that holds the moment; as PostgreSQL's date_bin() has it."""
+    return moment - (moment - datetime.fromtimestamp(0, UTC)) % span
 
 
 def forget(connection: Connection, schema: str, *, keep_days: int) -> None:
@@ -84,7 +117,7 @@ def forget(connection: Connection, schema: str, *, keep_days: int) -> None:
     if keep_days == 0:
         return
     quoted = quote_identifier(schema).replace("%", "%%")
-    for table in ("metrics", "levels"):
+    for table, began in (("metrics", "minute"), ("folded_metrics", "at"), ("levels", "minute")):
         connection.execute(
-            f"DELETE FROM {quoted}.{table} WHERE minute < now() - %s * interval '1 day'".encode(), [keep_days]
+            f"DELETE FROM {quoted}.{table} WHERE {began} < now() - %s * interval '1 day'".encode(), [keep_days]
         )

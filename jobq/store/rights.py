@@ -49,8 +49,8 @@ DRAW_IDS = on("jobs_id_seq", "USAGE")
 READ = tuple(
     right
     for table in (
-        "jobs", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics", "levels",
-        "audit", "mutes", "migrations",
+        "jobs", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics",
+        "all_metrics", "levels", "audit", "mutes", "migrations",
     )
     for right in on(table, "SELECT")
 )  # fmt: skip
@@ -87,6 +87,7 @@ WORKER = Role(
         *on("aborts", "SELECT", "INSERT", "UPDATE", "DELETE"),
         *on("stacks", "SELECT", "UPDATE", "DELETE"),
         *on("metrics", "SELECT", "INSERT", "UPDATE", "DELETE"),
+        *on("folded_metrics", "SELECT", "INSERT", "UPDATE", "DELETE"),
         *on("levels", "SELECT", "INSERT", "DELETE"),
         *on("kept", "SELECT", "DELETE"),
         *on("migrations", "SELECT"),

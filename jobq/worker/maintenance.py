@@ -13,6 +13,7 @@ log = logging.getLogger("jobq.worker.maintenance")
 
 HISTORY_EVERY_SECONDS = 600.0
 UNKNOWN_EVERY_SECONDS = 60.0
+FOLD_EVERY_SECONDS = 60.0
 
 NEWCOMER_SECONDS = 15.0
 """A new worker waits so long before it declares others dead, at most: the database may have been away until now."""
@@ -30,6 +31,7 @@ class Maintenance(Service):
         self._out_of_touch_seconds = max(timeout / 2, 1.5 * database.settings.heartbeat_every + 1)
         self._in_touch_at = inf
         self._history_at = 0.0
+        self._fold_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
 
@@ -44,6 +46,9 @@ class Maintenance(Service):
         if monotonic() >= self._history_at:
             self._keep_history(connection)
             self._history_at = monotonic() + jittered(HISTORY_EVERY_SECONDS)
+        if monotonic() >= self._fold_at:
+            metrics.fold(connection, self.database.schema)
+            self._fold_at = monotonic() + jittered(FOLD_EVERY_SECONDS)
         if monotonic() >= self._unknown_at:
             self._report_unknown(connection)
             self._unknown_at = monotonic() + UNKNOWN_EVERY_SECONDS

@@ -1,6 +1,9 @@
 """The roll-up: what ended by the minute, each attempt once, whatever is sent twice or comes too late."""
 
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -135,7 +138,7 @@ def test_figures_that_cannot_be_stored_do_not_stop_the_worker(
     worker, assignments = claimed(store)
     gathered = rollup.Rollup(store.schema, Ownership(worker))
     gathered.add(record(store, worker, *map(report, assignments)).counts)
-    store.execute("DROP TABLE jobq.metrics")
+    store.execute("ALTER TABLE jobq.metrics RENAME TO gone")
     gathered.send(store.connection)
     assert gathered.send_when_due(store.connection) is None, "they are dropped"
 
@@ -170,12 +173,73 @@ def test_a_period_is_read_from_the_rows_of_its_minutes(store: Any, database: Dat
     assert [step.ended for step in hour.steps if step.ended] == [30]
     assert [step.run(0.95) for step in hour.steps if step.ended] == [hour.total.run(0.95)]
     assert (day.total.attempts, day.total.failed) == (47, 17)
-    assert len(day.steps) <= 62
+    assert len(day.steps) <= 73
     assert [(queue.name, queue.attempts) for queue in day.queues] == [("mail", 47)]
     assert (none.total.attempts, none.total.wait(0.5)) == (0, None)
     median = hour.total.run(0.5)
     assert median is not None
     assert bucket(median) == 9
+
+
+def test_folded_figures_tell_what_a_naive_count_does_whatever_comes_late(store: Any, database: Database) -> None:
+    (now,) = store.rows("SELECT date_trunc('minute', now()) AS at")
+    draw = random.Random(5)
+    counts: list[Count] = []
+
+    def add_some(most_hours: float) -> None:
+        for _ in range(60):
+            minute = now.at - timedelta(minutes=draw.randrange(round(most_hours * 60)))
+            outcome, kind = draw.choice(list(Outcome)), (draw.choice("ab"), draw.choice("xy"))
+            buckets = draw.choice([None, 0, 7]), draw.choice([None, 0, 23])
+            counts.append(Count(minute, *kind, outcome, draw.random() < 0.3, *buckets, draw.randrange(1, 9)))
+            metrics.add(store.connection, store.schema, metrics.figures_of(counts[-1:]))
+
+    def compare(hours: float, until_hours: float = 0) -> None:
+        period = observe.figures(database, Moment(hours * 3600), Moment(until_hours * 3600) if until_hours else None)
+        assert now.at - timedelta(hours=hours + 1) <= period.since <= now.at - timedelta(hours=hours - 0.1)
+        total = period.total
+        within = [count for count in counts if period.since <= count.minute < period.until]
+        naive = metrics.figures_of(count._replace(minute=now.at, queue="", job_class="") for count in within)
+        told = [metrics.Figures(now.at, "", "", total.outcomes, total.retried, list(total.waits), list(total.runs))]
+        assert naive == (told if within else [])
+        assert sum(queue.attempts for queue in period.queues) == sum(count.attempts for count in within)
+        assert sum(step.ended for step in period.steps) == sum(one.attempts for one in within if not one.retried)
+        assert sum(sum(step.runs) for step in period.steps) == sum(sum(one.runs) for one in naive)
+
+    def compare_all() -> None:
+        for hours in (1.9, 25, 71):
+            compare(hours)
+        compare(71, until_hours=30)
+
+    add_some(72)
+    compare_all()
+    while metrics.fold(store.connection, store.schema, limit=40):
+        compare_all()
+    add_some(40)  # too late: their minutes have been folded
+    compare_all()
+    while metrics.fold(store.connection, store.schema):
+        compare_all()
+    assert {row.minutes for row in store.rows("SELECT minutes FROM jobq.all_metrics")} == {1, 5, 60}
+    assert not store.rows("SELECT FROM jobq.metrics WHERE minute < now() - interval '125 minutes'")
+    assert not store.rows("SELECT FROM jobq.all_metrics WHERE minutes < 60 AND at < now() - interval '27 hours'")
+
+
+def test_many_fold_at_once_and_nothing_is_counted_twice(store: Any, database: Database) -> None:
+    (now,) = store.rows("SELECT date_trunc('minute', now()) AS at")
+    for minutes in range(0, 4000, 20):
+        at = now.at - timedelta(minutes=minutes)
+        count = Count(at, "q", "c", Outcome.SUCCESSFUL, False, 3, 4, 1 + minutes)
+        metrics.add(store.connection, store.schema, metrics.figures_of([count]))
+
+    def fold(_: int) -> None:
+        with database.connect("test") as connection:
+            while metrics.fold(connection, store.schema, limit=5):
+                pass
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(fold, range(4)))
+    (told,) = store.rows("SELECT sum(successful) AS ended, sum(waits[4]) AS waits FROM jobq.all_metrics")
+    assert told == (sum(range(1, 4000, 20)),) * 2
 
 
 def take_levels(store: Any, minutes_ago: int) -> None:
@@ -232,7 +296,9 @@ def test_figures_are_kept_as_long_as_the_history(store: Any) -> None:
         store.execute(
             "UPDATE jobq.metrics SET minute = minute - lost * interval '1 day' WHERE minute > now() - interval '1 day'"
         )
-    metrics.forget(store.connection, store.schema, keep_days=30)
-    assert [row.lost for row in rows(store)] == [3]
+    while metrics.fold(store.connection, store.schema, limit=1):
+        pass
     metrics.forget(store.connection, store.schema, keep_days=0)
-    assert [row.lost for row in rows(store)] == [3]
+    assert [row.lost for row in store.rows("SELECT lost FROM jobq.all_metrics ORDER BY lost")] == [3, 40]
+    metrics.forget(store.connection, store.schema, keep_days=30)
+    assert [row.lost for row in store.rows("SELECT lost FROM jobq.all_metrics")] == [3]
