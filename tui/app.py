@@ -1,13 +1,13 @@
 """The console: its screens, what they share, and what passes between them and the feed."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -15,7 +15,7 @@ from textual.screen import Screen
 
 from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
 
-from . import formats, keys, theme
+from . import formats, keys, screens, theme
 from .access import WRITE_SECONDS
 from .actions import BY_NAME, Act, Tier, acts
 from .feed import Feed
@@ -23,35 +23,15 @@ from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
 from .preferences import Preferences
 from .replay import WHY_NOT, Replay
 from .samples import Samples
-from .screens.activity import Activity
 from .screens.base import ConsoleScreen
-from .screens.confirm import Confirm, Plan, plan_for_jobs
-from .screens.enqueue import Enqueue
-from .screens.failures import Failures
-from .screens.help import Help
-from .screens.job import JobPage
-from .screens.jobs import Jobs
-from .screens.outcome import Outcome
-from .screens.overview import Overview
-from .screens.palette import Entry, Palette
-from .screens.queues import Queues
-from .screens.schedules import Schedules
-from .screens.waiting import Waiting
-from .screens.workers import Workers
-from .screens.write import Write
 from .source import VIEW_BY_NAME, VIEWS, NamedReport, NewJob, Query, Report, Selected, Snapshot, Source
+from .stylesheet import ReadOnce
+from .tabs import TABS
 from .troubles import Place, Trouble, troubles
 
-TABS: dict[str, type[ConsoleScreen]] = {
-    "overview": Overview,
-    "jobs": Jobs,
-    "failures": Failures,
-    "queues": Queues,
-    "workers": Workers,
-    "schedules": Schedules,
-    "activity": Activity,
-}
-"""The screens, in their order; a number leads to each."""
+if TYPE_CHECKING:
+    from .screens.confirm import Plan
+    from .screens.palette import Entry
 
 DEFAULT_EVERY = 1.0
 
@@ -81,9 +61,14 @@ class Scope:
     about: str | None = None  # what a query's jobs are, in words
 
 
+def tab_screen(name: str) -> Screen[Any]:
+    screen: Screen[Any] = getattr(screens, name)()
+    return screen
+
+
 class Console(App[None]):
     TITLE = "jobq"
-    MODES: ClassVar[dict[str, Any]] = dict(TABS)
+    MODES: ClassVar[dict[str, Any]] = {name: partial(tab_screen, tab.screen) for name, tab in TABS.items()}
     DEFAULT_MODE = "overview"
     CSS_PATH: ClassVar[list[Any]] = sorted(
         Path(__file__).parent.rglob("*.tcss"), key=lambda path: path.name != "tokens.tcss"
@@ -121,9 +106,7 @@ class Console(App[None]):
         self.snapshot: Snapshot | None = None
         self.lost: Lost | None = None
         self.preferences = preferences or Preferences()
-        pages: list[type[ConsoleScreen]] = [*TABS.values(), JobPage]
-        screens = [[*page.ACTIONS, *EVERYWHERE] for page in pages]
-        self.other_keys, self._key_problems = keys.keymap(self.preferences.keys, screens)
+        self.other_keys, self._key_problems = keymap(self.preferences.keys)
         self.samples = Samples()
         self.troubles: tuple[Trouble, ...] = ()
         self.is_frozen = False
@@ -133,6 +116,7 @@ class Console(App[None]):
         self._is_writing = False  # on production, since :write
         self.register_theme(theme.THEME)
         self.theme = "jobq"
+        self.stylesheet = ReadOnce(variables=self.get_css_variables())
 
     # What the screens ask
 
@@ -196,7 +180,7 @@ class Console(App[None]):
         for screen in self.screen_stack:
             if isinstance(screen, ConsoleScreen):
                 screen.paint_head()
-            elif isinstance(screen, Waiting):
+            elif isinstance(screen, screens.Waiting):
                 screen.paint()
 
     # What the feed tells
@@ -211,7 +195,7 @@ class Console(App[None]):
         self.lost = None
         self.samples.add(message.snapshot.stats)
         self.troubles = troubles(message.snapshot, self.samples)
-        if isinstance(self.screen, Waiting):
+        if isinstance(self.screen, screens.Waiting):
             self.pop_screen()
         if self.place is not None:
             place, self.place = self.place, None
@@ -229,9 +213,9 @@ class Console(App[None]):
     def on_lost(self, message: Lost) -> None:
         self.lost = message
         if self.snapshot is None or isinstance(message.error, SCHEMA_ERRORS):
-            waiting = next((screen for screen in self.screen_stack if isinstance(screen, Waiting)), None)
+            waiting = next((screen for screen in self.screen_stack if isinstance(screen, screens.Waiting)), None)
             if waiting is None:
-                self.push_screen(Waiting(message))
+                self.push_screen(screens.Waiting(message))
             else:
                 waiting.put(message)
         self._paint()
@@ -269,7 +253,7 @@ class Console(App[None]):
         report = message.report
         done = next((act.done for act in acts() if act.verb == report.verb), f"{report.verb}:")
         if report.skipped:
-            self.push_screen(Outcome(report, done))
+            self.push_screen(screens.Outcome(report, done))
         elif report.done or report.asked or report.names:
             hint = "" if report.verb.startswith("undo") else f"   {self.shown_key('undo')} undoes it, for a minute"
             self.tell(told(report, done) + hint)
@@ -304,8 +288,15 @@ class Console(App[None]):
             self._run(act, selected.ids, scope)
             return
         undo_key = self.shown_key("undo")
+        from .screens.confirm import plan_for_jobs
+
         plan = plan_for_jobs(act, selected, scope, tier, self.source.target, undo_key=undo_key)
-        self.push_screen(Confirm(plan), lambda is_sure: self._run(act, selected.ids, scope) if is_sure else None)
+
+        def run(is_sure: bool | None) -> None:
+            if is_sure:
+                self._run(act, selected.ids, scope)
+
+        self.push_screen(screens.Confirm(plan), run)
 
     def _run(self, act: Act, ids: tuple[int, ...], scope: Scope) -> None:
         self.doing, self._doing_to = f"{act.verb} {formats.plural(len(ids), 'job')}", len(ids)
@@ -313,7 +304,7 @@ class Console(App[None]):
         self.feed.act(self, act.verb, lambda source, progress: source.act(act.verb, ids, progress, text))
         self._paint_heads()
 
-    def do_named(self, plan: Plan | None, deed: Callable[[Source], NamedReport]) -> None:
+    def do_named(self, plan: "Plan | None", deed: Callable[[Source], NamedReport]) -> None:
         """An act on what has a name, after a yes where there is a plan to say yes to."""
 
         def run(is_sure: bool | None) -> None:
@@ -323,7 +314,7 @@ class Console(App[None]):
         if plan is None:
             run(True)
         else:
-            self.push_screen(Confirm(plan), run)
+            self.push_screen(screens.Confirm(plan), run)
 
     def _tell_named(self, report: NamedReport) -> None:
         for name in report.done:
@@ -401,7 +392,7 @@ class Console(App[None]):
 
     def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
         """The page of a job; `ids` are its neighbours in the list that it was opened from."""
-        self.push_screen(JobPage(job_id, tuple(ids)))
+        self.push_screen(screens.JobPage(job_id, tuple(ids)))
 
     def action_tab(self, name: str) -> None:
         if isinstance(self.screen, ConsoleScreen):
@@ -449,27 +440,29 @@ class Console(App[None]):
         if screen is not None and self.screen is screen:
             barred = {name: screen.why_barred(BY_NAME[name]) for name in screen.action_names}
             off = {name: why for name, why in barred.items() if why is not None}
-            self.push_screen(Help(screen.action_names, screen.TITLE_WORDS, off))
+            self.push_screen(screens.Help(screen.action_names, screen.WORDS or TABS[screen.NAME].words, off))
 
     def action_actions(self) -> None:
         screen = self.console_screen
         if screen is not None and self.screen is screen:
-            self.push_screen(Palette(screen.menu(), "All actions here"))
+            self.push_screen(screens.Palette(screen.menu(), "All actions here"))
 
     def action_palette(self) -> None:
         screen = self.console_screen
         if screen is not None and self.screen is screen:
             entries = [*screen.menu(), *self._access(), *self._places()]
-            self.push_screen(Palette(entries, "Command, or the number of a job"))
+            self.push_screen(screens.Palette(entries, "Command, or the number of a job"))
 
     def action_enqueue(self) -> None:
         if (why := self.forbidden("enqueue") or self.why_not_write()) is not None:
             self.tell(why, is_bad=True)
         elif isinstance(self.screen, ConsoleScreen):
-            self.push_screen(Enqueue())
+            self.push_screen(screens.Enqueue())
 
-    def _access(self) -> list[Entry]:
+    def _access(self) -> "list[Entry]":
         """On production: how changes are allowed, and how not any more."""
+        from .screens.palette import Entry
+
         if self.replay is not None or not self.source.target.is_production:
             return []
         if self._is_writing:
@@ -486,7 +479,7 @@ class Console(App[None]):
                 self.tell(f"changes are allowed for {formats.age(WRITE_SECONDS)}")
                 self._paint()
 
-        self.push_screen(Write(), begin)
+        self.push_screen(screens.Write(), begin)
 
     def _stop_writing(self, words: str = "this is read-only again") -> None:
         self.source.access.close()
@@ -500,11 +493,13 @@ class Console(App[None]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         return ()
 
-    def _places(self) -> list[Entry]:
+    def _places(self) -> "list[Entry]":
         """Where one can go from everywhere."""
+        from .screens.palette import Entry
+
         tabs = [
-            Entry(str(number), screen.TITLE_WORDS, screen.QUESTION, None, partial(self.action_tab, name))
-            for number, (name, screen) in enumerate(TABS.items(), 1)
+            Entry(str(number), tab.words, tab.question, None, partial(self.action_tab, name))
+            for number, (name, tab) in enumerate(TABS.items(), 1)
         ]
         lists = [
             Entry("", f"{view.name} jobs", "their list", None, partial(self.go, Place("jobs", view.name)))
@@ -540,6 +535,14 @@ class Console(App[None]):
         traceback = rich.traceback.Traceback(show_locals=False, width=None)
         self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
         self._close_messages_no_wait()
+
+
+def keymap(wanted: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The keys that are other than usual, by the names of the actions; and what is wrong with what was wanted."""
+    if not wanted:
+        return {}, []
+    names = [*(tab.screen for tab in TABS.values()), "JobPage"]
+    return keys.keymap(wanted, [[*getattr(screens, name).ACTIONS, *EVERYWHERE] for name in names])
 
 
 def told(report: Report, done: str) -> str:

@@ -56,8 +56,9 @@ def tui(
     if replay is not None and (record is not None or is_demo):
         raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
     with loading():
-        from jobq.tui.app import TABS, Console, place_of
+        from jobq.tui.app import Console, place_of
         from jobq.tui.preferences import default_path, load
+        from jobq.tui.tabs import TABS
 
     start = None if place is None else place_of(place)
     if start is not None and start.screen not in TABS:

@@ -1,1 +1,47 @@
-"""One screen for each question of an operator, and the dialogs on top of them."""
+"""The screens and the dialogs. Each is imported when it is first asked for: the console opens sooner without them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .activity import Activity
+    from .confirm import Confirm
+    from .enqueue import Enqueue
+    from .failures import Failures
+    from .help import Help
+    from .job import JobPage
+    from .jobs import Jobs
+    from .outcome import Outcome
+    from .overview import Overview
+    from .palette import Palette
+    from .queues import Queues
+    from .schedules import Schedules
+    from .waiting import Waiting
+    from .workers import Workers
+    from .write import Write
+
+__all__ = [
+    "Activity",
+    "Confirm",
+    "Enqueue",
+    "Failures",
+    "Help",
+    "JobPage",
+    "Jobs",
+    "Outcome",
+    "Overview",
+    "Palette",
+    "Queues",
+    "Schedules",
+    "Waiting",
+    "Workers",
+    "Write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "job" if name == "JobPage" else name.lower()
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value

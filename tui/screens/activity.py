@@ -19,9 +19,6 @@ from .base import ConsoleScreen
 
 class Activity(ConsoleScreen):
     NAME = "activity"
-    TITLE_WORDS = "Activity"
-    SHORT = "Log"
-    QUESTION = "Who did what?"
     MAIN = "acts"
     ACTIONS: ClassVar[tuple[str, ...]] = ("open", "undo")
 

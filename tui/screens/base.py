@@ -12,6 +12,7 @@ from jobq.states import Outcome
 from .. import formats, theme
 from ..actions import BY_NAME, VERBS, Action
 from ..messages import Refused
+from ..tabs import TABS
 from ..widgets.frame import Line, keys_line, spread, tab_text
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ class ConsoleScreen(Screen[None]):
 
     AUTO_FOCUS = ""
     NAME: ClassVar[str] = ""  # of the tab that it is, or belongs to
-    TITLE_WORDS: ClassVar[str] = ""
-    SHORT: ClassVar[str] = ""
-    QUESTION: ClassVar[str] = ""
+    WORDS: ClassVar[str | None] = None  # what it is called, where that is not its tab's name
     MAIN: ClassVar[str] = ""  # the list that is left where the window is very small
     ACTIONS: ClassVar[tuple[str, ...]] = ()
     VERBS: ClassVar[dict[str, str]] = VERBS
@@ -251,12 +250,10 @@ class ConsoleScreen(Screen[None]):
         return f"  {self.console.now:%Y-%m-%d %H:%M:%S}{' UTC' if self.is_wide else ''} "
 
     def _tabs(self) -> Text:
-        from ..app import TABS
-
         text = Text("", no_wrap=True)
-        for number, (name, screen) in enumerate(TABS.items(), 1):
+        for number, (name, tab) in enumerate(TABS.items(), 1):
             figure, is_bad = self._figure(name)
-            words = screen.TITLE_WORDS if self.is_wide else screen.SHORT
+            words = tab.words if self.is_wide else tab.short
             text.append_text(tab_text(number, words, figure, is_here=name == self.NAME, is_bad=is_bad))
             text.append("  " if self.is_wide else "")
         return text

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 class Failures(ConsoleScreen):
     NAME = "failures"
-    TITLE_WORDS = "Failures"
-    SHORT = "Fail"
-    QUESTION = "What broke, since when?"
     MAIN = "groups"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "retry", "purge", "mute", "range_less", "range_more", "sort", "copy", "fold", "section", "undo",

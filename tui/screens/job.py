@@ -26,9 +26,7 @@ SECTIONS = ("Attempts", "Arguments", "History")
 
 class JobPage(ConsoleScreen):
     NAME = "jobs"
-    TITLE_WORDS = "A job"
-    SHORT = "Job"
-    QUESTION = "What happened to it?"
+    WORDS = "A job"
     MAIN = "lines"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "back", "retry", "cancel", "edit", "purge", "why", "stack", "copy", "fold", "section", "older", "newer",

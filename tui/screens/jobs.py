@@ -37,9 +37,6 @@ LONG = 50_000
 
 class Jobs(ConsoleScreen):
     NAME = "jobs"
-    TITLE_WORDS = "Jobs"
-    SHORT = "Jobs"
-    QUESTION = "Where is my job?"
     MAIN = "jobs"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "why", "undo",

@@ -28,9 +28,6 @@ QUIET = "nothing: all is well"
 
 class Overview(ConsoleScreen):
     NAME = "overview"
-    TITLE_WORDS = "Overview"
-    SHORT = "Over"
-    QUESTION = "Is it healthy, and if not, where?"
     MAIN = "troubles"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mute", "section", "range_less", "range_more", "enqueue", "undo",

@@ -22,9 +22,6 @@ from .overview import empty_in, figures_of, growth_of, nothing, trend
 
 class Queues(ConsoleScreen):
     NAME = "queues"
-    TITLE_WORDS = "Queues"
-    SHORT = "Queues"
-    QUESTION = "Are they keeping up?"
     MAIN = "queues"
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open",

@@ -31,9 +31,6 @@ VERDICTS = {
 
 class Schedules(ConsoleScreen):
     NAME = "schedules"
-    TITLE_WORDS = "Schedules"
-    SHORT = "Sched"
-    QUESTION = "Did it run, and when will it next?"
     MAIN = "schedules"
     ACTIONS: ClassVar[tuple[str, ...]] = ("open", "run_now", "pause", "preview", "sort", "section", "undo")
     VERBS: ClassVar[dict[str, str]] = {**VERBS, "pause": "pause schedule"}

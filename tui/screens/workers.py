@@ -21,9 +21,6 @@ from .queues import next_order, sorted_by
 
 class Workers(ConsoleScreen):
     NAME = "workers"
-    TITLE_WORDS = "Workers"
-    SHORT = "Workers"
-    QUESTION = "Are they alive, and what do they do?"
     MAIN = "workers"
     ACTIONS: ClassVar[tuple[str, ...]] = ("open", "stop", "sort", "section", "enqueue")
     BINDINGS: ClassVar[list[Any]] = bindings("stop", "sort", "section")
