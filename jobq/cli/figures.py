@@ -32,7 +32,7 @@ def show_rows(what: str, rows: Sequence[tuple[str, Figures | None, QueueFlow | N
     columns = [what, *(["IN/MIN", "GROWS"] if is_queue else []), "OUT/MIN", "ENDED", "FAILED", "FAIL%", "LOST"]
     columns += ["WAIT P50", "P95", "RUN P50", "P95 "]
     cells = [
-        (name, *(flow_cells(flow) if is_queue else ()), *figure_cells(figures, period))
+        (name, *(flow_cells(flow) if is_queue else ()), out_of(figures, flow, period), *figure_cells(figures))
         for name, figures, flow in rows
     ]
     table(columns, cells, right=columns[1:])
@@ -45,12 +45,18 @@ def flow_cells(flow: QueueFlow | None) -> tuple[str, str]:
     return f"{flow.came_in / minutes:,.1f}", f"{flow.growth / minutes:+,.1f}/min"
 
 
-def figure_cells(figures: Figures | None, period: Period) -> tuple[str, ...]:
+def out_of(figures: Figures | None, flow: QueueFlow | None, period: Period) -> str:
+    """Of a queue, over the same time as what came in."""
+    if flow is not None and flow.seconds > 0:
+        return f"{flow.went_out / (flow.seconds / 60):,.1f}"
+    return rate(figures.ended if figures else 0, period)
+
+
+def figure_cells(figures: Figures | None) -> tuple[str, ...]:
     if figures is None:
-        return ("0", "0", "0", "", "0", "", "", "", "")
+        return ("0", "0", "", "0", "", "", "", "")
     share = 100 * figures.failed / figures.attempts if figures.attempts else 0.0
     return (
-        rate(figures.ended, period),
         f"{figures.ended:,}",
         f"{figures.failed:,}",
         f"{share:.1f}",

@@ -71,12 +71,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class QueueFlow:
-    """What came into a queue in the period, and how much fuller it became. None where nobody counted."""
+    """What came into a queue and left it between its first and its last count in the period: of a queue that is younger
+    than the period, all since it is known. None where nobody counted, or where it was too long to count."""
 
     name: str
     came_in: int | None
-    growth: int | None
-    seconds: float  # between the first and the last count
+    growth: int | None  # how much fuller it became
+    went_out: int  # jobs that ended
+    seconds: float  # between the two counts; 0 without two
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def figures(
         runs = dicts(connection, "observe_runs", database.schema, asked)
         # Levels are those of queues: of one class nobody knows what waits.
         levels = dicts(connection, "observe_levels", database.schema, asked) if job_class is None else []
-    flows = flows_of(levels, chart)
+    flows = flows_of(levels, chart, first, step)
     return Period(
         since=first,
         until=min(last, at),
@@ -176,28 +178,33 @@ def ended_in(row: dict[str, Any]) -> int:
     return ended
 
 
-def flows_of(levels: list[dict[str, Any]], chart: list[dict[str, Any]]) -> tuple[QueueFlow, ...]:
+def flows_of(
+    levels: list[dict[str, Any]], chart: list[dict[str, Any]], since: datetime, step: float
+) -> tuple[QueueFlow, ...]:
     names = sorted({row["queue"] for row in (*levels, *chart)})
     return tuple(
         flow_of(
             name,
-            [row for row in levels if row["queue"] == name],
-            [row for row in chart if row["queue"] == name],
+            {int((row["taken_at"] - since).total_seconds() // step): row for row in levels if row["queue"] == name},
+            {int((row["at"] - since).total_seconds() // step): row for row in chart if row["queue"] == name},
+            step,
         )
         for name in names
     )
 
 
-def flow_of(name: str, levels: list[dict[str, Any]], chart: list[dict[str, Any]]) -> QueueFlow:
-    """From the first and the last count of a queue, and what ended in the steps between them."""
-    if len(levels) < 2 or levels[0]["unfinished"] is None or levels[-1]["unfinished"] is None:
-        return QueueFlow(name, None, None, 0.0)
-    first, last = levels[0], levels[-1]
-    growth = last["unfinished"] - first["unfinished"]
-    began = first["taken_at"].replace(second=0, microsecond=0)
-    ended = sum(ended_in(row) for row in chart if began <= row["at"] < last["taken_at"])
-    seconds = (last["taken_at"] - first["taken_at"]).total_seconds()
-    return QueueFlow(name, max(0, ended + growth), growth, seconds)
+def flow_of(
+    name: str, levels: Mapping[int, dict[str, Any]], chart: Mapping[int, dict[str, Any]], step: float
+) -> QueueFlow:
+    """From the counts at the beginning of two steps, and what ended in the steps from the one to the other."""
+    if len(levels) < 2:
+        return QueueFlow(name, None, None, 0, 0.0)
+    first, last = min(levels), max(levels)
+    ended = sum(ended_in(row) for place, row in chart.items() if first <= place < last)
+    before, after = levels[first]["unfinished"], levels[last]["unfinished"]
+    growth = None if before is None or after is None else after - before
+    came_in = None if growth is None else max(0, ended + growth)
+    return QueueFlow(name, came_in, growth, ended, (last - first) * step)
 
 
 def steps_of(

@@ -379,7 +379,7 @@ def a_period(jobs: list[JobRecord]) -> Period:
         queues=tuple(figures(name, 2_900, 12) for name in queues) if jobs else (),
         classes=tuple(figures(name, 4_410 // (place + 1), 971 // (9 * place + 1) if failing else place)
                       for place, name in enumerate(CLASSES)) if jobs else (),
-        flows=tuple(QueueFlow(name, 3_100, 40, 3540.0) for name in queues) if jobs else (),
+        flows=tuple(QueueFlow(name, 3_100, 40, 3_060, 3540.0) for name in queues) if jobs else (),
         steps=steps,
     )  # fmt: skip
 

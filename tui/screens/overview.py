@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
-from jobq.observe import FailureGroup, Figures, Period
+from jobq.observe import FailureGroup, Figures, Period, QueueFlow
 from jobq.records import JobRecord, QueueStats
 from jobq.states import Outcome
 
@@ -352,10 +352,14 @@ def growth_of(queue: QueueStats, samples: Samples, snapshot: Snapshot | None) ->
     seen = samples.growth_per_minute(queue.name)
     if seen is not None or snapshot is None:
         return seen
-    flow = next((one for one in snapshot.period.flows if one.name == queue.name), None)
-    if flow is None or flow.growth is None or flow.seconds <= 0:
-        return None
-    return flow.growth / (flow.seconds / 60)
+    flow = flow_of(snapshot, queue.name)
+    return None if flow is None or flow.growth is None else flow.growth / (flow.seconds / 60)
+
+
+def flow_of(snapshot: Snapshot | None, queue: str) -> QueueFlow | None:
+    """What is known of what came into a queue and left it; None where it was not counted twice."""
+    flows = snapshot.period.flows if snapshot is not None else ()
+    return next((one for one in flows if one.name == queue and one.seconds > 0), None)
 
 
 def ended_per_minute(period: Period) -> float | None:

@@ -17,7 +17,7 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
 from .confirm import Plan
-from .overview import empty_in, figures_of, growth_of, nothing, trend
+from .overview import empty_in, figures_of, flow_of, growth_of, nothing, trend
 
 
 class Queues(ConsoleScreen):
@@ -119,14 +119,14 @@ class Queues(ConsoleScreen):
         return Text(f"{sign}{formats.rate(abs(growth))}", theme.style(colour))
 
     def came_in(self, queue: QueueStats) -> str:
-        snapshot = self.console.snapshot
-        flow = next((one for one in snapshot.period.flows if one.name == queue.name), None) if snapshot else None
-        if flow is None or flow.came_in is None or flow.seconds <= 0:
-            return self.glyphs.none
-        return formats.rate(flow.came_in / (flow.seconds / 60))
+        flow = flow_of(self.console.snapshot, queue.name)
+        return self.glyphs.none if flow is None else per_minute(flow.came_in, flow.seconds, self.glyphs.none)
 
     def went_out(self, queue: QueueStats) -> str:
+        """Over the same time as what came in, where that is known."""
         snapshot, figures = self.console.snapshot, figures_of(self.console.snapshot, queue.name)
+        if (flow := flow_of(snapshot, queue.name)) is not None:
+            return per_minute(flow.went_out, flow.seconds, self.glyphs.none)
         return formats.rate(figures.ended / snapshot.period.minutes) if figures and snapshot else self.glyphs.none
 
     def wait(self, queue: QueueStats) -> str:
@@ -179,6 +179,10 @@ class Queues(ConsoleScreen):
         if action.name == "cancel" and isinstance(queue, QueueStats) and not queue.pending:
             return f"no job is {State.PENDING} in this queue"
         return super().why_not(action)
+
+
+def per_minute(jobs: int | None, seconds: float, none: str) -> str:
+    return none if jobs is None else formats.rate(jobs / (seconds / 60))
 
 
 def next_order(columns: list[Column], order: tuple[str, bool] | None, width: int) -> tuple[str, bool] | None:
