@@ -140,6 +140,7 @@ ACTIONS = (
     Action("minute_on", "plus", "minute on", "In a recording: a minute on.", "console", "+", needs="replay"),
     Action("speed", "comma", "speed", "In a recording: faster, up to 60 times; then as it was.", "console", ",",
            needs="replay"),
+    Action("look", "ctrl+r", "look now", "Look at once, without waiting for the next look.", "console"),
     Action("freeze", "f", "freeze", "Stand still: nothing moves until you press it again.", "console"),
     Action("actions", "full_stop", "all actions", "Everything that can be done here, and why not.", "console", "."),
     Action("palette", "colon", "command", "Find anything by its words, or a job by its number.", "console", ":"),

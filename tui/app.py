@@ -42,7 +42,7 @@ SCHEMA_ERRORS = (SchemaMissing, SchemaBehind, SchemaAhead)
 
 
 EVERYWHERE = (
-    "freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more",
+    "look", "freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more",
     "step_back", "step_on", "minute_back", "minute_on", "speed",
 )  # fmt: skip
 """Actions that every screen has."""
@@ -92,12 +92,13 @@ class Console(App[None]):
         every: float | None = DEFAULT_EVERY,
         clock: Callable[[], float] = monotonic,
         is_ascii: bool = False,
+        has_braille: bool = True,
         place: Place | None = None,
         preferences: Preferences | None = None,
     ) -> None:
         super().__init__()
         self.source = source
-        self.glyphs = theme.ASCII if is_ascii else theme.UNICODE
+        self.glyphs = theme.ASCII if is_ascii else theme.UNICODE if has_braille else theme.BLOCKS
         self.is_ascii = is_ascii
         self.clock = clock
         self.place = place
@@ -182,6 +183,13 @@ class Console(App[None]):
                 screen.paint_head()
             elif isinstance(screen, screens.Waiting):
                 screen.paint()
+
+    def on_app_blur(self) -> None:
+        self.feed.is_away = True
+
+    def on_app_focus(self) -> None:
+        self.feed.is_away = False
+        self.feed.look()
 
     # What the feed tells
 
@@ -397,6 +405,11 @@ class Console(App[None]):
     def action_tab(self, name: str) -> None:
         if isinstance(self.screen, ConsoleScreen):
             self.switch_mode(name)
+
+    def action_look(self) -> None:
+        """Once, whatever the pace is."""
+        if isinstance(self.screen, ConsoleScreen) and not self.is_frozen and self.replay is None:
+            self.feed.look()
 
     def action_freeze(self) -> None:
         if self.replay is not None:

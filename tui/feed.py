@@ -3,6 +3,7 @@
 The threads are daemons: a question that hangs does not hold up the end of the console.
 """
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -28,17 +29,24 @@ SHORT_SECONDS = 0.25
 
 PROGRESS_EVERY = 0.1
 
+OFF = math.inf
+"""As the pace: looks only when told."""
+
+AWAY_SECONDS = 5.0
+"""Between two looks, at least, while the terminal does not have the focus."""
+
 
 class Feed:
     """Looks every `every` seconds; answers questions, the youngest of each name only; does acts one after the other."""
 
     def __init__(self, source: Source, listener: MessagePump, *, every: float | None) -> None:
         self.source = source
-        self.every = every  # None: only when told
+        self.every = every  # None: only when told, and nothing else moves either
         self._listener = listener
         self._woken = threading.Event()
         self.seconds = 3600.0  # the period of the figures
         self.is_frozen = False
+        self.is_away = False
         self._is_over = False
         self._is_resting = False
         self._tries = 0
@@ -46,6 +54,13 @@ class Feed:
         self._actor = Hand("jobq-tui-act", self._broke)
         self._youngest: dict[tuple[int, str], int] = {}
         self._rests: dict[tuple[int, str], float] = {}  # until when what took long is not asked again by itself
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds from one look to the next; None where that is only when told."""
+        if self.every is None or self.every == OFF:
+            return None
+        return max(self.every, AWAY_SECONDS) if self.is_away else self.every
 
     def start(self) -> None:
         self._woken.set()
@@ -141,7 +156,8 @@ class Feed:
             return None if self.every is None else random.uniform(*RETRY_SECONDS)  # noqa: S311 - no secret
         self._tries = 0
         self._listener.post_message(Looked(snapshot))
-        return None if self.every is None else max(self.every, MOST_OF_THE_TIME * (monotonic() - began))
+        pace = self.pace
+        return None if pace is None else max(pace, MOST_OF_THE_TIME * (monotonic() - began))
 
 
 class Told:

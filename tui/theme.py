@@ -1,6 +1,6 @@
 """How things look: the one place for colours, glyphs and the words that go with them. State is never colour alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.style import Style
 from textual.theme import Theme
@@ -79,7 +79,8 @@ class Glyphs:
     cross: str = "✗"
     hand: str = "✎"
     late: str = "▲"
-    dots: str | None = None  # what lines are drawn with, the upper and the lower; None: with the dots of Braille
+    curves: str = "braille"  # what lines are drawn with: one of the grids in `widgets.chart`
+    curve_samples: tuple[str, str] = ("⠒", "⠒")  # a piece of the upper one and of the lower one
 
 
 UNICODE = Glyphs(
@@ -131,8 +132,12 @@ ASCII = Glyphs(
     cross="x",
     hand="%",
     late="!",
-    dots="*.",
+    curves="ascii",
+    curve_samples=("*", "."),
 )
+
+BLOCKS = replace(UNICODE, curves="blocks", curve_samples=("▀", "▀"))
+"""For terminals whose font has no Braille: that of Linux without a graphical screen is one."""
 
 COLOURS: dict[str, str] = {
     State.PENDING: WAIT,

@@ -1,11 +1,13 @@
 """`jobq tui`: the operations console."""
 
 import gc
+import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,18 +21,28 @@ if TYPE_CHECKING:
     from jobq.tui.source import Source
 
 
+class Pace(click.FloatRange):
+    """Seconds, or infinitely many."""
+
+    name = "number of seconds, nor off"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return math.inf if value in ("off", math.inf) else super().convert(value, param, ctx)
+
+
 @click.command()
 @click.argument("place", metavar="[PLACE]", required=False)
 @click.option("--read-only", "is_read_only", is_flag=True, help="Look, and change nothing.")
 @click.option("--demo", "is_demo", is_flag=True, help="With a worker and a steady stream of the demonstration's jobs.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw with plain characters only.")
+@click.option("--blocks", "is_in_blocks", is_flag=True, help="Draw lines with blocks: the font has no Braille.")
 @click.option(
     "--every",
-    type=click.FloatRange(0.5, 60),
+    type=Pace(0.5, 60),
     default=1.0,
     show_default=True,
-    metavar="SECONDS",
-    help="How often to look.",
+    metavar="SECONDS|off",
+    help="How often to look; off: when ctrl+r is pressed.",
 )
 @click.option("--record", "record", metavar="FILE", help="Keep what it is told in this file, to be replayed.")
 @click.option("--replay", "replay", metavar="FILE", help="Show a recording, without any database.")
@@ -41,6 +53,7 @@ def tui(
     is_read_only: bool,
     is_demo: bool,
     is_ascii: bool,
+    is_in_blocks: bool,
     every: float,
     record: str | None,
     replay: str | None,
@@ -66,25 +79,26 @@ def tui(
     if web is not None:
         if record is not None:
             raise UsageError("--record keeps what one console is told; with --web each tab is one. Leave it out.")
-        options = [f"--every={every:g}"]
+        options = [f"--every={'off' if every == math.inf else every}"]
         options += ["--ascii"] if is_ascii else []
+        options += ["--blocks"] if is_in_blocks else []
         options += [f"--replay={replay}"] if replay else []
         options += ["--", place] if place else []
         in_browser(web, settings, options, is_demo=is_demo)
         return
-    preferences = load(default_path())
+    has_braille = not is_in_blocks and os.environ.get("TERM") != "linux"
+    looks: dict[str, Any] = {"every": every, "is_ascii": is_ascii, "has_braille": has_braille, "place": start}
+    looks["preferences"] = load(default_path())
     if replay is not None:
         from jobq.tui.replay import Replay
 
-        Console(
-            Replay(Path(replay)), every=every, is_ascii=is_ascii, place=start, preferences=preferences
-        ).run()
+        Console(Replay(Path(replay)), **looks).run()
         return
     with ExitStack() as stack:
         source = stack.enter_context(live(settings, is_read_only=is_read_only, is_demo=is_demo))
         if record is not None:
             source = stack.enter_context(recorded(source, Path(record)))
-        Console(source, every=every, is_ascii=is_ascii, place=start, preferences=preferences).run()
+        Console(source, **looks).run()
 
 
 @contextmanager

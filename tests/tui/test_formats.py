@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from jobq.tui import formats, search
 from jobq.tui.actions import ACTIONS, MANY, PURGE, RETRY, Tier
 from jobq.tui.app import place_of
+from jobq.tui.feed import AWAY_SECONDS, OFF, Feed
 from jobq.tui.samples import Samples
 from jobq.tui.source import COUNT_LIMIT, VIEW_BY_NAME, Snapshot
 from jobq.tui.troubles import Place, quoted, troubles
 from rich.cells import cell_len
+from textual.message_pump import MessagePump
 
 from jobq.errors import FilterError
 
@@ -116,3 +118,13 @@ def test_no_text_is_ever_read_as_markup() -> None:
         for call in re.findall(r"\b(?:Static|notify)\((?:[^()]|\([^()]*\))*\)", source):
             assert "markup=False" in call, f"{path.name}: {call}"
         assert "from_markup" not in source
+
+
+def test_a_console_that_nobody_looks_at_looks_more_rarely_and_one_that_is_off_only_when_told() -> None:
+    source, listener = canned.CannedSource(canned.empty()), MessagePump()
+    feed = Feed(source, listener, every=1.0)
+    paces = [feed.pace]
+    feed.is_away = True
+    paces.append(feed.pace)
+    assert paces == [1.0, AWAY_SECONDS]
+    assert [Feed(source, listener, every=every).pace for every in (OFF, None)] == [None, None]

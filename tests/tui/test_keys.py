@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from canned import CannedSource, trouble
 from driving import line_with, opened, press, run, settle, text_of, type_text
 from jobq.tui.live import LiveSource
 from jobq.tui.source import Target
@@ -338,6 +339,41 @@ def test_a_job_is_run_again_as_a_new_one_with_other_arguments(
     (job,) = store.unfinished()
     assert (job.arguments, job.retries) == ({"n": 42}, 3)
     assert store.results(old)
+
+
+def test_the_job_of_a_schedule_is_run_once_with_other_arguments(source: LiveSource, store: Any) -> None:
+    parameter = ParameterRecord("n", "named", "int", None, required=True)
+    store.worker(classes=[ClassRecord(WORK, (), (parameter,), None)])
+    store.execute(
+        "INSERT INTO jobq.schedules (name, job_class, arguments, queue, priority, retries, expression, timezone, "
+        "missed, overlap, jitter, next_at) VALUES ('nightly', %s, '{\"n\": 1}', 'reports', 0, 0, '0 2 * * *', 'UTC', "
+        "'once', 'allow', 0, now() + interval '1 day')",
+        WORK,
+    )
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "6", "e")
+            assert "like nightly" in text_of(pilot.app)
+            await press(pilot, "tab", "backspace")
+            await type_text(pilot, "42")
+            await press(pilot, "ctrl+s")
+
+    run(flow)
+    (job,) = store.unfinished()
+    assert (job.job_class, job.arguments, job.queue) == (WORK, {"n": 42}, "reports")
+    assert not store.rows("SELECT FROM jobq.ticks"), "its ticks are as they were"
+
+
+def test_lines_are_drawn_without_braille_where_the_font_has_none() -> None:
+    async def flow() -> None:
+        async with opened(CannedSource(trouble()), has_braille=False) as pilot:
+            drawn = text_of(pilot.app)
+            assert not any("\u2800" <= character <= "\u28ff" for character in drawn)
+            assert "▀" in drawn
+            assert "▄" in drawn
+
+    run(flow)
 
 
 def test_a_worker_is_asked_to_stop_after_a_yes(source: LiveSource, store: Any) -> None:

@@ -11,6 +11,7 @@ from jobq.states import Outcome
 
 from .. import formats, theme
 from ..actions import BY_NAME, VERBS, Action
+from ..feed import OFF
 from ..messages import Refused
 from ..tabs import TABS
 from ..widgets.frame import Line, keys_line, spread, tab_text
@@ -234,7 +235,11 @@ class ConsoleScreen(Screen[None]):
         if console.lost is not None:
             word = f"{glyphs.trouble} {formats.age(console.age)} old, reconnecting ({console.lost.tries})"
             return Text.assemble((word, theme.style(theme.BAD, bold=True)), clock)
-        if console.feed.every is not None and console.age > max(STALE_SECONDS, 3 * console.feed.every):
+        if console.feed.every == OFF:
+            word = f"{glyphs.frozen} {formats.age(console.age)} old, {console.shown_key('look')} looks"
+            return Text.assemble((word, theme.style(theme.BUSY, bold=True)), clock)
+        pace = console.feed.pace
+        if pace is not None and console.age > max(STALE_SECONDS, 3 * pace):
             return Text.assemble((f"{glyphs.trouble} {formats.age(console.age)} old", theme.style(theme.WAIT)), clock)
         live = f"last {console.period_words}   {glyphs.live} live" if self.is_wide else f"{glyphs.live} live"
         return Text.assemble((live, theme.style(theme.GOOD)), clock)

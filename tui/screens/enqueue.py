@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -11,13 +12,37 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from jobq.records import ClassRecord, JobRecord, ParameterRecord
+from jobq.records import ClassRecord, JobRecord, ParameterRecord, ScheduleRecord
 
 from .. import theme
 from ..formats import fit
 from ..messages import Answered, Refused
 from ..source import NewJob
 from .dialog import Dialog
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What the new job is to be like, as far as nothing else is typed."""
+
+    heading: str
+    job_class: str
+    arguments: dict[str, Any]
+    queue: str
+    priority: int | None = None  # None: as the last job of its class
+    retries: int | None = None
+    job_id: int | None = None
+
+
+def model_of_job(job: JobRecord) -> Model:
+    heading = f"Run again, as a new job, like #{job.id}"
+    return Model(heading, job.job_class, job.arguments, job.queue, job.priority, job.retries, job.id)
+
+
+def model_of_schedule(record: ScheduleRecord) -> Model:
+    heading = f"Run once, as a job of its own, like {record.name}"
+    return Model(heading, record.job_class, record.arguments, record.queue)
+
 
 OPTIONS = (
     ("queue", "queue", "the queue that it waits in"),
@@ -67,7 +92,7 @@ class Enqueue(Dialog[None]):
         Binding("up", "field(-1)", show=False),
     ]
 
-    def __init__(self, like: JobRecord | None = None) -> None:
+    def __init__(self, like: Model | None = None) -> None:
         super().__init__()
         self.like = like
         self.known: dict[str, ClassRecord] = {}
@@ -75,7 +100,7 @@ class Enqueue(Dialog[None]):
         self._has_touched_queue = False
 
     def heading(self) -> str:
-        return "Enqueue" if self.like is None else f"Run again, as a new job, like #{self.like.id}"
+        return "Enqueue" if self.like is None else self.like.heading
 
     def body(self) -> ComposeResult:
         like = self.like
@@ -126,7 +151,7 @@ class Enqueue(Dialog[None]):
             await box.remove_children()
             if chosen is not None:
                 await box.mount_all([self._parameter(parameter) for parameter in chosen.parameters])
-                if self.like is None:
+                if self.like is None or self.like.job_id is None:
                     self.console.feed.ask(self, "like", lambda source: source.like(chosen.name))
         self._check()
 
@@ -147,7 +172,7 @@ class Enqueue(Dialog[None]):
             if field.field_name.startswith("argument ")
         }
         options = {name: self._field(name).text for name, _, _ in OPTIONS}
-        return NewJob(self._field("class").text, texts, like=self.like.id if self.like else None, **options)
+        return NewJob(self._field("class").text, texts, like=self.like.job_id if self.like else None, **options)
 
     def _field(self, name: str) -> Field:
         return next(field for field in self.query(Field) if field.field_name == name)

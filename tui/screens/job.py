@@ -374,10 +374,10 @@ class JobPage(ConsoleScreen):
             self.console.do(name, Scope((job.id,), names={job.id: shown}))
 
     def action_edit(self) -> None:
-        from .enqueue import Enqueue
+        from .enqueue import Enqueue, model_of_job
 
         if self.detail is not None and self.allowed("edit"):
-            self.app.push_screen(Enqueue(self.detail.job))
+            self.app.push_screen(Enqueue(model_of_job(self.detail.job)))
 
     def action_why(self) -> None:
         job_id = self.job_id

@@ -601,11 +601,11 @@ class Jobs(ConsoleScreen):
         return [key] if isinstance(key, int) else []
 
     def action_edit(self) -> None:
-        from .enqueue import Enqueue
+        from .enqueue import Enqueue, model_of_job
 
         job = self.rows.current
         if job is not None and self.allowed("edit"):
-            self.app.push_screen(Enqueue(job))
+            self.app.push_screen(Enqueue(model_of_job(job)))
 
     def action_why(self) -> None:
         job = self.rows.current

@@ -118,7 +118,7 @@ class Overview(ConsoleScreen):
         self.query_one("#run-time-chart", Curves).put(
             [step.run(0.95) for step in steps], [step.run(0.5) for step in steps]
         )
-        shown = self.glyphs.dots or "⠒⠒"
+        shown = self.glyphs.curve_samples
         self.query_one("#run-time-title", Line).put(
             Text.assemble(
                 " RUN TIME  ",

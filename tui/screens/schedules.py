@@ -32,9 +32,9 @@ VERDICTS = {
 class Schedules(ConsoleScreen):
     NAME = "schedules"
     MAIN = "schedules"
-    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "run_now", "pause", "preview", "sort", "section", "undo")
-    VERBS: ClassVar[dict[str, str]] = {**VERBS, "pause": "pause schedule"}
-    BINDINGS: ClassVar[list[Any]] = bindings("run_now", "pause", "preview", "sort", "section")
+    ACTIONS: ClassVar[tuple[str, ...]] = ("open", "run_now", "pause", "preview", "edit", "sort", "section", "undo")
+    VERBS: ClassVar[dict[str, str]] = {**VERBS, "pause": "pause schedule", "edit": "enqueue"}
+    BINDINGS: ClassVar[list[Any]] = bindings("run_now", "edit", "pause", "preview", "sort", "section")
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,6 +230,14 @@ class Schedules(ConsoleScreen):
         plan = Plan("run", f"Run {name} now{where}", lines, 1, tier, is_bad=target.is_production)
         self.console.do_named(plan, lambda source: source.act_on_schedules("run", [name]))
 
+    def action_edit(self) -> None:
+        """The schedule itself is the application's code; what an operator may have otherwise is one job of it."""
+        from .enqueue import Enqueue, model_of_schedule
+
+        record = self.rows.current
+        if isinstance(record, ScheduleRecord) and self.allowed("edit"):
+            self.app.push_screen(Enqueue(model_of_schedule(record)))
+
     def action_pause(self) -> None:
         record = self.rows.current
         if not isinstance(record, ScheduleRecord) or not self.allowed("pause"):
@@ -249,7 +257,7 @@ class Schedules(ConsoleScreen):
 
     def why_not(self, action: Action) -> str | None:
         record = self.rows.current
-        if action.name in ("run_now", "pause") and not isinstance(record, ScheduleRecord):
+        if action.name in ("run_now", "edit", "pause") and not isinstance(record, ScheduleRecord):
             return "there is no schedule"
         if action.name == "run_now" and isinstance(record, ScheduleRecord) and record.undeclared_at is not None:
             return "no live worker declares it"

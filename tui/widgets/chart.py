@@ -68,7 +68,8 @@ class Columns(Widget):
 class Curves(Widget):
     """Two figures over time as lines, the youngest at the right; a gap where nothing is known.
 
-    A cell has two by four dots of Braille, or one where the terminal has plain characters only.
+    A cell has two by four dots of Braille; two halves of a block, where the font has no Braille; or one dot, where the
+    terminal has plain characters only.
     """
 
     def __init__(self, colours: tuple[str, str], label: Callable[[float], str], *, id: str | None = None) -> None:  # noqa: A002
@@ -101,8 +102,8 @@ class Curves(Widget):
         return f"{text:>{LABEL - 1}} "
 
     def _draw(self, width: int, height: int) -> list[list[Segment]]:
-        plain = self.app.glyphs.dots  # type: ignore[attr-defined]  # the console has them
-        across, down = (1, 1) if plain else (2, 4)
+        grid: str = self.app.glyphs.curves  # type: ignore[attr-defined]  # the console has them
+        across, down = GRIDS[grid]
         figures = zip(*self._values, strict=True) if self._values else ((), ())
         lines = [dots_of(values, width * across, height * down, self._top) for values in figures]
 
@@ -113,18 +114,24 @@ class Curves(Widget):
                 [BITS[row][x] for x, taken in enumerate(column) for row in range(down) if above - row in taken]
                 for column in columns
             ]
-            return self._cell(dots, plain)
+            return self._cell(dots, grid)
 
         return [[cell(x, y) for x in range(width)] for y in range(height)]
 
-    def _cell(self, dots: list[list[int]], plain: str | None) -> Segment:
+    def _cell(self, dots: list[list[int]], grid: str) -> Segment:
         """One character, in the colour of the upper line where both pass through it."""
+        bits = sum(1 << bit for bit in {*dots[0], *dots[1]})
         for which, found in enumerate(dots):
             if found:
-                shown = plain[which] if plain else chr(0x2800 + sum(1 << bit for bit in {*dots[0], *dots[1]}))
+                shown = {"braille": chr(0x2800 + bits), "blocks": HALVES[bits % 4], "ascii": "*."[which]}[grid]
                 return Segment(shown, theme.style(self._colours[which]))
         return Segment(" ", theme.style(theme.FAINT))
 
+
+GRIDS = {"braille": (2, 4), "blocks": (1, 2), "ascii": (1, 1)}
+"""How many dots a character has, across and down."""
+
+HALVES = " ▀▄█"
 
 BITS = ((0, 3), (1, 4), (2, 5), (6, 7))
 """Of a character of Braille, from its upper to its lower dots: the bit of the left one and of the right one."""
