@@ -168,6 +168,10 @@ class Jobs(ConsoleScreen):
             return
         self.console.feed.ask(self, "peek", lambda source: source.job(job.id))
 
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.call_after_refresh(self._peek)  # which a smaller window had no room for
+
     def on_answered(self, message: Answered) -> None:
         message.stop()
         if message.name == "peek":
@@ -207,7 +211,6 @@ class Jobs(ConsoleScreen):
         message.prevent_default()
         self._asked = None
         if message.name == "peek":
-            self.detail = None
             self._paint_peek()
         elif not self.window.is_loaded:
             self.problem = str(message.error)
