@@ -52,6 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # When the tests run as root, the server is another user, to whom pytest's own tmp_path is closed.
         home.chmod(0o755)
         os.environ[HOME] = str(home)
+        # Hundreds of processes are started. Where Python may not write beside the sources, each would compile them.
+        os.environ["PYTHONPYCACHEPREFIX"] = str(home / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def in_memory() -> Path | None:
