@@ -259,7 +259,7 @@ def test_what_is_to_stop_or_expires_is_found_without_going_through_what_does_not
 
 
 def test_groups_of_failures_are_counted_from_their_index_alone(store: Any, worker: int) -> None:
-    parameters = {"since": "2000-01-01", "until": "2100-01-01", "limit": 50}
+    parameters = {"since": "2000-01-01", "until": "2100-01-01", "limit": 50, "step": 3600.0}
     failures = Planned(store, "observe_failures", parameters)
     (counted,) = [node for node in nodes(failures.plan(**parameters)) if node.get("Subplan Name") == "CTE grouped"]
     scans = [node for node in nodes(counted) if str(node.get("Relation Name", "")).startswith("results_")]
