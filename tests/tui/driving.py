@@ -44,6 +44,12 @@ async def settle(pilot: Pilot[Any]) -> None:
     pytest.fail("the console does not come to rest")
 
 
+async def look(pilot: Pilot[Any]) -> None:
+    """Has the console look once."""
+    pilot.app.feed.look()  # type: ignore[attr-defined]
+    await settle(pilot)
+
+
 async def press(pilot: Pilot[Any], *keys: str) -> None:
     """Presses keys as a person does, who looks after each."""
     for key in keys:

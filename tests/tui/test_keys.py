@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from canned import CannedSource, trouble
-from driving import line_with, opened, press, run, settle, text_of, type_text
+from driving import line_with, look, opened, press, run, settle, text_of, type_text
 from jobq.tui.live import LiveSource
 from jobq.tui.source import Target
 
@@ -206,8 +206,7 @@ def test_new_rows_are_held_while_the_cursor_is_below_the_top(source: LiveSource,
             await press(pilot, "2", "j")
             before = [line[:8] for line in text_of(pilot.app).splitlines()[5:10]]
             new = store.add()
-            pilot.app.feed.look()  # type: ignore[attr-defined]
-            await settle(pilot)
+            await look(pilot)
             assert "1 newer, held" in text_of(pilot.app)
             assert [line[:8] for line in text_of(pilot.app).splitlines()[5:10]] == before
             await press(pilot, "g")
@@ -224,8 +223,7 @@ def test_the_cursor_and_the_marks_stay_with_their_jobs_when_others_leave(source:
         async with opened(source) as pilot:
             await press(pilot, "2", "j", "j", "space")
             store.cancel(ids[5], ids[4])
-            pilot.app.feed.look()  # type: ignore[attr-defined]
-            await settle(pilot)
+            await look(pilot)
             screen: Any = pilot.app.screen
             assert screen.marks == {ids[3]}
             assert screen.rows.current_key == ids[2]
@@ -254,8 +252,7 @@ def test_groups_of_failures_keep_their_places_below_the_top_until_g(
             assert order(pilot.app) == "abc"
             fail("c", 9)
             fail("d", 5)
-            pilot.app.feed.look()  # type: ignore[attr-defined]
-            await settle(pilot)
+            await look(pilot)
             assert order(pilot.app) == "abcd"
             assert "1 new, below" in text_of(pilot.app)
             await press(pilot, "g")
@@ -385,8 +382,7 @@ def test_a_worker_is_asked_to_stop_after_a_yes(source: LiveSource, store: Any) -
             assert "Stop here/2" in text_of(pilot.app)
             await press(pilot, "y")
             assert "asked to stop: here/2" in text_of(pilot.app)
-            pilot.app.feed.look()  # type: ignore[attr-defined]
-            await settle(pilot)
+            await look(pilot)
             assert "to stop" in line_with(pilot.app, "here/2 ")
             await press(pilot, "S")
             assert "has asked it already" in text_of(pilot.app)
@@ -402,7 +398,7 @@ def test_the_history_of_a_job_has_what_operators_did_to_it(
 ) -> None:
     (job,) = failed(store, report, 1)
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    store.execute(f"UPDATE jobq.results SET trace_context = '{{\"traceparent\": \"00-{trace}-00f067aa0ba902b7-01\"}}'")
+    store.execute(f'UPDATE jobq.results SET trace_context = \'{{"traceparent": "00-{trace}-00f067aa0ba902b7-01"}}\'')
     other = "INSERT INTO jobq.audit (who, verb, affected, ids, selection) VALUES ('bo@ops', 'cancel', %s, %s, 'id:>1')"
     store.execute(other, 500, list(range(1000, 1020)))
     store.execute(other, 2, [1000, 1001])
@@ -519,8 +515,7 @@ def test_a_frozen_console_shows_what_it_showed(source: LiveSource, store: Any) -
         async with opened(source) as pilot:
             await press(pilot, "f")
             store.add()
-            pilot.app.feed.look()  # type: ignore[attr-defined]
-            await settle(pilot)
+            await look(pilot)
             assert "pending 1 " in text_of(pilot.app)
             await press(pilot, "f")
             assert "pending 2 " in text_of(pilot.app)
@@ -538,16 +533,14 @@ def test_a_lost_database_leaves_what_was_seen_turns_acts_off_and_comes_back(
             await press(pilot, "2", *ERRORED)
             store.execute("ALTER SCHEMA jobq RENAME TO away")  # questions fail, as they do where nothing answers
             pilot.app.feed.source.look = refuse  # type: ignore[attr-defined]
-            pilot.app.feed.look()  # type: ignore[attr-defined]
-            await settle(pilot)
+            await look(pilot)
             assert "reconnecting" in text_of(pilot.app)
             assert "KeyError" in text_of(pilot.app)
             await press(pilot, "r")
             assert "cannot be reached" in text_of(pilot.app)
             store.execute("ALTER SCHEMA away RENAME TO jobq")
             del pilot.app.feed.source.look  # type: ignore[attr-defined]
-            pilot.app.feed.look()  # type: ignore[attr-defined]
-            await settle(pilot)
+            await look(pilot)
             assert "live" in text_of(pilot.app)
 
     run(flow)

@@ -10,7 +10,7 @@ from typing import Any
 
 import canned
 import pytest
-from driving import opened, press, run, settle, text_of
+from driving import look, opened, press, run, text_of
 from jobq.tui import recording
 from jobq.tui.recording import Recorder, answer_of, decoded, encoded
 from jobq.tui.replay import Replay
@@ -50,8 +50,7 @@ def record(path: Path) -> list[list[str]]:
                     pages.append(body(pilot.app))
                 shown.append(pages)
                 moved_on(source, 10.0)
-                pilot.app.feed.look()  # type: ignore[attr-defined]
-                await settle(pilot)
+                await look(pilot)
             shown.append([body(pilot.app)])
         recorder.close()
 

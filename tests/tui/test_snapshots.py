@@ -7,7 +7,7 @@ from typing import Any
 import canned
 import pytest
 import pytest_textual_snapshot
-from driving import opened, press, run, settle, type_text
+from driving import look, opened, press, run, settle, type_text
 from textual.pilot import Pilot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,17 +106,12 @@ async def do(pilot: Pilot[Any], *steps: str) -> None:
 
 async def lost(pilot: Pilot[Any], source: canned.CannedSource) -> None:
     source.lose()
-    await looked(pilot)
+    await look(pilot)
 
 
 async def found(pilot: Pilot[Any], source: canned.CannedSource) -> None:
     source.error = None
-    await looked(pilot)
-
-
-async def looked(pilot: Pilot[Any]) -> None:
-    pilot.app.feed.look()  # type: ignore[attr-defined]
-    await settle(pilot)
+    await look(pilot)
 
 
 def drawn(source: canned.CannedSource, *steps: str, is_lost: bool = False, **options: Any) -> dict[str, str]:

@@ -169,8 +169,8 @@ class Jobs(ConsoleScreen):
         self.console.feed.ask(self, "peek", lambda source: source.job(job.id))
 
     def on_resize(self) -> None:
-        super().on_resize()
-        self.call_after_refresh(self._peek)  # which a smaller window had no room for
+        # What a smaller window had no room for. No super(): Textual calls the handlers of all classes.
+        self.call_after_refresh(self._peek)
 
     def on_answered(self, message: Answered) -> None:
         message.stop()
