@@ -484,7 +484,7 @@ class CannedSource:
     def select(self, query: Query, progress: Any) -> Selected:
         found = self._matching(query)
         classes = Counter(job.job_class for job in found).most_common()
-        return Selected(tuple(job.id for job in found), tuple(classes))
+        return live.cleaned(Selected(tuple(job.id for job in found), tuple(classes)))
 
     def classes(self) -> tuple[ClassRecord, ...]:
         return KNOWN

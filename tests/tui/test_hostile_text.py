@@ -47,7 +47,8 @@ def hostile() -> str:
 
 
 def hostile_world(number: int) -> Any:
-    """A thousand jobs, workers and queues of which every text is hostile."""
+    """A thousand jobs, workers and queues of which every text is hostile; the same whichever tests came before."""
+    CHANCE.seed(1)
     stats, jobs = canned.trouble()
     found = []
     for job in (jobs * 3)[:number]:
