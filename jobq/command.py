@@ -62,32 +62,48 @@ def run_to_end(command: str) -> tuple[int, str]:
     """The exit code of a command, and the end of what it printed."""
     import subprocess  # takes longer than all else that `import jobq` loads
 
-    process = subprocess.Popen(  # noqa: S602 - a command line of the application's own, never one from a row
-        command,
-        shell=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    output = Tail(process.stdout)
+    others = children_of(os.getpid(), threading.get_native_id())
+    process = None
     try:
+        process = subprocess.Popen(  # noqa: S602 - a command line of the application's own, never one from a row
+            command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert process.stdout is not None
+        output = Tail(process.stdout)
         exit_code = process.wait()
-    except BaseException:  # the job was called off
-        kill_with_descendants(process.pid)
-        process.wait()
+    except BaseException:  # the job was called off, maybe when the shell was there and `process` was not yet
+        started = children_of(os.getpid(), threading.get_native_id()) - others
+        for pid in started | ({process.pid} if process is not None else set()):
+            kill_with_descendants(pid)
+        for pid in started:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        if process is not None:
+            process.wait()
         raise
     return exit_code, output.text()
 
 
 def kill_with_descendants(pid: int) -> None:
     """Kills a process with all that it started. It stays in the child's process group, which ends with the child."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")  # elsewhere than on Linux, the shell alone is killed
-    started = children.read_text().split() if children.exists() else []
+    started = children_of(pid, pid)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     for child in started:
-        kill_with_descendants(int(child))
+        kill_with_descendants(child)
+
+
+def children_of(pid: int, thread: int) -> set[int]:
+    """The processes that a thread of a process started. Elsewhere than on Linux none: the shell alone is killed."""
+    children = Path(f"/proc/{pid}/task/{thread}/children")
+    try:
+        return set(map(int, children.read_text().split()))
+    except OSError:
+        return set()
 
 
 class Tail:

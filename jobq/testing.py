@@ -331,8 +331,7 @@ class Runner:
         known = [*names, *(alias for name in names for alias in registry.aliases_of(name))]
         while True:
             promotion = jobs.promote(self._connection, self._schema, worker_id=self._worker_id)
-            queues = jobs.pending_queues(self._connection, self._schema)
-            if queues:
+            if queues := sorted({*promotion.queues, *promotion.others}):
                 self._held = jobs.claim(
                     self._connection,
                     self._schema,

@@ -1,6 +1,9 @@
 -- Makes due jobs pending, oldest first, and says when the next one is due. Any worker does it for all queues.
 -- Says too when the next job expires; where that is not above 0, expire.sql has something to do.
-WITH due AS (
+-- And in which queues something was pending, but for those that are given: one step of the index jobs_pending a queue,
+-- however many jobs wait in each. Of a queue that is known nothing is read at all: a step into it would wade through
+-- whatever an open transaction elsewhere keeps from being vacuumed. So the steps go from each known queue to the next.
+WITH RECURSIVE due AS (
     SELECT id
     FROM {schema}.jobs
     WHERE state = 'scheduled' AND run_at <= statement_timestamp()
@@ -19,6 +22,32 @@ WITH due AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting AND id <> %(worker_id)s) AND pg_notification_queue_usage() < 0.9
+), gap AS (
+    SELECT after, lead(after) OVER (ORDER BY after) AS until
+    FROM (SELECT '' UNION SELECT unnest(%(known)s::text[])) AS bound (after)
+), step AS (
+    SELECT after AS queue, until, false AS is_pending
+    FROM gap
+    UNION ALL
+    SELECT following.queue, step.until, true
+    FROM step
+    CROSS JOIN LATERAL (
+        (
+            SELECT queue
+            FROM {schema}.jobs
+            WHERE state = 'pending' AND queue > step.queue AND queue < step.until
+            ORDER BY queue, -priority, id
+            LIMIT 1
+        )
+        UNION ALL
+        (
+            SELECT queue
+            FROM {schema}.jobs
+            WHERE state = 'pending' AND queue > step.queue AND step.until IS NULL
+            ORDER BY queue, -priority, id
+            LIMIT 1
+        )
+    ) AS following
 )
 SELECT
     coalesce((SELECT array_agg(queue) FROM touched), '{}') AS queues,
@@ -37,4 +66,5 @@ SELECT
         ORDER BY expires_at
         LIMIT 1
     ) AS next_expiry_seconds,
+    ARRAY(SELECT queue FROM step WHERE is_pending) AS others,
     (SELECT count(*) FROM woken) AS notified

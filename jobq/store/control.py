@@ -29,6 +29,13 @@ class StackRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    to_stop: list[CancelRequest]
+    stacks: list[StackRequest]
+    rescue: bool  # workers have fallen silent or left of late: there may be jobs of theirs
+
+
+@dataclass(frozen=True, slots=True)
 class AskedStack:
     """A question that was put to a worker."""
 
@@ -44,10 +51,14 @@ class ProgressReport:
     progress: str  # JSON text
 
 
-def cancel_requests(connection: Connection, schema: str, *, worker_id: int) -> list[CancelRequest]:
-    """What this worker is to stop."""
-    rows = connection.execute(statement("cancel_requests", schema), {"worker_id": worker_id}).fetchall()
-    return [CancelRequest(*row) for row in rows]
+def wanted(connection: Connection, schema: str, *, worker_id: int, timeout: float) -> Wanted:
+    """What somebody wants of this worker; a worker that was not heard of for `timeout` seconds has fallen silent."""
+    rows = connection.execute(statement("wanted", schema), {"worker_id": worker_id, "timeout": timeout}).fetchall()
+    return Wanted(
+        [CancelRequest(job_id, attempt, by) for what, _, job_id, attempt, by in rows if what == "stop"],
+        [StackRequest(number, job_id, attempt) for what, number, job_id, attempt, _ in rows if what == "stack"],
+        any(row[0] == "rescue" for row in rows),
+    )
 
 
 def store_progress(connection: Connection, schema: str, *, worker_id: int, reports: Sequence[ProgressReport]) -> None:
@@ -116,12 +127,6 @@ def request_stack(connection: Connection, schema: str, job_id: int) -> AskedStac
         statement("request_stack", schema), {"job_id": job_id, "channel": control_channel(schema)}
     ).fetchone()
     return AskedStack(*row[:3]) if row else None
-
-
-def stack_requests(connection: Connection, schema: str, *, worker_id: int) -> list[StackRequest]:
-    """Of which jobs this worker is asked what they are doing."""
-    rows = connection.execute(statement("stack_requests", schema), {"worker_id": worker_id}).fetchall()
-    return [StackRequest(*row) for row in rows]
 
 
 def answer_stack(connection: Connection, schema: str, *, request_id: int, stack: str) -> None:

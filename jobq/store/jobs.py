@@ -74,10 +74,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    queues: tuple[str, ...]
+    queues: tuple[str, ...]  # of the jobs that were made pending
     promoted: int
     next_due_seconds: float | None
     next_expiry_seconds: float | None  # not above 0: there are jobs to be ended by `expire`
+    others: tuple[str, ...]  # in which something was pending before, but for those that were known
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,14 +415,17 @@ def texts(values: list[str | None]) -> list[str | None] | None:
     return None if values.count(None) == len(values) else values
 
 
-def promote(connection: Connection, schema: str, *, worker_id: int, limit: int = 1000) -> Promotion:
-    """Makes up to `limit` due jobs pending."""
+def promote(
+    connection: Connection, schema: str, *, worker_id: int, known: Collection[str] = (), limit: int = 1000
+) -> Promotion:
+    """Makes up to `limit` due jobs pending, and finds queues in which something is, but for those that are known."""
     row = connection.execute(
-        statement("promote", schema), {"worker_id": worker_id, "channel": channel(schema), "limit": limit}
+        statement("promote", schema),
+        {"worker_id": worker_id, "channel": channel(schema), "limit": limit, "known": list(known)},
     ).fetchone()
     assert row is not None
-    queues, promoted, next_due_seconds, next_expiry_seconds, _ = row
-    return Promotion(tuple(queues), promoted, next_due_seconds, next_expiry_seconds)
+    queues, promoted, next_due_seconds, next_expiry_seconds, others, _ = row
+    return Promotion(tuple(queues), promoted, next_due_seconds, next_expiry_seconds, tuple(others))
 
 
 def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
@@ -437,12 +441,6 @@ def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
             ]
             metrics.add(connection, schema, metrics.figures_of(counts))
     return Expiry(*expiry)
-
-
-def pending_queues(connection: Connection, schema: str, *, known: Collection[str] = ()) -> list[str]:
-    """The queues in which something is pending, but for those that are known."""
-    rows = connection.execute(statement("pending_queues", schema), {"known": list(known)}).fetchall()
-    return [queue for (queue,) in rows]
 
 
 def count_pending(

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import monotonic
 
 from jobq.records import Assignment
@@ -21,11 +21,11 @@ busy did not notify it, and may have committed just after its last look."""
 BUSY_SECONDS = 0.5
 """Busy for so long, a worker tells enqueuers that they need not notify it."""
 
-PROMOTE_EVERY_SECONDS = 0.5
-"""While busy, due jobs are made pending so often."""
+LOOK_EVERY_SECONDS = 0.5
+"""While busy, due jobs are made pending, and other queues looked for, so often."""
 
-DISCOVER_EVERY_SECONDS = 1.0
-"""While busy, other queues are looked for so often."""
+BARREN_SECONDS = 1.0
+"""A queue in which nothing was for this worker, though something is pending there, is left out for so long."""
 
 MISSED_AGAIN_SECONDS = 1.0
 MISSED_SELDOM_SECONDS = 600.0
@@ -37,6 +37,10 @@ FRONT_EVERY_SECONDS = 0.1
 
 FRONT_SHARE = 20
 """… or as seldom that these looks take one twentieth of the time, where dead entries make them slow."""
+
+SLOW_FRONT_SECONDS = 0.01
+SLOW_FRONT_SECONDS_PER_JOB = 0.0001
+"""A look at the front that takes longer wades through what an open transaction keeps from being vacuumed."""
 
 
 class Waiting:
@@ -89,11 +93,13 @@ class Claimer(Service):
         self._hints: set[str] = set()
         self._is_claiming = True
         self._active: dict[str, QueuePosition] = {}
+        self._left: dict[str, QueuePosition] = {}  # where to go on in queues that were worked off and have slow fronts
         self._front_at: dict[str, float] = {}
+        self._is_slow: dict[str, bool] = {}  # whether the last look at a queue's front was
+        self._looks_anew = False
         self._barren_until: dict[str, float] = {}  # queues with nothing for us, though something is pending there
         self._turn = 0
-        self._promote_at = 0.0
-        self._discover_at = 0.0
+        self._look_at = 0.0
         self._idle_looks = 0
         self._said_waiting: tuple[int, bool] | None = None
         self._idle_at = 0.0
@@ -117,14 +123,14 @@ class Claimer(Service):
 
     def hint(self, queue: str) -> None:
         """Something may be pending in this queue."""
-        if not self.worked or queue in self.worked:
+        if self._works(queue):
             with self._lock:
                 self._hints.add(queue)
             self.wake()
 
     def look(self) -> None:
         """Look everywhere, soon."""
-        self._discover_at = self._promote_at = 0.0
+        self._looks_anew = True
         self.wake()
 
     def give_back(self, assignments: Sequence[Assignment]) -> None:
@@ -147,6 +153,7 @@ class Claimer(Service):
         """After a lost connection: what a claim took whose answer never came is ours all the same."""
         self._said_waiting = None
         self._active.clear()
+        self._left.clear()
         self.look()
         self._take_missed(connection)
         if self._was_connected:
@@ -185,13 +192,16 @@ class Claimer(Service):
         if not self._is_claiming or self._wanted <= 0 or not self.classes:
             return self._rest(connection)
         began = monotonic()
-        self._take_hints()
+        if self._looks_anew:
+            self._looks_anew = False
+            self._look_at = 0.0
+            self._front_at.clear()
+        self._take_hints(began)
         if self._active and self._claim(connection):
             self._unless_long_busy(connection, began)
-            if began < min(self._promote_at, self._discover_at):
+            if began < self._look_at:
                 return 0.0
-        next_due = self._promote(connection, began)
-        self._discover(connection, began)
+        next_due = self._look_around(connection, began)
         if self._active:
             return 0.0
         return self._sleep(connection, began, next_due)
@@ -208,11 +218,17 @@ class Claimer(Service):
         with self._lock:
             self._returned = self._returned[len(returned) :]
 
-    def _take_hints(self) -> None:
+    def _take_hints(self, now: float) -> None:
+        """What was just enqueued lies behind all that was seen, so a front that is slow to look at can wait."""
         with self._lock:
             hints, self._hints = self._hints, set()
         for queue in hints:
-            self._active.setdefault(queue, QueuePosition(queue))
+            if queue in self._left and self.empty_look_began is not None:
+                self._front_at[queue] = max(self._front_at.get(queue, 0.0), now + FRONT_EVERY_SECONDS)
+            self._enter(queue)
+
+    def _enter(self, queue: str) -> None:
+        self._active.setdefault(queue, self._left.pop(queue, QueuePosition(queue)))
 
     def _claim(self, connection: Connection) -> bool:
         """Claims from the queues that may hold something. False: they hold nothing."""
@@ -266,18 +282,26 @@ class Claimer(Service):
         is_cut = len(claimed) >= wanted
         for position in positions:
             queue = position.queue
+            before = self._active[queue]
             if queue in last:
-                self._active[queue] = QueuePosition(queue, last[queue].priority, last[queue].id, self._turn)
-                if position.is_front:
-                    self._front_at[queue] = began + max(FRONT_EVERY_SECONDS, FRONT_SHARE * took)
+                reached = QueuePosition(queue, last[queue].priority, last[queue].id, self._turn)
+                self._active[queue] = reached if is_cut else further(before, reached)
+            if position.is_front:
+                self._front_at[queue] = began + max(FRONT_EVERY_SECONDS, FRONT_SHARE * took)
+                self._is_slow[queue] = is_slow(took, len(claimed))
             if is_cut:
                 continue
-            # Less than wanted: whatever lies ahead of the positions is worth a look now.
+            # Less than wanted: whatever lies ahead of the positions is worth a look now, where that is not slow.
+            if self._is_slow.get(queue):
+                if queue not in last:
+                    self._left[queue] = self._active.pop(queue)
+                    self.empty_look_began = None  # until the front was looked at
+                continue
             self._front_at[queue] = 0.0
             if queue not in last and position.is_front:
                 del self._active[queue]
                 if not claimed:
-                    self._barren_until[queue] = began + DISCOVER_EVERY_SECONDS
+                    self._barren_until[queue] = began + BARREN_SECONDS
 
     def _hand_over(self, worker_id: int, claimed: list[Assignment]) -> None:
         if self.ownership.take(worker_id, claimed):
@@ -285,23 +309,39 @@ class Claimer(Service):
             self.empty_look_began = None
             self._deliver(claimed)
 
-    def _promote(self, connection: Connection, now: float) -> float | None:
-        """Makes due jobs pending and ends expired ones; returns the seconds until either is next to be done."""
+    def _look_around(self, connection: Connection, now: float) -> float | None:
+        """Makes due jobs pending, ends expired ones, finds queues; returns the seconds until a job is next due."""
+        left = {queue for queue in self._left if now < self._front_at.get(queue, 0.0)}
+        known = {*self._active, *left, *(queue for queue, until in self._barren_until.items() if now < until)}
         promotion = jobs.promote(
-            connection, self.database.schema, worker_id=self.ownership.worker_id
+            connection, self.database.schema, worker_id=self.ownership.worker_id, known=known
         )
-        for queue in promotion.queues:
-            if not self.worked or queue in self.worked:
-                self._active[queue] = QueuePosition(queue)
+        self._learn_of_fronts(self._left.keys() - left, now, promotion.promoted)
+        for queue in (*promotion.queues, *promotion.others):
+            if self._works(queue):
+                self._enter(queue)
                 self._front_at[queue] = 0.0
-                if self.other is not None:
-                    self.other.hint(queue)
+        if self.other is not None:
+            for queue in promotion.queues:
+                self.other.hint(queue)
         next_expiry = promotion.next_expiry_seconds
         if next_expiry is not None and next_expiry <= 0:
             next_expiry = self._expire(connection)
         next_due = sooner(promotion.next_due_seconds, next_expiry)
-        self._promote_at = now + (PROMOTE_EVERY_SECONDS if next_due is None else min(PROMOTE_EVERY_SECONDS, next_due))
+        self._look_at = now + (LOOK_EVERY_SECONDS if next_due is None else min(LOOK_EVERY_SECONDS, next_due))
         return next_due
+
+    def _learn_of_fronts(self, looked_at: Collection[str], began: float, promoted: int) -> None:
+        """Fronts that were slow to look at are looked at again after a while; of others no position need be kept."""
+        took = monotonic() - began
+        for queue in looked_at:
+            if is_slow(took, promoted):
+                self._front_at[queue] = began + FRONT_SHARE * took
+            else:
+                del self._left[queue], self._is_slow[queue]
+
+    def _works(self, queue: str) -> bool:
+        return not self.worked or queue in self.worked
 
     def _expire(self, connection: Connection) -> float | None:
         """Ends expired jobs; returns the seconds until the next ones expire."""
@@ -311,13 +351,6 @@ class Claimer(Service):
         if expiry.owed:
             self._on_owed_hooks()
         return expiry.next_expiry_seconds
-
-    def _discover(self, connection: Connection, now: float) -> None:
-        self._discover_at = now + DISCOVER_EVERY_SECONDS
-        known = {*self._active, *(queue for queue, until in self._barren_until.items() if now < until)}
-        for queue in jobs.pending_queues(connection, self.database.schema, known=known):
-            if not self.worked or queue in self.worked:
-                self._active[queue] = QueuePosition(queue)
 
     def _rest(self, connection: Connection) -> float | None:
         """There is no room: nothing to do until told so, but to say after a while that nobody need notify."""
@@ -343,11 +376,15 @@ class Claimer(Service):
         enqueued before that was said has not notified.
         """
         # A queue that was left out for an earlier look's sake may hold by now what a child gave back when it died.
-        is_proven = all(until - DISCOVER_EVERY_SECONDS >= began for until in self._barren_until.values())
+        is_proven = all(until - BARREN_SECONDS >= began for until in self._barren_until.values())
         self._barren_until.clear()
         if not is_proven:
             return 0.0
-        self.empty_look_began = began
+        unseen = [self._front_at[queue] for queue in self._left if began < self._front_at.get(queue, 0.0)]
+        if not unseen:
+            self.empty_look_began = began
+        elif self.empty_look_began is None:
+            next_due = sooner(next_due, min(unseen) - began)
         self._idle_at = monotonic()
         if self._may_sleep() and not self._says_waiting:
             self._say_waiting(connection, waiting=True)
@@ -372,3 +409,13 @@ class CoroutineClaimer(Claimer):
     and the other way round."""
 
     name = "claim coroutines"
+
+
+def further(first: QueuePosition, second: QueuePosition) -> QueuePosition:
+    """Of two positions in one queue the one that is served later."""
+    return first if not first.is_front and (-first.priority, first.id) > (-second.priority, second.id) else second
+
+
+def is_slow(seconds: float, jobs: int) -> bool:
+    """Whether a look took longer than so many jobs account for."""
+    return seconds > SLOW_FRONT_SECONDS + SLOW_FRONT_SECONDS_PER_JOB * jobs

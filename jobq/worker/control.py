@@ -1,6 +1,7 @@
 """Carries word between operators and running jobs: requests to stop, progress, stacks, hooks that are owed.
 
-Hears of a request by notification, and asks by itself from time to time. What it hears the supervisor does.
+Hears of a request by notification, and asks by itself from time to time. What it hears the supervisor does. With the
+same look, at the price of no statement more, it sees whether there may be jobs to rescue.
 """
 
 import json
@@ -12,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from jobq.records import Assignment
+from jobq.settings import Settings
 from jobq.store import control
 from jobq.store.control import CancelRequest, ProgressReport, StackRequest
 from jobq.store.database import Connection, Database
@@ -44,7 +46,8 @@ class Outbox:
 class Control(Service):
     """`on_cancel` gets what is to be stopped, `on_stack` what is asked, `on_hooks` calls that are owed.
 
-    `hooks_wanted` says how many of those there is room for.
+    `hooks_wanted` says whether there is room for those. `on_look` is told, at every look, whether there may be jobs to
+    rescue.
     """
 
     name = "control"
@@ -58,6 +61,7 @@ class Control(Service):
         on_stack: Callable[[list[StackRequest]], None],
         on_hooks: Callable[[list[Assignment]], None],
         hooks_wanted: Callable[[], bool],
+        on_look: Callable[[bool], None],
     ) -> None:
         super().__init__(database)
         self.ownership = ownership
@@ -67,6 +71,7 @@ class Control(Service):
         self._on_stack = on_stack
         self._on_hooks = on_hooks
         self._hooks_wanted = hooks_wanted
+        self._on_look = on_look
         self._lock = threading.Lock()
         self._outbox = Outbox.empty()
         self._look_at = 0.0
@@ -111,7 +116,7 @@ class Control(Service):
         self._write(connection)
         now = monotonic()
         if now >= self._look_at:
-            self._look_at = now + jittered(self.database.settings.poll_every)
+            self._look_at = now + jittered(look_seconds(self.database.settings))
             self._look(connection, now)
         return max(0.0, self._look_at - monotonic())
 
@@ -148,10 +153,13 @@ class Control(Service):
 
     def _look(self, connection: Connection, now: float) -> None:
         schema, worker_id = self.database.schema, self.ownership.worker_id
-        if asked := control.cancel_requests(connection, schema, worker_id=worker_id):
-            self._on_cancel(asked)
-        if questions := control.stack_requests(connection, schema, worker_id=worker_id):
-            self._on_stack(questions)
+        timeout = self.database.settings.heartbeat_timeout
+        wanted = control.wanted(connection, schema, worker_id=worker_id, timeout=timeout)
+        if wanted.to_stop:
+            self._on_cancel(wanted.to_stop)
+        if wanted.stacks:
+            self._on_stack(wanted.stacks)
+        self._on_look(wanted.rescue)
         if not self.classes:
             self.looked_in_vain_at = now
         elif self._hooks_wanted():
@@ -163,3 +171,8 @@ class Control(Service):
                 self._on_hooks(hooks)
             else:
                 self.looked_in_vain_at = now
+
+
+def look_seconds(settings: Settings) -> float:
+    """About how often a worker looks for what is wanted of it."""
+    return min(settings.poll_every, settings.heartbeat_every)

@@ -7,9 +7,13 @@ from time import monotonic
 
 from jobq.store import audit, control, history, jobs, metrics, workers
 from jobq.store.database import Connection, Database
+from jobq.worker.control import look_seconds
 from jobq.worker.service import Service, jittered
 
 log = logging.getLogger("jobq.worker.maintenance")
+
+TICK_SECONDS = 45.0
+"""Jittered, that is within every minute, for which levels are taken. Of workers that are gone Control tells sooner."""
 
 HISTORY_EVERY_SECONDS = 600.0
 UNKNOWN_EVERY_SECONDS = 60.0
@@ -28,12 +32,18 @@ class Maintenance(Service):
         self._on_owed_hooks = on_owed_hooks
         timeout = database.settings.heartbeat_timeout
         self._patient_until = monotonic() + min(timeout / 2, NEWCOMER_SECONDS)
-        self._out_of_touch_seconds = max(timeout / 2, 1.5 * database.settings.heartbeat_every + 1)
+        self._out_of_touch_seconds = max(timeout / 2, 1.5 * look_seconds(database.settings) + 1)
         self._in_touch_at = inf
         self._history_at = 0.0
         self._fold_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
+
+    def looked(self, may_rescue: bool) -> None:
+        """Control had a look at the database, and saw whether there may be jobs to rescue. In its thread."""
+        self._may_judge()
+        if may_rescue:
+            self.wake()
 
     def look_for_unknown(self) -> None:
         """Compare what waits with what workers know, soon: this worker's own classes are known now."""
@@ -52,7 +62,7 @@ class Maintenance(Service):
         if monotonic() >= self._unknown_at:
             self._report_unknown(connection)
             self._unknown_at = monotonic() + UNKNOWN_EVERY_SECONDS
-        return jittered(self.database.settings.heartbeat_every)
+        return jittered(TICK_SECONDS)
 
     def _rescue(self, connection: Connection) -> None:
         settings, schema = self.database.settings, self.database.schema

@@ -159,6 +159,7 @@ class Supervisor:
             on_stack=self._on_stack_requests,
             on_hooks=self._on_hooks,
             hooks_wanted=lambda: not self._hooks and self._stopping_since is None,
+            on_look=self._on_look,
         )
         self.listener: Listener | None = None
         waiting = Waiting()
@@ -178,18 +179,18 @@ class Supervisor:
         if settings.concurrency > 1:
             self.claimers.append(self.coroutine_claimer)
             self.claimer.other, self.coroutine_claimer.other = self.coroutine_claimer, self.claimer
-        maintenance = Maintenance(database, on_owed_hooks=self.control.look)
+        self.maintenance = Maintenance(database, on_owed_hooks=self.control.look)
         self.heartbeat = Heartbeat(
             database,
             self.ownership,
             self._status,
             on_declared_dead=self._on_declared_dead,
             on_stop_requested=self._on_stop_requested,
-            on_classes_known=maintenance.look_for_unknown,
+            on_classes_known=self.maintenance.look_for_unknown,
         )
         self.scheduler = Scheduler(database, self.ownership)
         self.services: list[Service] = [
-            *(self.completer, *self.claimers, self.heartbeat, self.control, maintenance, self.scheduler)
+            *(self.completer, *self.claimers, self.heartbeat, self.control, self.maintenance, self.scheduler)
         ]
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
@@ -600,6 +601,9 @@ class Supervisor:
     def _on_stack_requests(self, questions: list[StackRequest]) -> None:
         self._stack_requests.append(questions)
         self.wake()
+
+    def _on_look(self, may_rescue: bool) -> None:
+        self.maintenance.looked(may_rescue)
 
     def _look_everywhere(self) -> None:
         """Hints may have been lost."""

@@ -16,6 +16,21 @@ def claim_one(store: Any, **fields: Any) -> tuple[int, Any]:
     return worker, assignment
 
 
+def wanted(store: Any, worker: int) -> control.Wanted:
+    return control.wanted(store.connection, store.schema, worker_id=worker, timeout=60.0)
+
+
+def test_a_worker_sees_that_another_is_silent_or_has_left_of_late(store: Any) -> None:
+    seeing, seen = store.worker(), store.worker()
+    for change, is_seen in (
+        ("heartbeat_at = now() - interval '61 seconds'", True),
+        ("stopped_at = now()", True),
+        ("stopped_at = now() - interval '1 minute'", False),
+    ):
+        store.execute(f"UPDATE jobq.workers SET {change} WHERE id = {seen}")
+        assert wanted(store, seeing).rescue is is_seen, change
+
+
 def test_a_request_to_stop_is_noted_by_whom_and_leaves_the_job_running(store: Any) -> None:
     worker, assignment = claim_one(store)
 
@@ -23,7 +38,7 @@ def test_a_request_to_stop_is_noted_by_whom_and_leaves_the_job_running(store: An
 
     job = store.job(assignment.id)
     assert (job.state, job.cancel_requested_by) == ("running", "ada@here")
-    (request,) = control.cancel_requests(store.connection, store.schema, worker_id=worker)
+    (request,) = wanted(store, worker).to_stop
     assert (request.job_id, request.attempt, request.requested_by) == (assignment.id, 1, "ada@here")
 
 
@@ -261,11 +276,11 @@ def test_a_question_about_a_stack_goes_to_the_worker_and_its_answer_is_read_once
     asked = control.request_stack(store.connection, store.schema, assignment.id)
 
     assert asked is not None
-    (question,) = control.stack_requests(store.connection, store.schema, worker_id=worker)
+    (question,) = wanted(store, worker).stacks
     assert (question.id, question.job_id, question.attempt) == (asked.id, assignment.id, 1)
     assert control.read_stack(store.connection, store.schema, asked.id) is None
     control.answer_stack(store.connection, store.schema, request_id=asked.id, stack="here")
-    assert control.stack_requests(store.connection, store.schema, worker_id=worker) == []
+    assert wanted(store, worker) == control.Wanted([], [], rescue=False)
     assert control.read_stack(store.connection, store.schema, asked.id) == "here"
     assert control.read_stack(store.connection, store.schema, asked.id) is None
 

@@ -103,7 +103,7 @@ def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection:
     assert added is not None
     assert jobs.enqueue_many(connection, schema, [NewJob("shop.jobs.Work", "{}", unique_key="k")]) == [None]
     worker = workers.register(connection, schema, host="here", pid=1, version="1", processes=1, queues=[], classes=[])
-    assert jobs.pending_queues(connection, schema) == ["default"]
+    assert jobs.promote(connection, schema, worker_id=worker).others == ("default",)
     (assignment,) = jobs.claim(
         connection,
         schema,

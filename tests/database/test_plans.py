@@ -111,6 +111,7 @@ def reports_on(*ids: int) -> dict[str, Any]:
 
 
 RESCUE = {"limit": 1000, "max_losses": 3, "spread": 0.0, "channel": "c"}
+PROMOTE = {"limit": 1000, "channel": "c", "worker_id": 1, "known": []}
 
 
 def fill(store: Any) -> None:
@@ -171,17 +172,16 @@ def test_a_claim_that_resumes_does_not_wade_through_dead_entries(store: Any, wor
 
 
 def test_queues_that_are_known_and_what_live_workers_ran_are_not_waded_through(store: Any, worker: int) -> None:
-    queues = Planned(store, "pending_queues", {"known": ["busy"]})
+    queues = Planned(store, "promote", PROMOTE)
     rescue = Planned(store, "rescue", RESCUE)
     with store.another() as elsewhere, elsewhere.connection.transaction():
         elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         elsewhere.rows("SELECT 1")
         fill(store)
         store.execute("DELETE FROM jobq.jobs WHERE queue = 'busy' AND state IN ('pending', 'running')")
-        found = queues.run(known=["busy"])
+        found = queues.run(**PROMOTE | {"known": ["busy"]})
         rescued = rescue.run(**RESCUE)
-        wading = queues.run(known=[])
-    assert found["Actual Rows"] == wading["Actual Rows"] == 1
+        wading = queues.run(**PROMOTE)
     assert pages(found) < 100 < 500 < pages(wading)
     assert pages(rescued) < 100
 
@@ -197,21 +197,12 @@ def test_attempts_end_by_the_primary_key(name: str, store: Any, worker: int) -> 
     assert left.n == RUNNING - 20
 
 
-def test_due_jobs_are_found_by_their_time(store: Any, worker: int) -> None:
-    parameters = {"limit": 1000, "channel": "c", "worker_id": 1}
-    promote = Planned(store, "promote", parameters)
+def test_due_jobs_are_found_by_their_time_and_queues_by_a_step_of_the_index_each(store: Any, worker: int) -> None:
+    promote = Planned(store, "promote", PROMOTE)
     fill(store)
-    assert ways_into(promote.plan(**parameters), "jobs") == {"jobs_scheduled", "jobs_pkey", "jobs_expiring"}
-    assert pages(promote.run(**parameters)) < 100, "nothing is due"
-
-
-def test_the_queues_are_found_by_a_step_of_the_index_each(store: Any, worker: int) -> None:
-    find = Planned(store, "pending_queues", {"known": []})
-    fill(store)
-    assert ways_into(find.plan(known=[]), "jobs") == {"jobs_pending"}
-    found = find.run(known=[])
-    assert found["Actual Rows"] == 2
-    assert pages(found) < 100
+    ways = ways_into(promote.plan(**PROMOTE), "jobs")
+    assert ways == {"jobs_scheduled", "jobs_pkey", "jobs_expiring", "jobs_pending"}
+    assert pages(promote.run(**PROMOTE)) < 150, "nothing is due"
 
 
 def test_orphans_are_found_among_what_is_running(store: Any, worker: int) -> None:
@@ -245,7 +236,7 @@ def test_the_last_attempt_of_a_job_is_found_by_its_id_in_every_day(store: Any, w
 @pytest.mark.parametrize(
     ("name", "parameters", "index"),
     [
-        ("cancel_requests", {"worker_id": 1}, "jobs_cancel_requested"),
+        ("wanted", {"worker_id": 1, "timeout": 60.0}, "jobs_cancel_requested"),
         ("expire", {"limit": 1000}, "jobs_expiring"),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -427,6 +428,22 @@ def test_a_command_that_is_called_off_ends_with_all_that_it_started(tmp_path: Pa
         Command(f"(sleep 600 & echo $! > {started}.part; mv {started}.part {started}; wait) | cat").run()
     calling_off.join()
     eventually(lambda: not is_running(int(started.read_text())))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_a_command_that_is_called_off_while_it_is_started_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    start = subprocess.Popen
+
+    def called_off(*arguments: Any, **options: Any) -> None:
+        started.append(start(*arguments, **options))
+        raise CalledOff
+
+    monkeypatch.setattr(subprocess, "Popen", called_off)
+    with pytest.raises(CalledOff):
+        Command("sleep 600").run()
+    assert not is_running(started[0].pid)
+    started[0].communicate()
 
 
 class CalledOff(BaseException):

@@ -32,9 +32,11 @@ OTHER_WORDS = {
     *("active", "inactive", "jobs", "workers", "queues", "metrics", "schedules", "server_version", "max_connections"),
     *("error_message", "traceparent", *Verdict, *OVERLAP),
     *("UTF8", "DELETE", "EXECUTE", "USAGE"),
+    *("stop", "stack", "rescue"),
 }
 """Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
-the doctor asks the server about, what becomes of a schedule's tick, an encoding, and rights."""
+the doctor asks the server about, what becomes of a schedule's tick, an encoding, rights, and what is wanted of a
+worker."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:

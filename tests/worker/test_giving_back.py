@@ -55,15 +55,7 @@ def test_a_claim_that_the_server_does_after_its_worker_has_asked_what_it_holds_i
     monkeypatch.setattr(claiming, "MISSED_AGAIN_SECONDS", 0.01)
     worker_id = store.worker()
     delivered: list[list[Assignment]] = []
-    claimer = Claimer(
-        Database(settings),
-        Ownership(worker_id),
-        (),
-        delivered.append,
-        may_sleep=lambda: False,
-        on_owed_hooks=lambda: None,
-    )
-    claimer.classes = (JOB_CLASS,)
+    claimer = claimer_of(settings, worker_id, delivered)
     claimer.on_connected(store.connection)
     claimer.on_connected(store.connection)  # it was lost, in the middle of a claim
     assert delivered == []
@@ -75,3 +67,52 @@ def test_a_claim_that_the_server_does_after_its_worker_has_asked_what_it_holds_i
     assert delivered == [late]
     wait_until(lambda: claimer._missed_wait >= 0.08 or claimer.tick(store.connection) is None)
     assert delivered == [late]  # once
+
+
+def claimer_of(settings: Settings, worker_id: int, delivered: list[list[Assignment]]) -> Claimer:
+    claimer = Claimer(
+        Database(settings),
+        Ownership(worker_id),
+        (),
+        delivered.append,
+        may_sleep=lambda: False,
+        on_owed_hooks=lambda: None,
+    )
+    claimer.classes = (JOB_CLASS,)
+    return claimer
+
+
+def test_a_front_that_is_slow_to_look_at_is_looked_at_seldom_and_never_forgotten(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where an open transaction keeps what was done from being vacuumed: what comes next is found without it."""
+    now = 1000.0
+    monkeypatch.setattr(claiming, "monotonic", lambda: now)
+    monkeypatch.setattr(claiming, "is_slow", lambda _seconds, _jobs: True)
+    delivered: list[list[Assignment]] = []
+    claimer = claimer_of(settings, store.worker(), delivered)
+    claimer.on_connected(store.connection)
+
+    def found() -> list[int]:
+        """What is delivered until the claimer sleeps."""
+        delivered.clear()
+        claimer.want(10)
+        while claimer.tick(store.connection) == 0.0:
+            pass
+        return [assignment.id for batch in delivered for assignment in batch]
+
+    first = store.add()
+    assert found() == [first]
+    ahead, behind = store.add(priority=5), store.add()
+    claimer.hint("default")
+    assert found() == [behind]
+    assert claimer.empty_look_began is None, "nothing is proven to be empty"
+    now += 1.0
+    assert found() == [ahead]
+    now += 1.0
+    assert (found(), claimer.empty_look_began) == ([], now)
+    ahead, behind = store.add(priority=5), store.add()
+    claimer.hint("default")
+    assert found() == [behind], "the hint does not wait for the front, though it may be looked at"
+    claimer.look()
+    assert found() == [ahead], "where somebody asks for a look everywhere, the front is part of it"

@@ -39,6 +39,7 @@ def test_after_the_database_was_away_every_worker_has_its_time_to_report(
     def tick(seconds: float) -> str:
         """Whose the job is, after so long."""
         clock.now += seconds
+        maintain.looked(True)
         maintain.tick(store.connection)
         return str(store.job(job_id).state)
 
