@@ -189,7 +189,7 @@ def latency(bench: Bench, peers: list[Peer]) -> None:
 
 def idle(bench: Bench, _peers: list[Peer]) -> None:
     """A worker with nothing to do, after it has settled."""
-    seconds = max(3.0, 30 * bench.scale)
+    seconds = max(1.0, 30 * bench.scale)
     bench.begin()
     with bench.workers() as (worker,):
         time.sleep(min(8.0, seconds))

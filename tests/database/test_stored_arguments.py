@@ -263,9 +263,9 @@ def test_rows_that_cannot_be_read_are_errored_one_by_one_and_hide_no_other(
     def shown(*which: str) -> set[int]:
         assert application.jobq("list", *which).returncode == 0
         listed = application.jobq("list", *which, "--json")
-        for job in (job for job, name in ids.items() if name in ("deep", "a long number")):
-            assert "unreadable" in application.jobq("show", str(job)).stdout
-            assert "unreadable" in json.loads(application.jobq("show", str(job), "--json").stdout)["arguments"]
+        deep, number = (str(job) for job, name in ids.items() if name in ("deep", "a long number"))
+        assert "unreadable" in application.jobq("show", deep).stdout
+        assert "unreadable" in json.loads(application.jobq("show", number, "--json").stdout)["arguments"]
         return {job["id"] for job in json.loads(listed.stdout)}
 
     assert shown() == {*ids, good}

@@ -408,7 +408,7 @@ def test_workers_killed_at_any_moment_neither_drop_nor_repeat_a_tick(
     schedules.set_up(*(like_nightly(name=name) for name in names))
     servers = [start() for _ in range(3)]
     try:
-        for turn in range(12):
+        for turn in range(6):
             victim = servers.pop(0)
             assert victim.stdout
             assert victim.stdout.readline() == "ready\n"
