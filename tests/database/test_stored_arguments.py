@@ -139,6 +139,7 @@ in_one_database = hypothesis_settings(
 )
 
 
+@pytest.mark.one_server
 @in_one_database
 @given(value=values)
 @example(value={"$": "datetime", "v": ["2026-01-01", 0, None]})
@@ -215,6 +216,7 @@ forged = st.recursive(
 )
 
 
+@pytest.mark.one_server
 @in_one_database
 @given(row=st.dictionaries(st.sampled_from(["value", "*rest", "**named", "$", "v", "x"]), forged) | forged)
 def test_a_forged_row_is_read_as_data_or_refused_and_nothing_is_imported(row: Any, column: Column) -> None:
@@ -240,6 +242,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.one_server
 def test_rows_that_cannot_be_read_are_errored_one_by_one_and_hide_no_other(
     application: "Application", store: "Store"
 ) -> None:

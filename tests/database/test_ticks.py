@@ -355,6 +355,7 @@ def race(schedules: Schedules, contenders: int, act: Callable[["Store"], Any]) -
     return results
 
 
+@pytest.mark.one_server
 def test_of_many_workers_that_serve_one_tick_at_one_moment_one_does(schedules: Schedules) -> None:
     names = [f"s{number}" for number in range(5)]
     schedules.set_up(*(like_nightly(name=name) for name in names))
@@ -396,6 +397,7 @@ with Database(Settings(database_url=sys.argv[2])).connect("test") as connection:
 """
 
 
+@pytest.mark.one_server
 def test_workers_killed_at_any_moment_neither_drop_nor_repeat_a_tick(
     schedules: Schedules, database_url: str, eventually: Callable[..., Any]
 ) -> None:
