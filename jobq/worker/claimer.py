@@ -2,7 +2,10 @@
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 from jobq.records import Assignment
@@ -57,6 +60,15 @@ class Waiting:
                 workers.set_waiting(connection, claimer.database.schema, worker_id=worker_id, waiting=waiting)
 
 
+@dataclass(slots=True)
+class Front:
+    """What is known of the front of a queue."""
+
+    look_at: float = 0.0  # when it is time for another look
+    is_slow: bool = False  # the last look was
+    empty_at: float = -inf  # when the last look began that found nothing
+
+
 class Claimer(Service):
     """Keeps the supervisor's stock filled.
 
@@ -94,8 +106,7 @@ class Claimer(Service):
         self._is_claiming = True
         self._active: dict[str, QueuePosition] = {}
         self._left: dict[str, QueuePosition] = {}  # where to go on in queues that were worked off and have slow fronts
-        self._front_at: dict[str, float] = {}
-        self._is_slow: dict[str, bool] = {}  # whether the last look at a queue's front was
+        self._fronts: defaultdict[str, Front] = defaultdict(Front)
         self._looks_anew = False
         self._barren_until: dict[str, float] = {}  # queues with nothing for us, though something is pending there
         self._turn = 0
@@ -195,7 +206,8 @@ class Claimer(Service):
         if self._looks_anew:
             self._looks_anew = False
             self._look_at = 0.0
-            self._front_at.clear()
+            for front in self._fronts.values():
+                front.look_at = 0.0
         self._take_hints(began)
         if self._active and self._claim(connection):
             self._unless_long_busy(connection, began)
@@ -224,7 +236,8 @@ class Claimer(Service):
             hints, self._hints = self._hints, set()
         for queue in hints:
             if queue in self._left and self.empty_look_began is not None:
-                self._front_at[queue] = max(self._front_at.get(queue, 0.0), now + FRONT_EVERY_SECONDS)
+                front = self._fronts[queue]
+                front.look_at = max(front.look_at, now + FRONT_EVERY_SECONDS)
             self._enter(queue)
 
     def _enter(self, queue: str) -> None:
@@ -263,7 +276,7 @@ class Claimer(Service):
 
     def _position(self, queue: str, now: float) -> QueuePosition:
         """Where to enter a queue: where the last claim ended, and from time to time the front again."""
-        if now >= self._front_at.get(queue, 0.0):
+        if now >= self._fronts[queue].look_at:
             return QueuePosition(queue, last_turn=self._active[queue].last_turn)
         return self._active[queue]
 
@@ -282,24 +295,28 @@ class Claimer(Service):
         is_cut = len(claimed) >= wanted
         for position in positions:
             queue = position.queue
-            before = self._active[queue]
+            front, before = self._fronts[queue], self._active[queue]
             if queue in last:
                 reached = QueuePosition(queue, last[queue].priority, last[queue].id, self._turn)
                 self._active[queue] = reached if is_cut else further(before, reached)
             if position.is_front:
-                self._front_at[queue] = began + max(FRONT_EVERY_SECONDS, FRONT_SHARE * took)
-                self._is_slow[queue] = is_slow(took, len(claimed))
+                front.look_at = began + max(FRONT_EVERY_SECONDS, FRONT_SHARE * took)
+                front.is_slow = is_slow(took, len(claimed))
             if is_cut:
                 continue
             # Less than wanted: whatever lies ahead of the positions is worth a look now, where that is not slow.
-            if self._is_slow.get(queue):
-                if queue not in last:
-                    self._left[queue] = self._active.pop(queue)
-                    self.empty_look_began = None  # until the front was looked at
+            if not front.is_slow:
+                front.look_at = 0.0
+            if queue in last:
                 continue
-            self._front_at[queue] = 0.0
-            if queue not in last and position.is_front:
-                del self._active[queue]
+            if position.is_front:
+                front.empty_at = began
+            if front.is_slow:
+                self._left[queue] = self._active.pop(queue)
+                if not position.is_front:
+                    self.empty_look_began = None  # until its front was looked at
+            elif position.is_front:
+                del self._active[queue], self._fronts[queue]
                 if not claimed:
                     self._barren_until[queue] = began + BARREN_SECONDS
 
@@ -311,7 +328,7 @@ class Claimer(Service):
 
     def _look_around(self, connection: Connection, now: float) -> float | None:
         """Makes due jobs pending, ends expired ones, finds queues; returns the seconds until a job is next due."""
-        left = {queue for queue in self._left if now < self._front_at.get(queue, 0.0)}
+        left = {queue for queue in self._left if now < self._fronts[queue].look_at}
         known = {*self._active, *left, *(queue for queue, until in self._barren_until.items() if now < until)}
         promotion = jobs.promote(
             connection, self.database.schema, worker_id=self.ownership.worker_id, known=known
@@ -320,7 +337,7 @@ class Claimer(Service):
         for queue in (*promotion.queues, *promotion.others):
             if self._works(queue):
                 self._enter(queue)
-                self._front_at[queue] = 0.0
+                self._fronts[queue].look_at = 0.0
         if self.other is not None:
             for queue in promotion.queues:
                 self.other.hint(queue)
@@ -336,9 +353,11 @@ class Claimer(Service):
         took = monotonic() - began
         for queue in looked_at:
             if is_slow(took, promoted):
-                self._front_at[queue] = began + FRONT_SHARE * took
+                front = self._fronts[queue]
+                front.look_at = began + FRONT_SHARE * took
+                front.empty_at = began
             else:
-                del self._left[queue], self._is_slow[queue]
+                del self._left[queue], self._fronts[queue]
 
     def _works(self, queue: str) -> bool:
         return not self.worked or queue in self.worked
@@ -380,7 +399,7 @@ class Claimer(Service):
         self._barren_until.clear()
         if not is_proven:
             return 0.0
-        unseen = [self._front_at[queue] for queue in self._left if began < self._front_at.get(queue, 0.0)]
+        unseen = [self._fronts[queue].look_at for queue in self._left if self._fronts[queue].empty_at < began]
         if not unseen:
             self.empty_look_began = began
         elif self.empty_look_began is None:

@@ -116,3 +116,8 @@ def test_a_front_that_is_slow_to_look_at_is_looked_at_seldom_and_never_forgotten
     assert found() == [behind], "the hint does not wait for the front, though it may be looked at"
     claimer.look()
     assert found() == [ahead], "where somebody asks for a look everywhere, the front is part of it"
+    now += 1.0
+    assert (found(), claimer.empty_look_began) == ([], now)
+    store.add(job_class="elsewhere.Unknown", priority=9)
+    now += 1.0
+    assert (found(), claimer.empty_look_began) == ([], now), "to have seen that nothing is for this worker is enough"
