@@ -18,6 +18,18 @@ def bucket(seconds: float) -> int:
     return bisect_right(BOUNDS, seconds)
 
 
+def mean(counts: Sequence[int]) -> float | None:
+    """About the mean duration, as if all of a bucket lay in its middle; None without any.
+
+    What lies beyond the last bound is said to be the last bound.
+    """
+    total = sum(counts)
+    if total == 0:
+        return None
+    edges = (0.0, *BOUNDS, BOUNDS[-1])
+    return sum(count * (edges[index] + edges[index + 1]) / 2 for index, count in enumerate(counts)) / total
+
+
 def quantile(counts: Sequence[int], share: float) -> float | None:
     """The duration below which `share` of the counted lie, as if a bucket's were spread evenly; None without any.
 

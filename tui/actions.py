@@ -33,6 +33,7 @@ class Act:
     many: Tier = Tier.TYPED
     effect: str = ""
     undo: str | None = None  # how far it can be taken back; None: it cannot be
+    is_work: bool = False  # the jobs will run
 
     def tier(self, number: int, *, is_production: bool) -> Tier:
         if is_production:
@@ -70,6 +71,7 @@ RETRY = Act(
     few=Tier.YES,
     effect="each is queued again under its own id, with one more attempt",
     undo="for a minute: those that have not started",
+    is_work=True,
 )
 CANCEL = Act(
     "cancel",

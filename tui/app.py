@@ -1,6 +1,7 @@
 """The console: its screens, what they share, and what passes between them and the feed."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.observe import Selected
+from jobq.records import JobRecord
 
 from . import formats, keys, screens, theme
 from .access import WRITE_SECONDS
@@ -24,7 +27,7 @@ from .preferences import Preferences
 from .replay import WHY_NOT, Replay
 from .samples import Samples
 from .screens.base import ConsoleScreen
-from .source import VIEW_BY_NAME, VIEWS, NamedReport, NewJob, Query, Report, Selected, Snapshot, Source
+from .source import VIEW_BY_NAME, VIEWS, NamedReport, NewJob, Query, Report, Snapshot, Source
 from .stylesheet import ReadOnce
 from .tabs import TABS
 from .troubles import Place, Trouble, troubles
@@ -57,7 +60,7 @@ class Scope:
 
     ids: tuple[int, ...] = ()
     query: Query | None = None
-    names: dict[int, str] | None = None  # of what is on the screen: the classes, to show a few
+    jobs: tuple[JobRecord, ...] = ()  # of the ids: those that are loaded; of a query: those on the screen
     about: str | None = None  # what a query's jobs are, in words
 
 
@@ -285,7 +288,8 @@ class Console(App[None]):
             self.feed.act(self, "select", lambda source, progress: (act, scope, source.select(query, progress)))
             self._paint_heads()
             return
-        self._plan(act, scope, Selected(scope.ids, ()))
+        classes = Counter(job.job_class for job in scope.jobs).most_common()
+        self._plan(act, scope, Selected(scope.ids, tuple(classes)))
 
     def _plan(self, act: Act, scope: Scope, selected: Selected) -> None:
         if not selected.ids:
@@ -295,10 +299,9 @@ class Console(App[None]):
         if tier is Tier.NONE:
             self._run(act, selected.ids, scope)
             return
-        undo_key = self.shown_key("undo")
         from .screens.confirm import plan_for_jobs
 
-        plan = plan_for_jobs(act, selected, scope, tier, self.source.target, undo_key=undo_key)
+        plan = plan_for_jobs(self, act, selected, scope, tier)
 
         def run(is_sure: bool | None) -> None:
             if is_sure:

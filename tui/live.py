@@ -11,14 +11,14 @@ from jobq import filters, observe, operate
 from jobq.clean import deep, line, plain
 from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
 from jobq.filters import Filter, Moment, Pattern
-from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.observe import FailureGroup, Period, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, State
 
 from . import search
 from .access import Access
-from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Selected, Snapshot, Target, View
+from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Snapshot, Target, View
 
 Shown = TypeVar("Shown")
 
@@ -142,7 +142,8 @@ class LiveSource:
         return cleaned(observe.show(self._database, job_id))
 
     def select(self, query: Query, progress: Progress) -> Selected:
-        return Selected(tuple(observe.select(self._database, query.meaning)), ())
+        selected = observe.select(self._database, query.meaning, progress=progress)
+        return Selected(selected.ids, cleaned(selected.classes))  # ids may be millions
 
     def classes(self) -> tuple[ClassRecord, ...]:
         found = observe.classes(self._database)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobq.observe import FailureGroup, Period, Position, Preview, Why
+from jobq.observe import FailureGroup, Period, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
@@ -103,14 +103,6 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
-    """The jobs that an act will be on, and no others: what came to match later is not among them."""
-
-    ids: tuple[int, ...]
-    classes: tuple[tuple[str, int], ...]  # how many of each class, the most first; nothing where it was not counted
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """What came of an act: how many it was done to, and how many were left, by the reason."""
 
@@ -180,7 +172,7 @@ class Source(Protocol):
         """One job with its attempts. Raises JobNotFound."""
 
     def select(self, query: Query, progress: Progress) -> Selected:
-        """The ids of all that match now: what is counted and shown is then what is acted on."""
+        """All that match now: what is counted and shown is then what is acted on."""
 
     def classes(self) -> tuple[ClassRecord, ...]:
         """The classes that live workers know."""

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,11 @@ from jobq.cli.render import compact, say, show_json
 from jobq.errors import UsageError
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
+
+if TYPE_CHECKING:
+    from jobq.observe import Selected
+
+CLASSES_SHOWN = 3
 
 
 def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -182,11 +187,20 @@ def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: b
     """The ids that the filter selects now: what was counted and confirmed is what is acted on."""
     from jobq import observe
 
-    ids = tuple(observe.select(database, selection))
-    say(f"{len(ids):,} {' or '.join(selection.states or ())} jobs match")
+    selected = observe.select(database, selection)
+    ids = selected.ids
+    say(f"{len(ids):,} {' or '.join(selection.states or ())} jobs match{': ' if ids else ''}{counted(selected)}")
     for job in observe.list_jobs(database, selection, limit=3).jobs if ids else ():
         error = f"  {line(job.error_type)}: {line(job.error_message or '', 80)}" if job.error_type else ""
         say(f"  {job.id}  {line(job.job_class)}  {line(job.queue)}  {compact(job.arguments)}{error}")
     if ids and not is_sure:
         click.confirm(f"{verb} {len(ids):,} jobs?", abort=True, err=True)
     return ids
+
+
+def counted(selected: "Selected") -> str:
+    """How many of each class, those with the most named."""
+    shown = [f"{number:,} {line(name)}" for name, number in selected.classes[:CLASSES_SHOWN]]
+    if others := selected.classes[CLASSES_SHOWN:]:
+        shown.append(f"{sum(number for _, number in others):,} of {len(others):,} more classes")
+    return ", ".join(shown)

@@ -4,7 +4,7 @@ from jobq.observe.acts import act, acts_on, audit
 from jobq.observe.doctor import Finding, Verdict, doctor
 from jobq.observe.failures import FailureGroup, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
-from jobq.observe.jobs import Ended, Page, Position, ended, list_jobs, select, shapes, show, stored_arguments
+from jobq.observe.jobs import Ended, Page, Position, Selected, ended, list_jobs, select, shapes, show, stored_arguments
 from jobq.observe.overview import classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
@@ -23,6 +23,7 @@ __all__ = [
     "Preview",
     "QueueFlow",
     "Reason",
+    "Selected",
     "Step",
     "Verdict",
     "Why",

@@ -1,6 +1,7 @@
 """Jobs to look at: one with all its attempts, or those that a filter selects, a page at a time."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,16 +54,28 @@ def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: 
     return Page(page, Position(page[-1].id, page[-1].ended_at) if more else None, slow)
 
 
-def select(database: Database, selection: Filter) -> list[int]:
-    """The ids of all selected jobs, newest first."""
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The jobs that an act will be on, and no others: what comes to match later is not among them."""
+
+    ids: tuple[int, ...]  # newest first
+    classes: tuple[tuple[str, int], ...]  # how many of each class, the most first
+
+
+def select(database: Database, selection: Filter, *, progress: Callable[[int], None] | None = None) -> Selected:
+    """All selected jobs. `progress` is told how many were found so far."""
     ids: list[int] = []
+    classes: Counter[str] = Counter()
     after: Position | None = None
     while True:
         with reading(database, slow=slow_terms(selection)) as connection:
             rows = page_of(connection, database.schema, "select", selection, SELECT_AT_ONCE, after)
         ids += [row["id"] for row in rows]
+        classes.update(row["job_class"] for row in rows)
         if len(rows) < SELECT_AT_ONCE:
-            return ids
+            return Selected(tuple(ids), tuple(classes.most_common()))
+        if progress is not None:
+            progress(len(ids))
         after = Position(rows[-1]["id"], rows[-1]["ended_at"])
 
 

@@ -1,5 +1,5 @@
--- The ids of finished jobs that a filter selects, in the order and by the pages of observe_finished.sql.
-SELECT id, ended_at
+-- The ids and classes of finished jobs that a filter selects, in the order and by the pages of observe_finished.sql.
+SELECT id, job_class, ended_at
 FROM {schema}.results
 WHERE NOT retried
     AND (%(below_time)s::timestamptz IS NULL OR (ended_at, id) < (%(below_time)s, %(below)s))

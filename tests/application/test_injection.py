@@ -73,9 +73,9 @@ def test_what_python_enqueues_is_stored_exactly_or_refused(text: str, database: 
     assert row.arguments["**named"] == {text: text}
     same = (Pattern((text,)),)
     for term in (Term("queue", same), Term("key", same), Term("args", same, path=("value",))):
-        assert observe.select(database, Filter((term,))) == [record.id]
-        assert observe.select(database, filters.parse(str(term))) == [record.id], "as it is written out"
-    assert observe.select(database, Filter((Term("args", same, path=("**named", text)),))) == [record.id]
+        assert observe.select(database, Filter((term,))).ids == (record.id,)
+        assert observe.select(database, filters.parse(str(term))).ids == (record.id,), "as it is written out"
+    assert observe.select(database, Filter((Term("args", same, path=("**named", text)),))).ids == (record.id,)
     assert operate.pause_queues(database, [text]) == [text]
     assert operate.resume_queues(database, [text]) == [text]
     assert operate.cancel(database, [record.id]).done == [record.id]

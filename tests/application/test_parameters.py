@@ -71,10 +71,10 @@ def test_no_search_finds_what_a_secret_holds(database: Database) -> None:
     assert job is not None
     for text in ("sesame", "open*", "args.card:*sesame*", "args.card.pin:*sesame*", "args.card.pin.v:o*",
                  "args.card.x:*now*", "args.card.x.0:*open*", "args.card.x.0.v:*open*"):  # fmt: skip
-        assert observe.select(database, filters.parse(text)) == [], text
+        assert observe.select(database, filters.parse(text)).ids == (), text
     for text in ("visible", "word", "args.card.x.1:$secret", "args.card.x.2.y:*word*", "-sesame",
                  "-args.card.pin.v:open*"):  # fmt: skip
-        assert observe.select(database, filters.parse(text)) == [job.id], text
+        assert observe.select(database, filters.parse(text)).ids == (job.id,), text
 
 
 def test_no_command_shows_a_secret_but_the_job_has_it(application: "Application", store: "Store") -> None:

@@ -355,7 +355,7 @@ def test_an_act_by_filter_shows_the_count_and_asks(sample: "Application", store:
     confirmed = sample.jobq("cancel", "--queue", "wrong", input="y\n")
 
     assert declined.returncode != 0
-    assert "5 pending jobs match" in declined.stderr
+    assert "5 pending jobs match: 5 jobs.Echo" in declined.stderr
     assert "cancelled 5" in confirmed.stdout
     assert [job.id for job in store.unfinished()] == [kept]
     assert {result.outcome for result in store.results()} == {"cancelled"}

@@ -202,7 +202,7 @@ def test_a_group_that_was_there_before_the_period_is_not_new(store: Any, report:
 def test_a_group_selects_the_jobs_at_rest_in_it(store: Any, report: Any, database: Database) -> None:
     group = fail(store, report, "KeyError", 3)
     fail(store, report, "ValueError", 2)
-    selected = observe.select(database, of("group", group))
+    selected = observe.select(database, of("group", group)).ids
     assert len(selected) == 3
     assert {job.error_type for job in observe.list_jobs(database, of("group", group)).jobs} == {"KeyError"}
 

@@ -39,7 +39,7 @@ def test_no_filter_breaks_the_statement(database: Database, text: str) -> None:
         return
     page = observe.list_jobs(database, selection)
     assert page.jobs == ()
-    assert observe.select(database, selection) == []
+    assert observe.select(database, selection).ids == ()
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def named(shop: dict[str, int], database: Database) -> Callable[[str], set[str]]
     names = {job: name for name, job in shop.items()}
 
     def select(text: str) -> set[str]:
-        selected = observe.select(database, parse(text))
-        assert [job.id for job in observe.list_jobs(database, parse(text)).jobs] == selected
+        selected = observe.select(database, parse(text)).ids
+        assert tuple(job.id for job in observe.list_jobs(database, parse(text)).jobs) == selected
         return {names[job] for job in selected}
 
     return select

@@ -9,11 +9,11 @@ from typing import Any
 
 from jobq.tui import live, search
 from jobq.tui.access import Access
-from jobq.tui.source import JobPage, NamedReport, NewJob, Query, Report, Selected, Snapshot, Target, View
+from jobq.tui.source import JobPage, NamedReport, NewJob, Query, Report, Snapshot, Target, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
 from jobq.histograms import BUCKETS
-from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Step, Why
+from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Selected, Step, Why
 from jobq.operate import Stack
 from jobq.records import (
     ActRecord,

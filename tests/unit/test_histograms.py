@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobq.histograms import BOUNDS, BUCKETS, bucket, quantile
+from jobq.histograms import BOUNDS, BUCKETS, bucket, mean, quantile
 from jobq.store import statements
 
 
@@ -16,8 +16,14 @@ def counted(durations: list[float]) -> list[int]:
     return counts
 
 
-def test_of_nothing_there_is_no_quantile() -> None:
+def test_of_nothing_there_is_no_quantile_and_no_mean() -> None:
     assert quantile([0] * BUCKETS, 0.5) is None
+    assert mean([0] * BUCKETS) is None
+
+
+def test_a_mean_is_near_the_true_one() -> None:
+    durations = [random.Random(2).expovariate(1 / 3) for _ in range(10_000)]
+    assert mean(counted(durations)) == pytest.approx(sum(durations) / len(durations), rel=0.3)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
@@ -30,7 +36,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(share: float) -> None:
 
 
 def test_what_takes_longer_than_the_last_bound_is_said_to_take_that_long() -> None:
-    assert quantile(counted([1e9]), 0.5) == BOUNDS[-1]
+    assert quantile(counted([1e9]), 0.5) == mean(counted([1e9])) == BOUNDS[-1]
 
 
 def test_the_database_numbers_the_buckets_alike(connection: Any) -> None:

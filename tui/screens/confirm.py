@@ -9,13 +9,17 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
+from jobq.histograms import mean
+from jobq.observe import Selected
+
 from .. import formats, theme
 from ..actions import Act, Tier
-from ..source import Query, Selected, Target
+from ..source import Snapshot
+from ..troubles import SILENT_SECONDS
 from .dialog import Dialog
 
 if TYPE_CHECKING:
-    from ..app import Scope
+    from ..app import Console, Scope
 
 SAMPLES = 3
 INDENT = 8
@@ -33,40 +37,70 @@ class Plan:
     is_bad: bool = False  # it cannot be taken back, or it is on production
 
 
-def plan_for_jobs(
-    act: Act, selected: Selected, scope: "Scope", tier: Tier, target: Target, *, undo_key: str
-) -> Plan:
+def plan_for_jobs(console: "Console", act: Act, selected: Selected, scope: "Scope", tier: Tier) -> Plan:
     """An act on jobs that were counted."""
-    number = len(selected.ids)
+    number, target = len(selected.ids), console.source.target
     where = f" on PROD {target.name}" if target.is_production else ""
-    lines = [*which_lines(selected, scope.query, scope.names or {}), *class_lines(selected)]
+    lines = [*which_lines(selected, scope), *class_lines(selected)]
     if scope.about is not None:
         lines.append(("what", scope.about))
-    lines += [("effect", act.effect), ("undo", f"{undo_key}, {act.undo}" if act.undo else "none")]
+    lines.append(("effect", act.effect))
+    if act.is_work and (work := work_words(selected, console.snapshot)) is not None:
+        lines.append(("work", work))
+    lines.append(("undo", f"{console.shown_key('undo')}, {act.undo}" if act.undo else "none"))
     title = f"{act.verb.capitalize()} {formats.plural(number, 'job')}{where}"
     return Plan(act.verb, title, tuple(lines), number, tier, target.is_production or act.undo is None)
 
 
-def which_lines(selected: Selected, query: Query | None, names: dict[int, str]) -> list[tuple[str, str]]:
-    if query is not None:
-        newest = max(selected.ids)
-        return [
-            ("which", f"every match of {query}"),
-            ("", f"as counted now, up to #{newest}: what comes later is not touched"),
-        ]
-    shown = [f"#{job_id}  {names.get(job_id, '')}" for job_id in selected.ids[:SAMPLES]]
-    if len(selected.ids) > SAMPLES:
-        shown.append(f"and {formats.count(len(selected.ids) - SAMPLES)} more")
+def which_lines(selected: Selected, scope: "Scope") -> list[tuple[str, str]]:
+    number = len(selected.ids)
+    if scope.query is not None:
+        shown = [f"every match of {scope.query}"]
+        seen = len({job.id for job in scope.jobs}.intersection(selected.ids))
+        if scope.jobs and seen < number:
+            shown.append(f"{formats.count(seen)} on the screen, the other {formats.count(number - seen)} not")
+        shown.append(f"as counted now, up to #{max(selected.ids)}: what comes later is not touched")
+    else:
+        names = {job.id: f"{job.job_class}  {formats.arguments(job.arguments, 60)}" for job in scope.jobs}
+        shown = [f"#{job_id}  {names.get(job_id, 'not loaded here')}" for job_id in selected.ids[:SAMPLES]]
+        if number > SAMPLES:
+            shown.append(f"and {formats.count(number - SAMPLES)} more")
     return [("which" if not place else "", words) for place, words in enumerate(shown)]
 
 
 def class_lines(selected: Selected) -> list[tuple[str, str]]:
-    classes = selected.classes
-    shown = [f"{formats.count(number)} {name}" for name, number in classes[:SAMPLES]]
-    if len(classes) > SAMPLES:
-        others = sum(number for _, number in classes[SAMPLES:])
-        shown.append(f"{formats.count(others)} of {formats.plural(len(classes) - SAMPLES, 'other class')}")
+    """How many of each class, unless those that are shown are all."""
+    classes, number = selected.classes, len(selected.ids)
+    if number <= SAMPLES:
+        return []
+    named = classes if len(classes) == SAMPLES + 1 else classes[:SAMPLES]
+    shown = [f"{formats.count(count)} {name}" for name, count in named]
+    if others := classes[len(named) :]:
+        total = sum(count for _, count in others)
+        shown.append(f"{formats.count(total)} of {formats.plural(len(others), 'other class')}")
+    if unknown := number - sum(count for _, count in classes):
+        shown.append(f"{formats.count(unknown)} not loaded here")
     return [("class" if not place else "", words) for place, words in enumerate(shown)]
+
+
+def work_words(selected: Selected, snapshot: Snapshot | None) -> str | None:
+    """How long the workers that are heard of will be busy with it, by what attempts of its classes took in the period.
+
+    None where that is not known of each class, or nobody is there to work.
+    """
+    if snapshot is None:
+        return None
+    usual = {one.name: mean(one.runs) for one in snapshot.period.classes}
+    takes = [usual.get(name) for name, _ in selected.classes]
+    known = [seconds for seconds in takes if seconds is not None]
+    processes = sum(one.processes for one in snapshot.stats.workers if one.heartbeat_seconds <= SILENT_SECONDS)
+    counts = [number for _, number in selected.classes]
+    if len(known) < len(takes) or sum(counts) < len(selected.ids) or not processes:
+        return None
+    total = sum(number * seconds for number, seconds in zip(counts, known, strict=True))
+    busy = max(total / processes, max(known))
+    for_all = f"{formats.duration(busy)} or more for {formats.plural(processes, 'process')}"
+    return f"about {formats.duration(total)} of run time: {for_all}"
 
 
 class Confirm(Dialog[bool]):

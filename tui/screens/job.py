@@ -369,9 +369,7 @@ class JobPage(ConsoleScreen):
         from ..app import Scope
 
         if self.allowed(name) and self.detail is not None:
-            job = self.detail.job
-            shown = f"{job.job_class}  {formats.arguments(job.arguments, 60)}"
-            self.console.do(name, Scope((job.id,), names={job.id: shown}))
+            self.console.do(name, Scope((self.detail.job.id,), jobs=(self.detail.job,)))
 
     def action_edit(self) -> None:
         from .enqueue import Enqueue, model_of_job

@@ -589,11 +589,10 @@ class Jobs(ConsoleScreen):
         if not self.allowed(name):
             return
         if self.is_all:
-            self.console.do(name, Scope(query=self.shown))
+            self.console.do(name, Scope(query=self.shown, jobs=tuple(self.rows.in_sight)))
             return
         ids = self._meant()
-        names = {job.id: f"{job.job_class}  {formats.arguments(job.arguments, 60)}" for job in self.rows.items}
-        self.console.do(name, Scope(tuple(ids), names={job_id: names[job_id] for job_id in ids if job_id in names}))
+        self.console.do(name, Scope(tuple(ids), jobs=tuple(job for job in self.rows.items if job.id in ids)))
 
     def _meant(self) -> list[int]:
         """What is marked, in the order of the list, else what the cursor is on."""
