@@ -8,6 +8,7 @@ anew after some time: the last hour should have something in it.
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -46,6 +47,14 @@ FILTERS = [
     "state:finished nothing-has-this",
 ]
 
+
+PERIODS = (
+    ("5 s", "an hour", 3600.0),
+    ("15 s", "six hours", 6 * 3600.0),
+    ("minute", "a day", 86400.0),
+    ("7 minutes", "a week", 7 * 86400.0),
+)
+"""Of which the console's figures are, and how often it reads those."""
 
 HOUR, DAY, MONTH = Moment(3600.0), Moment(86400.0), Moment(30 * 86400.0)
 
@@ -124,14 +133,23 @@ def looks(database: Database) -> dict[str, Callable[[], object]]:
 
 def screens(database: Database, *, pending: int, errored: int) -> dict[str, Callable[[], object]]:
     """What each screen of the console asks when it is refreshed, besides the look that all of them share."""
-    source = LiveSource(database, Target("benchmark", SCHEMA, "development", is_read_only=True), lambda: None)
+    target = Target("benchmark", SCHEMA, "development", is_read_only=True)
+    source = LiveSource(database, target, lambda: None)
 
-    def anew(seconds: float) -> Callable[[], object]:
+    def anew(what: str, seconds: float) -> Callable[[], object]:
+        """Figures are read every few seconds only, by one look the ones and by the next the others."""
+        of_its_own = LiveSource(database, target, lambda: None)
+        of_its_own.look(seconds)
+
         def look() -> object:
-            source._figured = None  # figures are read every few seconds only: this is the look that reads them
-            return source.look(seconds)
+            del of_its_own._kept[what]
+            return of_its_own.look(seconds)
 
         return look
+
+    def failures(seconds: float) -> object:
+        source._kept.clear()
+        return source.failures(seconds)
 
     def page(text: str, view: Any) -> Callable[[], object]:
         query = source.query(view, text)
@@ -139,16 +157,16 @@ def screens(database: Database, *, pending: int, errored: int) -> dict[str, Call
 
     return {
         "console, each second: the look of all screens": lambda: source.look(3600.0),
-        "console, each 5 s: with figures of an hour": anew(3600.0),
-        "console, each 15 s: with figures of six hours": anew(6 * 3600.0),
-        "console, each minute: with figures of a day": anew(86400.0),
-        "console, each 7 minutes: with figures of a week": anew(7 * 86400.0),
+        **{
+            f"console, each {pace}: with {words} of {period}": anew(what, seconds)
+            for pace, period, seconds in PERIODS
+            for what, words in (("period", "figures"), ("groups", "failures"))
+        },
         **{f"console, Jobs: {view.name}": page("", view) for view in VIEWS},
         "console, Job page: pending": lambda: source.job(pending),
         "console, Job page: errored": lambda: source.job(errored),
         "console, why": lambda: source.why(pending),
-        "console, Failures: an hour": lambda: source.failures(3600.0),
-        "console, Failures: a day": lambda: source.failures(86400.0),
+        **{f"console, Failures: {period}": partial(failures, seconds) for _, period, seconds in PERIODS},
         "console, Schedules": source.schedules,
         "console, Activity": source.audit,
         "console, Enqueue": source.classes,

@@ -1,7 +1,7 @@
 """The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from sys import maxsize
 from time import monotonic
@@ -11,7 +11,7 @@ from jobq import filters, observe, operate
 from jobq.clean import deep, line, plain
 from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
 from jobq.filters import Filter, Moment, Pattern
-from jobq.observe import FailureGroup, Period, Position, Preview, Selected, Why
+from jobq.observe import FailureGroup, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, State
@@ -26,6 +26,9 @@ LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
 """Texts of many lines, and after how many characters they are cut. All others are shown on one line."""
 
 RUNNING = filters.of("state", State.RUNNING)
+
+OUTCOME_LIMIT = 1000
+"""What ended is counted no further by a look: a screen wants to know only whether the history is long."""
 
 FIGURES_EVERY = 5.0
 FIGURES_SHARE = 1 / 1440
@@ -66,6 +69,15 @@ ACTS_ON_WORKERS = {
 OPERATIONS = {"retry": operate.retry, "cancel": operate.cancel, "purge": operate.purge}
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Figures of a period that many seconds long, and when they were read."""
+
+    seconds: float
+    read_at: float
+    value: Any
+
+
 class LiveSource:
     abilities: frozenset[str] = frozenset({"schedules"})
     badge = ""
@@ -79,29 +91,39 @@ class LiveSource:
         self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
         self._known: dict[str, ClassRecord] = {}
         self._names: dict[str, set[str]] = {}  # for suggestions
-        self._figured: tuple[float, float, Period, tuple[FailureGroup, ...]] | None = None
+        self._kept: dict[str, Kept] = {}
 
     def look(self, seconds: float) -> Snapshot:
-        began = monotonic()
-        stats = observe.stats(self._database, count_limit=COUNT_LIMIT, outcome_limit=COUNT_LIMIT)
-        running = observe.list_jobs(self._database, RUNNING, limit=RUNNING_LIMIT).jobs
-        figured = self._figured
-        every = max(FIGURES_EVERY, seconds * FIGURES_SHARE)
-        if figured is None or figured[0] != seconds or began - figured[1] > every:
-            period = observe.figures(self._database, Moment(seconds))
-            groups = observe.failures(self._database, Moment(seconds), limit=GROUPS_LIMIT)
-            figured = self._figured = (seconds, monotonic(), cleaned(period), cleaned(groups))
+        began, database = monotonic(), self._database
+        stats = observe.stats(database, count_limit=COUNT_LIMIT, outcome_limit=OUTCOME_LIMIT)
+        running = observe.list_jobs(database, RUNNING, limit=RUNNING_LIMIT).jobs
+        last = self._kept.get("period")
+        period = self._figures("period", seconds, lambda: observe.figures(database, Moment(seconds)))
+        groups = self._figures(
+            "groups",
+            seconds,
+            lambda: observe.failures(database, Moment(seconds), limit=GROUPS_LIMIT, has_steps=False),
+            may_wait=self._kept["period"] is not last,  # no look shall take as long as both
+        )
         self._remember(stats, running)
         forbidden = self._forbidden
         if forbidden is None or began - forbidden[0] > RIGHTS_EVERY:
             refusals = operate.refusals(self._database)
             forbidden = self._forbidden = (monotonic(), {verb: line(why) for verb, why in refusals.items()})
-        _, _, clean_period, clean_groups = figured
-        took = monotonic() - began
-        return Snapshot(cleaned(stats), cleaned(running), clean_groups, clean_period, took, forbidden[1])
+        return Snapshot(cleaned(stats), cleaned(running), groups, period, monotonic() - began, forbidden[1])
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
-        return cleaned(observe.failures(self._database, Moment(seconds), limit=FAILURES_LIMIT))
+        return self._figures(
+            "failures", seconds, lambda: observe.failures(self._database, Moment(seconds), limit=FAILURES_LIMIT)
+        )
+
+    def _figures(self, name: str, seconds: float, read: Callable[[], Shown], *, may_wait: bool = False) -> Shown:
+        """What is kept of a period that long; read anew where it is of another, or is old and may not wait."""
+        kept = self._kept.get(name)
+        is_old = kept is not None and monotonic() - kept.read_at > max(FIGURES_EVERY, seconds * FIGURES_SHARE)
+        if kept is None or kept.seconds != seconds or (is_old and not may_wait):
+            kept = self._kept[name] = Kept(seconds, monotonic(), cleaned(read()))
+        return kept.value  # type: ignore[no-any-return]  # what was read under this name
 
     def why(self, job_id: int) -> Why:
         return cleaned(observe.why(self._database, job_id))
@@ -115,7 +137,7 @@ class LiveSource:
     def undo(self, act_id: int | None) -> Report:
         self._require_writing()
         act, acted = operate.undo(self._database, act_id)
-        self._figured = None
+        self._kept.clear()
         return Report(f"undo {line(act.verb)}", tuple(acted.done), acted.skipped, names=tuple(map(line, act.names)))
 
     def query(self, view: View, text: str) -> Query:
@@ -207,7 +229,7 @@ class LiveSource:
     def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
         self._require_writing()
         acted = OPERATIONS[verb](self._database, ids, selection=selection, progress=progress)
-        self._figured = None  # what failed and is at rest is something else now
+        self._kept.clear()  # what failed and is at rest is something else now
         return Report(verb, tuple(acted.done), acted.skipped, asked=tuple(acted.asked))
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:
@@ -230,7 +252,7 @@ class LiveSource:
         wanted = [self._raw.get(name, name) for name in names]
         done = operation(self._database, wanted)
         skipped = {line(name): why_not for name in wanted if name not in done}
-        self._figured = None
+        self._kept.clear()
         return NamedReport(words, tuple(map(line, done)), skipped, {})
 
     def stack(self, job_id: int) -> Stack:

@@ -17,7 +17,7 @@ from jobq.states import FINISHED, Outcome, State
 if TYPE_CHECKING:
     from .access import Access
 
-COUNT_LIMIT = 20_000
+COUNT_LIMIT = 10_000
 """A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
 
 Progress = Callable[[int], None]

@@ -22,7 +22,7 @@ class FailureGroup:
     last_at: datetime
     ever_first_at: datetime  # in all the history that is kept
     is_new: bool  # it did not exist before the period
-    steps: tuple[int, ...]  # the period in equal parts
+    steps: tuple[int, ...]  # the period in equal parts; empty where nobody asked for them
     job_class: str
     error_type: str | None
     error_message: str | None
@@ -36,14 +36,17 @@ class FailureGroup:
 
 
 def failures(
-    database: Database, since: Moment, until: Moment | None = None, *, limit: int = 50
+    database: Database, since: Moment, until: Moment | None = None, *, limit: int = 50, has_steps: bool = True
 ) -> tuple[FailureGroup, ...]:
-    """The groups of failures of a period, those with the most failures first, and the muted ones last."""
+    """The groups of failures of a period, those with the most failures first, and the muted ones last.
+
+    Without steps, a long period costs a third.
+    """
     with reading(database) as connection:
         at = now(connection)
         first = since.at or at - timedelta(seconds=since.seconds_ago)
         last = at if until is None else until.at or at - timedelta(seconds=until.seconds_ago)
-        step = max((last - first).total_seconds() / STEPS, 1.0)
+        step = max((last - first).total_seconds() / STEPS, 1.0) if has_steps else None
         asked = {"since": first, "until": last, "step": step, "limit": limit}
         rows = dicts(connection, "observe_failures", database.schema, asked)
     return tuple(
@@ -55,8 +58,10 @@ def failures(
     )
 
 
-def parts_of(first: datetime, step: float, began: list[datetime], attempts: list[int]) -> tuple[int, ...]:
+def parts_of(first: datetime, step: float | None, began: list[datetime], attempts: list[int]) -> tuple[int, ...]:
     """The whole period, from the steps in which there was something."""
+    if step is None:
+        return ()
     parts = [0] * STEPS
     for at, count in zip(began, attempts, strict=True):
         parts[min(int((at - first).total_seconds() / step + 0.5), STEPS - 1)] += count

@@ -13,7 +13,7 @@ COUNT_LIMIT = 20_000
 OUTCOME_LIMIT = 100_000
 """Attempts in the history are counted exactly up to here."""
 
-FRONT_LIMIT = 2000
+FRONT_LIMIT = 1000
 """So many jobs at the front of each queue are looked through for classes that nobody knows."""
 
 
@@ -89,13 +89,14 @@ def outcome_counts(
         counts |= dict(tuples(connection, "observe_outcomes", schema, {"limit": outcome_limit}))
         if sum(counts.values()) < outcome_limit:
             return counts
+    limit = min(count_limit, outcome_limit)
     unsuccessful = [outcome.value for outcome in Outcome if outcome is not Outcome.SUCCESSFUL]
     counts |= dict(
-        tuples(connection, "observe_unsuccessful", schema, {"outcomes": unsuccessful, "limit": count_limit})
+        tuples(connection, "observe_unsuccessful", schema, {"outcomes": unsuccessful, "limit": limit})
     )
     total = max(total, outcome_limit)
     counts[Outcome.SUCCESSFUL] = total - sum(counts[outcome] for outcome in unsuccessful)
-    estimated.update(outcome for outcome in unsuccessful if counts[outcome] >= count_limit)
+    estimated.update(outcome for outcome in unsuccessful if counts[outcome] >= limit)
     estimated.add(Outcome.SUCCESSFUL.value)
     return counts
 

@@ -1,5 +1,6 @@
 -- A page of unfinished jobs, newest first, by key: the next page begins below the last id of this one.
--- The condition is what the filter means.
+-- The condition is what the filter means. The history is asked only about jobs of which an attempt has ended: a condition of
+-- the join itself would be looked at when its partitions have been searched.
 SELECT
     jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt, jobs.retries,
     jobs.unique_key, jobs.arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
@@ -18,8 +19,10 @@ LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
 LEFT JOIN LATERAL (
     SELECT error_type, error_message
     FROM {schema}.results
-    WHERE results.id = jobs.id AND error_type IS NOT NULL
+    WHERE results.id = jobs.id
+        AND error_type IS NOT NULL
+        AND jobs.attempt > CASE WHEN jobs.state = 'running' THEN 1 ELSE 0 END
     ORDER BY attempt DESC
     LIMIT 1
-) AS failed ON jobs.attempt > 0
+) AS failed ON true
 ORDER BY jobs.id DESC
