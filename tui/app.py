@@ -483,7 +483,7 @@ class Console(App[None]):
             return []
         if self._is_writing:
             return [Entry("", "read-only", "Change nothing any more.", None, self._stop_writing)]
-        words = f"Allow changes on production for {formats.age(WRITE_SECONDS)}; asks for the target's name."
+        words = f"Allow changes for {formats.age(WRITE_SECONDS)}: asks for the target's name."
         off = None if self.source.access.is_limited else self.source.access.why_not()
         return [Entry("", "write", words, off, self._ask_to_write)]
 

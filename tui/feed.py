@@ -18,11 +18,12 @@ from jobq.errors import DatabaseError, JobqError
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
 from .source import Progress, Report, Source
 
-RETRY_SECONDS = (1.0, 3.0)
+RETRY_SECONDS = (0.5, 1.5)
 """Between two attempts to find a database that was lost: somebody is looking on. Never the same for all consoles."""
 
 MOST_OF_THE_TIME = 20
-"""A look that took long is followed by a rest so many times as long: the console never keeps a database busy."""
+"""Looks that take long are followed by a rest so many times as long: the console never keeps a database busy. One alone
+may be slow by chance, as the first one is, which connects."""
 
 SHORT_SECONDS = 0.25
 """What took no longer may be asked again with every look."""
@@ -50,6 +51,7 @@ class Feed:
         self._is_over = False
         self._is_resting = False
         self._tries = 0
+        self._took = 0.0  # seconds, the last look
         self._readers = Hand("jobq-tui-read", self._broke)
         self._actor = Hand("jobq-tui-act", self._broke)
         self._youngest: dict[tuple[int, str], int] = {}
@@ -151,13 +153,15 @@ class Feed:
             snapshot = self.source.look(self.seconds)
         except JobqError as error:
             self._tries += 1
+            self._took = 0.0
             self._listener.post_message(Lost(error, self._tries))
             self.source.reset()
             return None if self.every is None else random.uniform(*RETRY_SECONDS)  # noqa: S311 - no secret
         self._tries = 0
         self._listener.post_message(Looked(snapshot))
-        pace = self.pace
-        return None if pace is None else max(pace, MOST_OF_THE_TIME * (monotonic() - began))
+        pace, before = self.pace, self._took
+        self._took = monotonic() - began
+        return None if pace is None else max(pace, MOST_OF_THE_TIME * min(before, self._took))
 
 
 class Told:

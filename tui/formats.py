@@ -1,17 +1,23 @@
 """Numbers, times and texts as they are written on the screen: pure functions."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
+from rich.text import Text
 
 from jobq.clean import line
 
 
 def count(number: float) -> str:
     return f"{number:,.0f}"
+
+
+def at_least(number: int, limit: int, write: Callable[[float], str] = count) -> str:
+    """A number that was counted no further than the limit: with a mark where there may be more."""
+    return f"{write(number)}+" if number >= limit else write(number)
 
 
 def short(number: float) -> str:
@@ -112,6 +118,25 @@ def fit(text: str, width: int, *, right: bool = False, more: str = "…") -> str
     return " " * (width - length) + text if right else text + " " * (width - length)
 
 
+def cut(text: Text, width: int, more: str = "…") -> Text:
+    """At most so many cells of a styled text: with a mark, in the style of what is before it, where it was cut."""
+    if text.cell_len <= width:
+        return text
+    shown = text.copy()
+    shown.truncate(max(0, width - cell_len(more)))
+    shown.append(more, shown.spans[-1].style if shown.spans else None)
+    return shown
+
+
+def tail(path: str, width: int, more: str = "…") -> str:
+    """The end of a path, which says more than its beginning does: whole names of folders as far as they fit."""
+    if cell_len(path) <= width:
+        return path
+    places = [place for place, character in enumerate(path) if character == "/"]
+    fitting = (f"{more}{path[place:]}" for place in places if cell_len(path) - place + cell_len(more) <= width)
+    return next(fitting, path.rpartition("/")[2])
+
+
 def spark(values: Sequence[float], width: int, blocks: str) -> str:
     """The last values as a row of little columns, the youngest at the right; nothing is a dot."""
     shown = list(values)[-width:]
@@ -123,6 +148,11 @@ def spark(values: Sequence[float], width: int, blocks: str) -> str:
 def class_name(job_class: str, *, is_wide: bool = False) -> str:
     """A class without its module, where there is no room for it."""
     return job_class if is_wide else job_class.rpartition(".")[2] or job_class
+
+
+def class_in(job_class: str, width: int) -> str:
+    """A class in so many cells: without its module where the whole does not fit."""
+    return job_class if cell_len(job_class) <= width else class_name(job_class)
 
 
 def size(number: float) -> str:

@@ -8,7 +8,7 @@ from jobq.records import QueueStats
 
 from . import formats
 from .samples import Samples
-from .source import Snapshot
+from .source import COUNT_LIMIT, Snapshot
 
 SILENT_SECONDS = 30.0
 OLD_SECONDS = 300.0
@@ -77,7 +77,7 @@ def silent_workers(snapshot: Snapshot) -> Iterator[Trouble]:
 def unworked_queues(snapshot: Snapshot) -> Iterator[Trouble]:
     for queue in snapshot.stats.queues:
         if queue.pending and snapshot.stats.workers and not is_worked(queue, snapshot):
-            text = f"no worker works the queue {queue.name}: {formats.plural(queue.pending, 'job')} there"
+            text = f"no worker works the queue {queue.name}: {jobs_in(queue)} there"
             yield Trouble("trouble", True, text, Place("queues", filter=queue.name), f"unworked {queue.name}")
 
 
@@ -95,7 +95,7 @@ def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
         if queue.paused:
             since = f" {formats.since(queue.paused_at, snapshot.at)}" if queue.paused_at is not None else ""
             by = f" by {queue.paused_by}" if queue.paused_by else ""
-            waiting = f"{formats.plural(queue.pending, 'job')} wait{'s' if queue.pending == 1 else ''}"
+            waiting = f"{jobs_in(queue)} wait{'s' if queue.pending == 1 else ''}"
             text = f"{queue.name} paused{since}{by}, {waiting}"
             yield Trouble("paused", False, text, Place("queues", filter=queue.name), f"paused {queue.name}")
 
@@ -105,6 +105,10 @@ def unknown_classes(snapshot: Snapshot) -> Iterator[Trouble]:
         text = f"{formats.plural(unknown.jobs, 'job')} of {unknown.job_class}: no worker knows it"
         place = Place("jobs", "pending", f"class:{quoted(unknown.job_class)}")
         yield Trouble("unknown", False, text, place, f"unknown {unknown.job_class}")
+
+
+def jobs_in(queue: QueueStats) -> str:
+    return f"{formats.at_least(queue.pending, COUNT_LIMIT)} {'job' if queue.pending == 1 else 'jobs'}"
 
 
 def is_worked(queue: QueueStats, snapshot: Snapshot) -> bool:

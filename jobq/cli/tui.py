@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from jobq.tui.source import Source
 
 
+PATIENCE = 2.0
+"""Seconds after which a console tells that the database is lost, instead of waiting for it: somebody is looking on."""
+
+
 class Pace(click.FloatRange):
     """Seconds, or infinitely many."""
 
@@ -131,6 +135,7 @@ def live(settings: Settings, *, is_read_only: bool, is_demo: bool) -> Iterator["
 
     settings = apart(settings) if is_demo else settings
     database = open_database(settings)
+    database.patience = PATIENCE
     target = Target(name_of(settings), settings.schema, settings.env, is_read_only)
     with streaming(settings, database) if is_demo else nullcontext():
         yield LiveSource(database, target, lambda: migrations.migrate(database))

@@ -71,6 +71,7 @@ class Database:
         self.settings = settings
         self.schema = settings.schema
         self.role = "at hand"  # of the database, once there was a connection
+        self.patience = POOL_SECONDS  # for which whoever needs a connection waits while the server is away
         self._lock = threading.RLock()  # opening the pool asks for the address
         self._embedded: embedded.EmbeddedServer | None = None
         self._pool: ConnectionPool[Connection] | None = None
@@ -135,7 +136,7 @@ class Database:
         """
         with self.explained():
             pool = self._open_pool()
-            connection = connection_of(pool)
+            connection = connection_of(pool, self.patience)
             try:
                 yield connection
             except psycopg.OperationalError as error:
@@ -243,12 +244,12 @@ def announce(line: str) -> None:
     os.write(2, f"jobq: {line}\n".encode())
 
 
-def connection_of(pool: "ConnectionPool[Connection]") -> Connection:
+def connection_of(pool: "ConnectionPool[Connection]", patience: float) -> Connection:
     """A connection of a pool, as soon as there is one. Raises PoolTimeout."""
-    deadline = monotonic() + POOL_SECONDS
+    deadline = monotonic() + patience
     while True:
         try:
-            return pool.getconn(timeout=POOL_LOOK_SECONDS)
+            return pool.getconn(timeout=min(patience, POOL_LOOK_SECONDS))
         except PoolTimeout:
             if monotonic() >= deadline:
                 raise
@@ -316,7 +317,7 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
                 f"{where} has no connection left ({detail}). Raise max_connections, or close some."
             )
         case PoolTimeout():
-            return DatabaseUnreachable(f"{where} cannot be reached: no connection within {POOL_SECONDS:g} s.")
+            return DatabaseUnreachable(f"{where} cannot be reached: no connection within {database.patience:g} s.")
         case _ if is_transient(error):
             if "read-only" in detail:
                 return DatabaseReadOnly(f"{where} is read-only ({detail}). Use the primary's address.")

@@ -8,7 +8,7 @@ import psycopg_pool.base
 import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from jobq.errors import AnswerLost
+from jobq.errors import AnswerLost, DatabaseUnreachable
 from jobq.operate import acting
 from jobq.records import NewJob
 from jobq.settings import Settings
@@ -99,6 +99,16 @@ def test_whoever_enqueues_finds_a_server_that_is_back_however_long_it_was_away(
 
     with behind.connection() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_who_has_little_patience_is_soon_told_that_the_server_is_away(behind: Database, proxy: Proxy) -> None:
+    behind.patience = 0.3
+    pool = behind._open_pool()
+    proxy.cut()
+    wait_until(lambda: has_none(pool))
+
+    with pytest.raises(DatabaseUnreachable, match=r"no connection within 0\.3 s"), behind.connection():
+        pass
 
 
 def has_none(pool: "ConnectionPool[Connection]") -> bool:

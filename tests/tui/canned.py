@@ -9,7 +9,7 @@ from typing import Any
 
 from jobq.tui import live, search
 from jobq.tui.access import Access
-from jobq.tui.source import JobPage, NamedReport, NewJob, Query, Report, Snapshot, Target, View
+from jobq.tui.source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Query, Report, Snapshot, Target, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
 from jobq.histograms import BUCKETS
@@ -197,11 +197,12 @@ def trouble() -> tuple[Stats, list[JobRecord]]:
     stats = replace(
         stats,
         pending=41_263,
+        estimated=("pending",),
         outcomes={**NO_OUTCOMES, "successful": 412_883, "errored": 1_284, "cancelled": 3, "lost": 2},
         queues=(
             QueueStats("default", pending=2_840, running=4, scheduled=20, oldest_seconds=12.0, paused=False),
             QueueStats("low", pending=0, running=2, scheduled=0, oldest_seconds=None, paused=False),
-            QueueStats("mail", pending=38_112, running=4, scheduled=20, oldest_seconds=2_460.0, paused=False),
+            QueueStats("mail", pending=COUNT_LIMIT, running=4, scheduled=20, oldest_seconds=2_460.0, paused=False),
             QueueStats(
                 "reports",
                 pending=311,

@@ -173,8 +173,7 @@ class ConsoleScreen(Screen[None]):
         self.set_class(self.console.lost is not None, "-lost")
 
     def paint_head(self) -> None:
-        width = self.app.size.width
-        self.query_one("#head", Line).update(spread(self._where(), self._live(), width))
+        self.query_one("#head", Line).put(self._where(), self._live())
 
     def paint_foot(self) -> None:
         shown = [
@@ -255,12 +254,16 @@ class ConsoleScreen(Screen[None]):
         return f"  {self.console.now:%Y-%m-%d %H:%M:%S}{' UTC' if self.is_wide else ''} "
 
     def _tabs(self) -> Text:
+        drawn = self._tabs_of(is_long=True)
+        return drawn if drawn.cell_len <= self.app.size.width else self._tabs_of(is_long=False)
+
+    def _tabs_of(self, *, is_long: bool) -> Text:
         text = Text("", no_wrap=True)
         for number, (name, tab) in enumerate(TABS.items(), 1):
             figure, is_bad = self._figure(name)
-            words = tab.words if self.is_wide else tab.short
+            words = tab.words if is_long else tab.short
             text.append_text(tab_text(number, words, figure, is_here=name == self.NAME, is_bad=is_bad))
-            text.append("  " if self.is_wide else "")
+            text.append("  " if is_long and number < len(TABS) else "")
         return text
 
     def _figure(self, name: str) -> tuple[str, bool]:

@@ -149,7 +149,7 @@ class Failures(ConsoleScreen):
                    order=lambda group: group.attempts),
             Column("CLASS", self.class_of, most=30, order=lambda group: group.job_class),
             Column("ERROR", self.error_of, most=26, order=lambda group: group.error_type or ""),
-            Column("WHERE", lambda group: group.frame or self.glyphs.none, most=34, least=100),
+            Column("WHERE", self.frame, most=34, least=100, fill=self.where),
             Column("FIRST", self.first, right=True, most=9, order=lambda group: group.first_at),
             Column("LAST", lambda group: formats.since(group.last_at, self.console.now), right=True,
                    order=lambda group: group.last_at),
@@ -166,6 +166,12 @@ class Failures(ConsoleScreen):
 
     def error_of(self, group: FailureGroup) -> Text:
         return Text(group.error_type or "failed", theme.style(theme.DIM if group.muted_until else theme.BAD))
+
+    def frame(self, group: FailureGroup) -> str:
+        return group.frame or self.glyphs.none
+
+    def where(self, group: FailureGroup, width: int) -> str:
+        return formats.tail(self.frame(group), width, self.glyphs.more)
 
     def muted(self, group: FailureGroup) -> str:
         if group.muted_until is None:

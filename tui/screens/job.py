@@ -15,7 +15,7 @@ from .. import formats, theme
 from ..actions import Action, bindings
 from ..messages import Answered, Refused
 from ..source import Report
-from ..widgets.frame import Line, spread
+from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from .base import ConsoleScreen, is_bad, state_text
 from .copy import Copy, choices
@@ -132,8 +132,7 @@ class JobPage(ConsoleScreen):
         super().paint()
         if not self.is_mounted:
             return
-        width = self.app.size.width
-        self.query_one("#title", Line).update(spread(self._title(), self._place(), width))
+        self.query_one("#title", Line).put(self._title(), self._place())
         facts, lines = self.query_one("#facts", Lines), self.query_one("#lines", Lines)
         if self.detail is None:
             lines.put([Text(self.problem or f"looking{self.glyphs.more}", theme.style(theme.DIM))])
@@ -221,8 +220,7 @@ class JobPage(ConsoleScreen):
         if attempt.retried:
             text.append("  tried again", theme.style(theme.DIM))
         text.no_wrap = True
-        text.truncate(max(20, self.app.size.width - 3), overflow="ellipsis")
-        return text
+        return formats.cut(text, max(20, self.app.size.width - 3), self.glyphs.more)
 
     def _sections(self) -> Text:
         detail = self.detail

@@ -18,7 +18,7 @@ from ..preferences import SavedView
 from ..source import VIEW_BY_NAME, VIEWS, Query, Report, Source, View
 from ..troubles import Place
 from ..widgets.filterbar import FilterBar
-from ..widgets.frame import Line, spread
+from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from ..widgets.rows import Column, Rows
 from ..window import PAGE, Window, by
@@ -256,8 +256,8 @@ class Jobs(ConsoleScreen):
         self.query_one("#strip", Line).update(self._strip(width))
         typed, match = self._filter_text(), self._match_text()
         typed.append_text(self._chips(width - typed.cell_len - match.cell_len - 4))
-        self.query_one("#filter-line", Line).update(spread(typed, match, width))
-        self.query_one("#status", Line).update(spread(self._status_text(), self._newer_text(), width))
+        self.query_one("#filter-line", Line).put(typed, match)
+        self.query_one("#status", Line).put(self._status_text(), self._newer_text())
         self.rows.sorted_by = self.sort
         self.rows.refresh()
         self.paint_foot()

@@ -15,7 +15,7 @@ from jobq.states import Outcome
 from .. import formats, theme
 from ..actions import Action, bindings
 from ..samples import Samples
-from ..source import Snapshot
+from ..source import COUNT_LIMIT, Snapshot
 from ..troubles import SILENT_SECONDS, Place, Trouble, is_worked, quoted
 from ..widgets.chart import Columns, Curves
 from ..widgets.frame import Line
@@ -76,7 +76,9 @@ class Overview(ConsoleScreen):
         if snapshot is None:
             return
         samples = self.console.samples
-        self.query_one("#figures", Line).put(self._figures(snapshot))
+        figures = self._figures(snapshot, is_long=True)
+        fits = figures.cell_len <= self.app.size.width
+        self.query_one("#figures", Line).put(figures if fits else self._figures(snapshot, is_long=False))
         self._paint_charts(snapshot, samples)
         self.query_one("#queues", Rows).put(snapshot.stats.queues)
         self.query_one("#classes", Rows).put(sorted(snapshot.period.classes, key=lambda one: -one.attempts))
@@ -113,7 +115,8 @@ class Overview(ConsoleScreen):
                 (f"{block} successful  ", theme.style(theme.GOOD)),
                 (f"{block} failed", theme.style(theme.BAD)),
             ),
-            Text(f"last {self.console.period_words} ", theme.style(theme.DIM)),
+            # Where there is room for two charts, the head says it.
+            None if self.is_wide else Text(f"last {self.console.period_words} ", theme.style(theme.DIM)),
         )
         self.query_one("#run-time-chart", Curves).put(
             [step.run(0.95) for step in steps], [step.run(0.5) for step in steps]
@@ -129,8 +132,8 @@ class Overview(ConsoleScreen):
         began = f"since {formats.clock(samples.began_at)} " if samples.began_at else ""
         self.query_one("#backlog-title", Line).put(Text(" PENDING"), Text(began, theme.style(theme.DIM)))
 
-    def _figures(self, snapshot: Snapshot) -> Text:
-        stats, total, wide, none = snapshot.stats, snapshot.period.total, self.is_wide, self.glyphs.none
+    def _figures(self, snapshot: Snapshot, *, is_long: bool) -> Text:
+        stats, total, wide, none = snapshot.stats, snapshot.period.total, is_long, self.glyphs.none
         oldest = max((queue.oldest_seconds or 0.0 for queue in stats.queues), default=0.0)
         silent = sum(worker.heartbeat_seconds > SILENT_SECONDS for worker in stats.workers)
         number = formats.count if wide else formats.short
@@ -160,7 +163,7 @@ class Overview(ConsoleScreen):
     def queue_columns(self) -> list[Column]:
         return [
             Column("QUEUE", self.queue_name, most=20),
-            Column("PEND", lambda queue: formats.short(queue.pending), right=True, most=6),
+            Column("PEND", self.queue_pending, right=True, most=6),
             Column("RUN", lambda queue: formats.short(queue.running), right=True, most=5),
             Column("OLDEST", self.queue_oldest, right=True, most=6),
             Column("P95 WAIT", self.queue_wait, right=True, most=8, least=64),
@@ -174,16 +177,16 @@ class Overview(ConsoleScreen):
     def running_columns(self) -> list[Column]:
         return [
             Column("", lambda job: f"#{job.id}", right=True, most=12),
-            Column("", lambda job: formats.class_name(job.job_class), most=30, is_rest=True),
+            Column("", nothing, is_rest=True, fill=lambda job, width: formats.class_in(job.job_class, width)),
             Column("", self.elapsed, right=True, most=9),
             Column("", self.usual, right=True, most=12, least=44),
             Column("", lambda job: job.worker or "", most=22, least=50),
         ]
 
     def class_columns(self) -> list[Column]:
-        none = "—"
+        none = self.glyphs.none
         return [
-            Column("CLASS", lambda one: formats.class_name(one.name), most=30, is_rest=True),
+            Column("CLASS", nothing, is_rest=True, fill=lambda one, width: formats.class_in(one.name, width)),
             Column("ENDED", lambda one: formats.short(one.ended), right=True, most=6),
             Column("FAIL%", self.failing, right=True, most=6),
             Column("RUN P50", lambda one: formats.duration(one.run(0.5), none), right=True, most=7),
@@ -199,6 +202,9 @@ class Overview(ConsoleScreen):
         if queue.paused:
             return Text.assemble((f"{queue.name} {self.glyphs.paused}", theme.style(theme.WAIT)))
         return Text(queue.name)
+
+    def queue_pending(self, queue: QueueStats) -> str:
+        return formats.at_least(queue.pending, COUNT_LIMIT, formats.short)
 
     def queue_oldest(self, queue: QueueStats) -> Text:
         seconds = queue.oldest_seconds
@@ -284,7 +290,8 @@ def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, non
         return "growing", theme.BAD
     if growth == 0:
         return "steady", theme.TEXT
-    return formats.duration(queue.pending / -growth * 60), theme.GOOD
+    more = "+" if queue.pending >= COUNT_LIMIT else ""
+    return formats.duration(queue.pending / -growth * 60) + more, theme.GOOD
 
 
 def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs) -> Text:

@@ -11,7 +11,7 @@ from jobq.states import State
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
-from ..source import VIEW_BY_NAME
+from ..source import COUNT_LIMIT, VIEW_BY_NAME
 from ..troubles import Place, quoted
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -85,25 +85,31 @@ class Queues(ConsoleScreen):
     def columns(self) -> list[Column]:
         return [
             Column("QUEUE", self.name_of, most=40, order=lambda queue: queue.name),
-            Column("PENDING", lambda queue: formats.count(queue.pending), right=True,
+            Column("PENDING", lambda queue: formats.at_least(queue.pending, COUNT_LIMIT), right=True,
                    order=lambda queue: queue.pending),
             Column("RUNNING", lambda queue: formats.count(queue.running), right=True,
                    order=lambda queue: queue.running),
-            Column("SCHEDULED", lambda queue: formats.count(queue.scheduled), right=True,
+            Column("SCHEDULED", self.scheduled, right=True,
                    order=lambda queue: queue.scheduled),
             Column("OLDEST", self.oldest, right=True, order=lambda queue: queue.oldest_seconds or -1),
-            Column("IN/MIN", self.came_in, right=True, least=90),
-            Column("OUT/MIN", self.went_out, right=True, least=90),
-            Column("GROWTH", self.growth, right=True, least=90),
+            Column("IN/MIN", self.came_in, right=True, least=96),
+            Column("OUT/MIN", self.went_out, right=True, least=96),
+            Column("GROWTH/MIN", self.growth, right=True, least=114),
             Column("P95 WAIT", self.wait, right=True),
             Column("EMPTY IN", self.empty_in, right=True),
-            Column("TREND", nothing, least=90, is_rest=True, fill=self.trend),
+            Column("TREND", nothing, least=120, is_rest=True, fill=self.trend),
         ]  # fmt: skip
 
     def name_of(self, queue: QueueStats) -> Text:
         if queue.paused:
-            return Text.assemble((f"{queue.name} {self.glyphs.paused} paused", theme.style(theme.WAIT)))
+            return Text.assemble((f"{queue.name} {self.glyphs.paused}", theme.style(theme.WAIT)))
         return Text(queue.name)
+
+    def scheduled(self, queue: QueueStats) -> str:
+        """Those of all queues are counted together: where there are too many, each queue may have more."""
+        snapshot = self.console.snapshot
+        more = "+" if snapshot is not None and "scheduled" in snapshot.stats.estimated else ""
+        return f"{formats.count(queue.scheduled)}{more}"
 
     def oldest(self, queue: QueueStats) -> Text:
         seconds = queue.oldest_seconds

@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from .. import theme
+from ..formats import cut
 
 
 class Line(Static):
@@ -16,16 +17,15 @@ class Line(Static):
 
     def put(self, left: Text, right: Text | None = None) -> None:
         width = self.size.width or self.app.size.width  # it has no size until it is shown
-        self.update(spread(left, right, width))
+        more: str = self.app.glyphs.more  # type: ignore[attr-defined]  # the console has them
+        self.update(spread(left, right, width, more))
 
 
-def spread(left: Text, right: Text | None, width: int) -> Text:
+def spread(left: Text, right: Text | None, width: int, more: str = "…") -> Text:
     """Two texts at the two ends of a line; the left one gives way."""
-    drawn = left.copy()
-    drawn.no_wrap = True
     room = width - (right.cell_len if right is not None else 0)
-    if drawn.cell_len > room:
-        drawn.truncate(max(0, room - 1), overflow="ellipsis")
+    drawn = left.copy() if left.cell_len <= room else cut(left, room - 1, more)
+    drawn.no_wrap = True
     if right is not None:
         drawn.append(" " * max(0, width - drawn.cell_len - right.cell_len))
         drawn.append_text(right)

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from .. import theme
-from ..formats import fit
+from ..formats import cut, fit
 
 GAP = 2
 LEAD = 3  # the cursor, the mark, a space
@@ -35,7 +35,7 @@ class Column:
     right: bool = False
     least: int = 0  # it is shown where the list is at least so wide
     is_rest: bool = False
-    fill: Callable[[Any, int], Text] | None = None  # instead of `cell`: what fills exactly so many cells
+    fill: Callable[[Any, int], str | Text] | None = None  # in so many cells; `cell` then only asks for room
     order: Callable[[Any], Any] | None = None  # what it is sorted by
     is_fixed: bool = False  # nobody may leave it out
 
@@ -248,24 +248,19 @@ class Rows(Widget, can_focus=True):
         return self._strip(segments, width, base, self._thumb(place))
 
     def _cell(self, column: Column, item: Any, cells: int, base: Style) -> list[Segment]:
-        content: str | Text = column.fill(item, cells) if column.fill is not None else column.cell(item)
+        content = column.fill(item, cells) if column.fill is not None else column.cell(item)
         more = self.glyphs.more
         if isinstance(content, str):
             return [Segment(fit(content, cells, right=column.right, more=more), base)]
+        content = cut(content, cells, more)
         parts = [(content.plain[span.start : span.end], span.style) for span in spans_of(content)]
         room = cells - sum(cell_len(text) for text, _ in parts)
         segments = [Segment(" " * room, base)] if column.right and room > 0 else []
-        left = cells
         for text, style in parts:
-            if left <= 0:
-                break
-            width = min(left, cell_len(text))
-            drawn = fit(text, width, more=more)
             look = Style.parse(style) if isinstance(style, str) else style
-            segments.append(Segment(drawn, base + look))
-            left -= width
-        if not column.right and left > 0:
-            segments.append(Segment(" " * left, base))
+            segments.append(Segment(text, base + look))
+        if not column.right and room > 0:
+            segments.append(Segment(" " * room, base))
         return segments
 
     def _strip(
@@ -293,7 +288,6 @@ class Rows(Widget, can_focus=True):
         room = width - LEAD - GAP * len(shown) - 1
         for column in shown:
             widest = max((self._length(column.cell(item)) for item in self.in_sight), default=0)
-            widest = column.most if column.fill is not None else widest
             title = len(column.title) + (2 if self.sorted_by and self.sorted_by[0] == column.title else 0)
             self._widest[column] = max(self._widest.get(column, 0), min(widest, column.most), title)
         widths = [self._widest[column] for column in shown]
