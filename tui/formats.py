@@ -81,10 +81,12 @@ def clock(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%H:%M:%S}"
 
 
-def stamp(moment: datetime, now: datetime) -> str:
-    """The time of day; with the date where it is another day."""
+def stamp(moment: datetime, now: datetime, *, is_short: bool = False) -> str:
+    """The time of day; with the date where it is another day, in short without the year and the seconds."""
     moment, now = moment.astimezone(UTC), now.astimezone(UTC)
-    return f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M:%S}"
+    if moment.date() == now.date():
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%b %d %H:%M}" if is_short else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def compact(value: Any, limit: int = 400) -> str:

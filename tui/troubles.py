@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jobq.filters import quoted as quoted_value
+from jobq.observe import FRONT_LIMIT
 from jobq.records import QueueStats
 
 from . import formats
@@ -102,7 +103,8 @@ def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
 
 def unknown_classes(snapshot: Snapshot) -> Iterator[Trouble]:
     for unknown in snapshot.stats.unknown_classes:
-        text = f"{formats.plural(unknown.jobs, 'job')} of {unknown.job_class}: no worker knows it"
+        jobs = f"{formats.at_least(unknown.jobs, FRONT_LIMIT)} {'job' if unknown.jobs == 1 else 'jobs'}"
+        text = f"{jobs} of {unknown.job_class}: no worker knows it"
         place = Place("jobs", "pending", f"class:{quoted(unknown.job_class)}")
         yield Trouble("unknown", False, text, place, f"unknown {unknown.job_class}")
 

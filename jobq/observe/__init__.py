@@ -5,12 +5,13 @@ from jobq.observe.doctor import Finding, Verdict, doctor
 from jobq.observe.failures import FailureGroup, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
 from jobq.observe.jobs import Ended, Page, Position, Selected, ended, list_jobs, select, shapes, show, stored_arguments
-from jobq.observe.overview import classes, queues, stats, unknown_classes, workers
+from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
 from jobq.observe.why import Reason, Why, why
 
 __all__ = [
+    "FRONT_LIMIT",
     "PREVIEW_LIMIT",
     "RUNS",
     "Ended",

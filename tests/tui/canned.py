@@ -305,6 +305,10 @@ SCHEDULES = (
 )
 
 
+def group_of(job_class: str) -> str:
+    return f"{sum(map(ord, job_class)):08x}"
+
+
 def groups_of(jobs: list[JobRecord]) -> tuple[FailureGroup, ...]:
     """The failures by class, as the database groups them."""
     found = []
@@ -315,7 +319,7 @@ def groups_of(jobs: list[JobRecord]) -> tuple[FailureGroup, ...]:
         is_new = name == CLASSES[0]
         found.append(
             FailureGroup(
-                group=f"{sum(map(ord, name)):08x}",
+                group=group_of(name),
                 attempts=3 * len(alike),
                 at_rest=len(alike),
                 first_at=first.ended_at or NOW,
@@ -364,8 +368,8 @@ def a_period(jobs: list[JobRecord]) -> Period:
         for minute in range(60)
     )
     middle = BUCKETS // 2
-    waits = (0,) * middle + (5, 80, 500, 300, 90, 20, 4) + (0,) * BUCKETS
-    runs = (0,) * (middle - 4) + (30, 400, 900, 200, 60, 9) + (0,) * BUCKETS
+    waits = (0,) * middle + tuple(size * count for count in (5, 80, 500, 300, 90, 20, 4)) + (0,) * BUCKETS
+    runs = (0,) * (middle - 4) + tuple(size * count for count in (30, 400, 900, 200, 60, 9)) + (0,) * BUCKETS
 
     def figures(name: str, good: int, bad: int) -> Figures:
         outcomes = {**NO_OUTCOMES, "successful": good, "errored": bad}
@@ -557,6 +561,8 @@ def order(job: JobRecord) -> tuple[datetime, int]:
 def fits(job: JobRecord, term: Any) -> bool:
     """As far as the tests of the console need it; the real meaning is the database's."""
     error = f"{job.error_type} {job.error_message}"
+    group = group_of(job.job_class) if job.outcome == Outcome.ERRORED else ""
     values = {"state": job.state, "outcome": job.outcome, "queue": job.queue, "class": job.job_class, "error": error}
+    values["group"] = group
     value = values.get(term.key, error)
     return any(wanted.text in value if term.key in ("error", "") else wanted.text == value for wanted in term.values)

@@ -69,6 +69,7 @@ class Activity(ConsoleScreen):
         more = f" and {formats.count(act.affected - 12)} more" if not act.names and act.affected > 12 else ""
         line.put(
             Text.assemble(
+                *((" ", act.selection, " ") if act.selection is not None else ()),
                 (" on ", theme.style(theme.DIM)), on + more,
                 ("   database user ", theme.style(theme.DIM)), act.database_user,
                 *((("   undoes act ", theme.style(theme.DIM)), str(act.undoes)) if act.undoes else ()),
@@ -77,13 +78,16 @@ class Activity(ConsoleScreen):
 
     def columns(self) -> list[Column]:
         return [
-            Column("WHEN", lambda act: formats.stamp(act.at, self.console.now), most=20),
+            Column("WHEN", self.when, most=20),
             Column("WHO", lambda act: act.who, most=28),
             Column("WHAT", lambda act: act.verb, most=16),
             Column("HOW MANY", lambda act: formats.count(act.affected), right=True),
             Column("", self.undone, most=12),
             Column("WHICH", self.which, is_rest=True),
         ]
+
+    def when(self, act: ActRecord) -> str:
+        return formats.stamp(act.at, self.console.now, is_short=not self.is_wide)
 
     def undone(self, act: ActRecord) -> Text:
         if act.undone_at is not None:

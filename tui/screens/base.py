@@ -240,7 +240,8 @@ class ConsoleScreen(Screen[None]):
         pace = console.feed.pace
         if pace is not None and console.age > max(STALE_SECONDS, 3 * pace):
             return Text.assemble((f"{glyphs.trouble} {formats.age(console.age)} old", theme.style(theme.WAIT)), clock)
-        live = f"last {console.period_words}   {glyphs.live} live" if self.is_wide else f"{glyphs.live} live"
+        live = f"{glyphs.live} live" + (f" {pace:g}s" if pace is not None else "")
+        live = f"last {console.period_words}   {live}" if self.is_wide else live
         return Text.assemble((live, theme.style(theme.GOOD)), clock)
 
     def _pace(self, replay: "Replay") -> str:

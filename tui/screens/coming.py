@@ -13,6 +13,7 @@ from jobq.observe import Preview
 from .. import formats, theme
 from ..widgets.rows import Column, Rows
 from .dialog import Dialog
+from .overview import nothing
 
 
 class Coming(Dialog[None]):
@@ -29,7 +30,7 @@ class Coming(Dialog[None]):
             Column("UTC", lambda entry: formats.stamp(entry[1].tick_at, self.now), most=20),
             Column("IN", lambda entry: formats.due(entry[1].tick_at, self.now), right=True),
             Column("SCHEDULE", self.name_of, most=36),
-            Column("CLASS", lambda entry: entry[1].job_class, is_rest=True),
+            Column("CLASS", nothing, is_rest=True, fill=self.class_of),
         ]
         yield Rows(columns, key=lambda entry: entry[0], empty="nothing is due", id="coming")
 
@@ -38,6 +39,9 @@ class Coming(Dialog[None]):
         rows.styles.height = min(max(2, len(self.ticks) + 1), max(5, self.app.size.height - 8))
         rows.put(self.ticks)
         rows.focus()
+
+    def class_of(self, entry: tuple[int, Preview], width: int) -> str:
+        return formats.class_in(entry[1].job_class, width)
 
     def name_of(self, entry: tuple[int, Preview]) -> Text:
         tick = entry[1]

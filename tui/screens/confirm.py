@@ -41,9 +41,8 @@ def plan_for_jobs(console: "Console", act: Act, selected: Selected, scope: "Scop
     """An act on jobs that were counted."""
     number, target = len(selected.ids), console.source.target
     where = f" on PROD {target.name}" if target.is_production else ""
-    lines = [*which_lines(selected, scope), *class_lines(selected)]
-    if scope.about is not None:
-        lines.append(("what", scope.about))
+    what = class_lines(selected) if scope.about is None else [("what", scope.about)]
+    lines = [*which_lines(selected, scope), *what]
     lines.append(("effect", act.effect))
     if act.is_work and (work := work_words(selected, console.snapshot)) is not None:
         lines.append(("work", work))

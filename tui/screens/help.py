@@ -12,6 +12,9 @@ from ..search import HELP
 from ..widgets.lines import Lines
 from .dialog import Dialog
 
+KEYS = 16
+"""Cells that the keys have."""
+
 
 class Help(Dialog[None]):
     BINDINGS: ClassVar[list[Any]] = [Binding("question_mark,q,enter", "leave", show=False)]
@@ -27,7 +30,7 @@ class Help(Dialog[None]):
         return f"Keys: {self.where}"
 
     def body(self) -> ComposeResult:
-        yield Lines(id="help")
+        yield Lines(hang=KEYS + 2, id="help")
 
     def on_mount(self) -> None:
         texts = self.texts()
@@ -56,5 +59,5 @@ class Help(Dialog[None]):
 
 def entry(keys: str, words: str, off: str | None = None) -> Text:
     if off is not None:
-        return Text(f"  {keys:<16}off: {off}", theme.style(theme.FAINT))
-    return Text.assemble((f"  {keys:<16}", theme.style(theme.KEY, bold=True)), (words, theme.style(theme.TEXT)))
+        return Text(f"  {keys:<{KEYS}}off: {off}", theme.style(theme.FAINT))
+    return Text.assemble((f"  {keys:<{KEYS}}", theme.style(theme.KEY, bold=True)), (words, theme.style(theme.TEXT)))

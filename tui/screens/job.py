@@ -138,8 +138,8 @@ class JobPage(ConsoleScreen):
             lines.put([Text(self.problem or f"looking{self.glyphs.more}", theme.style(theme.DIM))])
             return
         found = self.facts(self.detail)
-        facts.styles.height = min(len(found), 12 if self.app.size.height > 30 else 7)
         facts.put(found)
+        facts.styles.height = min(facts.length, 12 if self.app.size.height > 30 else 7)
         self.query_one("#sections", Line).update(self._sections())
         lines.put(self._lines(self.detail), keep_place=keep_place)
         self.paint_foot()
@@ -172,10 +172,13 @@ class JobPage(ConsoleScreen):
             *(named("key", job.unique_key) if job.unique_key else ()),
             *(named("timeout", formats.duration(job.timeout)) if job.timeout else ()),
             *(named("expires", formats.stamp(job.expires_at, now)) if job.expires_at else ()),
-            *(named("by", job.source) if job.source else ()),
+            *(named("by", self._source(job.source)) if job.source else ()),
             *(named("trace", job.trace_id) if job.trace_id else ()),
         )  # fmt: skip
         return [facts, *self.timeline(detail), *standing(detail, now)]
+
+    def _source(self, source: str) -> str:
+        return source if self.is_wide else formats.tail(source, 24, self.glyphs.more)
 
     def timeline(self, detail: JobDetail) -> list[Text]:
         """From the enqueueing to the end, a line for each attempt; the middle of many is left out."""
@@ -213,7 +216,7 @@ class JobPage(ConsoleScreen):
             state_text(self.glyphs, attempt.outcome),
             f"  attempt {attempt.attempt}, " + (f"ran {ran}" if ran else "never began"),
             (f"  on {attempt.worker}" if attempt.worker else "", theme.style(theme.DIM)),
-            (used(attempt), theme.style(theme.DIM)),
+            (used(attempt) if self.is_wide else "", theme.style(theme.DIM)),
         )
         if attempt.error_type:
             text.append(f"  {error_of(attempt)}", theme.style(theme.BAD if is_bad(attempt.outcome) else theme.DIM))
@@ -495,6 +498,6 @@ def progress_text(job: JobRecord, glyphs: theme.Glyphs) -> Text:
     full = round(share * 8)
     bar = glyphs.blocks[8] * full
     return Text.assemble(
-        (bar, theme.style(theme.BUSY)), ("·" * (8 - full), theme.style(theme.FAINT)), f" {100 * share:.0f}% ",
-        (progress.message or "", theme.style(theme.DIM)),
+        f"{100 * share:3.0f}% ", (bar, theme.style(theme.BUSY)), ("·" * (8 - full), theme.style(theme.FAINT)),
+        (f" {progress.message or ''}", theme.style(theme.DIM)),
     )  # fmt: skip

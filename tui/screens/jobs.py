@@ -1,5 +1,6 @@
 """Where is my job? The lists by state, a page at a time, with a filter, marks, and acts on what is meant."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -415,7 +416,7 @@ class Jobs(ConsoleScreen):
             usual = Column("USUAL", self.usual, right=True, least=72)
             worker = Column("WORKER", lambda job: job.worker or "", most=24, least=96, order=lambda job: job.worker)
             progress = Column("PROGRESS", self.progress, most=24, least=80)
-            return [number, name, queue, tries, elapsed, usual, progress, worker, matter]
+            return [number, name, queue, tries, elapsed, usual, progress, worker, replace(matter, least=96)]
         if self.view.which == FINISHED:
             ended = Column("ENDED", lambda job: formats.since(job.ended_at, self.console.now), right=True,
                            order=lambda job: job.ended_at)  # fmt: skip

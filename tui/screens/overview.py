@@ -24,6 +24,7 @@ from .base import ConsoleScreen
 
 MOST_STEPS = 300
 QUIET = "nothing: all is well"
+UNWORKED = "nothing waits, and no worker runs: jobq run starts one"
 
 
 class Overview(ConsoleScreen):
@@ -82,7 +83,9 @@ class Overview(ConsoleScreen):
         self._paint_charts(snapshot, samples)
         self.query_one("#queues", Rows).put(snapshot.stats.queues)
         self.query_one("#classes", Rows).put(sorted(snapshot.period.classes, key=lambda one: -one.attempts))
-        self.query_one("#troubles", Rows).put(self.console.troubles)
+        troubles = self.query_one("#troubles", Rows)
+        troubles.empty = QUIET if snapshot.stats.workers else UNWORKED
+        troubles.put(self.console.troubles)
         longest = sorted(snapshot.running, key=lambda job: job.started_at or snapshot.at)
         self.query_one("#running", Rows).put(longest)
         self._paint_titles(snapshot)

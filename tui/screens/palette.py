@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from .. import theme
 from ..widgets.rows import Column, Rows
@@ -53,11 +53,13 @@ class Palette(Dialog[None]):
             empty="nothing like that",
             id="entries",
         )
+        yield Static("", id="about", markup=False)
 
     def on_mount(self) -> None:
         rows = self.query_one(Rows)
-        rows.styles.height = min(len(self.entries) + 1, max(5, self.app.size.height - 9))
+        rows.styles.height = min(len(self.entries) + 1, max(5, self.app.size.height - 12))
         rows.put(self.entries)
+        self._say()
         self.query_one(Input).focus()
 
     def keys(self, entry: Entry) -> Text:
@@ -67,7 +69,15 @@ class Palette(Dialog[None]):
         return Text(entry.words, theme.style(theme.DIM if entry.off else theme.TEXT))
 
     def help(self, entry: Entry) -> Text:
-        return Text(f"off: {entry.off}" if entry.off else entry.help, theme.style(theme.DIM))
+        return Text(said(entry), theme.style(theme.DIM))
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        self._say()
+
+    def _say(self) -> None:
+        """In full, what a row may have no room for."""
+        entry = self.query_one(Rows).current
+        self.query_one("#about", Static).update(Text(said(entry) if entry is not None else ""))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         text = event.value.strip().lower()
@@ -76,6 +86,7 @@ class Palette(Dialog[None]):
             number = int(text.lstrip("#"))
             found.insert(0, Entry("#", f"job {number}", "open its page", None, lambda: self.console.open_job(number)))
         self.query_one(Rows).stay_on_top(found)
+        self._say()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -95,6 +106,10 @@ class Palette(Dialog[None]):
             return
         self.dismiss(None)
         self.app.call_later(entry.run)
+
+
+def said(entry: Entry) -> str:
+    return f"off: {entry.off}" if entry.off else entry.help
 
 
 def is_like(words: str, text: str) -> bool:

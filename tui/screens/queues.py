@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 
-from jobq.records import QueueStats
+from jobq.records import QueueStats, WorkerRecord
 from jobq.states import State
 
 from .. import formats, theme
@@ -74,10 +74,13 @@ class Queues(ConsoleScreen):
         if not isinstance(queue, QueueStats) or snapshot is None:
             self.query_one("#queue-facts", Line).put(Text(""))
             return
-        workers = [one.name for one in snapshot.stats.workers if not one.queues or queue.name in one.queues]
+        workers = [one.name for one in self._workers_of(queue)]
         worked = f"worked by {formats.listed(workers)}" if workers else "no live worker works it"
         look = theme.DIM if workers else theme.BAD
         text = Text.assemble(f" {queue.name}: ", (worked, theme.style(look)))
+        if (figures := figures_of(snapshot, queue.name)) is not None and figures.failed:
+            failed = f"   {formats.count(figures.failed)} of {formats.count(figures.attempts)} failed"
+            text.append(failed, theme.style(theme.BAD))
         if queue.paused:
             text.append(f"   {self.glyphs.paused} {paused_words(queue, self.console.now)}", theme.style(theme.WAIT))
         self.query_one("#queue-facts", Line).put(text)
@@ -87,7 +90,7 @@ class Queues(ConsoleScreen):
             Column("QUEUE", self.name_of, most=40, order=lambda queue: queue.name),
             Column("PENDING", lambda queue: formats.at_least(queue.pending, COUNT_LIMIT), right=True,
                    order=lambda queue: queue.pending),
-            Column("RUNNING", lambda queue: formats.count(queue.running), right=True,
+            Column("RUNNING", self.running, right=True,
                    order=lambda queue: queue.running),
             Column("SCHEDULED", self.scheduled, right=True,
                    order=lambda queue: queue.scheduled),
@@ -104,6 +107,16 @@ class Queues(ConsoleScreen):
         if queue.paused:
             return Text.assemble((f"{queue.name} {self.glyphs.paused}", theme.style(theme.WAIT)))
         return Text(queue.name)
+
+    def running(self, queue: QueueStats) -> str:
+        """Of how many that could, were there nothing else to do."""
+        processes = sum(worker.processes for worker in self._workers_of(queue))
+        return f"{formats.count(queue.running)}/{formats.count(processes)}"
+
+    def _workers_of(self, queue: QueueStats) -> list[WorkerRecord]:
+        snapshot = self.console.snapshot
+        workers = snapshot.stats.workers if snapshot is not None else ()
+        return [one for one in workers if not one.queues or queue.name in one.queues]
 
     def scheduled(self, queue: QueueStats) -> str:
         """Those of all queues are counted together: where there are too many, each queue may have more."""

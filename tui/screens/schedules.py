@@ -105,7 +105,8 @@ class Schedules(ConsoleScreen):
             facts.put(Text(""))
             self.ticks.put([])
             return
-        title.put(Text(f" {record.name}   {record.words or record.expression}   {record.timezone}"))
+        words = f"{record.words}   " if record.words is not None else ""
+        title.put(Text(f" {record.name}   {record.expression}   {words}{record.timezone}"))
         upcoming = ", ".join(local(tick, record.timezone, self.console.now) for tick in record.upcoming)
         facts.put(
             Text.assemble(
@@ -127,6 +128,7 @@ class Schedules(ConsoleScreen):
             Column(
                 "NEXT", self.next, right=True, order=lambda record: record.next_at or datetime.max.replace(tzinfo=UTC)
             ),
+            Column("P95", self.usual, right=True, least=104),
             Column("STATE", self.state, most=24),
             Column("LAST RUNS", nothing, least=70, is_rest=True, fill=self.strip),
         ]
@@ -140,6 +142,11 @@ class Schedules(ConsoleScreen):
         return Text.assemble(
             (f"{glyph} ", theme.style(colour)), f"{formats.since(tick.tick_at, self.console.now)} ago{ran}"
         )
+
+    def usual(self, record: ScheduleRecord) -> str:
+        """How long all but the slowest twentieth of its last runs took."""
+        ran = sorted(tick.run_seconds for tick in record.runs if tick.run_seconds is not None)
+        return formats.duration(ran[min(len(ran) - 1, len(ran) * 19 // 20)] if ran else None, self.glyphs.none)
 
     def next(self, record: ScheduleRecord) -> str:
         if record.next_at is None or record.paused_at is not None:

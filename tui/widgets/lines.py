@@ -26,8 +26,10 @@ class Lines(Widget, can_focus=True):
         Binding("end,G", "end", show=False),
     ]
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, hang: int = 2, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        """What follows the first line of a text that is folded is set in by `hang` cells."""
+        super().__init__(id=id)
+        self._hang = hang
         self._texts: list[Text] = []
         self._folded: list[Text] = []
         self._width = 0
@@ -82,7 +84,7 @@ class Lines(Widget, can_focus=True):
         if width < 4 or width == self._width:
             return
         self._width = width
-        self._folded = [line for text in self._texts for line in folded(text, width)]
+        self._folded = [line for text in self._texts for line in folded(text, width, self._hang)]
         self._go(self.top)
 
     def render_line(self, y: int) -> Strip:
@@ -111,22 +113,23 @@ class Lines(Widget, can_focus=True):
         return Segment(glyphs.thumb if is_thumb else glyphs.bar, theme.style(theme.DIM if is_thumb else theme.FAINT))
 
 
-def folded(text: Text, width: int) -> list[Text]:
+def folded(text: Text, width: int, hang: int = 2) -> list[Text]:
     """A line as lines of this width at the most; what follows the first is set in."""
     if text.cell_len <= width:
         return [text]
+    hang = hang if hang < width // 2 else 2
     lines: list[Text] = []
     rest = text
     while rest.cell_len > width and len(lines) < 200:
-        cut = cut_at(rest.plain, width - (2 if lines else 0))
+        cut = cut_at(rest.plain, width - (hang if lines else 0))
         first, rest = rest[:cut], rest[cut:]
-        lines.append(set_in(first) if lines else first)
-    lines.append(set_in(rest) if lines else rest)
+        lines.append(set_in(first, hang) if lines else first)
+    lines.append(set_in(rest, hang) if lines else rest)
     return lines
 
 
-def set_in(text: Text) -> Text:
-    moved = Text("  ", text.style)
+def set_in(text: Text, cells: int) -> Text:
+    moved = Text(" " * cells, text.style)
     moved.append_text(text)
     return moved
 
