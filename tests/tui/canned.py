@@ -292,16 +292,26 @@ SCHEDULES = (
             a_tick(2 + 5 * step, None if step == 13 else "successful", 2.0, "overlapped" if step == 13 else "enqueued")
             for step in range(60)
         ),
+        expression="*/5 * * * *",
     ),
     a_schedule(
         "warm-caches",
         "every 15 minutes",
         15,
         (a_tick(2, "running"), a_tick(17, "successful"), a_tick(32, "lost")),
+        expression="*/15 * * * *",
         paused_at=ago(hours=3),
         paused_by="ana@ops",
     ),
-    a_schedule("weekly-letter", "at 07:30 on Monday", 10_080, (), undeclared_at=ago(days=2), upcoming=()),
+    a_schedule(
+        "weekly-letter",
+        "at 07:30 on Monday",
+        10_080,
+        (),
+        expression="30 7 * * 1",
+        undeclared_at=ago(days=2),
+        upcoming=(),
+    ),
 )
 
 

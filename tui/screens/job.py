@@ -172,13 +172,9 @@ class JobPage(ConsoleScreen):
             *(named("key", job.unique_key) if job.unique_key else ()),
             *(named("timeout", formats.duration(job.timeout)) if job.timeout else ()),
             *(named("expires", formats.stamp(job.expires_at, now)) if job.expires_at else ()),
-            *(named("by", self._source(job.source)) if job.source else ()),
             *(named("trace", job.trace_id) if job.trace_id else ()),
         )  # fmt: skip
         return [facts, *self.timeline(detail), *standing(detail, now)]
-
-    def _source(self, source: str) -> str:
-        return source if self.is_wide else formats.tail(source, 24, self.glyphs.more)
 
     def timeline(self, detail: JobDetail) -> list[Text]:
         """From the enqueueing to the end, a line for each attempt; the middle of many is left out."""
@@ -187,6 +183,7 @@ class JobPage(ConsoleScreen):
             (f"{formats.stamp(job.enqueued_at, now)}  ", theme.style(theme.DIM)),
             "enqueued",
             (f"  {formats.since(job.enqueued_at, now)} ago", theme.style(theme.DIM)),
+            *(("  by ", job.source) if job.source else ()),
             *((f"  due {formats.stamp(job.run_at, now)}",) if job.state == State.SCHEDULED else ()),
         )
         lines = [self.attempt_line(attempt) for attempt in detail.attempts]
