@@ -461,6 +461,9 @@ class CannedSource:
 
     def why(self, job_id: int) -> Why:
         job = self.job(job_id).job
+        if job.state == FINISHED:
+            words = f"it has ended: {job.outcome}, in attempt {job.attempt} of {job.retries + 1}"
+            return live.cleaned(Why(job, (Reason("finished", words, f"jobq retry {job.id}"),)))
         reasons = (
             Reason("paused", f"queue {job.queue} is paused, by ana@ops since 3 hours", f"jobq resume {job.queue}"),
             Reason("behind", "jobs of a higher priority go first"),

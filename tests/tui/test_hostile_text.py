@@ -109,7 +109,7 @@ VISITS = {
     "pending": ("2", "j", "space"),
     "finished": ("2", "right", "right", "right", "j"),
     "errored": ("2", *["right"] * 5, "j"),
-    "job": ("2", *["right"] * 5, "j", "enter", "o", "tab", "tab"),
+    "job": ("2", *["right"] * 5, "j", "enter", "o", "tab", "tab", "tab"),
     "confirmation": ("2", *["right"] * 5, "space", "space", "r"),
     "outcome": ("2", *["right"] * 5, "space", "space", "r", "y"),
     "copy": ("2", *["right"] * 5, "y"),

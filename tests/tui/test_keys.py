@@ -240,8 +240,11 @@ def test_the_cursor_and_the_marks_stay_with_their_jobs_when_others_leave(source:
 
 
 def test_groups_of_failures_keep_their_places_below_the_top_until_g(
-    source: LiveSource, store: Any, report: Callable[..., Any]
+    source: LiveSource, store: Any, report: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("jobq.tui.live.FIGURES_EVERY", 0.0)
+    monkeypatch.setattr("jobq.tui.live.FIGURES_SHARE", 0.0)
+
     def fail(letter: str, number: int) -> None:
         ids = failed(store, report, number)
         store.execute("UPDATE jobq.results SET fingerprint = repeat(%s, 16) WHERE id = ANY (%s)", letter, ids)
@@ -413,6 +416,8 @@ def test_the_history_of_a_job_has_what_operators_did_to_it(
         async with opened(source) as pilot:
             await press(pilot, "2", *ERRORED, "r", *["left"] * 5, "enter")
             assert f"trace {trace}" in text_of(pilot.app)
+            await press(pilot, "w")
+            assert "0 jobs before it" in text_of(pilot.app)
             await press(pilot, "tab", "tab")
             text = text_of(pilot.app)
             assert "retry  by " in text

@@ -7,6 +7,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 
+from jobq.observe import Why
 from jobq.records import ActRecord, AttemptRecord, JobActs, JobDetail, JobRecord
 from jobq.states import FINISHED, State
 from jobq.tracebacks import told_apart
@@ -19,9 +20,9 @@ from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from .base import ConsoleScreen, is_bad, state_text
 from .copy import Copy, choices
-from .why import Why
+from .why import reasons
 
-SECTIONS = ("Attempts", "Arguments", "History")
+SECTIONS = ("Attempts", "Why", "Arguments", "History")
 
 
 class JobPage(ConsoleScreen):
@@ -58,6 +59,7 @@ class JobPage(ConsoleScreen):
         self.ids = ids
         self.detail: JobDetail | None = None
         self.acts: JobActs | None = None
+        self.why: Why | None = None
         self.problem = ""
         self.section = 0
         self.attempt: int | None = None  # a place among the attempts; None: the last
@@ -78,21 +80,26 @@ class JobPage(ConsoleScreen):
     def looked(self) -> None:
         if self.detail is None or self.detail.job.state != FINISHED:
             self._ask()
+            self._ask_section(is_again=True)
 
     def acted(self, report: Report) -> None:
         self._ask()
-        self._ask_acts()
+        self._ask_section()
 
     def _ask(self) -> None:
         job_id = self.job_id
         self.console.feed.ask(self, "job", lambda source: source.job(job_id))
 
-    def _ask_acts(self) -> None:
-        """What operators did is asked when somebody looks, and after each act: the history of it is no busy thing."""
-        if self.detail is None or SECTIONS[self.section] != "History":
+    def _ask_section(self, *, is_again: bool = False) -> None:
+        """What only one section shows is asked when somebody looks at it. What operators did is no busy thing: that is
+        asked then, and after each act."""
+        if self.detail is None:
             return
         job_id, since = self.job_id, first_heard_of(self.detail)
-        self.console.feed.ask(self, "acts", lambda source: (job_id, source.acts_on(job_id, since)))
+        if SECTIONS[self.section] == "Why":
+            self.console.feed.ask(self, "why", lambda source: source.why(job_id), is_again=is_again)
+        elif SECTIONS[self.section] == "History" and not is_again:
+            self.console.feed.ask(self, "acts", lambda source: (job_id, source.acts_on(job_id, since)))
 
     def on_answered(self, message: Answered) -> None:
         message.stop()
@@ -102,7 +109,9 @@ class JobPage(ConsoleScreen):
                 self.paint()
             return
         if message.name == "why":
-            self.app.push_screen(Why(message.value))
+            if message.value.job.id == self.job_id:
+                self.why = message.value
+                self.paint()
             return
         if message.name == "stack":
             from .stack import LiveStack
@@ -115,8 +124,8 @@ class JobPage(ConsoleScreen):
         self.detail, self.problem = message.value, ""
         if is_first:
             if self.section == 0 and not self.detail.attempts:
-                self.section = 1
-            self._ask_acts()
+                self.section = SECTIONS.index("Arguments" if self.detail.job.state == State.RUNNING else "Why")
+            self._ask_section()
         self.paint(keep_place=not is_first)
 
     def on_refused(self, message: Refused) -> None:
@@ -252,6 +261,9 @@ class JobPage(ConsoleScreen):
         return last if self.attempt is None else min(self.attempt, last)
 
     def _lines(self, detail: JobDetail) -> list[Text]:
+        if SECTIONS[self.section] == "Why":
+            looking = Text(f"looking{self.glyphs.more}", theme.style(theme.DIM))
+            return [looking] if self.why is None else reasons(self.why, self.glyphs)
         if SECTIONS[self.section] == "Arguments":
             return [Text(line) for line in formats.pretty(detail.job.arguments).splitlines()]
         if SECTIONS[self.section] == "History":
@@ -321,8 +333,11 @@ class JobPage(ConsoleScreen):
         self.paint()
 
     def action_section(self) -> None:
-        self.section = (self.section + 1) % len(SECTIONS)
-        self._ask_acts()
+        self._show_section((self.section + 1) % len(SECTIONS))
+
+    def _show_section(self, section: int) -> None:
+        self.section = section
+        self._ask_section()
         self.paint(keep_place=False)
 
     def action_older(self) -> None:
@@ -350,7 +365,8 @@ class JobPage(ConsoleScreen):
             return
         place = self.ids.index(self.job_id) + step
         if 0 <= place < len(self.ids):
-            self.job_id, self.detail, self.acts, self.attempt = self.ids[place], None, None, None
+            self.job_id, self.detail, self.attempt = self.ids[place], None, None
+            self.acts, self.why = None, None
             self._ask()
             self.paint(keep_place=False)
 
@@ -376,8 +392,7 @@ class JobPage(ConsoleScreen):
             self.app.push_screen(Enqueue(model_of_job(self.detail.job)))
 
     def action_why(self) -> None:
-        job_id = self.job_id
-        self.console.feed.ask(self, "why", lambda source: source.why(job_id))
+        self._show_section(SECTIONS.index("Why"))
 
     def action_stack(self) -> None:
         job_id = self.job_id

@@ -28,22 +28,25 @@ class Why(Dialog[None]):
         yield Static("", id="why", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#why", Static).update(self.text())
+        job = self.answer.job
+        head = Text.assemble(f"{job.job_class}  ", state_text(self.glyphs, job.state, job.outcome))
+        lines = [head, Text(""), *reasons(self.answer, self.glyphs)]
+        self.query_one("#why", Static).update(Text("\n").join(lines))
 
-    def text(self) -> Text:
-        answer, job = self.answer, self.answer.job
-        text = Text.assemble(f"{job.job_class}  ", state_text(self.glyphs, job.state, job.outcome), "\n")
-        for reason in answer.reasons:
-            text.append(f"\n{self.glyphs.trouble} ", theme.style(theme.WAIT))
-            text.append(f"{reason.text}\n", theme.style(theme.TEXT))
-            if reason.mend:
-                text.append(f"  {reason.mend}\n", theme.style(theme.TEAL))
-        if answer.ahead is not None:
-            more = " or more" if answer.is_more_ahead else ""
-            text.append(f"\n{formats.plural(answer.ahead, 'job')}{more} before it", theme.style(theme.DIM))
-            if answer.estimated_seconds is not None:
-                about = "more than" if answer.is_more_ahead else "about"
-                pace = f", {about} {formats.duration(answer.estimated_seconds)} at the pace of its queue"
-                text.append(pace, theme.style(theme.DIM))
-        text.rstrip()
-        return text
+
+def reasons(answer: Answer, glyphs: theme.Glyphs) -> list[Text]:
+    """Every reason with what helps, and what goes before it: in lines, those of a reason apart from the next."""
+    lines: list[Text] = []
+    for reason in answer.reasons:
+        lines.append(Text.assemble((f"{glyphs.trouble} ", theme.style(theme.WAIT)), reason.text))
+        if reason.mend:
+            lines.append(Text(f"  {reason.mend}", theme.style(theme.TEAL)))
+        lines.append(Text(""))
+    if answer.ahead is None:
+        return lines[:-1]
+    more = " or more" if answer.is_more_ahead else ""
+    words = f"{formats.plural(answer.ahead, 'job')}{more} before it"
+    if answer.estimated_seconds is not None:
+        about = "more than" if answer.is_more_ahead else "about"
+        words += f", {about} {formats.duration(answer.estimated_seconds)} at the pace of its queue"
+    return [*lines, Text(words, theme.style(theme.DIM))]
