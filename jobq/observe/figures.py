@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from jobq.filters import Moment
-from jobq.histograms import BUCKETS, quantile
+from jobq.histograms import BUCKETS, mean, quantile
 from jobq.observe.reading import dicts, now, reading
 from jobq.states import Outcome
 from jobq.store import metrics
@@ -52,6 +52,11 @@ class Figures:
     def run(self, share: float) -> float | None:
         """Seconds from begun to ended, below which this share of the attempts lies; None without any."""
         return quantile(self.runs, share)
+
+    @property
+    def mean_run(self) -> float | None:
+        """About how many seconds an attempt took in the mean; None without any."""
+        return mean(self.runs)
 
 
 @dataclass(frozen=True, slots=True)

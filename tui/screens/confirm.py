@@ -9,7 +9,6 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
-from jobq.histograms import mean
 from jobq.observe import Selected
 
 from .. import formats, theme
@@ -89,7 +88,7 @@ def work_words(selected: Selected, snapshot: Snapshot | None) -> str | None:
     """
     if snapshot is None:
         return None
-    usual = {one.name: mean(one.runs) for one in snapshot.period.classes}
+    usual = {one.name: one.mean_run for one in snapshot.period.classes}
     takes = [usual.get(name) for name, _ in selected.classes]
     known = [seconds for seconds in takes if seconds is not None]
     processes = sum(one.processes for one in snapshot.stats.workers if one.heartbeat_seconds <= SILENT_SECONDS)
