@@ -3,7 +3,7 @@
     JobqError
     ├── UsageError                  the call was wrong                            exit code 2
     │   ├── ConfigurationError      a setting cannot be used
-    │   ├── ApplicationError        a module of the application does not import
+    │   ├── ApplicationError        the application's code does not import, or raises
     │   ├── UnknownJobClass         nothing is registered under that name
     │   ├── RegistrationError       a class cannot be registered
     │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
@@ -47,7 +47,7 @@ class ConfigurationError(UsageError):
 
 
 class ApplicationError(UsageError):
-    """A module of the application does not import.
+    """A module of the application does not import, or a job cannot be made because its own code raises.
 
     `user_traceback` is the traceback of the user's own code, without jobq's or importlib's frames.
     """

@@ -7,7 +7,7 @@ read here, once, into a `Filter`; what a filter means to the database is said in
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from unicodedata import east_asian_width
 
 from jobq.clean import line
@@ -337,7 +337,10 @@ def moment(text: str) -> Moment:
         ) from None
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone. Add one: {text}Z, or {text}+02:00.")
-    return Moment(at=at)
+    try:
+        return Moment(at=at.astimezone(UTC))
+    except OverflowError:  # at the ends of the calendar, by the hours of a zone
+        raise ValueError(f"{text!r} is not in the years 1 to 9999 of UTC.") from None
 
 
 def seconds_of(text: str) -> float | None:

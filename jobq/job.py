@@ -449,7 +449,9 @@ def checked_timeout(timeout: Any) -> float | None:
         return None
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DELAY_SECONDS:
-        raise EnqueueError(f"timeout is {shortened(timeout)}, but must be seconds or a timedelta, above 0.")
+        raise EnqueueError(
+            f"timeout is {shortened(timeout)}, but must be seconds or a timedelta, above 0 and up to 100 years."
+        )
     return float(seconds)
 
 

@@ -340,7 +340,9 @@ def import_module(name: str) -> ModuleType:
                 "Check the name, and the folder you are in."
             ) from None
         raise failed_import(name, error) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's module may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the user's module may raise anything
         raise failed_import(name, error) from None
 
 

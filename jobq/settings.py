@@ -95,6 +95,11 @@ MINIMA: Mapping[str, float] = {
     "stats_every": 0,
 }
 
+MOST_SECONDS = 2_000_000.0
+"""Some three weeks. PostgreSQL keeps times to wait as milliseconds in 32 bits, and threads cannot wait without end."""
+
+MAXIMA: Mapping[str, float] = {"job_history_days": 36_500}
+
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_format": ("text", "json"),
     "log_level": ("debug", "info", "warning", "error"),
@@ -106,7 +111,10 @@ def load(start: Path | None = None, **flags: Any) -> Settings:
 
     Raises ConfigurationError, which names the setting and where it was made.
     """
-    start = (start or Path.cwd()).resolve()
+    try:
+        start = (start or Path.cwd()).resolve()
+    except FileNotFoundError:
+        raise ConfigurationError("The working directory is not there any more. Change to one that is.") from None
     pyproject = find_pyproject(start)
     chosen: dict[str, Any] = {"root": pyproject.parent if pyproject else start}
     for _, values in sources(pyproject):
@@ -208,8 +216,11 @@ def convert(name: str, value: Any, where: str) -> Any:
 def check(name: str, value: Any, where: str) -> None:
     """What a setting's type does not say: its range, or the words it may be."""
     least, words = MINIMA.get(name), CHOICES.get(name)
+    most = MAXIMA.get(name, MOST_SECONDS if TYPES[name] is float else 2**31 - 1)
     if least is not None and value is not None and value < least:
         raise ConfigurationError(f"{where}: {name} is {value}, but must be at least {least}.")
+    if isinstance(value, int | float) and value > most:
+        raise ConfigurationError(f"{where}: {name} is {value}, but must be at most {most:,.0f}.")
     if words is not None and value not in words:
         raise ConfigurationError(f"{where}: {name} is {value!r}, but must be one of: {', '.join(words)}.")
     if name == "timezone" and value != "UTC":

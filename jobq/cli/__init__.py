@@ -1,7 +1,10 @@
 """The command line. Each command lives in the module of its noun, and is imported when it is called."""
 
+import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -45,6 +48,14 @@ COMMANDS = {
 
 class Commands(click.Group):
     """A group that imports a command only when it is called: `jobq --help` imports none."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with reader_may_go():  # while it reads --help
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with reader_may_go():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -98,6 +109,7 @@ def cli(ctx: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point: runs a command, and turns what went wrong into one message and an exit code."""
+    prepare_streams()
     try:
         require_text(sys.argv[1:] if arguments is None else arguments)
         code = cli.main(arguments, prog_name="jobq", standalone_mode=False)
@@ -109,13 +121,35 @@ def main(arguments: list[str] | None = None) -> Any:
         code = error.exit_code
     except JobqError as error:
         code = explain(error)
-    except BrokenPipeError:  # the reader of our output has gone: `jobq list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except OSError as error:  # a disk that is full, a file that is not there: nothing that a traceback would explain
+        code = explain(JobqError(f"{error}."))
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def reader_may_go() -> Iterator[None]:
+    """That the reader of our output has gone is no failure, as click would have it: `jobq list | head`."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None
+
+
+def prepare_streams() -> None:
+    """A stream that was closed leads nowhere, here and in the processes that are started, instead of giving its number
+    to the next file; and what a terminal has no character for is shown as a question mark."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def require_text(arguments: list[str]) -> None:

@@ -12,7 +12,9 @@ from jobq.clean import line
 from jobq.cli.options import (
     app_option,
     database_options,
+    id_of,
     is_given,
+    is_id,
     json_option,
     open_database,
     select,
@@ -101,8 +103,10 @@ def act(
     **chosen: Any,
 ) -> None:
     """Finds the jobs, says how many they are and shows a few, asks, acts, and says what came of it."""
-    by_id = bool(words) and all(word.isascii() and word.isdigit() for word in words)
-    if by_id == (is_given(chosen) or (bool(words) and not by_id)):
+    by_id = bool(words) and all(map(is_id, words))
+    by_filter = is_given(chosen) or not all(map(is_id, words))
+    # A word of nothing is a variable of the shell's that is not set: what it should have said, nobody knows.
+    if by_id == by_filter or not all(word.strip() for word in words):
         raise UsageError(f"Say which jobs to {verb}: either ids, or a filter such as --queue or 'outcome:errored'.")
     database = open_database(settings)
     selection = None
@@ -167,12 +171,6 @@ def wait_for(database: Any, ids: list[int]) -> dict[int, Any]:
     if ids:
         say(f"waiting for {len(ids)} running jobs to end; Ctrl-C ends the waiting, not the request")
     return operate.wait_for_end(database, ids)
-
-
-def id_of(word: str) -> int:
-    if len(word) > 19 or int(word) > filters.MAX_NUMBER:
-        raise UsageError(f"There is no job {word[:40]}: ids are smaller.")
-    return int(word)
 
 
 def check_states(verb: str, selection: filters.Filter, states: list[str]) -> None:

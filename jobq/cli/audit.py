@@ -46,7 +46,7 @@ def show_acts(acts: tuple[ActRecord, ...]) -> None:
         for act in acts
     ]
     columns = ["ACT", "BEGAN", "WHO", "WHAT", "JOBS", "WHICH", ""]
-    table(columns, rows, right=["ACT", "JOBS"], elastic=["FILTER"])
+    table(columns, rows, right=["ACT", "JOBS"], elastic=["WHICH"])
 
 
 def what(act: ActRecord) -> str:

@@ -15,7 +15,9 @@ from jobq.settings import Settings
 
 @click.command()
 @click.argument("measure", type=click.Choice(["all", "enqueue", "drain", "latency"]), default="all")
-@click.option("--jobs", type=click.IntRange(1), default=20_000, show_default=True, metavar="N", help="So many jobs.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 10**8), default=20_000, show_default=True, metavar="N", help="So many jobs."
+)
 @click.option("-p", "--max-processes", type=click.IntRange(1), metavar="N", help="Child processes of the worker.")
 @database_options
 @json_option

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobq.clean import line
-from jobq.cli.options import is_given, json_object, open_database
+from jobq.cli.options import id_of, is_given, is_id, json_object, open_database
 from jobq.cli.render import say, show_json
 from jobq.errors import ApplicationError, UsageError
 from jobq.settings import Settings
@@ -28,11 +28,11 @@ def run_again(
     """Enqueues the new job. There is nothing to confirm: one job, and the old one stays as it is."""
     from jobq import operate
 
-    if len(words) != 1 or not words[0].isdigit() or is_given(chosen):
+    if len(words) != 1 or not is_id(words[0]) or is_given(chosen):
         raise UsageError("--arguments goes with the ID of one job: jobq retry 4711 --arguments '{\"user_id\": 1}'")
     arguments = json_object("--arguments", text)
     database = open_database(settings)
-    record = operate.run_again(database, int(words[0]), arguments, known=known_classes(database, settings, app))
+    record = operate.run_again(database, id_of(words[0]), arguments, known=known_classes(database, settings, app))
     if as_json:
         show_json(record)
     if record is None:

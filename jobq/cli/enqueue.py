@@ -1,11 +1,13 @@
 """`jobq enqueue` and `jobq perform`: a job from a shell."""
 
-import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from jobq.clean import plain
 from jobq.cli.options import (
     app_option,
     database_options,
@@ -15,7 +17,8 @@ from jobq.cli.options import (
     json_option,
     open_database,
 )
-from jobq.cli.render import say, show_json
+from jobq.cli.render import say, show_json, show_value
+from jobq.errors import ApplicationError, JobqError
 from jobq.job import Job
 from jobq.settings import Settings
 
@@ -53,12 +56,13 @@ def enqueue(
 ) -> None:
     open_database(settings)
     job = build(job_class, positional, named, app, settings)
-    record = job.run_in_worker(
-        delay=None if delay is None else delay_of("--delay", delay),
-        timeout=None if timeout is None else duration_of("--timeout", timeout),
-        expires=None if expires is None else delay_of("--expires", expires),
-        **chosen,
-    )
+    options: dict[str, Any] = {
+        "delay": None if delay is None else delay_of("--delay", delay),
+        "timeout": None if timeout is None else duration_of("--timeout", timeout),
+        "expires": None if expires is None else delay_of("--expires", expires),
+    }
+    with code_of(job_class):  # its methods choose what the options do not
+        record = job.run_in_worker(**options, **chosen)
     if record is None:
         say("nothing was enqueued: an unfinished job of this class holds the unique key")
     if as_json:
@@ -100,11 +104,10 @@ def perform(
     except (Cancel, JobInterrupted) as directive:
         say(f"the job cancelled itself: {directive}".rstrip(": "))
         return
-    except Exception as error:  # noqa: BLE001 - the edge around the user's code
-        sys.stderr.write(executor.traceback_of(error))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's code
+        sys.stderr.write(plain(executor.traceback_of(error), executor.MAX_TRACEBACK_CHARACTERS))
         ctx.exit(1)
-    if value is not None:
-        click.echo(json.dumps(value, default=repr, ensure_ascii=False))
+    show_value(value)
 
 
 def build(
@@ -118,6 +121,24 @@ def build(
     job_class = resolve(name)
     by_name = {} if named is None else json_object("--kwargs", named)
     args, kwargs = arguments.from_command_line(job_class, positional, by_name)
-    job = job_class(*args, **kwargs)
+    with code_of(name):
+        job = job_class(*args, **kwargs)
     assert isinstance(job, Job)
     return job
+
+
+@contextmanager
+def code_of(name: str) -> Iterator[None]:
+    """Around a constructor and methods of the user's: what they raise is told with their own traceback, and no more."""
+    from psycopg import Error
+
+    from jobq.worker.executor import message_of, traceback_of
+
+    try:
+        yield
+    except (JobqError, Error):
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's code
+        raise ApplicationError(
+            f"{name} raised {type(error).__name__}: {message_of(error)}".rstrip(": "), traceback_of(error)
+        ) from None

@@ -44,7 +44,7 @@ def list_command(words: tuple[str, ...], limit: int, settings: Settings, as_json
     for job_class in unknown:
         say(f"no worker knows {line(job_class.job_class)}: {job_class.jobs} jobs wait in vain")
     if page.slow and not as_json:
-        say(f"no index serves {', '.join(page.slow)}: jobs were looked at one by one (since: narrows it)")
+        say(f"no index serves {line(', '.join(page.slow))}: jobs were looked at one by one (since: narrows it)")
     if page.next is not None and not as_json:
         say(f"these are the first {limit}; there are more (--limit)")
 

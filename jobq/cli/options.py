@@ -86,6 +86,8 @@ def option_filter(key: str, value: str) -> "Filter":
     """One option as a filter; what it says is meant literally."""
     from jobq import filters
 
+    if value == "":  # as by a variable of the shell's that is not set; of an error it would be part of every text
+        raise UsageError(f"--{key} is empty.")
     if key in ("since", "until"):
         try:
             return filters.Filter((filters.Term(key, (filters.moment(value),)),))
@@ -94,6 +96,18 @@ def option_filter(key: str, value: str) -> "Filter":
     if key == "outcome" and value not in filters.OUTCOMES:
         raise UsageError(f"There is no outcome {value!r}. Outcomes are: {', '.join(filters.OUTCOMES)}.")
     return filters.of(key, value)
+
+
+def is_id(word: str) -> bool:
+    return word.isascii() and word.isdigit()
+
+
+def id_of(word: str) -> int:
+    from jobq.filters import MAX_NUMBER
+
+    if len(word) > 19 or int(word) > MAX_NUMBER:
+        raise UsageError(f"There is no job {word[:40]}: ids are smaller.")
+    return int(word)
 
 
 def is_given(chosen: dict[str, Any]) -> bool:

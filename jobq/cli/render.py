@@ -40,7 +40,18 @@ STYLES = {
 
 def show_json(value: Any) -> None:
     """One document on stdout; times are ISO 8601 with their offset."""
-    click.echo(json_text(json.dumps(value, default=plain_json, ensure_ascii=False, indent=2)))
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    click.echo(json_text(json.dumps(value, default=plain_json, ensure_ascii=not is_unicode, indent=2)))
+
+
+def show_value(value: Any) -> None:
+    """What a run returned: as JSON on one line, or where it is none, as Python shows it."""
+    if value is None:
+        return
+    try:
+        click.echo(json_text(json.dumps(value, default=repr, ensure_ascii=False, allow_nan=False)))
+    except (TypeError, ValueError, RecursionError):
+        click.echo(line(repr(value), 4000))
 
 
 def plain_json(value: Any) -> Any:
@@ -68,8 +79,12 @@ def told(words: str, names: Sequence[str], done: Sequence[str], why_not: str, *,
 def console() -> "Console":
     from rich.console import Console
 
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # for `main`, as from any other output
+
     is_terminal = sys.stdout.isatty()
-    return Console(
+    return Output(
         width=None if is_terminal or "COLUMNS" in os.environ else WIDE,
         highlight=False,
         markup=False,

@@ -1,14 +1,13 @@
 """`jobq replay`: a finished job's exact arguments, run here, in this checkout."""
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobq.clean import line
+from jobq.clean import line, plain
 from jobq.cli.options import app_option, database_options, open_database
-from jobq.cli.render import compact, say
+from jobq.cli.render import compact, say, show_value
 from jobq.errors import UsageError
 from jobq.records import Assignment, JobRecord
 from jobq.settings import Settings
@@ -32,7 +31,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     """
     from jobq import observe
     from jobq.registry import load_application, registry
-    from jobq.worker.executor import build, run, traceback_of
+    from jobq.worker.executor import MAX_TRACEBACK_CHARACTERS, build, run, traceback_of
 
     database = open_database(settings)
     job = observe.show(database, job_id).job
@@ -41,16 +40,16 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     load_application(settings.root, [*settings.app, *app])
     say(f"replaying job {job.id}: {line(job.job_class)} {compact(job.arguments)}")
     say(f"then, it was {job.outcome}{f', {line(job.error_type)}' if job.error_type else ''}")
+    assignment = assignment_of(job, observe.stored_arguments(database, job_id))
     try:
-        value = run(build(assignment_of(job, observe.stored_arguments(database, job_id)), registry))
-    except Exception as error:  # noqa: BLE001 - the edge around the user's code
-        sys.stderr.write(traceback_of(error))
+        value = run(build(assignment, registry))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's code
+        sys.stderr.write(plain(traceback_of(error, assignment), MAX_TRACEBACK_CHARACTERS))
         if is_debugged:
             debug(error.__traceback__)
         ctx.exit(1)
     say("here, it is successful")
-    if value is not None:
-        click.echo(json.dumps(value, default=repr, ensure_ascii=False))
+    show_value(value)
 
 
 def assignment_of(job: JobRecord, arguments: str) -> Assignment:

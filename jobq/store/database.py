@@ -112,12 +112,13 @@ class Database:
         url = self.url
         if self._embedded is not None:  # whoever started it may have been killed, and taken it along
             self._embedded.ensure_running()
-        connection = psycopg.connect(
-            url,
-            autocommit=True,
-            prepare_threshold=None if self.settings.transaction_pooler else 2,
-            **self._parameters(purpose),
-        )
+        parameters = self._parameters(purpose)
+        try:
+            connection = psycopg.connect(
+                url, autocommit=True, prepare_threshold=None if self.settings.transaction_pooler else 2, **parameters
+            )
+        except psycopg.ProgrammingError as error:  # psycopg reads some parameters by itself, such as a timeout
+            raise no_address(error) from None
         self.role = connection.info.user
         self._prepare_session(connection, walk_indexes=walk_indexes)
         return connection
@@ -171,12 +172,8 @@ class Database:
             return parameters
         try:
             given = psycopg.conninfo.conninfo_to_dict(self.settings.database_url)
-        except psycopg.ProgrammingError as error:
-            # What cannot be read may be a password in any place of it.
-            raise ConfigurationError(
-                f"database_url is no address of a PostgreSQL database: {without_quotations(str(error))}. It is not "
-                "shown, as there may be a password in it. Its form is postgresql://user:password@host:port/database."
-            ) from None
+        except (psycopg.ProgrammingError, UnicodeEncodeError) as error:
+            raise no_address(error) from None
         parameters.setdefault("connect_timeout", 10)
         if "," in str(given.get("host", "")):
             # Of several hosts only the primary will do: the others refuse every statement of ours.
@@ -213,6 +210,15 @@ class Database:
         with self.connect("client") as connection:
             check_server(connection)
         yield
+
+
+def no_address(error: Exception) -> ConfigurationError:
+    # What cannot be read may be a password in any place of it.
+    what = "it is not UTF-8" if isinstance(error, UnicodeEncodeError) else without_quotations(str(error))
+    return ConfigurationError(
+        f"database_url is no address of a PostgreSQL database: {what}. It is not shown, as there may be a password in "
+        "it. Its form is postgresql://user:password@host:port/database."
+    )
 
 
 def without_quotations(message: str) -> str:

@@ -99,6 +99,9 @@ def test_what_sql_enqueues_is_stored_exactly_or_refused(text: str, store: "Store
 @tried
 @given(text=TEXTS)
 @example(text="-x")
+@example(text="²")
+@example(text="9" * 5000)
+@example(text="0001-01-01T00:00-23:59")
 def test_what_is_typed_in_a_shell_is_stored_exactly_or_refused(
     text: str, database: Database, store: "Store", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +113,8 @@ def test_what_is_typed_in_a_shell_is_stored_exactly_or_refused(
         assert (store.job(job).queue, store.job(job).unique_key) == (text, text)
         store.cancel(job)
     for command in (["list", text], ["list", f"args.{text}:x"], ["pause", text], ["resume", text], ["enqueue", text],
-                    ["list", "--class", text], ["jobs", text], ["why", text], ["schedules", "run", text]):  # fmt: skip
+                    ["list", "--class", text], ["jobs", text], ["why", text], ["schedules", "run", text],
+                    ["retry", text, "--arguments", "{}"], ["stats", "--since", text]):  # fmt: skip
         code, said = typed(*command)
         assert code in (0, 1, 2), said[-2000:]
         assert "psycopg" not in said

@@ -173,6 +173,45 @@ def test_perform_fails_with_the_users_own_traceback(sample: "Application") -> No
     refused(sample.jobq("perform", "jobs.Fail"), "RuntimeError: the look-up failed", "return table[key]", exit_code=1)
 
 
+def test_what_a_jobs_own_code_raises_or_returns_is_told_as_such_and_takes_no_effect(sample: "Application") -> None:
+    sample.write(
+        "jobs.py",
+        """
+        import sys
+        from jobq import Job, register_job
+
+        @register_job
+        class Made(Job):
+            def __init__(self): raise ValueError("made \\x1b[2J")
+            def run(self): ...
+
+        @register_job
+        class Queued(Job):
+            def run(self): ...
+            def get_queue(self): raise LookupError("queued \\x1b[2J")
+
+        @register_job
+        class Run(Job):
+            def __init__(self, how): self.how = how
+            def run(self):
+                if self.how == "raises": raise ValueError("run \\x1b[2J")
+                if self.how == "leaves": sys.exit(3)
+                return {"odd": "\\ud800\\u202e"} if self.how == "odd" else {(1, 2): "\\x1b[2J"}
+        """,
+    )
+
+    refused(sample.jobq("enqueue", "jobs.Made"), "ValueError: made ␛[2J\njobq: error: jobs.Made raised ValueError")
+    refused(sample.jobq("perform", "jobs.Made"), "def __init__", "jobs.Made raised ValueError: made ␛[2J")
+    raised = sample.jobq("enqueue", "jobs.Queued")
+    assert raised.returncode == 2
+    said = "LookupError: queued ␛[2J\n"
+    assert raised.stderr.endswith(f"{said}jobq: error: jobs.Queued raised {said}")
+    refused(sample.jobq("perform", "jobs.Run", "raises"), "ValueError: run ␛[2J", exit_code=1)
+    refused(sample.jobq("perform", "jobs.Run", "leaves"), "SystemExit: 3", exit_code=1)
+    assert sample.jobq("perform", "jobs.Run", "odd").stdout == '{"odd": "\\ud800\\u202e"}\n'
+    assert sample.jobq("perform", "jobs.Run", "no JSON").stdout == "{(1, 2): '\\x1b[2J'}\n"
+
+
 # The database
 
 
@@ -378,6 +417,14 @@ def test_an_act_needs_ids_or_a_filter_and_not_both(sample: "Application") -> Non
         refused(sample.jobq(command, "1", "--queue", "x"), "either ids, or a filter")
 
 
+def test_a_variable_that_is_not_set_selects_nothing(sample: "Application", store: "Store") -> None:
+    """`jobq cancel "$JOB" --yes` would cancel everything."""
+    store.add(job_class="jobs.Echo")
+    for arguments in ([""], [" "], ["", "1"], ["--error", ""], ["--queue", "default", ""]):
+        refused(sample.jobq("cancel", *arguments, "--yes"))
+    assert len(store.unfinished()) == 1
+
+
 # The command line itself
 
 
@@ -409,13 +456,36 @@ def test_an_unknown_command_suggests_a_near_one(sample: "Application") -> None:
 def test_a_reader_that_goes_away_is_no_error(sample: "Application", store: "Store") -> None:
     for _ in range(300):
         store.add(job_class="jobs.Echo", arguments=json.dumps({"value": "x" * 500}))
+    for command, shown in (("list --limit 300 --json | head -n 1", "[\n"), ("list | true", ""), ("--help | true", "")):
+        assert shell(sample, command) == (0, shown, "")
+
+
+def test_streams_that_are_closed_or_full_are_no_surprise(sample: "Application", store: "Store") -> None:
+    job = store.add(job_class="jobs.Echo")
+    assert shell(sample, "list >&-") == (0, "", "")
+    assert shell(sample, "show 99 2>&-") == (2, "", "")
+    assert shell(sample, "cancel queue:default <&-")[0] == 130
+    assert shell(sample, "list --json > /dev/full") == (1, "", "jobq: error: [Errno 28] No space left on device.\n")
+    assert shell(sample, "run --drain -p 1 <&- >&- 2>&-") == (0, "", "")
+    assert [result.outcome for result in store.results(job)] == ["successful"]
+
+
+def test_a_terminal_without_unicode_gets_what_it_can_show(sample: "Application", store: "Store") -> None:
+    store.add(job_class="jobs.Echo", arguments=json.dumps({"value": "é€"}))
+    plain = {"PYTHONIOENCODING": "ascii"}
+
+    assert "? pending" in sample.jobq("list", environment=plain).stdout
+    assert document(sample.jobq("list", "--json", environment=plain))[0]["arguments"] == {"value": "é€"}
+
+
+def shell(sample: "Application", command: str) -> tuple[int, str, str]:
+    """What a line of bash that begins with a command of ours ends with, prints and says."""
     finished = subprocess.run(
-        ["/bin/sh", "-c", f"{sys.executable} -m jobq list --limit 300 --json | head -n 1"],
+        ["/bin/bash", "-o", "pipefail", "-c", f"{sys.executable} -m jobq {command}"],
         cwd=sample.path,
         capture_output=True,
         text=True,
-        check=True,
+        timeout=60,
+        check=False,
     )
-
-    assert finished.stdout == "[\n"
-    assert finished.stderr == ""
+    return finished.returncode, finished.stdout, finished.stderr

@@ -126,6 +126,8 @@ BAD_ADDRESSES = [
     f"postgresql://u:pa#?{PASSWORD}@h/db",
     f"postgresql://u@h/db?pasword={PASSWORD}",
     f"postgresql://u@127.0.0.1:1/db?password={PASSWORD}",
+    f"postgresql://u:{PASSWORD}@127.0.0.1:1/db?connect_timeout=soon",
+    f"postgresql://u:{PASSWORD}\udcff@127.0.0.1:1/db",
     f"host=127.0.0.1 port=1 password={PASSWORD}",
     f"host=127.0.0.1 port=1 password='it is {PASSWORD}",
     f"host=127.0.0.1 password = '{PASSWORD}' no",

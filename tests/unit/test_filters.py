@@ -92,6 +92,8 @@ def test_an_argument_is_named_by_its_path() -> None:
         ("since:yesterday", "yesterday", "neither a duration"),
         ("since:2026-12-01T09:00", "2026-12-01T09:00", "time zone"),
         ("since:99999999999999d", "99999999999999d", "100 years"),
+        ("since:0001-01-01T00:00+23:59", "0001-01-01T00:00+23:59", "years 1 to 9999"),
+        ("until:9999-12-31T23:59-00:01", "9999-12-31T23:59-00:01", "years 1 to 9999"),
         ("since:1h,2h", "since:1h,2h", "one time"),
         ("args:1", "args:", "name of an argument"),
         ("queue.x:1", "queue.x:", "Only args"),

@@ -2,7 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -161,6 +161,16 @@ def test_a_value_below_the_least_is_refused_with_its_place(
         load(tmp_path)
     with pytest.raises(ConfigurationError, match=f"{name} is .* at least"):
         Settings(**{name: too_small})
+
+
+NUMBERS = [name for name in sorted(NAMES) if {int, float} & {TYPES[name], *get_args(TYPES[name])}]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_beyond_what_threads_and_postgresql_can_count_is_refused(name: str) -> None:
+    """Where it was not, a thread of the worker ended at its first wait."""
+    with pytest.raises(ConfigurationError, match=f"{name} is .* at most"):
+        Settings(**{name: 1e300 if TYPES[name] is float else 10**30})
 
 
 @pytest.mark.parametrize("name", sorted(CHOICES))
