@@ -141,7 +141,7 @@ class Control(Service):
             del outbox.stacks[: len(stacks)], outbox.made[: len(made)], outbox.left[: len(left)]
 
     def _store_progress(self, connection: Connection, progress: list[ProgressReport]) -> None:
-        """Progress that the database would refuse again and again is none; the next word may be better."""
+        """Progress that the database would refuse again and again is none, and does not cost others theirs."""
         try:
             control.store_progress(
                 connection, self.database.schema, worker_id=self.ownership.worker_id, reports=progress
@@ -149,6 +149,10 @@ class Control(Service):
         except Exception as error:
             if not is_refusal_of_data(error):
                 raise
+            if len(progress) > 1:
+                for report in progress:
+                    self._store_progress(connection, [report])
+                return
             log.warning("progress could not be stored error=%s", " ".join(str(error).split()))
 
     def _look(self, connection: Connection, now: float) -> None:

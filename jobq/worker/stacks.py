@@ -15,9 +15,9 @@ MACHINERY = ("<frozen runpy>", OWN_FOLDER)
 def readable(written: str) -> str:
     """The threads of a process with their frames, the innermost last as in a traceback.
 
-    Coroutines come first, then the main thread.
+    Coroutines come first, then the main thread. What a job wrote among it is told in a form that PostgreSQL stores.
     """
-    tasks, threads = blocks(written)
+    tasks, threads = blocks(written.replace("\0", "\\x00").encode(errors="backslashreplace").decode())
     *others, main = threads or [[]]  # the interpreter writes the youngest thread first
     named = [("coroutine", frames) for frames in tasks]
     if main:

@@ -7,6 +7,9 @@ import pytest
 from jobq.states import Outcome
 from jobq.store import control
 from jobq.store.control import ProgressReport
+from jobq.store.database import Database
+from jobq.worker.control import Control
+from jobq.worker.ownership import Ownership
 
 
 def claim_one(store: Any, **fields: Any) -> tuple[int, Any]:
@@ -268,6 +271,22 @@ def test_progress_is_kept_for_the_attempt_that_said_it(store: Any) -> None:
 
     progress = store.job(assignment.id).progress
     assert (progress["done"], progress["attempt"]) == (5, 1)
+
+
+def test_progress_that_is_refused_costs_no_other_job_its_own(store: Any) -> None:
+    worker = store.worker()
+    store.add_many({}, {}, {})
+    jobs = [assignment.id for assignment in store.claim(worker)]
+    told = Control(
+        Database(store.settings), Ownership(worker), on_cancel=list, on_stack=list, on_hooks=list, hooks_wanted=bool
+    )
+
+    told.tell_progress([(job, 1, {"done": done}) for job, done in zip(jobs, (1, float("nan"), "\0"), strict=True)])
+    told.tell_progress([(jobs[0], 1, {"done": 3})])
+    told.tick(store.connection)
+
+    assert [(job.progress or {}).get("done") for job in store.unfinished()] == [3, None, None]
+    assert not told.has_to_write
 
 
 def test_a_question_about_a_stack_goes_to_the_worker_and_its_answer_is_read_once(store: Any) -> None:

@@ -294,6 +294,32 @@ def test_rescuers_that_race_rescue_each_job_once(store: Any) -> None:
     assert {job.losses for job in store.unfinished()} == {1}
 
 
+def test_a_job_that_runs_again_by_the_time_another_rescue_comes_to_it_is_not_lost(store: Any) -> None:
+    """What that rescue saw was an earlier attempt. It was held up between one row and the next, here by a function of
+    PostgreSQL's that it calls for each."""
+    dead, alive = store.worker(), store.worker()
+    first, second = store.add_many({}, {})
+    store.claim(dead)
+    store.declare_dead(dead)
+    with ThreadPoolExecutor(1) as threads, store.another() as other:
+        other.execute("CREATE SCHEMA slow")
+        other.execute(
+            "CREATE FUNCTION slow.date_bin(interval, timestamptz, timestamptz) RETURNS timestamptz LANGUAGE plpgsql "
+            "AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN pg_catalog.date_bin($1, $2, $3); END'"
+        )
+        other.execute("SET search_path = slow, pg_catalog")
+        store.execute("SELECT pg_advisory_lock(1)")
+        late = threads.submit(other.rescue)
+        store.wait_until_another_waits()
+        assert [rescued.id for rescued in store.rescue()] == [second]
+        (again,) = store.claim(alive)
+        store.execute("SELECT pg_advisory_unlock(1)")
+        assert [rescued.id for rescued in late.result(30)] == [first]
+    assert (again.id, again.attempt) == (second, 2)
+    assert (store.job(second).state, store.job(second).worker_id) == ("running", alive)
+    assert [(result.id, result.attempt) for result in store.results()] == [(first, 1), (second, 1)]
+
+
 def test_a_silent_worker_is_declared_dead_and_another_is_not(store: Any) -> None:
     silent, alive, stopped = store.worker(host="s", pid=7), store.worker(), store.worker()
     workers.stop(store.connection, store.schema, worker_id=stopped)

@@ -440,6 +440,55 @@ def test_a_running_job_tells_its_stack_and_goes_on(
     assert store.rows("SELECT * FROM jobq.stacks") == []
 
 
+FORGER = r'''
+from jobq.worker.board import PROGRESS, Board
+
+
+@register_job
+class Forges(Noted):
+    """Writes onto the board that it shares with its supervisor what jobq would not."""
+
+    def __init__(self, notes, other):
+        super().__init__(notes)
+        self.other = other
+
+    def run(self):
+        fd = next(fd for fd in range(64) if "jobq-board" in os.path.realpath(f"/proc/self/fd/{fd}"))
+        board, own = Board.of_child(fd), self.job.id
+        self.note("begun")
+        while not self.notes.with_suffix(".go").exists():
+            for note in (
+                *(f"[{own}, 1, {said}]" for said in ('{"done": NaN}', '{"message": "\\u0000"}')),
+                f'[{self.other}, 1, {{"done": 1}}]', f"[{own}, 7, {{}}]", "[true, 1, {}]", "[" * 4000, "\xff", "",
+                f'[{own}, 1, {{"done": NaN}}]',
+            ):
+                board.write(PROGRESS, note.encode("latin-1"))
+                os.write(fd, b'Thread 0x1 (most recent call first):\n  File "\0\xff\x1b", line 1 in x\n')
+                time.sleep(0.002)
+'''
+
+
+def test_what_a_job_forges_on_its_board_reaches_nobody_else(
+    controlled: "Application", store: "Store", database: "Database", tmp_path: Path, eventually: Eventually
+) -> None:
+    """Nor does it keep the worker from hearing what operators want, and from telling what other jobs say."""
+    controlled.write("jobs.py", JOBS + FORGER)
+    notes, other = Notes(tmp_path / "notes"), Notes(tmp_path / "other")
+    works = add(store, "Works", notes=other, delay=3600)
+    forges = add(store, "Forges", notes=notes, other=works)
+    with controlled.start("run", "--max-processes", "2") as worker:
+        eventually(lambda: notes.has_begun)
+        store.execute("UPDATE jobq.jobs SET run_at = now() WHERE id = %s", works)
+        eventually(lambda: (store.job(works).progress or {}).get("done") == 10_000)
+        assert "\0" not in operate.stack(database, forges).text
+        assert store.job(forges).progress is None
+        operate.cancel(database, [forges])
+        eventually(lambda: ends(store, forges) == [("cancelled", False)])
+        other.let_go()
+        eventually(lambda: ends(store, works) == [("successful", False)])
+    assert "service failed" not in worker.stderr
+
+
 # Hooks
 
 
