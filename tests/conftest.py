@@ -154,6 +154,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]
 def store(settings: Settings) -> "Iterator[Store]":
     """The statements of the store on the test's own database."""
     with Store.on(settings) as store:
+        store.execute("SET search_path = DEFAULT")  # tests have tables of their own, too
         yield store
 
 

@@ -19,7 +19,7 @@ from jobq.cli.options import (
 )
 from jobq.cli.render import say, show_json, show_value
 from jobq.errors import ApplicationError, JobqError
-from jobq.job import Job
+from jobq.job import Job, added_to_database, new_job
 from jobq.settings import Settings
 
 ARGUMENTS_HELP = """\b
@@ -62,7 +62,8 @@ def enqueue(
         "expires": None if expires is None else delay_of("--expires", expires),
     }
     with code_of(job_class):  # its methods choose what the options do not
-        record = job.run_in_worker(**options, **chosen)
+        new = new_job(job, **options, **chosen)
+    (record,) = added_to_database([new], None)
     if record is None:
         say("nothing was enqueued: an unfinished job of this class holds the unique key")
     if as_json:
@@ -130,13 +131,11 @@ def build(
 @contextmanager
 def code_of(name: str) -> Iterator[None]:
     """Around a constructor and methods of the user's: what they raise is told with their own traceback, and no more."""
-    from psycopg import Error
-
     from jobq.worker.executor import message_of, traceback_of
 
     try:
         yield
-    except (JobqError, Error):
+    except JobqError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's code
         raise ApplicationError(

@@ -31,7 +31,9 @@ def reading(
         try:
             with connection.transaction():
                 connection.execute(
-                    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {timeout_ms}".encode()
+                    # Through a pooler the form of dates is not that of `Database.connection`.
+                    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {timeout_ms}; "
+                    "SET LOCAL datestyle = 'ISO'".encode()
                 )
                 yield connection
         except pg.QueryCanceled:

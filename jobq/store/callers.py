@@ -67,7 +67,8 @@ def executed(
     cursor: psycopg.Cursor[tuple[Any, ...]], statement: bytes, parameters: dict[str, Any] | Iterable[bytes]
 ) -> list[tuple[Any, ...]]:
     if isinstance(parameters, dict):
-        return cursor.execute(statement, parameters).fetchall()
+        # The session is the caller's: a form of dates that psycopg cannot read may be set. In binary there is only one.
+        return cursor.execute(statement, parameters, binary=True).fetchall()
     with cursor.copy(statement) as copy:
         for block in parameters:
             copy.write(block)
@@ -78,7 +79,7 @@ async def executed_async(
     cursor: psycopg.AsyncCursor[tuple[Any, ...]], statement: bytes, parameters: dict[str, Any] | Iterable[bytes]
 ) -> list[tuple[Any, ...]]:
     if isinstance(parameters, dict):
-        await cursor.execute(statement, parameters)
+        await cursor.execute(statement, parameters, binary=True)
         return await cursor.fetchall()
     async with cursor.copy(statement) as copy:
         for block in parameters:

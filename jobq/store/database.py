@@ -20,6 +20,7 @@ from jobq import embedded
 from jobq.errors import (
     AnswerLost,
     ConfigurationError,
+    DatabaseBusy,
     DatabaseError,
     DatabaseForbidden,
     DatabaseReadOnly,
@@ -43,6 +44,15 @@ WALK_INDEXES = (
 
 # A server that vanished without a word is noticed within half a minute or so.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
+# A role, a database or a server may have been set otherwise. Psycopg reads no times but ISO's, and arrays
+# are sent with NULL in them; where statements meet, as two claims do, they count on seeing what the other has just
+# committed; and what they call are PostgreSQL's own functions, not what somebody has put under the same names where the
+# role looks first.
+AS_WE_READ_AND_WRITE = (
+    "SET datestyle = 'ISO'; SET array_nulls = on; SET default_transaction_isolation = 'read committed'; "
+    "SET search_path = pg_catalog, pg_temp"
+)
 
 # The other way round too: else the rows that a vanished machine has locked stay locked for hours, which is the kernel's
 # own idea of how long to wait. A process that is stopped within a transaction looks alive to the kernel; its locks are
@@ -126,8 +136,8 @@ class Database:
     def _prepare_session(self, connection: Connection, *, walk_indexes: bool = False) -> None:
         if not self.settings.transaction_pooler:  # where it would hold for others too
             milliseconds = round(self.settings.heartbeat_timeout * 1000)
-            settings = LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds)
-            connection.execute((f"{WALK_INDEXES};{settings}" if walk_indexes else settings).encode())
+            settings = [AS_WE_READ_AND_WRITE, LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds)]
+            connection.execute("; ".join([WALK_INDEXES, *settings] if walk_indexes else settings).encode())
 
     @contextmanager
     def connection(self, *, changes: bool = False) -> Iterator[Connection]:
@@ -167,7 +177,7 @@ class Database:
                 self._embedded = None
 
     def _parameters(self, purpose: str) -> dict[str, Any]:
-        parameters: dict[str, Any] = {"application_name": f"jobq {purpose}", **KEEPALIVE}
+        parameters: dict[str, Any] = {"application_name": f"jobq {purpose}", "client_encoding": "utf8", **KEEPALIVE}
         if self.settings.database_url is None:
             return parameters
         try:
@@ -318,12 +328,21 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
                 f"{where} does not allow that to the role {database.role}: {detail}. Use a role that may, or give this "
                 "one the rights: jobq migrate --grants prints what each kind of role needs."
             )
+        case pg.UntranslatableCharacter():
+            return DatabaseError(
+                f"{where} cannot store every character ({detail.split(' CONTEXT: ')[0]}). One of encoding UTF8 can."
+            )
         case pg.TooManyConnections():
             return DatabaseUnreachable(
                 f"{where} has no connection left ({detail}). Raise max_connections, or close some."
             )
         case PoolTimeout():
             return DatabaseUnreachable(f"{where} cannot be reached: no connection within {database.patience:g} s.")
+        case psycopg.Error(sqlstate=state) if state in OUT_OF_TIME:
+            return DatabaseBusy(
+                f"{where} did not do it in the time that it allows: {detail}. Where that time is set too short for the "
+                f"role: ALTER ROLE … SET {OUT_OF_TIME[state]} = '1min'"
+            )
         case _ if is_transient(error):
             if "read-only" in detail:
                 return DatabaseReadOnly(f"{where} is read-only ({detail}). Use the primary's address.")
@@ -334,20 +353,26 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
     return None
 
 
+OUT_OF_TIME = {
+    "55P03": "lock_timeout",
+    "57014": "statement_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "25P04": "transaction_timeout",
+}
+"""What an administrator can limit, by the error of which it is the reason."""
+
 TRANSIENT_STATES = {
+    *OUT_OF_TIME,
     "40001",  # serialization failure
     "40P01",  # deadlock
     "53000",  # insufficient resources …
     "53100",  # … disk full
     "53200",  # … out of memory
     "53300",  # … too many connections
-    "55P03",  # lock not available
-    "57014",  # query cancelled, or its time was up
     "57P01",  # the server shuts down …
     "57P02",  # … has crashed
     "57P03",  # … is starting up
     "57P05",  # idle session timeout
-    "25P03",  # the session was stopped in the middle of a transaction, for too long
     "25006",  # a standby answers, until the failover is over
 }
 
