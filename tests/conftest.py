@@ -154,7 +154,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]
 def store(settings: Settings) -> "Iterator[Store]":
     """The statements of the store on the test's own database."""
     with Store.on(settings) as store:
-        store.execute("SET search_path = DEFAULT")  # tests have tables of their own, too
+        store.see_tables_of_tests()
         yield store
 
 
@@ -202,7 +202,12 @@ class Store:
     def another(self) -> "Iterator[Store]":
         """The same on a connection of its own, for another thread or another transaction."""
         with Store.on(self.settings) as other:
+            other.see_tables_of_tests()
             yield other
+
+    def see_tables_of_tests(self) -> None:
+        """By their plain names, which jobq's own sessions do not look for."""
+        self.execute("SET search_path = DEFAULT")
 
     def add(self, **fields: Any) -> int | None:
         """Enqueues a job; None where its unique key is held."""

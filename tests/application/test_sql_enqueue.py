@@ -125,9 +125,9 @@ def test_a_trigger_enqueues_within_its_transaction_and_wakes_a_worker_that_waits
     with store.another() as listening, store.another() as shop:
         listening.execute(f'LISTEN "{channel("jobq")}"')
         with shop.connection.transaction(force_rollback=True):
-            shop.execute("INSERT INTO public.orders VALUES (1)")
+            shop.execute("INSERT INTO orders VALUES (1)")
         assert store.unfinished() == []
-        shop.execute("INSERT INTO public.orders VALUES (2)")
+        shop.execute("INSERT INTO orders VALUES (2)")
         (job,) = store.unfinished()
         assert (job.job_class, job.arguments, job.queue) == ("shop.Mail", {"order": 2}, "mail")
         heard = next(listening.connection.notifies(timeout=10, stop_after=1))
