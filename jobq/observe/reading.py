@@ -31,9 +31,7 @@ def reading(
         try:
             with connection.transaction():
                 connection.execute(
-                    # Through a pooler the form of dates is not that of `Database.connection`.
-                    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {timeout_ms}; "
-                    "SET LOCAL datestyle = 'ISO'".encode()
+                    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {timeout_ms}".encode()
                 )
                 yield connection
         except pg.QueryCanceled:

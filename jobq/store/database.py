@@ -134,10 +134,13 @@ class Database:
         return connection
 
     def _prepare_session(self, connection: Connection, *, walk_indexes: bool = False) -> None:
-        if not self.settings.transaction_pooler:  # where it would hold for others too
-            milliseconds = round(self.settings.heartbeat_timeout * 1000)
-            settings = [AS_WE_READ_AND_WRITE, LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds)]
-            connection.execute("; ".join([WALK_INDEXES, *settings] if walk_indexes else settings).encode())
+        if self.settings.transaction_pooler:  # where it would hold for others too
+            if "ISO" not in (connection.info.parameter_status("DateStyle") or "ISO"):
+                connection.execute("SET datestyle = 'ISO'")  # but this pgbouncer keeps for each client
+            return
+        milliseconds = round(self.settings.heartbeat_timeout * 1000)
+        settings = [AS_WE_READ_AND_WRITE, LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds)]
+        connection.execute("; ".join([WALK_INDEXES, *settings] if walk_indexes else settings).encode())
 
     @contextmanager
     def connection(self, *, changes: bool = False) -> Iterator[Connection]:

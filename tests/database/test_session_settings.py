@@ -1,6 +1,7 @@
 """What a role, a database or a server is set to: jobq works all the same, or says which setting is in the way."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -77,6 +78,15 @@ def test_a_job_goes_its_whole_way_whatever_the_role_is_set_to(
         assert operate.retry(database, [first.id]).done == [first.id]
         assert {job.id for job in store.claim(worker)} == {first.id, second.id}
         assert observe.stats(database).running == 2
+
+
+def test_a_form_of_dates_that_cannot_be_read_is_no_obstacle_behind_a_pooler(
+    settings: Settings, connection: "psycopg.Connection[Any]"
+) -> None:
+    set_for_all(connection, ["datestyle = 'German'"])
+    with Database(replace(settings, transaction_pooler=True)).connect("test") as own:
+        ((now,),) = own.execute("SELECT now()").fetchall()
+    assert isinstance(now, datetime)
 
 
 def test_a_caller_may_have_set_its_own_session_to_anything(database_url: str, store: Store) -> None:
