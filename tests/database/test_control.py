@@ -277,9 +277,8 @@ def test_progress_that_is_refused_costs_no_other_job_its_own(store: Any) -> None
     worker = store.worker()
     store.add_many({}, {}, {})
     jobs = [assignment.id for assignment in store.claim(worker)]
-    told = Control(
-        Database(store.settings), Ownership(worker), on_cancel=list, on_stack=list, on_hooks=list, hooks_wanted=bool
-    )
+    deaf = dict.fromkeys(("on_cancel", "on_stack", "on_hooks", "on_look", "hooks_wanted"), lambda *_: None)
+    told = Control(Database(store.settings), Ownership(worker), **deaf)
 
     told.tell_progress([(job, 1, {"done": done}) for job, done in zip(jobs, (1, float("nan"), "\0"), strict=True)])
     told.tell_progress([(jobs[0], 1, {"done": 3})])

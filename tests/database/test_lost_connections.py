@@ -1,5 +1,7 @@
 """What a connection that goes leaves behind: locks, answers that never came, a pool that has to find the server."""
 
+import os
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from jobq.settings import Settings
 from jobq.store import jobs
 from jobq.store.database import Connection, Database, is_transient
 from jobq.testing import used
+from jobq.worker import listener as listening
 from tests.chaos.proxy import Proxy, through, upstream_of
 from tests.conftest import Store, new_job, wait_until
 
@@ -78,6 +81,23 @@ def test_an_enqueuer_whose_answer_is_lost_is_told_that_nobody_knows(
         enqueue()
 
     assert len(store.unfinished()) == 2 * count
+
+
+def test_a_listener_proves_that_its_server_is_there_and_the_kernel_gives_up_on_one_that_is_not(
+    behind: Database, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that vanished says nothing, and a listener has nothing to ask."""
+    monkeypatch.setattr(listening, "PROBE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(listening, "WAIT_SECONDS", 0.0)
+    listener = listening.Listener(behind, on_hint=print, on_control=print, on_connected_again=lambda: None)
+    with behind.connect("worker listen") as connection:
+        listener.on_connected(connection)
+        listener.tick(connection)
+
+        (asked,) = store.rows("SELECT query FROM pg_stat_activity WHERE pid = %s", connection.info.backend_pid)
+        with socket.socket(fileno=os.dup(connection.fileno())) as peer:
+            assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+    assert asked.query == "SELECT 1"
 
 
 def test_an_act_that_found_nothing_to_do_ends_well_though_its_connection_goes(database: Database, store: Store) -> None:
