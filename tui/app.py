@@ -456,7 +456,8 @@ class Console(App[None]):
         if screen is not None and self.screen is screen:
             barred = {name: screen.why_barred(BY_NAME[name]) for name in screen.action_names}
             off = {name: why for name, why in barred.items() if why is not None}
-            self.push_screen(screens.Help(screen.action_names, screen.WORDS or TABS[screen.NAME].words, off))
+            where = screen.WORDS or TABS[screen.NAME].words
+            self.push_screen(screens.Help(screen.action_names, where, off, screen.FILTER_HELP))
 
     def action_actions(self) -> None:
         screen = self.console_screen

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from jobq import filters
 from jobq.errors import FilterError, UsageError
-from jobq.filters import Filter, Term
-from jobq.observe import slow_parts
+from jobq.filters import Filter, Pattern, Term
+from jobq.observe import FailureGroup, slow_parts
 
 from .source import View
 
@@ -24,6 +24,12 @@ HELP = (
     ('"free text"', "somewhere in its class, queue, key, error or arguments"),
 )
 
+GROUP_HELP = (
+    ("class:shop.jobs.*", "of this class, or queue:; * stands for anything"),
+    ("-error:Deadlock", "not with this; text of an error, anywhere in it"),
+    ("vat.py", "somewhere in its class, queue, error or place"),
+)
+
 
 def selection(view: View, text: str) -> Filter:
     """What a filter on a list means. Raises FilterError, which says what is wrong and where."""
@@ -33,6 +39,37 @@ def selection(view: View, text: str) -> Filter:
             problem = "The strip above chooses the state and outcome: left and right."
             raise FilterError(problem, problem=problem, start=term.start, end=term.end)
     return (chosen(view) + typed).checked()
+
+
+GROUP_KEYS = ("", "class", "error", "queue")
+"""What groups of failures are found by."""
+
+
+def group_filter(text: str) -> Filter:
+    """A filter on groups of failures. Raises FilterError, which says what is wrong and where."""
+    typed = filters.parse(text)
+    for term in typed.terms:
+        if term.key not in GROUP_KEYS:
+            problem = "Groups are found by class: error: queue: and words; what jobs are is asked in their list."
+            raise FilterError(problem, problem=problem, start=term.start, end=term.end)
+    return typed
+
+
+def fits(group: FailureGroup, chosen: Filter) -> bool:
+    """Whether a group is meant; of its class and queue as a whole, of the rest anywhere in it."""
+    error = f"{group.error_type or ''}: {group.error_message or ''}"
+    texts = {"class": group.job_class, "queue": group.queue, "error": error}
+    anywhere = " ".join((group.job_class, group.queue, error, group.frame or ""))
+
+    def has(term: Term) -> bool:
+        text, around = texts.get(term.key, anywhere), "" if term.key in ("class", "queue") else ".*"
+        patterns = (value.parts for value in term.values if isinstance(value, Pattern))
+        return any(
+            re.fullmatch(around + ".*".join(map(re.escape, parts)) + around, text, re.DOTALL | re.IGNORECASE)
+            for parts in patterns
+        )
+
+    return all(has(term) != term.is_negated for term in chosen.terms)
 
 
 def slow(view: View, text: str) -> list[Term]:

@@ -66,7 +66,8 @@ def tui(
 ) -> None:
     """Open the operations console in this terminal, or with --web in a browser on this machine.
 
-    PLACE is where to begin: jobs, jobs/errored, jobs/pending/queue:mail, queues, workers. Press ? there for the keys.
+    PLACE is where to begin: jobs, jobs/errored, jobs/pending/queue:mail, failures/class:mail.*, queues, workers. Press
+    ? there for the keys.
     """
     if web is None and not is_served() and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("The console needs a terminal. For a script there is jobq stats, and --json.")

@@ -14,6 +14,7 @@ from jobq.tui.actions import ACTIONS, MANY, PURGE, RETRY, Tier
 from jobq.tui.app import place_of
 from jobq.tui.feed import AWAY_SECONDS, OFF, Feed
 from jobq.tui.samples import Samples
+from jobq.tui.screens.failures import alike
 from jobq.tui.source import COUNT_LIMIT, VIEW_BY_NAME, Snapshot
 from jobq.tui.troubles import Place, quoted, troubles
 from rich.cells import cell_len
@@ -82,6 +83,26 @@ def test_a_name_of_any_kind_can_be_filtered_by(name: str) -> None:
     chosen = search.selection(VIEW_BY_NAME["pending"], f"queue:{quoted(name)}")
     (term,) = [term for term in chosen.terms if term.key == "queue"]
     assert [value.text for value in term.values] == [name]  # type: ignore[union-attr]
+
+
+def test_a_filter_finds_groups_of_failures_by_what_they_are() -> None:
+    (group, *_) = canned.groups_of(canned.trouble()[1])
+    assert group.job_class == "mail.jobs.SendReceipt"
+    for text in ("", "class:mail.*", "error:timeout", "timed queue:mail", "-error:KeyError vat.py", "class:x,mail.*"):
+        assert search.fits(group, search.group_filter(text)), text
+    for text in ("class:mail", "error:KeyError", "-mail", "queue:default", "timed class:billing.*"):
+        assert not search.fits(group, search.group_filter(text)), text
+    with pytest.raises(FilterError, match="Groups are found by"):
+        search.group_filter("since:1h")
+
+
+def test_what_failed_jobs_have_in_common_is_told_of_their_arguments() -> None:
+    assert alike([{"invoice": 1, "country": "CH"}]) == ""
+    assert alike([{"invoice": 1, "country": "CH"}, {"invoice": 2, "country": "CH"}]) == (
+        'the last 2: their arguments differ in invoice and have the same country="CH"'
+    )
+    assert alike([{}, {"force": True}]) == "the last 2: their arguments differ in force"
+    assert alike([{}, {}]) == ""
 
 
 def test_the_strip_chooses_the_state_not_the_filter() -> None:

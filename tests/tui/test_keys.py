@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from canned import CannedSource, trouble
 from driving import line_with, look, opened, press, run, settle, text_of, type_text
+from jobq.tui.app import place_of
 from jobq.tui.live import LiveSource
 from jobq.tui.source import Target
 
@@ -256,8 +257,12 @@ def test_groups_of_failures_keep_their_places_below_the_top_until_g(
         fail(letter, number)
 
     async def flow() -> None:
-        async with opened(source) as pilot:
-            await press(pilot, "3", "j")
+        async with opened(source, place=place_of("failures/error:vat -class:shop.*")) as pilot:
+            assert "no group matches" in text_of(pilot.app)
+            await press(pilot, "slash", *["backspace"] * 14, "enter", "j")
+            assert "/ error:vat   3 groups" in text_of(pilot.app)
+            assert "the last 2: their arguments differ in n" in text_of(pilot.app)
+            await press(pilot, "escape", "j")
             assert order(pilot.app) == "abc"
             fail("c", 9)
             fail("d", 5)

@@ -40,6 +40,7 @@ class ConsoleScreen(Screen[None]):
     MAIN: ClassVar[str] = ""  # the list that is left where the window is very small
     ACTIONS: ClassVar[tuple[str, ...]] = ()
     VERBS: ClassVar[dict[str, str]] = VERBS
+    FILTER_HELP: ClassVar[tuple[tuple[str, str], ...]] = ()  # where it has a filter: its words
     is_tiny = False
     _leads_to: "Place | None" = None
 

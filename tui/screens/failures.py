@@ -1,6 +1,6 @@
 """What broke, since when? Failures in groups of those that are alike."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -8,13 +8,16 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from jobq.errors import FilterError
+from jobq.filters import Filter, Term
 from jobq.observe import FailureGroup
 
-from .. import formats, theme
+from .. import formats, search, theme
 from ..actions import Action, Tier, bindings
-from ..messages import Answered
+from ..messages import Answered, Refused
 from ..source import VIEW_BY_NAME, NamedReport, Report, Source
 from ..troubles import Place
+from ..widgets.filterbar import FilterBar
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from ..widgets.rows import Column, Rows, held
@@ -28,27 +31,39 @@ from .queues import next_order, sorted_by
 if TYPE_CHECKING:
     from ..app import Console
 
+ALIKE = 50
+"""So many jobs of a group are compared."""
+
 
 class Failures(ConsoleScreen):
     NAME = "failures"
     MAIN = "groups"
+    FILTER_HELP = search.GROUP_HELP
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "open", "retry", "purge", "mute", "range_less", "range_more", "sort", "copy", "fold", "section", "undo",
+        "open", "retry", "purge", "mute", "filter", "range_less", "range_more", "sort", "copy", "fold", "section",
+        "undo", "back",
     )  # fmt: skip
-    BINDINGS: ClassVar[list[Any]] = bindings("retry", "purge", "mute", "sort", "copy", "fold", "section")
+    BINDINGS: ClassVar[list[Any]] = bindings(
+        "retry", "purge", "mute", "filter", "sort", "copy", "fold", "section", "back"
+    )
 
     def __init__(self) -> None:
         super().__init__()
         self.groups: tuple[FailureGroup, ...] = ()
+        self.filter = ""
+        self.chosen = Filter()
         self.is_loaded = False
         self.is_folded = True
         self.sort: tuple[str, bool] | None = None
         self._wanted: str | None = None
         self._order: list[Hashable] = []  # in which the groups stand, as long as somebody is at one of them
         self._example: str | None = None
+        self._alike: tuple[str, str] = ("", "")  # a group, and what its jobs have in common
+        self._asked = ""  # the group that was asked about last
 
     def body(self) -> ComposeResult:
         yield Line(id="failures-title", classes="heading")
+        yield FilterBar(id="filter-bar")
         yield Rows(self.columns(), key=lambda group: group.group, empty="", id="groups")
         with Vertical(id="example"):
             yield Line(id="example-title", classes="heading")
@@ -63,8 +78,23 @@ class Failures(ConsoleScreen):
         return self.query_one("#groups", Rows)
 
     def show_place(self, place: Place) -> None:
+        """A group by its name, else a filter."""
+        if ":" in place.filter:
+            self.call_later(self._choose, place.filter)
+            return
+        self._choose("")
         self._wanted = place.filter
         self.call_later(self.rows.go_to, place.filter)
+
+    def _choose(self, text: str) -> None:
+        try:
+            self.chosen = search.group_filter(text)
+        except FilterError as error:
+            self.console.tell(error.problem, is_bad=True)
+            return
+        self.filter = text
+        self.rows.stay_on_top([])
+        self.paint()
 
     # Reading
 
@@ -77,6 +107,10 @@ class Failures(ConsoleScreen):
 
     def on_answered(self, message: Answered) -> None:
         message.stop()
+        if message.name == "alike":
+            self._alike = message.value
+            self._paint_example()
+            return
         self.groups, self.is_loaded = message.value, True
         self.paint()
         if self._wanted is not None:
@@ -84,13 +118,30 @@ class Failures(ConsoleScreen):
             self._wanted = None
             self._paint_example()
 
+    def on_refused(self, message: Refused) -> None:
+        if message.name == "alike":  # it stays unknown
+            message.stop()
+            message.prevent_default()
+
+    def _ask_alike(self, group: FailureGroup) -> None:
+        """Once for each group that somebody comes to."""
+        if self._asked == group.group or not group.at_rest:
+            return
+        self._asked = group.group
+        query = self.console.source.query(VIEW_BY_NAME["finished"], f"group:{group.group}")
+
+        def ask(source: Source) -> tuple[str, str]:
+            return group.group, alike([job.arguments for job in source.jobs(query, limit=ALIKE, after=None).jobs])
+
+        self.console.feed.ask(self, "alike", ask)
+
     # Drawing
 
     def paint(self) -> None:
         super().paint()
         if not self.is_mounted:
             return
-        groups = list(self.groups)
+        groups = [group for group in self.groups if search.fits(group, self.chosen)]
         if self.sort is not None:
             groups = sorted_by(self.rows.columns, groups, self.sort)
         newer = 0
@@ -101,10 +152,16 @@ class Failures(ConsoleScreen):
             self._order = [group.group for group in groups]
         self.rows.sorted_by = self.sort
         period = self.console.period_words
-        self.rows.empty = f"nothing failed in the last {period}" if self.is_loaded else f"looking{self.glyphs.more}"
+        nothing_failed = f"nothing failed in the last {period}"
+        if self.groups and self.filter:
+            nothing_failed = f"no group matches: {self.console.shown_key('back')} clears the filter"
+        self.rows.empty = nothing_failed if self.is_loaded else f"looking{self.glyphs.more}"
         self.rows.put(groups)
         attempts, at_rest = sum(one.attempts for one in groups), sum(one.at_rest for one in groups)
-        title = Text(f" {formats.plural(len(groups), 'group')}, last {period}")
+        title = Text.assemble(
+            (" / ", theme.style(theme.KEY, bold=True)), (self.filter or "filter", theme.style(theme.DIM)),
+            f"   {formats.plural(len(groups), 'group')}, last {period}",
+        )  # fmt: skip
         if muted := sum(one.muted_until is not None for one in groups):
             title.append(f"   {muted} muted", theme.style(theme.DIM))
         if newer:
@@ -134,9 +191,12 @@ class Failures(ConsoleScreen):
             about,
             Text(f"first {formats.stamp(group.ever_first_at, self.console.now)} ", theme.style(theme.DIM)),
         )
-        evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
+        self._ask_alike(group)
+        common = self._alike[1] if self._alike[0] == group.group else ""
+        evidence = [Text(common, theme.style(theme.DIM))] if common else []
+        evidence += traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
         lines.put(
-            evidence or [Text(group.error_message or "", theme.style(theme.BAD))],
+            evidence if group.traceback else [*evidence, Text(group.error_message or "", theme.style(theme.BAD))],
             keep_place=group.group == self._example,
         )
         self._example = group.group
@@ -229,6 +289,25 @@ class Failures(ConsoleScreen):
             return
         mute(self.console, group)
 
+    def action_filter(self) -> None:
+        self.query_one("#filter-bar", FilterBar).open(self.filter)
+
+    def check_filter(self, text: str) -> list[Term]:
+        """No term is slow here. Raises FilterError where it is no filter of groups."""
+        search.group_filter(text)
+        return []
+
+    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+        self.rows.focus()
+        self._choose(message.text)
+
+    def on_filter_bar_left(self) -> None:
+        self.rows.focus()
+
+    def action_back(self) -> None:
+        if self.filter:
+            self._choose("")
+
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
         self.rows.action_top()
@@ -257,9 +336,24 @@ class Failures(ConsoleScreen):
         group = self.rows.current
         if action.name in ("open", "retry", "purge", "mute", "copy", "fold") and not isinstance(group, FailureGroup):
             return "there is no group of failures"
+        if action.name == "back" and not self.filter:
+            return "nothing is set"
         if action.name in ("retry", "purge") and isinstance(group, FailureGroup) and not group.at_rest:
             return "all of these jobs were tried again, or are gone"
         return super().why_not(action)
+
+def alike(arguments: Sequence[Mapping[str, Any]]) -> str:
+    """In which arguments some jobs differ, and which they have in common; nothing of one job alone."""
+    if len(arguments) < 2:
+        return ""
+    names = list(dict.fromkeys(name for one in arguments for name in one))
+    values = {name: {formats.compact(one[name], 80) if name in one else "" for one in arguments} for name in names}
+    same = ", ".join(f"{name}={next(iter(found))}" for name, found in values.items() if len(found) == 1)
+    other = ", ".join(name for name, found in values.items() if len(found) > 1)
+    parts = [f"differ in {other}" if other else "", f"have the same {same}" if same else ""]
+    told = " and ".join(part for part in parts if part)
+    return f"the last {len(arguments)}: their arguments {told}" if told else ""
+
 
 def mute(console: "Console", group: FailureGroup) -> None:
     """Mutes a group for a day, or unmutes it; at once, except on production."""

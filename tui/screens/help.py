@@ -8,7 +8,6 @@ from textual.binding import Binding
 
 from .. import theme
 from ..actions import BY_NAME, GROUPS, MOVES
-from ..search import HELP
 from ..widgets.lines import Lines
 from .dialog import Dialog
 
@@ -19,9 +18,12 @@ KEYS = 16
 class Help(Dialog[None]):
     BINDINGS: ClassVar[list[Any]] = [Binding("question_mark,q,enter", "leave", show=False)]
 
-    def __init__(self, names: list[str], where: str, off: dict[str, str]) -> None:
+    def __init__(
+        self, names: list[str], where: str, off: dict[str, str], filter_help: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         """`off` are those of the names that are barred, with the reason."""
         super().__init__()
+        self.filter_help = filter_help
         self.off = off
         self.names = names
         self.where = where
@@ -52,8 +54,9 @@ class Help(Dialog[None]):
             if not entries:
                 continue
             texts += [Text(title, theme.style(theme.DIM, bold=True)), *(entry(*one) for one in entries), Text("")]
-        if "filter" in self.names:
-            texts += [Text("The filter", theme.style(theme.DIM, bold=True)), *(entry(*one) for one in HELP), Text("")]
+        if self.filter_help:
+            head = Text("The filter", theme.style(theme.DIM, bold=True))
+            texts += [head, *(entry(*one) for one in self.filter_help), Text("")]
         return texts[:-1]
 
 

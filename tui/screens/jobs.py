@@ -39,6 +39,7 @@ LONG = 50_000
 class Jobs(ConsoleScreen):
     NAME = "jobs"
     MAIN = "jobs"
+    FILTER_HELP = search.HELP
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "why", "undo",
         "stack", "mark_range", "columns", "views", "state_left", "state_right", "top", "bottom", "enqueue", "back",

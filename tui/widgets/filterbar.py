@@ -50,6 +50,7 @@ class FilterBar(Vertical):
             placeholder="queue:mail class:shop.jobs.Send since:1h  or words of an error",
             suggester=Live(self),
             highlighter=self._marks,
+            select_on_focus=False,  # what is typed goes on from what is there
         )
         field.cursor_blink = False
         yield field
