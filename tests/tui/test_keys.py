@@ -462,7 +462,8 @@ def test_a_very_small_window_has_a_list_and_one_line_of_keys(source: LiveSource,
             await press(pilot, "2")
             assert "ID" in text_of(pilot.app).splitlines()[0]
             await press(pilot, "enter")
-            assert "{}" in text_of(pilot.app)
+            assert "not begun" in text_of(pilot.app).splitlines()[0]
+            assert "no worker runs" in text_of(pilot.app)
             await press(pilot, "escape")
             await pilot.resize_terminal(100, 30)
             await settle(pilot)
