@@ -1,12 +1,13 @@
 -- Takes the history of finished jobs out of sight, a chunk at a time: every attempt of each job, and no job that is
 -- unfinished. The rows are kept whole for a while, in case the act is undone, and deleted later. As JSON, so that
--- a column added to the history needs no second place.
+-- a column added to the history needs no second place. A job's end is locked first, as by whoever queues it again: of the
+-- two the second finds it gone.
 WITH chosen AS (
-    SELECT DISTINCT id
+    SELECT id
     FROM {schema}.results
-    WHERE id = ANY (%(ids)s::bigint[])
-        AND NOT retried
-        AND NOT EXISTS (SELECT FROM {schema}.jobs WHERE jobs.id = results.id)
+    WHERE id = ANY (%(ids)s::bigint[]) AND NOT retried
+    ORDER BY id
+    FOR UPDATE
 ), removed AS (
     DELETE FROM {schema}.results
     USING chosen

@@ -271,6 +271,9 @@ def test_progress_is_kept_for_the_attempt_that_said_it(store: Any) -> None:
 
     progress = store.job(assignment.id).progress
     assert (progress["done"], progress["attempt"]) == (5, 1)
+    stranger, said = store.worker(), [ProgressReport(assignment.id, 1, '{"done": 7}')]
+    control.store_progress(store.connection, store.schema, worker_id=stranger, reports=said)
+    assert store.job(assignment.id).progress == progress, "a stranger's word"
 
 
 def test_progress_that_is_refused_costs_no_other_job_its_own(store: Any) -> None:

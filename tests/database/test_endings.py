@@ -263,8 +263,10 @@ def test_only_jobs_of_workers_that_are_gone_are_rescued(store: Any) -> None:
     store.add_many({}, {}, {"delay": 60}, {})
     (kept,) = store.claim(alive, most=1)
     (lost,) = store.claim(dead, most=1)
+    store.execute("UPDATE jobq.jobs SET progress = '{}' WHERE id = %s", lost.id)
     store.declare_dead(dead)
     assert [rescued.id for rescued in store.rescue()] == [lost.id]
+    assert store.job(lost.id).progress is None
     assert store.job(kept.id).state == "running"
     assert store.rescue() == []
 
@@ -504,6 +506,27 @@ def test_a_second_operator_finds_a_job_taken_that_ended_again_meanwhile(store: A
             store.finish(worker, report(again, "errored"))
         assert waiting.result(30) == []
     assert store.unfinished() == []
+
+
+def test_of_a_purge_and_a_retry_that_meet_the_second_finds_the_job_gone(store: Any, report: Any) -> None:
+    worker = store.worker()
+    store.add_many({}, {})
+    ended = store.claim(worker)
+    store.finish(worker, *(report(assignment, "errored") for assignment in ended))
+    first, second = (assignment.id for assignment in ended)
+
+    with ThreadPoolExecutor(1) as threads, store.another() as other:
+        with store.connection.transaction():
+            assert store.retry_by_hand(first) == [first]
+            purging = threads.submit(jobs.purge, other.connection, store.schema, [first], act=1)
+            store.wait_until_another_waits()
+        assert purging.result(30) == []
+        with store.connection.transaction():
+            assert jobs.purge(store.connection, store.schema, [second], act=1) == [second]
+            retrying = threads.submit(other.retry_by_hand, second)
+            store.wait_until_another_waits()
+        assert retrying.result(30) == []
+    assert [job.id for job in store.unfinished()] == [result.id for result in store.results()] == [first]
 
 
 def test_a_job_whose_unique_key_is_held_by_now_is_skipped_and_the_others_are_queued(store: Any, report: Any) -> None:

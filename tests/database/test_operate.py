@@ -132,6 +132,21 @@ def test_a_retry_is_undone_for_what_has_not_started(store: Any, report: Any, dat
     assert observe.show(database, ids[1]).job.outcome == "errored"
 
 
+def test_a_retry_is_not_undone_for_a_job_that_waits_for_yet_another_attempt(
+    store: Any, report: Any, database: Database
+) -> None:
+    ids = failed(store, report, 1)
+    operate.retry(database, ids)
+    worker = store.worker()
+    (again,) = store.claim(worker, ["failing"])
+    store.retry(worker, report(again, "errored", retry_delay=0.0))
+
+    _, acted = operate.undo(database)
+
+    assert acted.done == []
+    assert [(job.id, job.attempt) for job in store.unfinished()] == [(ids[0], again.attempt)]
+
+
 def test_a_cancelled_job_comes_back_as_it_was(store: Any, database: Database) -> None:
     pending = store.add(priority=7, retries=2, unique_key="k", arguments='{"a": [1, {"b": "ü"}]}', source="x.py:1")
     scheduled = store.add(delay=600)
