@@ -377,8 +377,10 @@ def test_two_workers_that_saw_the_same_tick_cannot_both_serve_it(schedules: Sche
 
     assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick))
     assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick)) is None
-    schedules.store.execute("UPDATE jobq.schedules SET next_at = %s", tick.next_at + timedelta(minutes=1))
-    assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick)) is None  # nor is another
+    another = tick.next_at + timedelta(minutes=1)
+    schedules.store.execute("UPDATE jobq.schedules SET next_at = %s", another)
+    assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick)) is None
+    assert schedules.store.rows("SELECT next_at FROM jobq.schedules") == [(another,)], "nor pass over the next one"
     schedules.store.execute("UPDATE jobq.schedules SET next_at = %s, last_at = NULL", tick.next_at)
     with pytest.raises(ScheduleError, match="ticks_pkey"):  # and behind that stands the key
         store_of.fire(schedules.connection, schedules.schema, tick, settled(tick))

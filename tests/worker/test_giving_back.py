@@ -9,9 +9,10 @@ from jobq.settings import Settings
 from jobq.store.database import Database
 from jobq.worker import claimer as claiming
 from jobq.worker.claimer import Claimer
+from jobq.worker.completer import Completer
 from jobq.worker.ownership import Ownership
 from jobq.worker.supervisor import Supervisor
-from tests.conftest import JOB_CLASS, Store, wait_until
+from tests.conftest import JOB_CLASS, Store, report_on, wait_until
 
 
 def test_giving_back_a_second_time_does_not_take_back_what_was_claimed_anew(store: Store) -> None:
@@ -26,6 +27,26 @@ def test_giving_back_a_second_time_does_not_take_back_what_was_claimed_anew(stor
 
     assert store.job(job_id).state == "running"
     assert store.give_back(worker_id, *second) == ["default"]
+
+
+def test_a_worker_whose_report_came_too_late_asks_whether_it_is_still_alive(settings: Settings, store: Store) -> None:
+    dead, job_id = store.worker(), store.add()
+    (assignment,) = store.claim(dead)
+    store.declare_dead(dead)
+    store.rescue()
+    heard: list[str] = []
+    completer = Completer(
+        Database(settings),
+        Ownership(dead),
+        on_recorded=lambda: heard.append("recorded"),
+        on_disowned=lambda: heard.append("disowned"),
+    )
+
+    completer.add([report_on(assignment)])
+    completer.tick(store.connection)
+
+    assert heard == ["disowned", "recorded"]
+    assert [(result.id, result.outcome) for result in store.results()] == [(job_id, "lost")]
 
 
 def test_coroutines_are_given_back_by_the_one_that_claims_them(settings: Settings, store: Store) -> None:
