@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
@@ -23,6 +24,7 @@ from .access import WRITE_SECONDS
 from .actions import BY_NAME, Act, Tier, acts
 from .feed import Feed
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
+from .plain import KEYS, Plain
 from .preferences import Preferences
 from .replay import WHY_NOT, Replay
 from .samples import Samples
@@ -49,6 +51,8 @@ EVERYWHERE = (
     "step_back", "step_on", "minute_back", "minute_on", "speed",
 )  # fmt: skip
 """Actions that every screen has."""
+
+PLAIN = Plain()
 
 ALSO = {"top": ("home",), "bottom": ("end",)}
 """Keys that an action keeps, whatever other key it gets."""
@@ -145,7 +149,11 @@ class Console(App[None]):
 
     def shown_key(self, name: str) -> str:
         """The key of an action as this person has it, as people write it."""
-        return keys.shown(self.other_keys[name]) if name in self.other_keys else BY_NAME[name].keys
+        key = keys.shown(self.other_keys[name]) if name in self.other_keys else BY_NAME[name].keys
+        return KEYS.get(key, key) if self.is_ascii else key
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *([PLAIN] if self.is_ascii else [])]
 
     def forbidden(self, verb: str) -> str | None:
         """Why the database's role may not do that, as far as is known; None where it may."""

@@ -1,17 +1,22 @@
 """A new job of a class that a worker knows: its fields are checked while they are typed."""
 
 import json
+import os
 import shlex
+import subprocess
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
+from jobq.clean import line
 from jobq.records import ClassRecord, JobRecord, ParameterRecord, ScheduleRecord
 
 from .. import theme
@@ -88,6 +93,7 @@ class Enqueue(Dialog[None]):
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("ctrl+s", "enqueue", show=False, priority=True),
+        Binding("ctrl+e", "edit", show=False, priority=True),
         Binding("down", "field(1)", show=False),
         Binding("up", "field(-1)", show=False),
     ]
@@ -189,7 +195,7 @@ class Enqueue(Dialog[None]):
         )
         look = theme.DIM if problems else theme.KEY
         keys = Text.assemble(("ctrl+s", theme.style(look, bold=not problems)), (" enqueue   ", theme.style(theme.DIM)))
-        for key, words in (("tab", "next field"), ("right", "complete"), ("esc", "leave")):
+        for key, words in (("ctrl+e", "$EDITOR"), ("tab", "next"), ("right", "complete"), ("esc", "leave")):
             keys.append(key, theme.style(theme.KEY, bold=True))
             keys.append(f" {words}   ", theme.style(theme.DIM))
         self.query_one("#keys", Static).update(keys)
@@ -218,6 +224,26 @@ class Enqueue(Dialog[None]):
         places = [place for place, field in enumerate(fields) if field.has_focus]
         fields[((places[0] if places else -1) + step) % len(fields)].focus()
 
+    def action_edit(self) -> None:
+        """The arguments as JSON in the editor of this person; what comes back is in the fields."""
+        if self.chosen is None:
+            self.console.tell("choose a class first", is_bad=True)
+            return
+        given = {name: as_json(text) for name, text in self.new().texts.items() if text}
+        whole = {parameter.name: given.get(parameter.name) for parameter in self.chosen.parameters}
+        try:
+            with self.app.suspend():
+                edited = edited_json(whole)
+        except SuspendNotSupported:
+            self.console.tell("there is no editor in a browser", is_bad=True)
+        except (OSError, ValueError) as error:
+            self.console.tell(f"the arguments stay as they were: {error}", is_bad=True)
+        else:
+            for name in edited.keys() - whole.keys():
+                self.console.tell(f"there is no argument {line(name, 40)}", is_bad=True)
+            for name in edited.keys() & whole.keys():
+                self._field(f"argument {name}").query_one(Input).value = typed(edited[name])
+
     def action_enqueue(self) -> None:
         if (why := self.console.why_not_write()) is not None:
             self.console.tell(why, is_bad=True)
@@ -241,6 +267,20 @@ class Known(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         return next((name for name in sorted(self._form.known) if name.startswith(value)), None) if value else None
+
+
+def edited_json(value: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object, as $VISUAL or $EDITOR left it. Raises OSError, or ValueError where it is none any more."""
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.NamedTemporaryFile("w+", prefix="jobq-", suffix=".json", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False, indent=2)
+        file.flush()
+        if code := subprocess.call([*editor, file.name]):
+            raise OSError(f"{editor[0]} ended with code {code}")
+        edited = json.loads(Path(file.name).read_text(encoding="utf-8"))  # many editors put another file in its place
+    if not isinstance(edited, dict):
+        raise ValueError("it must be a JSON object")
+    return edited
 
 
 def typed(value: Any) -> str:

@@ -193,10 +193,11 @@ class Failures(ConsoleScreen):
         )
         self._ask_alike(group)
         common = self._alike[1] if self._alike[0] == group.group else ""
-        evidence = [Text(common, theme.style(theme.DIM))] if common else []
-        evidence += traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
+        evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
+        evidence = evidence or [Text(group.error_message or "", theme.style(theme.BAD))]
+        place = 0 if self.app.size.height > 30 else len(evidence)  # where the error itself would give way
         lines.put(
-            evidence if group.traceback else [*evidence, Text(group.error_message or "", theme.style(theme.BAD))],
+            [*evidence[:place], *([Text(common, theme.style(theme.DIM))] if common else []), *evidence[place:]],
             keep_place=group.group == self._example,
         )
         self._example = group.group
