@@ -136,7 +136,7 @@ def tail(path: str, width: int, more: str = "…") -> str:
         return path
     places = [place for place, character in enumerate(path) if character == "/"]
     fitting = (f"{more}{path[place:]}" for place in places if cell_len(path) - place + cell_len(more) <= width)
-    return next(fitting, path.rpartition("/")[2])
+    return next(fitting, more + path.rpartition("/")[2])
 
 
 def spark(values: Sequence[float], width: int, blocks: str) -> str:

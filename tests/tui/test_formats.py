@@ -18,6 +18,7 @@ from jobq.tui.screens.failures import alike
 from jobq.tui.source import COUNT_LIMIT, VIEW_BY_NAME, Snapshot
 from jobq.tui.troubles import Place, quoted, troubles
 from rich.cells import cell_len
+from rich.text import Text
 from textual.message_pump import MessagePump
 
 from jobq.errors import FilterError
@@ -83,6 +84,19 @@ def test_a_name_of_any_kind_can_be_filtered_by(name: str) -> None:
     chosen = search.selection(VIEW_BY_NAME["pending"], f"queue:{quoted(name)}")
     (term,) = [term for term in chosen.terms if term.key == "queue"]
     assert [value.text for value in term.values] == [name]  # type: ignore[union-attr]
+
+
+def test_what_is_cut_has_a_mark_where_it_was_cut() -> None:
+    path = "/srv/app/billing/vat.py:31 vat_rate"
+    assert formats.tail(path, 40) == path
+    assert formats.tail(path, 30) == "…/billing/vat.py:31 vat_rate"
+    assert formats.tail(path, 19) == "…vat.py:31 vat_rate"
+    text = Text.assemble(("mail ", "red"), ("paused", "bold"))
+    assert formats.cut(text, 11) is text
+    assert formats.cut(text, 8).plain == "mail pa…"
+    assert formats.cut(text, 8, more="~").spans[-1].style == "bold"
+    assert formats.at_least(9, 10) == "9"
+    assert formats.at_least(10_000, 10_000, formats.short) == "10k+"
 
 
 def test_a_filter_finds_groups_of_failures_by_what_they_are() -> None:
