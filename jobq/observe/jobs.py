@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -124,6 +124,10 @@ def record_of(row: DictRow) -> JobRecord:
     return JobRecord(**row)
 
 
+MAX_PROGRESS = 1e300
+"""So that a share can be calculated of it; jobs do not tell of more."""
+
+
 def progress_of(stored: Any, attempt: int) -> Progress | None:
     """What the attempt that runs now said last; what an earlier one said has no meaning any more.
 
@@ -132,8 +136,9 @@ def progress_of(stored: Any, attempt: int) -> Progress | None:
     match stored:
         case {"attempt": told, "done": int() | float() as done, "total": int() | float() | None as total,
               "message": str() | None as message, "at": str() as at} if told == attempt:  # fmt: skip
-            with suppress(ValueError):
-                return Progress(done, total, message, datetime.fromisoformat(at))
+            with suppress(ValueError, OverflowError):
+                if max(abs(done), abs(total or 0)) <= MAX_PROGRESS:
+                    return Progress(done, total, message, datetime.fromisoformat(at).astimezone(UTC))
     return None
 
 

@@ -108,6 +108,12 @@ ODD = {
     "megabytes of trace": {"trace_context": json.dumps({"baggage": "x" * 3_000_000})},
     "a progress that is none": {"progress": '["x"]'},
     "a progress of wrong types": {"progress": '{"attempt": 1, "done": "x", "total": [], "at": "yesterday"}'},
+    "a progress beyond all numbers": {
+        "progress": '{"attempt": 1, "done": 1e400, "total": 1e401, "message": null, "at": "2026-01-01"}'
+    },
+    "a progress before all times": {
+        "progress": '{"attempt": 1, "done": 1, "total": 3, "message": null, "at": "0001-01-01T00:00+23:00"}'
+    },
     "all attempts used": {"attempt": 2**31 - 1, "excused": 2**31 - 1, "losses": 2**31 - 1, "retries": 2**31 - 1},
     "more excused than begun": {"attempt": 0, "excused": 2**31 - 1},
     "the highest priority": {"priority": 32767},
@@ -189,6 +195,7 @@ def test_a_row_written_by_hand_is_errored_or_left_alone_and_holds_up_no_other(
         for text in ("", "state:running"):
             page = observe.list_jobs(database, parse(text), limit=1000)
         assert {job.id for job in page.jobs} == held.keys()
+        assert {job.progress for job in page.jobs} == {None}
         for job in (*held, *left):
             assert observe.show(database, job).job.id == observe.why(database, job).job.id == job
 
