@@ -1,8 +1,11 @@
 """The console: its screens, what they share, and what passes between them and the feed."""
 
+import asyncio
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -179,9 +182,17 @@ class Console(App[None]):
         problems = [*self.preferences.problems, *(f"[keys] {problem}" for problem in self._key_problems)]
         if problems:
             self.tell("\n".join(problems), is_bad=True)
+        self._leave_when_told()
         self.feed.start()
         if self.feed.every is not None:
             self.set_interval(1.0, self._tick)
+
+    def _leave_when_told(self) -> None:
+        """A terminal that is closed, or a kill, ends it as q does: the demonstration's worker ends with it, too."""
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, or outside the main thread
+            for name in (signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(name, self.exit)
 
     def on_unmount(self) -> None:
         self.feed.stop()

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -90,10 +91,12 @@ def test_the_console_opens_shows_jobs_and_is_left_by_q(application: Any, store: 
         assert screen.end() == 0
 
 
-def test_a_place_is_gone_to_at_once(application: Any, store: Any) -> None:
+def test_a_place_is_gone_to_at_once_and_left_when_the_terminal_is_closed(application: Any, store: Any) -> None:
     store.add(queue="mail")
     with terminal(application.path, "jobs/pending/queue:mail") as screen:
         screen.wait_for("1 match")
+        screen.process.send_signal(signal.SIGHUP)
+        assert screen.end() == 0
 
 
 def test_without_a_database_the_console_waits_and_says_so(application: Any) -> None:
