@@ -77,6 +77,7 @@ def own_server(folder: Path) -> Iterator[str]:
 
     with embedded.attach(folder / "server", linger=0) as server:
         yield server.url
+    embedded.stop(folder / "server")  # waits until it has gone: its folder is about to go
 
 
 def prepared(wanted: str, url: str, environments: Path) -> tuple[list[Peer], list[str]]:

@@ -187,21 +187,27 @@ def latency(bench: Bench, peers: list[Peer]) -> None:
 # What a worker costs
 
 
+IDLE_LOOKS = 3
+
+
 def idle(bench: Bench, _peers: list[Peer]) -> None:
-    """A worker with nothing to do, after it has settled."""
+    """A worker with nothing to do, after it has settled: the least of several looks, since whatever else the server
+    does meanwhile (autovacuum, above all) only adds to what is seen."""
     seconds = max(1.0, 30 * bench.scale)
     bench.begin()
     with bench.workers() as (worker,):
         time.sleep(min(8.0, seconds))
-        before = counts(bench), cpu_seconds(worker.pid), time.monotonic()
-        time.sleep(seconds)
-        after = counts(bench), cpu_seconds(worker.pid), time.monotonic()
-        passed = after[2] - before[2]
-        statements, wal = (there - here for here, there in zip(before[0], after[0], strict=True))
-        bench.note("idle worker", "statements", "/s", statements / passed)
-        bench.note("idle worker", "WAL", "bytes/s", wal / passed)
-        used = 100 * (after[1] - before[1]) / passed
-        bench.note("idle worker", "CPU of supervisor and children", "% of a core", used)
+        looks = []
+        for _ in range(IDLE_LOOKS):
+            before = *counts(bench), cpu_seconds(worker.pid), time.monotonic()
+            time.sleep(seconds)
+            after = *counts(bench), cpu_seconds(worker.pid), time.monotonic()
+            *used, passed = (there - here for here, there in zip(before, after, strict=True))
+            looks.append([each / passed for each in used])
+        statements, wal, cpu = map(min, zip(*looks, strict=True))
+        bench.note("idle worker", "statements", "/s", statements)
+        bench.note("idle worker", "WAL", "bytes/s", wal)
+        bench.note("idle worker", "CPU of supervisor and children", "% of a core", 100 * cpu)
         bench.note("idle worker", "memory of the supervisor", "MB", memory_megabytes(worker.pid))
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from time import monotonic, sleep
+from time import monotonic
 
 from jobq.store import workers
 from jobq.store.database import Connection, Database, probe
@@ -49,7 +49,6 @@ class Listener(Service):
                 self._on_control(notification.payload)
             else:
                 self._on_hint(notification.payload)
-                sleep(0)  # gives the interpreter's lock up at once: the claimer that was woken waits for it
         if monotonic() >= self._probe_at:
             probe(connection)
             self._probe_at = monotonic() + PROBE_EVERY_SECONDS

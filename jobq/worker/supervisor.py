@@ -558,7 +558,6 @@ class Supervisor:
     def _deliver(self, assignments: list[Assignment]) -> None:
         self._delivered.append(assignments)
         self.wake()
-        sleep(0)  # gives the interpreter's lock up at once: the main loop that was woken waits for it
 
     def _on_changed(self, names: list[str]) -> None:
         self._changed.append(names)
