@@ -17,7 +17,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
         *on("jobs", "UPDATE", "DELETE"), *on("results", "INSERT"), *on("aborts", "INSERT"), *on("kept", "INSERT"),
         *on("metrics", "INSERT", "UPDATE"), *on("workers", "UPDATE"), *RECORD,
     ),
-    "purge": (*on("results", "UPDATE", "DELETE"), *on("kept", "INSERT"), *RECORD),
+    "purge": (*on("results", "DELETE", "UPDATE"), *on("kept", "INSERT"), *RECORD),
     "enqueue": (*on("jobs", "INSERT"), *RECORD),
     "run again": (*on("jobs", "INSERT"), *RECORD),
     "pause": (*on("queues", "INSERT", "UPDATE"), *RECORD),
