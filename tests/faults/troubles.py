@@ -206,7 +206,7 @@ def unknown_class(console: Terminal, scene: Scene) -> None:
 def killer(console: Terminal, scene: Scene) -> None:
     console.choose("Export: 1 ×", "NEEDS YOU")
     console.press("Enter")
-    console.wait("jobs.Export" if "jobs.Export" in console.text else "Export", "AT REST")
+    console.wait("Export", "AT REST")
     console.press("D")
     console.wait("Purge 1 job")
     console.press("1", "Enter")
