@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobq.filters import quoted as quoted_value
 from jobq.observe import FRONT_LIMIT
-from jobq.records import QueueStats
+from jobq.records import QueueStats, WorkerRecord
 
 from . import formats
 from .samples import Samples
@@ -77,8 +77,8 @@ def silent_workers(snapshot: Snapshot) -> Iterator[Trouble]:
 
 def unworked_queues(snapshot: Snapshot) -> Iterator[Trouble]:
     for queue in snapshot.stats.queues:
-        if queue.pending and snapshot.stats.workers and not is_worked(queue, snapshot):
-            text = f"no worker works the queue {queue.name}: {jobs_in(queue)} there"
+        if queue.pending and snapshot.stats.workers and not workers_of(queue, snapshot):
+            text = f"no worker works the queue {queue.name}: {counted_jobs(queue.pending, COUNT_LIMIT)} there"
             yield Trouble("trouble", True, text, Place("queues", filter=queue.name), f"unworked {queue.name}")
 
 
@@ -86,7 +86,7 @@ def growing_queues(snapshot: Snapshot, samples: Samples) -> Iterator[Trouble]:
     for queue in snapshot.stats.queues:
         growth = samples.growth_per_minute(queue.name)
         is_old = queue.oldest_seconds is not None and queue.oldest_seconds > OLD_SECONDS
-        if is_old and growth is not None and growth > 0 and not queue.paused and is_worked(queue, snapshot):
+        if is_old and growth is not None and growth > 0 and not queue.paused and workers_of(queue, snapshot):
             text = f"{queue.name} grows by {formats.rate(growth)} a minute, oldest {formats.age(queue.oldest_seconds)}"
             yield Trouble("trouble", False, text, Place("queues", filter=queue.name), f"grows {queue.name}")
 
@@ -96,25 +96,25 @@ def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
         if queue.paused:
             since = f" {formats.since(queue.paused_at, snapshot.at)}" if queue.paused_at is not None else ""
             by = f" by {queue.paused_by}" if queue.paused_by else ""
-            waiting = f"{jobs_in(queue)} wait{'s' if queue.pending == 1 else ''}"
+            waiting = f"{counted_jobs(queue.pending, COUNT_LIMIT)} wait{'s' if queue.pending == 1 else ''}"
             text = f"{queue.name} paused{since}{by}, {waiting}"
             yield Trouble("paused", False, text, Place("queues", filter=queue.name), f"paused {queue.name}")
 
 
 def unknown_classes(snapshot: Snapshot) -> Iterator[Trouble]:
     for unknown in snapshot.stats.unknown_classes:
-        jobs = f"{formats.at_least(unknown.jobs, FRONT_LIMIT)} {'job' if unknown.jobs == 1 else 'jobs'}"
-        text = f"{jobs} of {unknown.job_class}: no worker knows it"
+        text = f"{counted_jobs(unknown.jobs, FRONT_LIMIT)} of {unknown.job_class}: no worker knows it"
         place = Place("jobs", "pending", f"class:{quoted(unknown.job_class)}")
         yield Trouble("unknown", False, text, place, f"unknown {unknown.job_class}")
 
 
-def jobs_in(queue: QueueStats) -> str:
-    return f"{formats.at_least(queue.pending, COUNT_LIMIT)} {'job' if queue.pending == 1 else 'jobs'}"
+def counted_jobs(number: int, limit: int) -> str:
+    return f"{formats.at_least(number, limit)} {'job' if number == 1 else 'jobs'}"
 
 
-def is_worked(queue: QueueStats, snapshot: Snapshot) -> bool:
-    return any(not worker.queues or queue.name in worker.queues for worker in snapshot.stats.workers)
+def workers_of(queue: QueueStats, snapshot: Snapshot | None) -> list[WorkerRecord]:
+    workers = snapshot.stats.workers if snapshot is not None else ()
+    return [worker for worker in workers if not worker.queues or queue.name in worker.queues]
 
 
 def quoted(text: str) -> str:

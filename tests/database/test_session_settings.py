@@ -7,13 +7,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from test_roles import granted
 
 from conftest import Store, new_job, report_on, wait_until
 from jobq import filters, observe, operate
 from jobq.errors import DatabaseBusy, DatabaseError, DatabaseForbidden
 from jobq.settings import Settings
-from jobq.store import jobs, rights
+from jobq.store import jobs
 from jobq.store.database import Connection, Database, is_transient
+from jobq.store.rights import READER
 from jobq.testing import used
 
 SETTINGS = {
@@ -134,19 +136,10 @@ def test_a_character_that_the_database_cannot_store_is_told(settings: Settings) 
     database.close()
 
 
-def test_rows_that_a_policy_hides_are_no_empty_queue(
-    settings: Settings, database: Database, connection: "psycopg.Connection[Any]", store: Store
-) -> None:
-    role = f"reader_{connection.info.dbname}"
-    connection.execute(f"CREATE ROLE {role} LOGIN".encode())
-    connection.execute(rights.grants(rights.READER, "jobq", role).encode())
-    connection.execute("ALTER TABLE jobq.jobs ENABLE ROW LEVEL SECURITY")
+def test_rows_that_a_policy_hides_are_no_empty_queue(database: Database, store: Store) -> None:
+    store.execute("ALTER TABLE jobq.jobs ENABLE ROW LEVEL SECURITY")
     store.add()
-    url = psycopg.conninfo.make_conninfo(settings.database_url or "", user=role)
-    hidden_from = Database(replace(settings, database_url=url))
 
-    with pytest.raises(DatabaseForbidden, match="row-level security policy for table"):
+    with granted(READER, store) as hidden_from, pytest.raises(DatabaseForbidden, match="row-level security policy"):
         observe.list_jobs(hidden_from, filters.parse(""))
     assert len(observe.list_jobs(database, filters.parse("")).jobs) == 1, "the owner's own policies do not bind it"
-    hidden_from.close()
-    connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())

@@ -13,7 +13,6 @@ from jobq.observe import Preview
 from .. import formats, theme
 from ..widgets.rows import Column, Rows
 from .dialog import Dialog
-from .overview import nothing
 
 
 class Coming(Dialog[None]):
@@ -30,7 +29,7 @@ class Coming(Dialog[None]):
             Column("UTC", lambda entry: formats.stamp(entry[1].tick_at, self.now), most=20),
             Column("IN", lambda entry: formats.due(entry[1].tick_at, self.now), right=True),
             Column("SCHEDULE", self.name_of, most=36),
-            Column("CLASS", nothing, is_rest=True, fill=self.class_of),
+            Column("CLASS", is_rest=True, fill=self.class_of),
         ]
         yield Rows(columns, key=lambda entry: entry[0], empty="nothing is due", id="coming")
 

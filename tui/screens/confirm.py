@@ -10,6 +10,7 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
 from jobq.observe import Selected
+from jobq.records import JobRecord
 
 from .. import formats, theme
 from ..actions import Act, Tier
@@ -59,11 +60,15 @@ def which_lines(selected: Selected, scope: "Scope") -> list[tuple[str, str]]:
             shown.append(f"{formats.count(seen)} on the screen, the other {formats.count(number - seen)} not")
         shown.append(f"as counted now, up to #{max(selected.ids)}: what comes later is not touched")
     else:
-        names = {job.id: f"{job.job_class}  {formats.arguments(job.arguments, 60)}" for job in scope.jobs}
-        shown = [f"#{job_id}  {names.get(job_id, 'not loaded here')}" for job_id in selected.ids[:SAMPLES]]
+        loaded = {job.id: job for job in scope.jobs}
+        shown = [f"#{job_id}  {named(loaded.get(job_id))}" for job_id in selected.ids[:SAMPLES]]
         if number > SAMPLES:
             shown.append(f"and {formats.count(number - SAMPLES)} more")
     return [("which" if not place else "", words) for place, words in enumerate(shown)]
+
+
+def named(job: JobRecord | None) -> str:
+    return "not loaded here" if job is None else f"{job.job_class}  {formats.arguments(job.arguments, 60)}"
 
 
 def class_lines(selected: Selected) -> list[tuple[str, str]]:

@@ -25,7 +25,6 @@ from .base import ConsoleScreen
 from .confirm import Plan
 from .copy import Choice, Copy
 from .job import traceback_lines
-from .overview import nothing
 from .queues import next_order, sorted_by
 
 if TYPE_CHECKING:
@@ -214,7 +213,7 @@ class Failures(ConsoleScreen):
             Column("FIRST", self.first, right=True, most=9, order=lambda group: group.first_at),
             Column("LAST", lambda group: formats.since(group.last_at, self.console.now), right=True,
                    order=lambda group: group.last_at),
-            Column("", nothing, least=110, is_rest=True, fill=self.trend),
+            Column("", least=110, is_rest=True, fill=self.trend),
         ]  # fmt: skip
 
     def at_rest(self, group: FailureGroup) -> Text:
@@ -342,6 +341,7 @@ class Failures(ConsoleScreen):
         if action.name in ("retry", "purge") and isinstance(group, FailureGroup) and not group.at_rest:
             return "all of these jobs were tried again, or are gone"
         return super().why_not(action)
+
 
 def alike(arguments: Sequence[Mapping[str, Any]]) -> str:
     """In which arguments some jobs differ, and which they have in common; nothing of one job alone."""

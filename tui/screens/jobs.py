@@ -594,7 +594,8 @@ class Jobs(ConsoleScreen):
             self.console.do(name, Scope(query=self.shown, jobs=tuple(self.rows.in_sight)))
             return
         ids = self._meant()
-        self.console.do(name, Scope(tuple(ids), jobs=tuple(job for job in self.rows.items if job.id in ids)))
+        meant = set(ids)
+        self.console.do(name, Scope(tuple(ids), jobs=tuple(job for job in self.rows.items if job.id in meant)))
 
     def _meant(self) -> list[int]:
         """What is marked, in the order of the list, else what the cursor is on."""

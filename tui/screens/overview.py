@@ -16,7 +16,7 @@ from .. import formats, theme
 from ..actions import Action, bindings
 from ..samples import Samples
 from ..source import COUNT_LIMIT, Snapshot
-from ..troubles import SILENT_SECONDS, Place, Trouble, is_worked, quoted
+from ..troubles import SILENT_SECONDS, Place, Trouble, quoted, workers_of
 from ..widgets.chart import Columns, Curves
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -171,7 +171,7 @@ class Overview(ConsoleScreen):
             Column("OLDEST", self.queue_oldest, right=True, most=6),
             Column("P95 WAIT", self.queue_wait, right=True, most=8, least=64),
             Column("EMPTY IN", self.queue_empty_in, right=True, most=9),
-            Column("TREND", nothing, least=56, is_rest=True, fill=self.queue_trend),
+            Column("TREND", least=56, is_rest=True, fill=self.queue_trend),
         ]
 
     def trouble_columns(self) -> list[Column]:
@@ -180,7 +180,7 @@ class Overview(ConsoleScreen):
     def running_columns(self) -> list[Column]:
         return [
             Column("", lambda job: f"#{job.id}", right=True, most=12),
-            Column("", nothing, is_rest=True, fill=lambda job, width: formats.class_in(job.job_class, width)),
+            Column("", is_rest=True, fill=lambda job, width: formats.class_in(job.job_class, width)),
             Column("", self.elapsed, right=True, most=9),
             Column("", self.usual, right=True, most=12, least=44),
             Column("", lambda job: job.worker or "", most=22, least=50),
@@ -189,7 +189,7 @@ class Overview(ConsoleScreen):
     def class_columns(self) -> list[Column]:
         none = self.glyphs.none
         return [
-            Column("CLASS", nothing, is_rest=True, fill=lambda one, width: formats.class_in(one.name, width)),
+            Column("CLASS", is_rest=True, fill=lambda one, width: formats.class_in(one.name, width)),
             Column("ENDED", lambda one: formats.short(one.ended), right=True, most=6),
             Column("FAIL%", self.failing, right=True, most=6),
             Column("RUN P50", lambda one: formats.duration(one.run(0.5), none), right=True, most=7),
@@ -284,7 +284,7 @@ def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, non
         return "paused", theme.WAIT
     if not queue.pending:
         return none, theme.DIM
-    if snapshot is not None and not is_worked(queue, snapshot):
+    if snapshot is not None and not workers_of(queue, snapshot):
         return "no worker", theme.BAD
     growth = growth_of(queue, samples, snapshot)
     if growth is None:
@@ -309,10 +309,6 @@ def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs)
     floor = least if most - least > most / 50 else 0.0
     levels = "".join(glyphs.blocks[1 + round((value - floor) / (most - floor) * 7)] for value in shown)
     return Text(levels.rjust(width), theme.style(theme.DIM))
-
-
-def nothing(_item: Any) -> str:
-    return ""
 
 
 def name_of(queue: QueueStats) -> str:

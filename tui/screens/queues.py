@@ -6,18 +6,18 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 
-from jobq.records import QueueStats, WorkerRecord
+from jobq.records import QueueStats
 from jobq.states import State
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
 from ..source import COUNT_LIMIT, VIEW_BY_NAME
-from ..troubles import Place, quoted
+from ..troubles import Place, quoted, workers_of
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
 from .confirm import Plan
-from .overview import empty_in, figures_of, flow_of, growth_of, nothing, trend
+from .overview import empty_in, figures_of, flow_of, growth_of, trend
 
 
 class Queues(ConsoleScreen):
@@ -74,7 +74,7 @@ class Queues(ConsoleScreen):
         if not isinstance(queue, QueueStats) or snapshot is None:
             self.query_one("#queue-facts", Line).put(Text(""))
             return
-        workers = [one.name for one in self._workers_of(queue)]
+        workers = [one.name for one in workers_of(queue, self.console.snapshot)]
         worked = f"worked by {formats.listed(workers)}" if workers else "no live worker works it"
         look = theme.DIM if workers else theme.BAD
         text = Text.assemble(f" {queue.name}: ", (worked, theme.style(look)))
@@ -100,7 +100,7 @@ class Queues(ConsoleScreen):
             Column("GROWTH/MIN", self.growth, right=True, least=114),
             Column("P95 WAIT", self.wait, right=True),
             Column("EMPTY IN", self.empty_in, right=True),
-            Column("TREND", nothing, least=120, is_rest=True, fill=self.trend),
+            Column("TREND", least=120, is_rest=True, fill=self.trend),
         ]  # fmt: skip
 
     def name_of(self, queue: QueueStats) -> Text:
@@ -110,13 +110,8 @@ class Queues(ConsoleScreen):
 
     def running(self, queue: QueueStats) -> str:
         """Of how many that could, were there nothing else to do."""
-        processes = sum(worker.processes for worker in self._workers_of(queue))
+        processes = sum(worker.processes for worker in workers_of(queue, self.console.snapshot))
         return f"{formats.count(queue.running)}/{formats.count(processes)}"
-
-    def _workers_of(self, queue: QueueStats) -> list[WorkerRecord]:
-        snapshot = self.console.snapshot
-        workers = snapshot.stats.workers if snapshot is not None else ()
-        return [one for one in workers if not one.queues or queue.name in one.queues]
 
     def scheduled(self, queue: QueueStats) -> str:
         """Those of all queues are counted together: where there are too many, each queue may have more."""

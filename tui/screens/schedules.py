@@ -19,7 +19,6 @@ from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen, state_text
 from .coming import Coming
 from .confirm import Plan
-from .overview import nothing
 from .queues import next_order, sorted_by
 
 VERDICTS = {
@@ -130,7 +129,7 @@ class Schedules(ConsoleScreen):
             ),
             Column("P95", self.usual, right=True, least=104),
             Column("STATE", self.state, most=24),
-            Column("LAST RUNS", nothing, least=70, is_rest=True, fill=self.strip),
+            Column("LAST RUNS", least=70, is_rest=True, fill=self.strip),
         ]
 
     def last(self, record: ScheduleRecord) -> Text:

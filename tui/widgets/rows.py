@@ -22,6 +22,10 @@ LEAD = 3  # the cursor, the mark, a space
 NARROWEST = 8
 
 
+def nothing(_item: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column: its title, what stands in it, and how it gives way where there is little room.
@@ -30,7 +34,7 @@ class Column:
     """
 
     title: str
-    cell: Callable[[Any], str | Text]
+    cell: Callable[[Any], str | Text] = nothing
     most: int = 14  # cells that its content may take
     right: bool = False
     least: int = 0  # it is shown where the list is at least so wide
