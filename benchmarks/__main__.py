@@ -92,7 +92,7 @@ def prepared(wanted: str, url: str, environments: Path) -> tuple[list[Peer], lis
             peer.prepare()
             peers.append(peer)
         except PeerUnavailable as error:
-            left_out.append(f"{name} was left out: {error}.")
+            left_out.append(f"{name} was left out: {error}")
     return peers, left_out
 
 

@@ -1,10 +1,12 @@
 """Environments that the peers' packages are installed into, below a folder of the caller."""
 
+import platform
 import re
 import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.peers.errors import PeerUnavailable
@@ -54,19 +56,39 @@ class Environment(ABC):
         except subprocess.CalledProcessError as error:
             said = [line.strip() for line in (error.stderr or error.stdout).splitlines() if "error" in line.lower()]
             reason = said[0] if said else f"status {error.returncode}"
-            raise PeerUnavailable(f"{self.folder.name} cannot be installed: {reason}") from None
+            raise PeerUnavailable(f"{self.folder.name} cannot be installed: {reason}.") from None
         return done.stdout
 
 
 class PythonEnvironment(Environment):
-    """A virtual environment of the interpreter that runs the benchmark."""
+    """A virtual environment of the interpreter that runs the benchmark; or of a newer one on the PATH, where that is
+    older than `OLDEST`."""
+
+    OLDEST = (3, 11)
+    NEWER = ("python3.14", "python3.13", "python3.12")
 
     def _install(self) -> None:
-        self._run(sys.executable, "-m", "venv", str(self.folder / "venv"))
+        self._run(self._interpreter(), "-m", "venv", str(self.folder / "venv"))
         self._run(str(self.folder / "venv/bin/pip"), "install", "--quiet", *self.packages)
+
+    def _interpreter(self) -> str:
+        if sys.version_info >= self.OLDEST:
+            return sys.executable
+        for command in self.NEWER:
+            with suppress(PeerUnavailable):  # not there; or only the shim of a version that is not chosen; or too old
+                self._run(command, "-c", f"import ensurepip, sys; sys.exit(sys.version_info < {self.OLDEST})")
+                return command
+        raise PeerUnavailable(
+            f"{self.folder.name} asks for Python {'.'.join(map(str, self.OLDEST))} or newer: this is "
+            f"{platform.python_version()}, and none of {', '.join(self.NEWER)} on the PATH runs."
+        )
 
     def command(self, script: Path) -> list[str]:
         return [str(self.folder / "venv/bin/python"), str(script)]
+
+
+class NewerPythonEnvironment(PythonEnvironment):
+    OLDEST = (3, 12)  # what Oban 0.7 asks for
 
 
 class NodeEnvironment(Environment):

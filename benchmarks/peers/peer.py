@@ -78,14 +78,15 @@ class Peer:
 
     def drain(self, jobs: int, workers: int) -> float:
         """Runs the no-op jobs enqueued before, all of them. Returns jobs a second, from the first start to the last
-        end, in worker processes that were up before. Raises LostOrDoubled."""
+        end (to its recording, where the peer puts that off), in worker processes that were up before. Raises
+        LostOrDoubled."""
         if jobs != len(self._numbers):
             raise ValueError(f"{len(self._numbers)} jobs are enqueued, not {jobs}")
         with self._workers(workers) as processes:
-            runs = self._run_out(processes)
+            runs, recorded = self._run_out(processes)
         self._count(runs)
         times = [at for _, at in runs]
-        return jobs / (max(times) - min(times))
+        return jobs / (max(max(times), recorded) - min(times))
 
     def latency(self, samples: int) -> list[float]:
         """Milliseconds from the return of the enqueuing call, so after the commit, to the first line of the job, for
@@ -94,7 +95,7 @@ class Peer:
             raise ValueError(f"{len(self._numbers)} jobs are enqueued: the worker would not be idle")
         with self._workers(1) as processes:
             committed = self._ask("enqueue", *self._take(WARM_UP + samples), PAUSE)["committed"]
-            runs = self._run_out(processes)
+            runs, _ = self._run_out(processes)
         self._count(runs)
         began = dict(runs)
         return [(began[number] - at) * 1000 for number, at in committed][WARM_UP:]
@@ -128,9 +129,9 @@ class Peer:
                 process.tell("go")
             yield processes
 
-    def _run_out(self, processes: list[Process]) -> list[tuple[int, float]]:
+    def _run_out(self, processes: list[Process]) -> tuple[list[tuple[int, float]], float]:
         """Waits until as many jobs have run as were enqueued, has the workers stop in their own orderly way, and
-        returns each run with its time."""
+        returns each run with its time, and when a peer that puts that off had recorded the last (0: none does)."""
         deadline, expected = time.monotonic() + self.seconds, len(self._numbers)
         ran = dict.fromkeys(processes, 0)
         while sum(ran.values()) < expected:
@@ -144,11 +145,13 @@ class Peer:
             process.tell("stop")
         deadline = time.monotonic() + self.seconds
         runs: list[tuple[int, float]] = []
+        recorded = 0.0
         for process in processes:
             while "runs" not in (told := process.next(deadline)):
                 pass  # a last word of how many ran
             runs += [(number, at) for number, at in told["runs"]]
-        return runs
+            recorded = max(recorded, told.get("recorded", 0.0))
+        return runs, recorded
 
     def _count(self, runs: list[tuple[int, float]]) -> None:
         """Holds the runs against what was enqueued, and against what the peer itself has left."""

@@ -1,11 +1,9 @@
-"""The peers. Durability is never traded: all keep their tables logged, and the server's `synchronous_commit` on.
-
-Oban for Python is left out: it asks for Python 3.12, and this project goes down to 3.11."""
+"""The peers. Durability is never traded: all keep their tables logged, and the server's `synchronous_commit` on."""
 
 from typing import ClassVar
 
 from benchmarks.peers import pins
-from benchmarks.peers.environment import NodeEnvironment
+from benchmarks.peers.environment import NewerPythonEnvironment, NodeEnvironment
 from benchmarks.peers.peer import Peer
 
 
@@ -59,4 +57,32 @@ class Procrastinate(Peer):
     options: ClassVar = {"concurrency": 30, "pool": 10}
 
 
-SYSTEMS: list[type[Peer]] = [Pgqueuer, GraphileWorker, PgBoss, Procrastinate]
+class Oban(Peer):
+    """Oban for Python, as far as it is open source: bulk statements are its Pro's."""
+
+    name = "oban"
+    schema = "peer_oban"
+    packages = pins.OBAN
+    driver = "oban_driver.py"
+    environment_kind = NewerPythonEnvironment
+    # Its page "Defining Queues": any number of a queue's jobs side by side, and so fetched and acknowledged together;
+    # "Ready for Production": its pool of ten serves any such limit, and `oban start`, which runs on uvloop and orjson,
+    # is the way to run it. A `debounce_interval` other than its 5 ms drains no faster.
+    options: ClassVar = {"limit": 1000}
+    remark = "uvloop, orjson, drained when the last end is written"
+
+
+class Chancy(Peer):
+    name = "chancy"
+    schema = "peer_chancy"
+    packages = pins.CHANCY
+    driver = "chancy_driver.py"
+    # Its page "Executors": thousands of jobs side by side with asyncio; `Queue`: `eager_polling` fetches as soon as a
+    # job ends; "Plugins": of the default ones, those for metrics and workflows (half of its time) are left out, those
+    # that recover and prune stay; `Chancy`: LISTEN/NOTIFY, on by default, and calls to push that are synchronous, with
+    # which one client is faster.
+    options: ClassVar = {"executor": "Async", "concurrency": 1000, "eager_polling": True}
+    remark = "sync_push, no plugins for metrics and workflows, drained when the last end is written"
+
+
+SYSTEMS: list[type[Peer]] = [Pgqueuer, GraphileWorker, PgBoss, Procrastinate, Oban, Chancy]

@@ -6,7 +6,8 @@ A driver is called with one command and answers with lines of JSON:
     enqueue_many FIRST JOBS       {"seconds": …}
     left                          {"left": how many are not finished}
     work                          {"ready": true}; reads "go"; {"ran": …} as it goes on; reads "stop"; when it has
-                                  stopped in its orderly way {"runs": [[number, monotonic seconds], …]}
+                                  stopped in its orderly way {"runs": [[number, monotonic seconds], …]}, with
+                                  "recorded", monotonic seconds, where the ends of jobs are written much later
 """
 
 import asyncio
