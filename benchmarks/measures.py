@@ -114,9 +114,15 @@ def drained(bench: Bench, *, workers: int = 1, text: str = "") -> float:
     return bench.drain(bench.jobs, workers=workers)
 
 
-def drained_by(peer: Peer, jobs: int, workers: int) -> float:
-    peer.enqueue_many(jobs)
-    return peer.drain(jobs, workers)
+def drained_by(bench: Bench, peer: Peer, workers: int) -> float:
+    """Its tables are analyzed as jobq's are."""
+    peer.enqueue_many(bench.jobs)
+    tables = bench.rows(
+        "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname = %s",
+        peer.schema,
+    )
+    bench.connection.execute(f"ANALYZE {', '.join(table for (table,) in tables)}".encode())
+    return peer.drain(bench.jobs, workers)
 
 
 def drain(bench: Bench, peers: list[Peer]) -> None:
@@ -134,7 +140,7 @@ def drain(bench: Bench, peers: list[Peer]) -> None:
                 f"{name}, {workers} worker{'s' if workers > 1 else ''}": contestant
                 for workers in (1, 2)
                 for name, contestant in peer_contestants(
-                    peers, lambda peer, workers=workers: drained_by(peer, bench.jobs, workers)  # type: ignore[misc]
+                    peers, lambda peer, workers=workers: drained_by(bench, peer, workers)  # type: ignore[misc]
                 ).items()
             },
         },

@@ -65,6 +65,7 @@ class Peer:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE'.encode())
             connection.execute(f'CREATE SCHEMA "{self.schema}"'.encode())
+            connection.execute(b"CHECKPOINT")  # what came before is not paid for by what comes now
         self._numbers.clear()
         self._ask("install")
 
