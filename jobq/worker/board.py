@@ -12,7 +12,9 @@ from struct import Struct
 from zlib import crc32
 
 SLOT_BYTES = 4096
-PROGRESS, ORDER, WORKER, STACKS = (slot * SLOT_BYTES for slot in range(4))
+PROGRESS, ORDER, WORKER, RING = (slot * SLOT_BYTES for slot in range(4))
+RING_BYTES = 2 * SLOT_BYTES
+STACKS = RING + RING_BYTES
 
 HEADER = Struct("<II")
 """Length and checksum: the other side may be in the middle of writing."""
@@ -34,6 +36,12 @@ class Board:
     def __init__(self, fd: int, memory: mmap.mmap | None = None) -> None:
         self.fd = fd
         self._memory = memory
+
+    @property
+    def memory(self) -> mmap.mmap:
+        """The child's side."""
+        assert self._memory is not None
+        return self._memory
 
     @classmethod
     def of_supervisor(cls) -> "Board":
@@ -60,18 +68,18 @@ class Board:
         """Puts a note into a slot, in place of the one that was there."""
         if len(note) > MAX_NOTE_BYTES:
             raise ValueError(f"a note of {len(note)} bytes does not fit")
-        self._put(slot + HEADER.size, note)
-        self._put(slot, HEADER.pack(len(note), crc32(note)))
+        self.put(slot + HEADER.size, note)
+        self.put(slot, HEADER.pack(len(note), crc32(note)))
 
     def read(self, slot: int) -> bytes | None:
         """The note in a slot; None where there is none, or where it is being written at this moment."""
-        header = self._get(slot, HEADER.size)
+        header = self.get(slot, HEADER.size)
         if len(header) < HEADER.size:
             return None
         length, checksum = HEADER.unpack(header)
         if not 0 < length <= MAX_NOTE_BYTES:
             return None
-        note = self._get(slot + HEADER.size, length)
+        note = self.get(slot + HEADER.size, length)
         return note if crc32(note) == checksum else None
 
     def stack_bytes(self) -> int:
@@ -85,13 +93,13 @@ class Board:
         os.lseek(self.fd, STACKS, os.SEEK_SET)
         return written.decode(errors="replace")
 
-    def _put(self, place: int, content: bytes) -> None:
+    def put(self, place: int, content: bytes) -> None:
         if self._memory is not None:
             self._memory[place : place + len(content)] = content
         else:
             os.pwrite(self.fd, content, place)
 
-    def _get(self, place: int, length: int) -> bytes:
+    def get(self, place: int, length: int) -> bytes:
         if self._memory is not None:
             return self._memory[place : place + length]
         return os.pread(self.fd, length, place)

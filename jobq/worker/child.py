@@ -23,9 +23,23 @@ from jobq.worker import middleware
 from jobq.worker.board import Board
 from jobq.worker.executor import execute
 from jobq.worker.guard import Guard
-from jobq.worker.protocol import MAX_PACKET, PACKETS, pack_message, pack_report, unpack_assignment, with_arguments
+from jobq.worker.protocol import (
+    MAX_PACKET,
+    PACKETS,
+    PLAIN,
+    PLAIN_REPORT,
+    WAKE,
+    pack_message,
+    pack_report,
+    unpack_assignments,
+    with_arguments,
+)
+from jobq.worker.ring import RingWriter
 
 EXIT_NOT_LOADED = 2
+
+TELL_SECONDS = 0.001
+"""Between two jobs that came together, the supervisor is woken at most so often."""
 
 
 def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int, coroutines_fd: int) -> None:
@@ -34,13 +48,14 @@ def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int, corou
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a kill loses no whole line
     inbox = socket.socket(socket.AF_UNIX, PACKETS, fileno=assignments_fd)
     setup = json.loads(inbox.recv(MAX_PACKET))
-    guard = Guard(Board.of_child(board_fd))
+    board = Board.of_child(board_fd)
+    guard, ring = Guard(board), RingWriter(board, PLAIN_REPORT.size)
     guard.listen()
     load(setup, reports_fd)
     if setup["concurrency"] > 1:
-        work_beside_coroutines(inbox, coroutines_fd, reports_fd, guard)
+        work_beside_coroutines(inbox, coroutines_fd, reports_fd, guard, ring)
     else:
-        work(inbox, partial(write, reports_fd), guard)
+        work(inbox, partial(write, reports_fd), guard, ring)
 
 
 def load(setup: dict[str, Any], reports_fd: int) -> None:
@@ -75,15 +90,30 @@ def require_classes(modules: list[str], root: str) -> None:
         )
 
 
-def work(inbox: socket.socket, report: Callable[[bytes], None], guard: Guard) -> None:
+def work(inbox: socket.socket, write: Callable[[bytes], None], guard: Guard, ring: RingWriter) -> None:
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
     buffer = memoryview(bytearray(MAX_PACKET))  # kept: to have one made for each packet costs more than a short job
+    told_at = 0.0
     while length := inbox.recv_into(buffer):
-        packet = buffer[:length].tobytes()
-        report(pack_report(execute(unpack_assignment(with_arguments(packet)), registry, guard)))
+        first, assignments = unpack_assignments(with_arguments(buffer[:length].tobytes()))
+        for number, assignment in enumerate(assignments, first):
+            if not ring.begin(number):
+                write(pack_message("passed over", number))
+                continue
+            report = execute(assignment, registry, guard)
+            packed = pack_report(report)
+            if not packed.startswith(PLAIN):
+                write(packed)
+                continue
+            ring.record(packed)
+            if report.ended - told_at > TELL_SECONDS or assignment is assignments[-1]:
+                told_at = report.ended
+                write(WAKE)
 
 
-def work_beside_coroutines(inbox: socket.socket, coroutines_fd: int, reports_fd: int, guard: Guard) -> None:
+def work_beside_coroutines(
+    inbox: socket.socket, coroutines_fd: int, reports_fd: int, guard: Guard, ring: RingWriter
+) -> None:
     """The same, while coroutines come by another way and run in another thread."""
     from jobq.worker.coroutines import Coroutines
 
@@ -95,7 +125,7 @@ def work_beside_coroutines(inbox: socket.socket, coroutines_fd: int, reports_fd:
 
     coroutines = Coroutines(socket.socket(socket.AF_UNIX, PACKETS, fileno=coroutines_fd), guard, report)
     coroutines.start()
-    work(inbox, report, guard)
+    work(inbox, report, guard, ring)
     coroutines.join()
 
 

@@ -23,7 +23,7 @@ from jobq.worker.protocol import (
     Order,
     pack_message,
     pack_report,
-    unpack_assignment,
+    unpack_assignments,
     with_arguments,
 )
 
@@ -69,7 +69,9 @@ class Coroutines:
             elif packet.startswith(ASK):
                 self._tell_stack(int(packet.removeprefix(ASK)))
             else:
-                self._begin(unpack_assignment(with_arguments(packet)))
+                _, assignments = unpack_assignments(with_arguments(packet))
+                for assignment in assignments:
+                    self._begin(assignment)
         while self._running:
             await asyncio.wait([task for _, task in self._running.values()])
 

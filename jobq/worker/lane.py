@@ -17,7 +17,7 @@ from jobq.worker.protocol import (
     PACKETS,
     Interruption,
     Order,
-    unpack_assignment,
+    unpack_assignments,
     with_arguments,
 )
 
@@ -76,9 +76,9 @@ class Lane:
             if packet.startswith((ORDERS, ASK)):
                 wanted.append(packet)
                 continue
-            begun = self.begun.pop(unpack_assignment(with_arguments(packet)).id, None)
-            if begun is not None:
-                returned.append(begun.assignment)
+            _, assignments = unpack_assignments(with_arguments(packet))
+            begun = [self.begun.pop(assignment.id, None) for assignment in assignments]
+            returned += [each.assignment for each in begun if each is not None]
         for packet in wanted:
             self._put(packet)
         return returned

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import contains
@@ -34,23 +34,24 @@ from jobq.worker.packets import Sender
 from jobq.worker.protocol import (
     BY_FILE,
     CANCELLED,
+    MAX_CHUNK,
     MAX_INLINE,
     MAX_MOMENT,
     MAX_PACKET,
     MEMORY_LIMIT,
     PACKETS,
+    PLAIN_REPORT,
     TIMED_OUT,
     Interruption,
     Order,
     OrderKind,
     drop_file,
-    pack_assignment,
+    pack_assignments,
     split_reports,
-    unpack_assignment,
     unpack_lines,
     unpack_note,
-    with_arguments,
 )
+from jobq.worker.ring import RingReader
 from jobq.worker.stacks import readable
 
 log = logging.getLogger("jobq.worker.pool")
@@ -137,12 +138,15 @@ class Child:
 
     process: subprocess.Popen[bytes]
     outbox: socket.socket
-    unread: socket.socket  # the child's own end of the socket: what it has not read can be taken back here
+    unread: socket.socket  # the child's own end of the socket: what it has not read is cleared away here
     reports_fd: int
     board: Board
+    ring: RingReader
     lane: Lane | None = None  # where coroutines may run side by side
     generation: int = 0  # which state of the application's code it has imported
     in_flight: dict[int, Assignment] = field(default_factory=dict)  # in the order sent; the first one runs
+    numbers: dict[int, int] = field(default_factory=dict)  # by which the ring knows them
+    next_number: int = 1
     buffer: bytes = b""
     ready: bool = False
     dispatched: int = 0
@@ -171,6 +175,29 @@ class Child:
     @property
     def is_at_work(self) -> bool:
         return bool(self.in_flight) or bool(self.coroutines)
+
+    def take_on(self, assignments: Sequence[Assignment]) -> None:
+        """They were sent, in this order."""
+        for number, assignment in enumerate(assignments, self.next_number):
+            self.in_flight[assignment.id] = assignment
+            self.numbers[assignment.id] = number
+        self.next_number += len(assignments)
+        self.dispatched += len(assignments)
+
+    def give_up(self, job_id: int) -> Assignment:
+        """Raises KeyError where it has no such job."""
+        assignment = self.in_flight.pop(job_id)
+        del self.numbers[job_id]
+        return assignment
+
+    def give_up_all(self) -> None:
+        self.in_flight.clear()
+        self.numbers.clear()
+
+    def take_back(self) -> list[Assignment]:
+        """What it has not begun, and will not."""
+        begun = self.ring.take_back(self.next_number)
+        return [self.give_up(job_id) for job_id, number in list(self.numbers.items()) if number > begun]
 
     @property
     def running(self) -> list[Assignment]:
@@ -366,7 +393,8 @@ class Pool:
             os.close(child_reports_fd)
         outbox.setblocking(False)
         os.set_blocking(reports_fd, False)
-        child = Child(process, outbox, inbox, reports_fd, board, lane, self._generation)
+        ring = RingReader(board, PLAIN_REPORT.size)
+        child = Child(process, outbox, inbox, reports_fd, board, ring, lane, self._generation)
         outbox.send(self.settings.for_child())
         board.write(WORKER, str(self._worker_id).encode())
         self._children[reports_fd] = child
@@ -423,7 +451,7 @@ class Pool:
             child = min(children, key=lambda child: len(child.coroutines))
             assert child.lane is not None
             assignment = stock[0]
-            packet = self._packed(assignment)
+            ((_, packet),) = self._chunks([assignment], 0)
             if child.lane.room and child.lane.send(assignment, packet):
                 stock.popleft()
                 child.dispatched += 1
@@ -458,30 +486,45 @@ class Pool:
 
     def _send(self, child: Child, stock: deque[Assignment], most: int) -> None:
         assignments = list(islice(stock, most))
-        packets = [self._packed(assignment) for assignment in assignments]
+        chunks = self._chunks(assignments, child.next_number)
+        packets = [packet for _, packet in chunks]
         try:
-            sent = self._sender.send(child.outbox, packets)
+            sent_packets = self._sender.send(child.outbox, packets)
         except OSError:  # it is dying; its death will be told
-            sent = 0
-        for packet in packets[sent:]:
+            sent_packets = 0
+        for packet in packets[sent_packets:]:
             drop_file(packet)
+        sent = sum([count for count, _ in chunks[:sent_packets]])
         if sent and not child.in_flight:
             child.busy_since = monotonic()
-        for assignment in assignments[:sent]:
+        child.take_on(assignments[:sent])
+        for _ in range(sent):
             stock.popleft()
-            child.in_flight[assignment.id] = assignment
-        child.dispatched += sent
 
-    def _packed(self, assignment: Assignment) -> bytes:
-        """A packet; one that would fill the socket goes by a file."""
-        packet = pack_assignment(assignment)
-        if len(packet) <= MAX_INLINE:
-            return packet
-        with tempfile.NamedTemporaryFile(prefix="jobq-arguments-", delete=False) as file:
-            file.write(packet)
-        return BY_FILE + os.fsencode(file.name)
+    def _chunks(self, assignments: list[Assignment], number: int) -> list[tuple[int, bytes]]:
+        """Packets, each with how many assignments it holds; one that would fill the socket is halved, or goes by a
+        file."""
+        chunks: list[tuple[int, bytes]] = []
+        for start in range(0, len(assignments), MAX_CHUNK):
+            chunk = assignments[start : start + MAX_CHUNK]
+            packet = pack_assignments(chunk, number + start)
+            if len(packet) <= MAX_INLINE:
+                chunks.append((len(chunk), packet))
+            elif len(chunk) == 1:
+                chunks.append((1, by_file(packet)))
+            else:
+                middle = len(chunk) // 2
+                chunks += self._chunks(chunk[:middle], number + start)
+                chunks += self._chunks(chunk[middle:], number + start + middle)
+        return chunks
 
     # Hearing from children
+
+    def hear_all(self) -> None:
+        """Takes what children have reported by the ring: they say so seldom, or when they are out of work."""
+        for child in list(self._children.values()):
+            if child.in_flight:
+                self._hear_ring(child)
 
     def hear(self, child: Child) -> None:
         """Reads what a child has written, and passes its reports on."""
@@ -500,6 +543,19 @@ class Pool:
         if len(child.buffer) > MAX_LINE_BYTES:
             child.buffer = b""
             self._refuse(child)
+
+    def _hear_ring(self, child: Child) -> None:
+        try:
+            records = child.ring.take_records()
+        except ValueError:
+            self._refuse(child)
+            return
+        if not records:
+            return
+        reports, *rest = split_reports(records)
+        if any(rest):
+            self._refuse(child)
+        self._take_reports(child, reports)
 
     def _take(self, child: Child, lines: list[bytes]) -> None:
         try:
@@ -528,9 +584,9 @@ class Pool:
             reports = [report for report in reports if report not in ended]
             self._on_reports(ended)
         # A report of a job that is not its own would be a lie; the fence in the database refuses it too.
-        reports = [report for report in reports if child.in_flight.pop(report.id, None) is not None]
+        reports = [report for report in reports if report.id in child.in_flight and child.give_up(report.id)]
         if reports:
-            child.busy_since = monotonic()
+            child.busy_since = max(child.busy_since, min(monotonic(), reports[-1].ended))  # when the next one began
             self._learn(reports)
             self._check_if_spent(child, reports)
             self._on_reports(reports)
@@ -557,6 +613,8 @@ class Pool:
                 if not self._is_unfit:  # the children of one change say the same
                     self._note_unfit(child)
                     self._on_not_loaded(text, user_traceback)
+            case {"passed over": int(number)}:
+                self._take_passed_over(child, number)
             case {"progress": [int(job_id), int(attempt), dict(said)]}:
                 child.said.append((job_id, attempt, said))
             case {"stack": [int(job_id), str(stack)]}:
@@ -602,33 +660,53 @@ class Pool:
             self._recall(child)
 
     def _recall(self, child: Child) -> None:
-        if returned := self._take_unread(child):
+        if returned := self._take_unbegun(child):
             child.dispatched -= len(returned)
             self._on_returned(returned)
 
-    def _take_unread(self, child: Child) -> list[Assignment]:
-        """Every packet that the child has not read: once read here, it can no longer get it."""
+    def _take_unbegun(self, child: Child) -> list[Assignment]:
+        """Takes back what the child has not begun, as far as that can be known: see `_take_passed_over`."""
         if not child.ready:
             return []
         returned = [] if child.lane is None else child.lane.take_unread()
+        if child.in_flight:
+            returned += child.take_back()
+            self._clear_unread(child)
+        return returned
+
+    def _clear_unread(self, child: Child) -> None:
+        """The child would pass it all over; files need not wait for that."""
         while True:
             try:
                 # Not a non-blocking socket: the child's end is the same, and the child must wait there.
                 packet = child.unread.recv(MAX_PACKET, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                break
+                return
             if not packet:
-                break
-            assignment = child.in_flight.pop(unpack_assignment(with_arguments(packet)).id, None)
-            if assignment is not None:
-                returned.append(assignment)
-        return returned
+                return
+            drop_file(packet)
+
+    def _take_passed_over(self, child: Child, number: int) -> None:
+        """A child was about to begin this job when it was taken back, so that it was taken for begun."""
+        job_id = next((job_id for job_id, known in child.numbers.items() if known == number), None)
+        if job_id is None:  # as nearly always: it was found not begun
+            return
+        assignment = child.give_up(job_id)
+        child.dispatched -= 1
+        if (interruption := child.interruption) is not None and interruption.assignment.id == job_id:
+            child.interruption = None
+            child.is_spent = True
+            if interruption.order.kind is OrderKind.CANCEL:
+                self._on_reports([cancelled_unstarted(assignment, interruption.order.message)])
+                return
+        self._on_returned([assignment])
 
     # Ending jobs before their own end
 
     def holder(self, job_id: int, attempt: int) -> Child | None:
         """The child that has this attempt, begun or not."""
         for child in self._at_work():
+            self._hear_ring(child)
             assignment = child.in_flight.get(job_id)
             if assignment is not None and assignment.attempt == attempt:
                 return child
@@ -868,8 +946,8 @@ class Pool:
     def drop_working(self, reason: str) -> None:
         """Ends every child that is at a job, without a report: the jobs belong to somebody else by now."""
         for child in self._at_work():
-            self._take_unread(child)
-            child.in_flight.clear()
+            self._take_unbegun(child)
+            child.give_up_all()
             child.coroutines.clear()
             self.kill(child, reason)
 
@@ -884,12 +962,14 @@ class Pool:
 
     def _bury(self, child: Child, death: Death) -> None:
         """Hears the last words of a dead child, and says what became of each job that it held."""
+        self._hear_ring(child)
         while child.reports_fd in self._children:
             before = len(child.buffer), len(child.in_flight)
             self.hear(child)
             if child.reports_fd in self._children and (len(child.buffer), len(child.in_flight)) == before:
                 break  # a descendant that a job left behind still holds the pipe open
-        unstarted = self._take_unread(child)
+        unstarted = self._take_unbegun(child)
+        begun = child.ring.begun()
         stack = self._keep_stack(child)
         if child.stack_asked_at is not None:
             self._on_stack(child.stack_job, "its process has just ended")
@@ -901,9 +981,13 @@ class Pool:
         if child.coroutines:
             self._bury_coroutines(child, death, stack)
         if child.in_flight:
-            # The first was running. Any other was read by it and not reported: only a job that meddled
-            # with the child's descriptors gets there, and whether those ran nobody can know.
-            running, *unknown = child.in_flight.values()
+            # One was running. Of any other nobody can know: its job has cut the board short, or it died just when a
+            # job that it was about to begin was taken back.
+            running = next(
+                (assignment for job_id, assignment in child.in_flight.items() if child.numbers[job_id] == begun),
+                next(iter(child.in_flight.values())),
+            )
+            unknown = [assignment for assignment in child.in_flight.values() if assignment is not running]
             if child.cut_off and child.doomed:
                 reports = [cut_off(running, child.busy_since, child.doomed)]
             elif child.culprit not in (None, running.id):
@@ -916,7 +1000,7 @@ class Pool:
                 cut_off(assignment, child.busy_since, f"child process {child.pid} {death}; it may have run this job")
                 for assignment in unknown
             ]
-            child.in_flight.clear()
+            child.give_up_all()
             self._on_reports(reports)
 
     def _bury_coroutines(self, child: Child, death: Death, stack: str) -> None:
@@ -1038,6 +1122,13 @@ class Pool:
             }
             for child in list(self._children.values())
         ]
+
+
+def by_file(packet: bytes) -> bytes:
+    """A packet in the place of one that would fill the socket."""
+    with tempfile.NamedTemporaryFile(prefix="jobq-arguments-", delete=False) as file:
+        file.write(packet)
+    return BY_FILE + os.fsencode(file.name)
 
 
 def ended_for(child: Child) -> str:

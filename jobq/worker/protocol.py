@@ -1,19 +1,21 @@
 """What passes between a supervisor and its children.
 
-Assignments go down one packet each, through a socket that keeps packets whole: the supervisor keeps a handle on the
-child's end too, so that it can read back what the child has not read. The kernel decides who gets a packet; no
-cooperation of the child is needed, whatever its job is up to. Reports come up through a pipe, written before the next
-job begins: what is in the pipe survives the child. What is passed tens of thousands of times a second is packed as
-numbers, all else is JSON.
+Assignments go down many to a packet, through a socket that keeps packets whole. Which of them have begun is said in
+memory that both share, where the supervisor can also take back those that have not (see `ring`): no cooperation of the
+child is needed, whatever its job is up to. A report is out before the next job begins, in that memory if it is a plain
+one, else in a pipe: what is there survives the child. A packet of assignments is marshalled, since both sides are the
+same interpreter; reports, which a job might forge, are numbers or JSON.
 """
 
 import json
+import marshal
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
@@ -28,8 +30,11 @@ MAX_PACKET = 1 << 20
 MAX_INLINE = 32 * 1024
 """Assignments larger than this travel in a file: a socket's buffer bounds its packets, and a few would fill it."""
 
-ASSIGNMENT, BY_FILE = b"[", b"@"
-"""What a packet begins with that is an assignment, or the name of a file that holds one."""
+MAX_CHUNK = 32
+"""Assignments of one packet: a system call for each costs more than the shortest jobs do."""
+
+ASSIGNMENTS, BY_FILE = b"[", b"@"
+"""What a packet begins with that holds assignments, or the name of a file that holds such a packet."""
 
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
 NOT_COMMITTED = "NotCommitted"
@@ -96,38 +101,14 @@ def drop_file(packet: bytes) -> None:
         Path(os.fsdecode(packet.removeprefix(BY_FILE))).unlink(missing_ok=True)
 
 
-HEADER = Struct("=qiiiiiqqHHI")
-"""The numbers of an assignment, then how many bytes the texts behind it take: queue, class, and what is rare."""
+def pack_assignments(assignments: Sequence[Assignment], number: int = 0) -> bytes:
+    """One packet. `number`: of the first; the others follow it."""
+    return ASSIGNMENTS + marshal.dumps((number, [tuple(assignment) for assignment in assignments]))
 
 
-@lru_cache(maxsize=4096)
-def encoded(name: str) -> bytes:
-    return name.encode()
-
-
-@lru_cache(maxsize=4096)
-def decoded(name: bytes) -> str:
-    return name.decode()
-
-
-def pack_assignment(assignment: Assignment) -> bytes:
-    """One packet: a header, and the arguments as the database gave them. Timeouts are none of the child's business."""
-    *numbers, queue, job_class, arguments, _, waited, trace_context, hook = assignment
-    names = encoded(queue), encoded(job_class)
-    rest = b"" if trace_context is None and hook is None else json.dumps([trace_context, hook]).encode()
-    header = HEADER.pack(*numbers, waited, len(names[0]), len(names[1]), len(rest))
-    return b"".join((ASSIGNMENT, header, *names, rest, arguments.encode()))
-
-
-def unpack_assignment(packet: bytes) -> Assignment:
-    *numbers, waited, queue, job_class, rest = HEADER.unpack_from(packet, len(ASSIGNMENT))
-    start = len(ASSIGNMENT) + HEADER.size
-    queue += start  # from lengths to places: where each text ends
-    job_class += queue
-    rest += job_class
-    trace_context, hook = json.loads(packet[job_class:rest]) if rest > job_class else (None, None)
-    names = decoded(packet[start:queue]), decoded(packet[queue:job_class])
-    return new_assignment((*numbers, *names, packet[rest:].decode(), None, waited, trace_context, hook))
+def unpack_assignments(packet: bytes) -> tuple[int, list[Assignment]]:
+    number, assignments = marshal.loads(memoryview(packet)[len(ASSIGNMENTS) :])  # noqa: S302 - of the supervisor's own
+    return number, [new_assignment(assignment) for assignment in assignments]
 
 
 PLAIN_REPORT = Struct("=cqiddqi")
@@ -135,12 +116,14 @@ PLAIN_REPORT = Struct("=cqiddqi")
 common by far. Begins with a byte that is in no JSON text; the rest is its first fields, without the outcome."""
 
 PLAIN = b"\x01"
+WAKE = b"\n"
+"""What a child writes into the pipe where it has put reports into the ring: an empty line."""
+
 MAX_MOMENT = 1e11
 """Seconds; no number, or one beyond, is no moment of a clock that began with the machine."""
 
 NO_MORE = Report(0, 0, "", None, 0.0)[7:]
 SUCCESSFUL = Outcome.SUCCESSFUL.value
-
 
 
 def pack_report(report: Report) -> bytes:
@@ -172,7 +155,8 @@ def split_reports(data: bytes) -> tuple[list[Report], list[bytes], bytes]:
             end = data.find(b"\n", place)
             if end < 0:
                 break
-            lines.append(data[place:end])
+            if end > place:
+                lines.append(data[place:end])
             place = end + 1
     return plain, lines, data[place:]
 

@@ -236,6 +236,7 @@ class Supervisor:
                 self.pool.hear(key.data)
             else:
                 self._drain_wake_pipe()
+        self.pool.hear_all()
         self._obey_signals()
         self._begin_anew_if_declared_dead()
         self._reload_if_changed()

@@ -17,7 +17,7 @@ from jobq.registry import Registry, name_of
 from jobq.worker.board import MAX_NOTE_BYTES, ORDER, PROGRESS, Board
 from jobq.worker.executor import execute
 from jobq.worker.guard import INTERRUPT, Guard
-from jobq.worker.protocol import Order, OrderKind, pack_assignment, unpack_assignment
+from jobq.worker.protocol import Order, OrderKind
 from jobq.worker.stacks import readable
 
 
@@ -310,12 +310,6 @@ def test_a_hook_gets_the_result_of_the_attempt_that_was_cut_off() -> None:
     assert report.error_type is None
     ((job, seen),) = told
     assert (job, seen.outcome, seen.retried, seen.started_at, seen.ended_at) == (12, "lost", True, None, ended)
-
-
-@pytest.mark.parametrize("hook", [None, '{"job_id": 1}'])
-def test_an_assignment_arrives_as_it_was_sent_but_for_its_timeout(hook: str | None) -> None:
-    sent = assignment_of(Job, arguments='{"a": "\u00e4\\n"}', timeout=5.0, hook=hook)
-    assert unpack_assignment(pack_assignment(sent)) == sent._replace(timeout=None)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "5", True, timedelta(0)])

@@ -13,11 +13,11 @@ from jobq.worker.protocol import (
     MAX_INLINE,
     PACKETS,
     PLAIN_REPORT,
-    pack_assignment,
+    pack_assignments,
     pack_message,
     pack_report,
     split_reports,
-    unpack_assignment,
+    unpack_assignments,
     unpack_lines,
 )
 
@@ -39,7 +39,7 @@ assignments = st.builds(
     job_class=storable_text,
     arguments=storable_text | st.just("\n[1]\n@"),
     waited_microseconds=counts | counts.map(lambda value: -value),
-    timeout=st.none(),  # the supervisor's to watch: it does not travel
+    timeout=st.none() | moments,
     hook=st.none() | storable_text,
 )
 reports = st.builds(
@@ -69,10 +69,10 @@ plain_reports = st.builds(
 )
 
 
-@given(assignment=assignments)
-def test_an_assignment_arrives_as_it_was_sent(assignment: Assignment) -> None:
-    packet = pack_assignment(assignment)
-    assert unpack_assignment(packet) == assignment
+@given(sent=st.lists(assignments, max_size=5), number=counts)
+def test_assignments_arrive_as_they_were_sent(sent: list[Assignment], number: int) -> None:
+    packet = pack_assignments(sent, number)
+    assert unpack_assignments(packet) == (number, sent)
     assert not packet.startswith(b"@"), "that would be the name of a file"
 
 
@@ -81,9 +81,9 @@ def test_the_largest_arguments_sent_inline_are_one_packet_whole() -> None:
     ours, childs = socket.socketpair(socket.AF_UNIX, PACKETS)
     with ours, childs:
         for _ in range(2):
-            ours.send(pack_assignment(assignment))
+            ours.send(pack_assignments([assignment]))
         for _ in range(2):
-            assert unpack_assignment(childs.recv(1 << 20)) == assignment
+            assert unpack_assignments(childs.recv(1 << 20)) == (0, [assignment])
 
 
 @given(

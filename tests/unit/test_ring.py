@@ -1,0 +1,106 @@
+"""What a child and its supervisor say to each other by the ring: each job begins once, or is taken back, never both."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobq.worker.board import RING, STACKS, Board
+from jobq.worker.pool import MAX_WINDOW
+from jobq.worker.protocol import PLAIN_REPORT
+from jobq.worker.ring import UNKNOWN, WRITTEN, RingReader, RingWriter, places_for
+
+SIZE = PLAIN_REPORT.size
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """The supervisor's side."""
+    board = Board.of_supervisor()
+    yield board
+    board.close()
+
+
+def test_all_that_a_child_may_have_run_unheard_fits() -> None:
+    assert places_for(SIZE) > MAX_WINDOW
+    assert RING + 128 + places_for(SIZE) * SIZE <= STACKS
+
+
+@given(batches=st.lists(st.integers(0, places_for(SIZE)), max_size=8))
+def test_records_are_taken_once_and_in_order_however_they_gather(batches: list[int]) -> None:
+    board = Board.of_supervisor()
+    try:
+        writer, reader = RingWriter(Board.of_child(board.fd), SIZE), RingReader(board, SIZE)
+        number = 0
+        for batch in batches:
+            written = [(number + place).to_bytes(SIZE, "big") for place in range(batch)]
+            for record in written:
+                writer.record(record)
+            assert reader.take_records() == b"".join(written)
+            assert reader.take_records() == b""
+            number += batch
+    finally:
+        board.close()
+
+
+def test_what_was_taken_back_does_not_begin(board: Board) -> None:
+    writer, reader = RingWriter(Board.of_child(board.fd), SIZE), RingReader(board, SIZE)
+    assert reader.begun() == 0
+    assert [writer.begin(number) for number in (1, 2)] == [True, True]
+    assert reader.take_back(5) == 2
+    assert [writer.begin(number) for number in (3, 4, 5)] == [False, False, True]
+    assert reader.begun() == 5
+
+
+def test_of_a_board_that_was_cut_short_nothing_is_known(board: Board) -> None:
+    """So nothing is taken back that may run."""
+    reader = RingReader(board, SIZE)
+    os.ftruncate(board.fd, 100)
+    assert reader.begun() == UNKNOWN
+    assert reader.take_records() == b""
+
+
+@pytest.mark.parametrize("written", [-1, 10_000, UNKNOWN])
+def test_a_count_that_a_child_cannot_have_reached_is_refused(board: Board, written: int) -> None:
+    reader = RingReader(board, SIZE)
+    board.put(WRITTEN, written.to_bytes(8, sys.byteorder, signed=True))
+    with pytest.raises(ValueError, match="records"):
+        reader.take_records()
+
+
+CHILD = f"""
+import sys
+from jobq.worker.board import Board
+from jobq.worker.ring import RingWriter
+
+ring = RingWriter(Board.of_child(int(sys.argv[1])), {SIZE})
+begun = []
+for number in range(1, int(sys.argv[2])):
+    if ring.begin(number):
+        begun.append(number)
+    sum(range(number % 256))  # the shortest of jobs, now shorter and now longer
+print(*begun)
+"""
+
+
+def test_no_job_both_begins_and_is_taken_back(board: Board) -> None:
+    """By two processes at full speed: most of what is taken back lies just ahead of the one that is about to begin."""
+    reader, last = RingReader(board, SIZE), 200_000
+    command = [sys.executable, "-c", CHILD, str(board.fd), str(last)]
+    with subprocess.Popen(command, pass_fds=[board.fd], stdout=subprocess.PIPE, text=True) as child:
+        taken: set[int] = set()
+        floor = 0
+        while (at := reader.begun()) < last - 100 or at == UNKNOWN:
+            if at == UNKNOWN or at + 3 <= floor:
+                continue
+            floor = at + 3
+            found = reader.take_back(floor)
+            taken.update(range(found + 1, floor))
+        assert child.stdout is not None
+        begun = set(map(int, child.stdout.read().split()))
+    assert len(taken) > 100, "many were taken back in time"
+    assert sorted(begun & taken)[:5] == []
