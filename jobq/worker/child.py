@@ -90,7 +90,7 @@ def require_classes(modules: list[str], root: str) -> None:
         )
 
 
-def work(inbox: socket.socket, write: Callable[[bytes], None], guard: Guard, ring: RingWriter) -> None:
+def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring: RingWriter) -> None:
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
     buffer = memoryview(bytearray(MAX_PACKET))  # kept: to have one made for each packet costs more than a short job
     told_at = 0.0
@@ -98,17 +98,17 @@ def work(inbox: socket.socket, write: Callable[[bytes], None], guard: Guard, rin
         first, assignments = unpack_assignments(with_arguments(buffer[:length].tobytes()))
         for number, assignment in enumerate(assignments, first):
             if not ring.begin(number):
-                write(pack_message("passed over", number))
+                tell(pack_message("passed over", number))
                 continue
             report = execute(assignment, registry, guard)
             packed = pack_report(report)
             if not packed.startswith(PLAIN):
-                write(packed)
+                tell(packed)
                 continue
             ring.record(packed)
             if report.ended - told_at > TELL_SECONDS or assignment is assignments[-1]:
                 told_at = report.ended
-                write(WAKE)
+                tell(WAKE)
 
 
 def work_beside_coroutines(

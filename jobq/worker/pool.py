@@ -669,9 +669,9 @@ class Pool:
         if not child.ready:
             return []
         returned = [] if child.lane is None else child.lane.take_unread()
-        if child.in_flight:
-            returned += child.take_back()
-            self._clear_unread(child)
+        if child.in_flight and (unbegun := child.take_back()):
+            returned += unbegun
+            self._clear_unread(child)  # never where it is unknown what has begun: the child has to say of each
         return returned
 
     def _clear_unread(self, child: Child) -> None:
@@ -1029,6 +1029,7 @@ class Pool:
     def _forget(self, child: Child, death: Death) -> None:
         self._unregister(child)
         os.close(child.reports_fd)
+        self._clear_unread(child)
         child.outbox.close()
         child.unread.close()
         child.board.close()

@@ -12,7 +12,7 @@ from jobq.records import Assignment, Report
 from jobq.worker.board import Board
 from jobq.worker.pool import Child, Pool, PoolSettings
 from jobq.worker.protocol import PACKETS, PLAIN_REPORT, Interruption, Order, OrderKind, pack_message
-from jobq.worker.ring import RingReader, RingWriter
+from jobq.worker.ring import UNKNOWN, RingReader, RingWriter
 
 SETTINGS = PoolSettings(
     processes=1,
@@ -124,3 +124,16 @@ def test_a_job_that_was_sent_again_is_not_taken_for_the_one_passed_over(supervis
     supervised.passes_over(2)
     assert list(supervised.child.in_flight) == [101, 102]
     assert ids(supervised.returned) == [102, 103]
+
+
+def test_where_it_is_unknown_what_has_begun_the_child_has_all_that_was_sent_and_says_so(supervised: Supervised) -> None:
+    """What it has not read must not be cleared away then: nobody would ever say what became of it."""
+    child = supervised.child
+    child.outbox.send(b"[")
+    child.ring.take_back = lambda _floor: UNKNOWN  # type: ignore[method-assign]
+    supervised.pool._recall(child)
+    assert supervised.returned == []
+    assert child.unread.recv(10, socket.MSG_DONTWAIT) == b"["
+    for number in (1, 2, 3):
+        supervised.passes_over(number)
+    assert ids(supervised.returned) == [101, 102, 103]
