@@ -30,7 +30,6 @@ from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
 from jobq.worker.guard import INTERRUPT, SHOW_STACK
 from jobq.worker.lane import Begun, Lane
 from jobq.worker.machine import catches_signal, resident_kilobytes
-from jobq.worker.packets import Sender
 from jobq.worker.protocol import (
     BY_FILE,
     CANCELLED,
@@ -271,7 +270,6 @@ class Pool:
         self._on_not_loaded = on_not_loaded
         self._on_returned = on_returned
         self._on_stack = on_stack
-        self._sender = Sender()
         self._closing = False
         self._watch_at = 0.0
         self._is_pressing = False  # something is being stopped, or asked
@@ -487,14 +485,15 @@ class Pool:
     def _send(self, child: Child, stock: deque[Assignment], most: int) -> None:
         assignments = list(islice(stock, most))
         chunks = self._chunks(assignments, child.next_number)
-        packets = [packet for _, packet in chunks]
-        try:
-            sent_packets = self._sender.send(child.outbox, packets)
-        except OSError:  # it is dying; its death will be told
-            sent_packets = 0
-        for packet in packets[sent_packets:]:
+        sent = sent_packets = 0
+        for count, packet in chunks:
+            try:
+                child.outbox.send(packet)
+            except OSError:  # no more room; or it is dying, and its death will be told
+                break
+            sent, sent_packets = sent + count, sent_packets + 1
+        for _, packet in chunks[sent_packets:]:
             drop_file(packet)
-        sent = sum([count for count, _ in chunks[:sent_packets]])
         if sent and not child.in_flight:
             child.busy_since = monotonic()
         child.take_on(assignments[:sent])
