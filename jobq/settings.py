@@ -45,7 +45,7 @@ class Settings:
         None, "Replace a child, between jobs, whose memory has passed so many MB; none: never."
     )
     max_memory_per_job: int | None = setting(None, "End a job whose process passes so many MB; none: no limit.")
-    max_pending_per_process: int = setting(250, "Jobs claimed ahead for each child, at most.")
+    max_pending_per_process: int = setting(500, "Jobs claimed ahead for each child, at most.")
     heartbeat_every: float = setting(10.0, "How often a worker says that it is alive.")
     heartbeat_timeout: float = setting(60.0, "A worker unheard of for so long is dead; its jobs are rescued.")
     max_losses: int = setting(3, "A job whose process or worker died so often comes to rest as lost.")

@@ -294,7 +294,8 @@ class Supervisor:
         seconds = self.pool.mean_seconds
         if seconds is None:
             return 0
-        if (at_current := self.pool.seconds_at_current()) is not None:
+        at_current = self.pool.seconds_at_current()
+        if at_current is not None and at_current > RECALL_AFTER_SECONDS:  # until then it may only not be heard yet
             seconds = max(seconds, at_current)
         most = self.settings.max_pending_per_process * self.processes
         return min(most, int(STOCK_SECONDS * self.processes / max(seconds, 1e-6)))
