@@ -154,6 +154,7 @@ class Child:
     doomed: str | None = None  # why it was killed, where that was our doing
     cut_off: bool = False  # … and its job is not to blame
     culprit: int | None = None  # the job that is, which had not ended when it was told to
+    is_held_up: bool = False  # it gave back what it should have begun at once, and has ended nothing since
     is_spent: bool = False  # it gets no more jobs, and is replaced
     interruption: Interruption | None = None
     progress: bytes | None = None  # what was read last of its job's progress
@@ -443,10 +444,10 @@ class Pool:
         return sum(child.lane.room for child in self._open_lanes() if child.lane is not None)
 
     def dispatch_coroutines(self, stock: deque[Assignment]) -> None:
-        """Hands coroutines out, each to the child that has the fewest."""
+        """Hands coroutines out, each to the child that has the fewest; one that is held up comes last."""
         children = self._open_lanes()
         while stock and children:
-            child = min(children, key=lambda child: len(child.coroutines))
+            child = min(children, key=lambda child: (child.is_held_up, len(child.coroutines)))
             assert child.lane is not None
             assignment = stock[0]
             ((_, packet),) = self._chunks([assignment], 0)
@@ -581,6 +582,7 @@ class Pool:
     def _take_reports(self, child: Child, reports: list[Report]) -> None:
         if child.coroutines and (ended := [report for report in reports if child.coroutines.pop(report.id, None)]):
             reports = [report for report in reports if report not in ended]
+            child.is_held_up = False
             self._on_reports(ended)
         # A report of a job that is not its own would be a lie; the fence in the database refuses it too.
         reports = [report for report in reports if report.id in child.in_flight and child.give_up(report.id)]
@@ -732,10 +734,13 @@ class Pool:
         """Tells a child's job to end, and notes what it is doing. Whoever was first has the word on why."""
         if child.interruption is not None or child.doomed is not None:
             return
+        self._recall(child)  # what waits behind it goes to a process that has not been interrupted
+        if child.in_flight.get(assignment.id) is not assignment:
+            child.is_spent = True  # it had not even begun: whatever holds this process up, another takes over
+            return
         order = Order(assignment.id, assignment.attempt, kind, message[:MAX_ORDER_CHARACTERS])
         child.interruption = Interruption(order, assignment, grace, monotonic() + grace)
         self._is_pressing = True
-        self._recall(child)  # what waits behind it goes to a process that has not been interrupted
         log.info("stopping job=%s attempt=%s pid=%s reason=%s", assignment.id, assignment.attempt, child.pid, message)
         self._signal(child, SHOW_STACK)
         if kind is not OrderKind.MEMORY:
@@ -754,6 +759,8 @@ class Pool:
         child.lane.tell(order)
 
     def _watch_coroutines(self, child: Child, now: float) -> None:
+        if any(begun.is_over_time for begun in child.coroutines.values()):
+            self._recall_unread(child)
         for begun in list(child.coroutines.values()):
             if begun.stack_asked_at is not None:
                 self._is_pressing = True
@@ -772,6 +779,13 @@ class Pool:
             if now >= begun.interruption.kill_at and child.doomed is None:
                 child.culprit = begun.assignment.id
                 self.kill(child, begun.interruption.order.message)
+
+    def _recall_unread(self, child: Child) -> None:
+        """A coroutine that its process has not read has not run, let alone for too long: another holds up the loop."""
+        if child.lane is not None and child.ready and (unread := child.lane.take_unread()):
+            child.dispatched -= len(unread)
+            child.is_held_up = True
+            self._on_returned(unread)
 
     def _signal(self, child: Child, number: signal.Signals) -> bool:
         """False: its job has taken the handler of that signal away, and it would do something else now."""

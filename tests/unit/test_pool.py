@@ -4,15 +4,31 @@ import selectors
 import socket
 import subprocess
 from collections.abc import Iterator
+from time import monotonic
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from jobq.records import Assignment, Report
 from jobq.worker.board import Board
+from jobq.worker.lane import Lane
 from jobq.worker.pool import Child, Pool, PoolSettings
-from jobq.worker.protocol import PACKETS, PLAIN_REPORT, Interruption, Order, OrderKind, pack_message
+from jobq.worker.protocol import (
+    MAX_PACKET,
+    PACKETS,
+    PLAIN_REPORT,
+    Interruption,
+    Order,
+    OrderKind,
+    pack_assignments,
+    pack_message,
+    pack_report,
+)
 from jobq.worker.ring import UNKNOWN, RingReader, RingWriter
+
+NOBODY = 1 << 30
+"""No process can have this id."""
 
 SETTINGS = PoolSettings(
     processes=1,
@@ -48,7 +64,7 @@ class Supervised:
         )
         self.sockets = socket.socketpair(socket.AF_UNIX, PACKETS)
         self.board = Board.of_supervisor()
-        process = cast("subprocess.Popen[bytes]", None)
+        process = cast("subprocess.Popen[bytes]", SimpleNamespace(pid=NOBODY))
         ring = RingReader(self.board, PLAIN_REPORT.size)
         self.child = Child(process, *self.sockets, reports_fd=-1, board=self.board, ring=ring, ready=True)
         self.ring = RingWriter(Board.of_child(self.board.fd), PLAIN_REPORT.size)
@@ -124,6 +140,60 @@ def test_a_job_that_was_sent_again_is_not_taken_for_the_one_passed_over(supervis
     supervised.passes_over(2)
     assert list(supervised.child.in_flight) == [101, 102]
     assert ids(supervised.returned) == [102, 103]
+
+
+def hold_only(child: Child, assignment: Assignment, seconds: float) -> None:
+    """The child was sent this job and no other, so long ago."""
+    child.give_up_all()
+    child.take_on([assignment])
+    child.busy_since = monotonic() - seconds
+
+
+def test_a_job_whose_time_ran_out_before_it_began_goes_to_another_process(supervised: Supervised) -> None:
+    """What holds the process up is not its doing; nor may the process wait for its end for ever."""
+    child = supervised.child
+    hold_only(child, assignment(104)._replace(timeout=1.0), seconds=2.0)
+    supervised.pool._watch(child, monotonic())
+    assert ids(supervised.returned) == [104]
+    assert supervised.reports == []
+    assert child.interruption is None
+    assert supervised.pool._needs_successor(child)
+    assert not supervised.pool._is_open(child)
+
+
+def test_a_job_in_a_process_that_was_too_large_before_it_began_goes_to_another(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, pool = supervised.child, supervised.pool
+    pool.slots[0].child = child
+    hold_only(child, assignment(104), seconds=0.0)
+    monkeypatch.setattr("jobq.worker.pool.resident_kilobytes", lambda _pid: 1 << 20)
+    pool._watch_memory(most=1)
+    assert ids(supervised.returned) == [104]
+    assert child.interruption is None
+    assert pool._needs_successor(child)
+
+
+def test_a_coroutine_that_was_not_read_is_not_blamed_for_the_one_that_holds_the_loop(supervised: Supervised) -> None:
+    child, pool = supervised.child, supervised.pool
+    child.give_up_all()
+    child.lane = Lane(most=4)
+    try:
+        hog, unread = assignment(104), assignment(105)._replace(timeout=1.0)
+        assert child.lane.send(hog, pack_assignments([hog]))
+        child.lane.inbox.recv(MAX_PACKET)  # the child has read that one
+        assert child.lane.send(unread, pack_assignments([unread]))
+        child.lane.begun[105].since -= 2.0
+        pool._watch(child, monotonic())
+        assert ids(supervised.returned) == [105]
+        assert list(child.coroutines) == [104]
+        assert child.culprit is None
+        assert child.is_held_up, "other processes come first"
+        report = Report(104, 1, "successful", 1.0, 2.0)
+        pool._take(child, [pack_report(report._replace(value="1")).rstrip()])
+        assert not child.is_held_up
+    finally:
+        child.lane.close()
 
 
 def test_where_it_is_unknown_what_has_begun_the_child_has_all_that_was_sent_and_says_so(supervised: Supervised) -> None:
