@@ -127,11 +127,20 @@ class Completer(Service):
                     self._locked_at = monotonic() + LOCKED_AGAIN_SECONDS
                 return
             if len(reports) == 1:
-                self._write(connection, [without_refused(reports[0], error)])
+                self._write_without_refused(connection, reports[0], error)
                 return
             middle = len(reports) // 2
             self._record(connection, reports[:middle])
             self._record(connection, reports[middle:])
+
+    def _write_without_refused(self, connection: Connection, report: Report, error: Exception) -> None:
+        """What is refused even so is given up: sent again and again, it would hold up all that comes after it."""
+        try:
+            self._write(connection, [without_refused(report, error)])
+        except Exception as again:
+            if not jobs.is_refusal_of_data(again):
+                raise
+            log.exception("a report cannot be stored, and is dropped job=%s attempt=%s", report.id, report.attempt)
 
     def _write(self, connection: Connection, reports: list[Report]) -> None:
         worker_id = self.ownership.worker_id
@@ -171,5 +180,6 @@ def without_refused(report: Report, error: BaseException) -> Report:
         error_type=None if kept else "NotStorable",
         error_message=None if kept else f"what this attempt reported could not be stored: {reason}",
         traceback=None,
+        fingerprint=None,
         frame=None,
     )

@@ -6,6 +6,7 @@ import pytest
 
 from jobq.records import Assignment
 from jobq.settings import Settings
+from jobq.states import Outcome
 from jobq.store.database import Database
 from jobq.worker import claimer as claiming
 from jobq.worker.claimer import Claimer
@@ -47,6 +48,31 @@ def test_a_worker_whose_report_came_too_late_asks_whether_it_is_still_alive(sett
 
     assert heard == ["disowned", "recorded"]
     assert [(result.id, result.outcome) for result in store.results()] == [(job_id, "lost")]
+
+
+def test_a_report_that_cannot_be_stored_at_all_holds_no_other_up(settings: Settings, store: Store) -> None:
+    """A job that has found the pipe may write a report of any content in its own place."""
+    worker_id = store.worker()
+    store.add_many({}, {}, {})
+    first, second, third = store.claim(worker_id)
+    completer = Completer(
+        Database(settings), Ownership(worker_id), on_recorded=lambda: None, on_disowned=lambda: None
+    )
+
+    completer.add(
+        [
+            report_on(first, Outcome.ERRORED, error_type="E", fingerprint="\0"),
+            report_on(second)._replace(attempt=10**10),
+            report_on(third),
+        ]
+    )
+    completer.tick(store.connection)
+
+    assert completer.backlog == 0
+    assert {result.id: (result.outcome, result.error_type) for result in store.results()} == {
+        first.id: ("errored", "NotStorable"),
+        third.id: ("successful", None),
+    }
 
 
 def test_coroutines_are_given_back_by_the_one_that_claims_them(settings: Settings, store: Store) -> None:
