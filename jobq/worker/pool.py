@@ -190,6 +190,20 @@ class Child:
         del self.numbers[job_id]
         return assignment
 
+    def gives_up(self, report: Report) -> bool:
+        """Whether it had this attempt, which it has ended."""
+        assignment = self.in_flight.get(report.id)
+        if assignment is None or assignment.attempt != report.attempt:
+            return False
+        del self.in_flight[report.id], self.numbers[report.id]
+        return True
+
+    def gives_up_coroutine(self, report: Report) -> bool:
+        if self.lane is None or self.lane.find(report.id, report.attempt) is None:
+            return False
+        del self.coroutines[report.id]
+        return True
+
     def give_up_all(self) -> None:
         self.in_flight.clear()
         self.numbers.clear()
@@ -580,12 +594,17 @@ class Pool:
             self.kill(child, "it wrote something that is no report: a job must have used a descriptor not its own")
 
     def _take_reports(self, child: Child, reports: list[Report]) -> None:
-        if child.coroutines and (ended := [report for report in reports if child.coroutines.pop(report.id, None)]):
+        heard = len(reports)
+        if child.coroutines and (ended := [report for report in reports if child.gives_up_coroutine(report)]):
             reports = [report for report in reports if report not in ended]
             child.is_held_up = False
             self._on_reports(ended)
-        # A report of a job that is not its own would be a lie; the fence in the database refuses it too.
-        reports = [report for report in reports if report.id in child.in_flight and child.give_up(report.id)]
+            heard -= len(ended)
+        # Of an attempt that is not its own a report is a lie. Taken for its own, no row would be found for it, and the
+        # true one would come too late.
+        reports = [report for report in reports if child.gives_up(report)]
+        if len(reports) < heard:
+            self._refuse(child)
         if reports:
             child.busy_since = max(child.busy_since, min(monotonic(), reports[-1].ended))  # when the next one began
             self._learn(reports)
@@ -641,7 +660,7 @@ class Pool:
 
     def _learn(self, reports: list[Report]) -> None:
         """What jobs take lately: recent ones count for more, so that the windows follow a change within a moment."""
-        latest = sum(report.ended - (report.started or report.ended) for report in reports) / len(reports)
+        latest = max(0.0, sum(report.ended - (report.started or report.ended) for report in reports) / len(reports))
         weight = min(1.0, 0.1 * len(reports)) if self.mean_seconds is not None else 1.0
         self.mean_seconds = latest if self.mean_seconds is None else (
             weight * latest + (1 - weight) * self.mean_seconds
@@ -1109,7 +1128,7 @@ class Pool:
         least = min((len(slot.child.in_flight) if slot.child else 0 for slot in self.slots), default=0)
         if least < LEAST_TO_GATHER:
             return 0.0
-        return min(GATHER_SECONDS, least * ((self.mean_seconds or 0.0) + SHORTEST_JOB_SECONDS) / 4)
+        return max(0.0, min(GATHER_SECONDS, least * ((self.mean_seconds or 0.0) + SHORTEST_JOB_SECONDS) / 4))
 
     def holds_behind_another(self) -> bool:
         """Whether some child has a job waiting behind the one it runs."""
@@ -1161,7 +1180,7 @@ def is_sound(report: Report) -> bool:
         all(map(contains, TYPES, map(type, report)))
         and report.outcome in OUTCOMES
         and is_moment(report.ended)
-        and (report.started is None or is_moment(report.started))
+        and (report.started is None or (is_moment(report.started) and report.started <= report.ended))
         and (report.retry_delay is None or 0 <= report.retry_delay < MAX_MOMENT)
     )
 

@@ -145,11 +145,14 @@ def split_reports(data: bytes) -> tuple[list[Report], list[bytes], bytes]:
             end = place + (most - len(heads.lstrip(PLAIN))) * size
             if end == place:
                 break
-            plain += [
+            sound = [
                 new_report((job_id, attempt, SUCCESSFUL, started, ended, cpu, memory, *NO_MORE))
                 for _, job_id, attempt, started, ended, cpu, memory in PLAIN_REPORT.iter_unpack(data[place:end])
-                if started <= ended < MAX_MOMENT
+                if -MAX_MOMENT < started <= ended < MAX_MOMENT
             ]
+            plain += sound
+            if len(sound) * size < end - place:
+                lines.append(PLAIN)  # which is no line of a child's
             place = end
         else:
             end = data.find(b"\n", place)

@@ -1,5 +1,6 @@
 """What a supervisor makes of a child's word on jobs that were taken back just when it was about to begin them."""
 
+import json
 import selectors
 import socket
 import subprocess
@@ -13,10 +14,11 @@ import pytest
 from jobq.records import Assignment, Report
 from jobq.worker.board import Board
 from jobq.worker.lane import Lane
-from jobq.worker.pool import Child, Pool, PoolSettings
+from jobq.worker.pool import Child, Pool, PoolSettings, is_sound
 from jobq.worker.protocol import (
     MAX_PACKET,
     PACKETS,
+    PLAIN,
     PLAIN_REPORT,
     Interruption,
     Order,
@@ -72,6 +74,11 @@ class Supervised:
 
     def passes_over(self, number: int) -> None:
         self.pool._take(self.child, [pack_message("passed over", number).rstrip()])
+
+    def writes(self, *reports: Report) -> None:
+        """Into the pipe; the pool has nobody to kill."""
+        self.pool.kill = lambda child, reason, **_: setattr(child, "doomed", reason)  # type: ignore[method-assign]
+        self.pool._take(self.child, [json.dumps(report).encode() for report in reports])
 
     def close(self) -> None:
         for end in self.sockets:
@@ -207,3 +214,48 @@ def test_where_it_is_unknown_what_has_begun_the_child_has_all_that_was_sent_and_
     for number in (1, 2, 3):
         supervised.passes_over(number)
     assert ids(supervised.returned) == [101, 102, 103]
+
+
+def test_a_report_on_another_attempt_ends_no_job_and_its_process_is_not_trusted(supervised: Supervised) -> None:
+    """Taken for the true one it would be recorded nowhere, and its job would be held for ever."""
+    child = supervised.child
+    supervised.writes(Report(101, 7, "successful", 1.0, 2.0))
+    assert list(child.in_flight) == [101, 102, 103]
+    assert supervised.reports == []
+    assert child.doomed is not None
+
+
+def test_a_report_on_another_attempt_ends_no_coroutine(supervised: Supervised) -> None:
+    child = supervised.child
+    child.lane = Lane(2)
+    assert child.lane.send(assignment(201), b"[")
+    supervised.writes(Report(201, 7, "successful", 1.0, 2.0))
+    assert list(child.coroutines) == [201]
+    assert child.doomed is not None
+    supervised.writes(Report(201, 1, "successful", 1.0, 2.0))
+    assert [report.id for report in supervised.reports] == [201]
+    assert not child.coroutines
+    child.lane.close()
+
+
+def test_a_record_that_is_no_report_on_a_job_of_its_own_is_seen_and_the_others_count(supervised: Supervised) -> None:
+    """Passed over in silence it would leave its job in flight for ever."""
+    child = supervised.child
+    supervised.writes()
+    for job_id, started, is_trusted in ((101, 1.0, True), (102, 5.0, False), (109, 1.0, False)):
+        child.doomed = None
+        supervised.ring.record(PLAIN_REPORT.pack(PLAIN, job_id, 1, started, 2.0, 1, 1))
+        supervised.pool._hear_ring(child)
+        assert (child.doomed is None) is is_trusted
+    assert [report.id for report in supervised.reports] == [101]
+    assert list(child.in_flight) == [102, 103]
+
+
+def test_no_job_takes_less_than_no_time(supervised: Supervised) -> None:
+    """The supervisor would be asked to wait for less than that, and would fail."""
+    assert is_sound(Report(101, 1, "successful", 2.0, 2.0))
+    assert not is_sound(Report(101, 1, "successful", 1e9, 1.0))
+    supervised.pool._learn([Report(101, 1, "successful", 1e9, 1.0)])
+    supervised.child.take_on([assignment(job_id) for job_id in range(200, 300)])
+    supervised.pool.slots[0].child = supervised.child
+    assert supervised.pool.seconds_to_gather() >= 0

@@ -118,13 +118,15 @@ def test_messages_and_reports_are_told_apart() -> None:
     assert unpack_lines(lines) == [{"ready": {"text": "two\nlines"}}, list(report)]
 
 
-@pytest.mark.parametrize("moment", [float("nan"), float("inf"), -float("inf"), 1e300])
-def test_a_plain_report_of_no_moment_is_none(moment: float) -> None:
-    for started, ended in ((1.0, moment), (moment, 1.0), (moment, moment)):
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), -float("inf"), 1e300, -1e300])
+def test_a_plain_report_of_no_moment_is_no_report_and_that_is_seen(moment: float) -> None:
+    sound = PLAIN_REPORT.pack(b"\x01", 2, 1, 1.0, 2.0, 0, 0)
+    for started, ended in ((1.0, moment), (moment, 1.0), (moment, moment), (2.0, 1.0)):
         forged = PLAIN_REPORT.pack(b"\x01", 1, 1, started, ended, 0, 0)
-        plain, _, rest = split_reports(forged)
-        assert rest == b""
-        assert not plain or (plain[0].started or 0) <= plain[0].ended < 1e11
+        plain, lines, rest = split_reports(sound + forged + sound)
+        assert ([report.id for report in plain], rest) == ([2, 2], b"")
+        with pytest.raises(ValueError, match="Expecting value"):
+            unpack_lines(lines)
 
 
 @given(data=st.binary(max_size=200) | st.binary(max_size=100).map(lambda tail: b"\x01" + tail))
