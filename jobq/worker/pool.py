@@ -50,7 +50,7 @@ from jobq.worker.protocol import (
     unpack_lines,
     unpack_note,
 )
-from jobq.worker.ring import RingReader
+from jobq.worker.ring import UNKNOWN, RingReader
 from jobq.worker.stacks import readable
 
 log = logging.getLogger("jobq.worker.pool")
@@ -211,6 +211,8 @@ class Child:
     def take_back(self) -> list[Assignment]:
         """What it has not begun, and will not."""
         begun = self.ring.take_back(self.next_number)
+        if self.next_number <= begun < UNKNOWN:  # it was never sent that one
+            self.ring.is_spoilt = True
         return [self.give_up(job_id) for job_id, number in list(self.numbers.items()) if number > begun]
 
     @property

@@ -17,9 +17,13 @@ from struct import Struct
 from jobq.worker.board import RING, RING_BYTES, Board
 
 WORD = Struct("=q")
-WORDS = Struct("=qq")
-BEGUN, WRITTEN, FLOOR, RECORDS = (RING + place for place in (0, 8, 64, 128))
+WORDS = Struct("=qqq")
+BEGUN, WRITTEN, SEAL, FLOOR, RECORDS = (RING + place for place in (0, 8, 16, 64, 128))
 """Where the numbers are, those of either side apart, and where the records begin."""
+
+INTACT = 0x6A6F6271
+"""What stands at SEAL, to be read together with the numbers of the child. A job that cuts the board short takes it
+away: where anything is written behind them then, all of them read 0, as if nothing had begun."""
 
 BEGUN_WORD, WRITTEN_WORD, FLOOR_WORD = ((place - RING) // WORD.size for place in (BEGUN, WRITTEN, FLOOR))
 
@@ -74,11 +78,15 @@ class RingReader:
     """The supervisor's side. It reads and writes the file, not memory: see `Board`."""
 
     def __init__(self, board: Board, record_bytes: int) -> None:
+        board.put(SEAL, WORD.pack(INTACT))
         self._board = board
         self._fence = Fence().pass_
         self._size = record_bytes
         self._most = places_for(record_bytes)
         self._read = 0
+        self._begun = 0
+        self.is_spoilt = False
+        """Whether it has said what no child says: its job must have written there, or cut the board short."""
 
     def begun(self) -> int:
         """The number of the job that began last; 0 before the first, UNKNOWN where that cannot be read."""
@@ -91,10 +99,12 @@ class RingReader:
         return self.begun()
 
     def take_records(self) -> bytes:
-        """The records since they were taken last. Raises ValueError where a child cannot have written so many."""
+        """The records since they were taken last. Raises ValueError where a child cannot have written what is there."""
         written = self._words()[1]
         count = written - self._read
         if count == 0:
+            if self.is_spoilt:
+                raise ValueError("what has begun is no longer told by the child")
             return b""
         if not 0 < count <= self._most:
             raise ValueError(f"{count} records in a ring of {self._most}")
@@ -111,11 +121,20 @@ class RingReader:
         before = b""
         for _ in range(MAX_LOOKS):
             words = self._board.get(BEGUN, WORDS.size)
-            if words == before and len(words) == WORDS.size:
-                begun, written = WORDS.unpack(words)
-                return begun, written
+            if words == before:
+                return self._believed(*WORDS.unpack(words.ljust(WORDS.size, b"\0")))
             before = words
         return UNKNOWN, self._read
+
+    def _believed(self, begun: int, written: int, seal: int) -> tuple[int, int]:
+        if seal != INTACT:
+            self.is_spoilt = True
+            return UNKNOWN, self._read
+        if begun < self._begun:
+            self.is_spoilt = True
+            return UNKNOWN, written
+        self._begun = begun
+        return begun, written
 
 
 def places_for(record_bytes: int) -> int:

@@ -1,6 +1,7 @@
 """What a supervisor makes of a child's word on jobs that were taken back just when it was about to begin them."""
 
 import json
+import os
 import selectors
 import socket
 import subprocess
@@ -259,3 +260,23 @@ def test_no_job_takes_less_than_no_time(supervised: Supervised) -> None:
     supervised.child.take_on([assignment(job_id) for job_id in range(200, 300)])
     supervised.pool.slots[0].child = supervised.child
     assert supervised.pool.seconds_to_gather() >= 0
+
+
+def test_a_job_that_cuts_the_board_short_does_not_come_back_while_it_runs(supervised: Supervised) -> None:
+    """And its process is ended, since no report will be heard from it."""
+    supervised.writes()
+    supervised.ring.begin(1)
+    os.ftruncate(supervised.board.fd, 0)
+    supervised.pool._recall(supervised.child)
+    assert supervised.returned == []
+    supervised.pool._hear_ring(supervised.child)
+    assert supervised.child.doomed is not None
+
+
+def test_what_was_never_sent_has_not_begun_and_whose_word_that_is_is_not_trusted(supervised: Supervised) -> None:
+    supervised.writes()
+    supervised.ring.begin(4)
+    supervised.pool._recall(supervised.child)
+    assert supervised.returned == []
+    supervised.pool._hear_ring(supervised.child)
+    assert supervised.child.doomed is not None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobq.worker.board import RING, STACKS, Board
 from jobq.worker.pool import MAX_WINDOW
 from jobq.worker.protocol import PLAIN_REPORT
-from jobq.worker.ring import UNKNOWN, WRITTEN, RingReader, RingWriter, places_for
+from jobq.worker.ring import BEGUN, SEAL, UNKNOWN, WRITTEN, RingReader, RingWriter, places_for
 
 SIZE = PLAIN_REPORT.size
 
@@ -56,12 +56,31 @@ def test_what_was_taken_back_does_not_begin(board: Board) -> None:
     assert reader.begun() == 5
 
 
-def test_of_a_board_that_was_cut_short_nothing_is_known(board: Board) -> None:
-    """So nothing is taken back that may run."""
-    reader = RingReader(board, SIZE)
-    os.ftruncate(board.fd, 100)
-    assert reader.begun() == UNKNOWN
-    assert reader.take_records() == b""
+@pytest.mark.parametrize("length", [0, RING, BEGUN + 8, SEAL, SEAL + 8])
+def test_of_a_board_that_was_cut_short_nothing_is_known(board: Board, length: int) -> None:
+    """So nothing is taken back that may run; and that is seen, since nothing more will be heard from there."""
+    reader, writer = RingReader(board, SIZE), RingWriter(Board.of_child(board.fd), SIZE)
+    writer.begin(1)
+    os.ftruncate(board.fd, length)
+    assert reader.take_back(4) == (UNKNOWN if length < SEAL + 8 else 1), "though the floor makes it long again"
+    board.take_stacks()
+    assert reader.begun() == (UNKNOWN if length < SEAL + 8 else 1)
+    if length < SEAL + 8:
+        with pytest.raises(ValueError, match="no longer"):
+            reader.take_records()
+
+
+def test_what_has_begun_does_not_become_less(board: Board) -> None:
+    """A job has written there; what had ended by then still counts."""
+    reader, writer = RingReader(board, SIZE), RingWriter(Board.of_child(board.fd), SIZE)
+    writer.begin(5)
+    writer.record(b"1" * SIZE)
+    assert reader.begun() == 5
+    board.put(BEGUN, bytes(8))
+    assert reader.take_back(9) == UNKNOWN
+    assert reader.take_records() == b"1" * SIZE
+    with pytest.raises(ValueError, match="no longer"):
+        reader.take_records()
 
 
 @pytest.mark.parametrize("written", [-1, 10_000, UNKNOWN])
