@@ -155,6 +155,7 @@ class Child:
     cut_off: bool = False  # … and its job is not to blame
     culprit: int | None = None  # the job that is, which had not ended when it was told to
     is_held_up: bool = False  # it gave back what it should have begun at once, and has ended nothing since
+    is_loop_held_up: bool = False  # … of coroutines
     is_spent: bool = False  # it gets no more jobs, and is replaced
     interruption: Interruption | None = None
     progress: bytes | None = None  # what was read last of its job's progress
@@ -214,6 +215,11 @@ class Child:
         if self.next_number <= begun < UNKNOWN:  # it was never sent that one
             self.ring.is_spoilt = True
         return [self.give_up(job_id) for job_id, number in list(self.numbers.items()) if number > begun]
+
+    @property
+    def has_begun_none(self) -> bool:
+        """Of what is in flight there."""
+        return next(iter(self.numbers.values()), UNKNOWN) > self.ring.begun()
 
     @property
     def running(self) -> list[Assignment]:
@@ -446,7 +452,7 @@ class Pool:
         window = self.window
         rooms = [(slot.child, self._room(slot.child, window)) for slot in self.slots if slot.child is not None]
         open_children = [(child, room) for child, room in rooms if room]
-        open_children.sort(key=lambda entry: len(entry[0].in_flight))
+        open_children.sort(key=lambda entry: (len(entry[0].in_flight), entry[0].is_held_up))
         held = sum(len(child.in_flight) for child, _ in open_children)
         for place, (child, room) in enumerate(open_children):
             if not stock:
@@ -463,7 +469,7 @@ class Pool:
         """Hands coroutines out, each to the child that has the fewest; one that is held up comes last."""
         children = self._open_lanes()
         while stock and children:
-            child = min(children, key=lambda child: (child.is_held_up, len(child.coroutines)))
+            child = min(children, key=lambda child: (child.is_loop_held_up, len(child.coroutines)))
             assert child.lane is not None
             assignment = stock[0]
             ((_, packet),) = self._chunks([assignment], 0)
@@ -599,7 +605,7 @@ class Pool:
         heard = len(reports)
         if child.coroutines and (ended := [report for report in reports if child.gives_up_coroutine(report)]):
             reports = [report for report in reports if report not in ended]
-            child.is_held_up = False
+            child.is_loop_held_up = False
             self._on_reports(ended)
             heard -= len(ended)
         # Of an attempt that is not its own a report is a lie. Taken for its own, no row would be found for it, and the
@@ -609,6 +615,7 @@ class Pool:
             self._refuse(child)
         if reports:
             child.busy_since = max(child.busy_since, min(monotonic(), reports[-1].ended))  # when the next one began
+            child.is_held_up = False
             self._learn(reports)
             self._check_if_spent(child, reports)
             self._on_reports(reports)
@@ -671,11 +678,20 @@ class Pool:
     # Taking jobs back
 
     def rebalance(self) -> None:
-        """Takes back what waits in a child behind a long job, so that it holds no other job up."""
+        """Takes back what waits in a child behind a long job, so that it holds no other job up; so does what an earlier
+        one has left there, a thread that keeps the interpreter to itself, say."""
         now = monotonic()
         for child in self._working():
-            if len(child.in_flight) > 1 and now - child.busy_since > RECALL_AFTER_SECONDS:
+            if now - child.busy_since > RECALL_AFTER_SECONDS and self._holds_jobs_up(child):
                 self._recall(child)
+                child.is_held_up = child.is_held_up or not child.in_flight
+
+    def _holds_jobs_up(self, child: Child) -> bool:
+        return len(child.in_flight) > 1 or (self._is_one_free_beside(child) and child.has_begun_none)
+
+    def _is_one_free_beside(self, child: Child) -> bool:
+        others = [slot.child for slot in self.slots if slot.child not in (None, child)]
+        return any(not other.in_flight and not other.is_held_up and self._room(other, 1) for other in others if other)
 
     def recall_all(self) -> None:
         for child in self._at_work():
@@ -805,7 +821,7 @@ class Pool:
         """A coroutine that its process has not read has not run, let alone for too long: another holds up the loop."""
         if child.lane is not None and child.ready and (unread := child.lane.take_unread()):
             child.dispatched -= len(unread)
-            child.is_held_up = True
+            child.is_loop_held_up = True
             self._on_returned(unread)
 
     def _signal(self, child: Child, number: signal.Signals) -> bool:
@@ -1132,9 +1148,9 @@ class Pool:
             return 0.0
         return max(0.0, min(GATHER_SECONDS, least * ((self.mean_seconds or 0.0) + SHORTEST_JOB_SECONDS) / 4))
 
-    def holds_behind_another(self) -> bool:
-        """Whether some child has a job waiting behind the one it runs."""
-        return any(len(child.in_flight) > 1 for child in self._children.values())
+    def holds_jobs_up(self) -> bool:
+        """Whether in some child a job waits, behind the one that runs there or though none does."""
+        return any(child.in_flight and self._holds_jobs_up(child) for child in self._children.values())
 
     def seconds_at_current(self) -> float | None:
         """The shortest time that a busy child has been at its job; None while some child is free."""

@@ -256,7 +256,7 @@ class Supervisor:
             self._stop_in_steps()
 
     def _seconds_to_wait(self) -> float:
-        if self.pool.holds_behind_another():
+        if self.pool.holds_jobs_up():
             return RECALL_AFTER_SECONDS
         return self.pool.seconds_to_next_look() or TICK_SECONDS
 

@@ -5,6 +5,7 @@ import os
 import selectors
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Iterator
 from time import monotonic
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 from jobq.records import Assignment, Report
 from jobq.worker.board import Board
 from jobq.worker.lane import Lane
-from jobq.worker.pool import Child, Pool, PoolSettings, is_sound
+from jobq.worker.pool import Child, Pool, PoolSettings, Slot, is_sound
 from jobq.worker.protocol import (
     MAX_PACKET,
     PACKETS,
@@ -157,6 +158,41 @@ def hold_only(child: Child, assignment: Assignment, seconds: float) -> None:
     child.busy_since = monotonic() - seconds
 
 
+def test_a_job_that_waits_in_a_held_up_process_is_taken_by_one_that_is_free(supervised: Supervised) -> None:
+    pool, held_up = supervised.pool, supervised.child
+    beside = Supervised()
+    try:
+        free = beside.child
+        free.give_up_all()
+        pool.slots = [Slot(held_up), Slot(free)]
+        hold_only(held_up, assignment(104), seconds=1.0)
+        assert pool._holds_jobs_up(held_up), "so that the supervisor looks again soon"
+        pool.rebalance()
+        assert ids(supervised.returned) == [104]
+        pool.dispatch(deque(supervised.returned))
+        assert (list(held_up.in_flight), list(free.in_flight)) == ([], [104])
+    finally:
+        beside.close()
+
+
+def test_a_job_that_has_begun_or_that_no_other_process_could_take_stays(supervised: Supervised) -> None:
+    pool, child = supervised.pool, supervised.child
+    beside = Supervised()
+    try:
+        pool.slots = [Slot(child), Slot(beside.child)]
+        hold_only(child, assignment(104), seconds=1.0)
+        hold_only(beside.child, assignment(105), seconds=0.0)
+        pool.rebalance()
+        assert supervised.returned == [], "the other is busy"
+        beside.child.give_up_all()
+        supervised.ring.begin(child.numbers[104])
+        pool.rebalance()
+        assert supervised.returned == []
+        assert not pool._holds_jobs_up(child)
+    finally:
+        beside.close()
+
+
 def test_a_job_whose_time_ran_out_before_it_began_goes_to_another_process(supervised: Supervised) -> None:
     """What holds the process up is not its doing; nor may the process wait for its end for ever."""
     child = supervised.child
@@ -196,10 +232,10 @@ def test_a_coroutine_that_was_not_read_is_not_blamed_for_the_one_that_holds_the_
         assert ids(supervised.returned) == [105]
         assert list(child.coroutines) == [104]
         assert child.culprit is None
-        assert child.is_held_up, "other processes come first"
+        assert child.is_loop_held_up, "other processes come first"
         report = Report(104, 1, "successful", 1.0, 2.0)
         pool._take(child, [pack_report(report._replace(value="1")).rstrip()])
-        assert not child.is_held_up
+        assert not child.is_loop_held_up
     finally:
         child.lane.close()
 
