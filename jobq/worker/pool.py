@@ -108,6 +108,12 @@ LOOP_ANSWER_SECONDS = 1.0
 
 STACK_BEFORE_KILL_SECONDS = 0.2
 
+LEAST_DEATHS_BEFORE = 2
+"""A job that has not begun comes to rest for no fewer deaths of its processes, whatever the limit of losses …"""
+
+MAX_SUSPECTS = 1000
+"""… and of so many jobs such deaths are remembered."""
+
 APART_SECONDS = 30.0
 """Coroutines that were lost together more than once come back spread over so long: one that kills its process shall not
 bring the same neighbours to their limit of losses."""
@@ -286,6 +292,7 @@ class Pool:
         self._children: dict[int, Child] = {}  # by the descriptor of their reports
         self._leaving: set[Child] = set()
         self._deaths: deque[tuple[Child, Death]] = deque()
+        self._deaths_before: dict[tuple[int, int], int] = {}  # the attempt began: by id and attempt, the latest last
         self._selector = selector
         self._wake = wake
         self._on_reports = on_reports
@@ -1018,6 +1025,7 @@ class Pool:
             self.hear(child)
             if child.reports_fd in self._children and (len(child.buffer), len(child.in_flight)) == before:
                 break  # a descendant that a job left behind still holds the pipe open
+        next_one = next(iter(child.in_flight.values()), None)
         unstarted = self._take_unbegun(child)
         begun = child.ring.begun()
         stack = self._keep_stack(child)
@@ -1026,6 +1034,8 @@ class Pool:
         self._forget(child, death)
         if death.exit_code != 0:
             end_group(child.pid)
+        if next_one is not None and not child.in_flight and child.doomed is None:
+            unstarted = self._without_suspect(unstarted, next_one, child, death)
         if unstarted:
             self._on_returned(unstarted)
         if child.coroutines:
@@ -1052,6 +1062,21 @@ class Pool:
             ]
             child.give_up_all()
             self._on_reports(reports)
+
+    def _without_suspect(
+        self, unstarted: list[Assignment], suspect: Assignment, child: Child, death: Death
+    ) -> list[Assignment]:
+        """A job may kill every process that only reads it: its arguments may take all memory. One such death proves
+        nothing, and costs nothing. Jobs behind the one that was to begin next are not suspect at all."""
+        key = suspect.id, suspect.attempt
+        deaths = self._deaths_before.pop(key, 0) + 1
+        if deaths < max(self.settings.max_losses, LEAST_DEATHS_BEFORE):
+            self._deaths_before[key] = deaths
+            if len(self._deaths_before) > MAX_SUSPECTS:  # others may have ended, here or elsewhere
+                del self._deaths_before[next(iter(self._deaths_before))]
+            return unstarted
+        self._on_reports([lost_before_it_began(suspect, child, death, deaths)])
+        return [assignment for assignment in unstarted if assignment is not suspect]
 
     def _bury_coroutines(self, child: Child, death: Death, stack: str) -> None:
         """Says what became of each coroutine. Which of several has brought its process down nobody can know."""
@@ -1225,6 +1250,13 @@ def lost(assignment: Assignment, child: Child, death: Death, *, max_losses: int)
         aborted=True,
         peak_memory_kilobytes=death.peak_memory_bytes // 1024,
     )
+
+
+def lost_before_it_began(assignment: Assignment, child: Child, death: Death, deaths: int) -> Report:
+    """The report about a job that no process lived to begin."""
+    report = lost(assignment, child, death, max_losses=0)
+    message = f"child process {child.pid} {death}; {deaths} times its process died before the job began"
+    return report._replace(started=None, error_message=message, peak_memory_kilobytes=None)
 
 
 def stopped(assignment: Assignment, child: Child, interruption: Interruption, death: Death) -> Report:

@@ -90,6 +90,42 @@ def test_a_job_that_kills_its_process_every_time_comes_to_rest_as_lost(sample: "
     assert store.unfinished() == []
 
 
+def test_a_job_whose_arguments_no_process_survives_comes_to_rest_as_lost(
+    application: "Application", store: "Store"
+) -> None:
+    """Such as the kernel ends for the memory that they take: it dies before the job has begun."""
+    application.write("jobs.py", NO_MEMORY_FOR_ARGUMENTS)
+    job = add(store, "Echo", {"text": "x" * 100_000})
+    others = [add(store, "Echo") for _ in range(5)]
+
+    assert application.jobq("run", "--drain", environment=QUICK).returncode == 0
+
+    (lost,) = store.results(job)
+    assert (lost.outcome, lost.retried, lost.started_at) == ("lost", False, None)
+    assert "3 times its process died before the job began" in lost.error_message
+    assert all(outcomes(store, other) == [("successful", False)] for other in others)
+
+
+NO_MEMORY_FOR_ARGUMENTS = """
+import os, signal, sys
+from jobq import Job, register_job
+
+def end_where_arguments_are_read(event, args):
+    if event == "open" and "jobq-arguments-" in str(args[0]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(end_where_arguments_are_read)
+
+@register_job
+class Echo(Job):
+    def __init__(self, text=""):
+        self.text = text
+
+    def run(self):
+        return len(self.text)
+"""
+
+
 def test_losses_do_not_use_up_the_retries(sample: "Application", store: "Store", tmp_path: Path) -> None:
     job = add(store, "Die", {"how": "kill", "once": str(tmp_path / "once")})
 

@@ -16,7 +16,7 @@ import pytest
 from jobq.records import Assignment, Report
 from jobq.worker.board import Board
 from jobq.worker.lane import Lane
-from jobq.worker.pool import Child, Pool, PoolSettings, Slot, is_sound
+from jobq.worker.pool import Child, Death, Pool, PoolSettings, Slot, is_sound
 from jobq.worker.protocol import (
     MAX_PACKET,
     PACKETS,
@@ -86,6 +86,11 @@ class Supervised:
         for end in self.sockets:
             end.close()
         self.board.close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """What is left where the pool has buried its child."""
+        self.pool._selector.close()
 
 
 @pytest.fixture
@@ -156,6 +161,56 @@ def hold_only(child: Child, assignment: Assignment, seconds: float) -> None:
     child.give_up_all()
     child.take_on([assignment])
     child.busy_since = monotonic() - seconds
+
+
+def dies_with(supervised: Supervised, *assignments: Assignment, begun: int | None = None, doomed: bool = False) -> None:
+    """The process is started anew, gets these jobs, and dies."""
+    died = Supervised()
+    try:
+        died.child.give_up_all()
+        died.child.reports_fd = os.open(os.devnull, os.O_RDONLY)
+        died.child.take_on(assignments)
+        died.child.doomed = "by a test" if doomed else None
+        if begun is not None:
+            died.ring.begin(died.child.numbers[begun])
+        supervised.pool._bury(died.child, Death(exit_code=-9, peak_memory_bytes=0))
+    finally:
+        died.let_go()
+
+
+def test_a_job_that_kills_every_process_before_it_begins_comes_to_rest_as_lost(supervised: Supervised) -> None:
+    poison, behind = assignment(104), assignment(105)
+    for _ in range(SETTINGS.max_losses - 1):
+        dies_with(supervised, poison, behind)
+    assert supervised.reports == []
+    assert ids(supervised.returned) == [104, 105] * (SETTINGS.max_losses - 1)
+    dies_with(supervised, poison, behind)
+    assert ids(supervised.returned)[-2:] == [105, 105], "the one behind it has never been suspect"
+    (report,) = supervised.reports
+    assert (report.id, report.outcome, report.started, report.retry_delay) == (104, "lost", None, None)
+    assert report.error_message is not None
+    assert "3 times its process died before the job began" in report.error_message
+    assert supervised.pool._deaths_before == {}
+
+
+def test_deaths_that_another_has_caused_are_not_held_against_the_job_that_was_to_begin_next(
+    supervised: Supervised,
+) -> None:
+    for attempt in range(SETTINGS.max_losses):
+        dies_with(supervised, assignment(104)._replace(attempt=attempt), assignment(105), begun=104)
+        dies_with(supervised, assignment(105), doomed=True)
+    assert {report.id for report in supervised.reports} == {104}
+    assert ids(supervised.returned) == [105] * 2 * SETTINGS.max_losses
+    assert supervised.pool._deaths_before == {}
+
+
+def test_deaths_before_a_job_began_are_remembered_of_the_latest_only(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobq.worker.pool.MAX_SUSPECTS", 2)
+    for job_id in (104, 105, 104, 106, 107):
+        dies_with(supervised, assignment(job_id))
+    assert supervised.pool._deaths_before == {(106, 1): 1, (107, 1): 1}
 
 
 def test_a_job_that_waits_in_a_held_up_process_is_taken_by_one_that_is_free(supervised: Supervised) -> None:
