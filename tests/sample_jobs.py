@@ -5,6 +5,7 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -151,6 +152,14 @@ class Misbehave(Job):
 
     def close_descriptors(self):
         os.closerange(3, 200)
+
+    def replace_descriptors(self):
+        os.closerange(3, 64)
+        Misbehave.kept = [socket.socketpair() for _ in range(10)]
+
+    def replace_descriptors_and_fail(self):
+        self.replace_descriptors()
+        raise ValueError("of which nobody hears")
 
     def write_into_descriptors(self):
         for fd in range(3, 20):

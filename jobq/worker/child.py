@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
+from itertools import starmap
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -36,7 +36,7 @@ from jobq.worker.protocol import (
 )
 from jobq.worker.ring import RingWriter
 
-EXIT_NOT_LOADED = 2
+EXIT_NOT_LOADED, EXIT_CUT_OFF = 2, 71
 
 TELL_SECONDS = 0.001
 """Between two jobs that came together, the supervisor is woken at most so often."""
@@ -51,14 +51,51 @@ def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int, corou
     board = Board.of_child(board_fd)
     guard, ring = Guard(board), RingWriter(board, PLAIN_REPORT.size)
     guard.listen()
-    load(setup, reports_fd)
+    ways = Ways(reports_fd, assignments_fd, *([coroutines_fd] if setup["concurrency"] > 1 else []))
+    load(setup, ways)
     if setup["concurrency"] > 1:
-        work_beside_coroutines(inbox, coroutines_fd, reports_fd, guard, ring)
+        work_beside_coroutines(inbox, coroutines_fd, ways, guard, ring)
     else:
-        work(inbox, partial(write, reports_fd), guard, ring)
+        work(inbox, ways.tell, guard, ring)
 
 
-def load(setup: dict[str, Any], reports_fd: int) -> None:
+class Ways:
+    """The descriptors by which this process and its supervisor talk.
+
+    A job may close them, and its own files get their numbers then: a report would go to strangers, and assignments be
+    awaited from them, for ever. So this process ends instead, of which the supervisor hears in any case. Looked at
+    after each packet of assignments, since a report or a word that there are some is told at its end.
+    """
+
+    def __init__(self, reports_fd: int, *others: int) -> None:
+        self._reports_fd = reports_fd
+        self._led_to = {fd: os.fstat(fd) for fd in (reports_fd, *others)}
+
+    def tell(self, data: bytes) -> None:
+        """Writes all of it into the pipe of reports."""
+        if not all(starmap(leads_to, self._led_to.items())):
+            leave_cut_off()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._reports_fd, view) :]
+
+
+def leads_to(fd: int, before: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), before)
+    except OSError:
+        return False
+
+
+def leave_cut_off() -> NoReturn:
+    """Without waiting for threads that a job may have left."""
+    try:
+        sys.stderr.write("a job has closed the descriptors by which its process hears of jobs and reports on them\n")
+    finally:
+        os._exit(EXIT_CUT_OFF)
+
+
+def load(setup: dict[str, Any], ways: Ways) -> None:
     """Imports the application and reports what it defines, or why it does not import."""
     try:
         if setup["automatic_telemetry"]:
@@ -71,14 +108,14 @@ def load(setup: dict[str, Any], reports_fd: int) -> None:
         schedules = describe_schedules(settings.load(Path(setup["root"])))
     except JobqError as error:
         user_traceback = error.user_traceback if isinstance(error, ApplicationError) else ""
-        os.write(reports_fd, pack_message("failed", {"message": str(error), "traceback": user_traceback}))
+        ways.tell(pack_message("failed", {"message": str(error), "traceback": user_traceback}))
         sys.exit(EXIT_NOT_LOADED)
     loaded = {
         "modules": modules,
         "classes": [asdict(record) for record in describe()],
         "schedules": [asdict(record) for record in schedules],
     }
-    write(reports_fd, pack_message("ready", loaded))
+    ways.tell(pack_message("ready", loaded))
 
 
 def require_classes(modules: list[str], root: str) -> None:
@@ -112,7 +149,7 @@ def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring
 
 
 def work_beside_coroutines(
-    inbox: socket.socket, coroutines_fd: int, reports_fd: int, guard: Guard, ring: RingWriter
+    inbox: socket.socket, coroutines_fd: int, ways: Ways, guard: Guard, ring: RingWriter
 ) -> None:
     """The same, while coroutines come by another way and run in another thread."""
     from jobq.worker.coroutines import Coroutines
@@ -121,18 +158,12 @@ def work_beside_coroutines(
 
     def report(lines: bytes) -> None:
         with lock:
-            write(reports_fd, lines)
+            ways.tell(lines)
 
     coroutines = Coroutines(socket.socket(socket.AF_UNIX, PACKETS, fileno=coroutines_fd), guard, report)
     coroutines.start()
     work(inbox, report, guard, ring)
     coroutines.join()
-
-
-def write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def leave_signals_to_parent() -> None:

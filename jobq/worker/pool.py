@@ -551,9 +551,8 @@ class Pool:
 
     def hear_all(self) -> None:
         """Takes what children have reported by the ring: they say so seldom, or when they are out of work."""
-        for child in list(self._children.values()):
-            if child.in_flight:
-                self._hear_ring(child)
+        for child in self._working():
+            self._hear_ring(child)
 
     def hear(self, child: Child) -> None:
         """Reads what a child has written, and passes its reports on."""
@@ -561,8 +560,9 @@ class Pool:
             data = os.read(child.reports_fd, READ_BYTES)
         except BlockingIOError:
             return
-        if not data:
+        if not data:  # it is dying; or its job has closed the pipe, and whatever else it could be told by
             self._unregister(child)
+            child.is_spent = child.is_spent or child.ready
             return
         reports, lines, child.buffer = split_reports(child.buffer + data)
         if reports:
@@ -986,7 +986,7 @@ class Pool:
     def close(self) -> None:
         """No more jobs: children that are idle go at once, the others when their job is done."""
         self._closing = True
-        for child in list(self._children.values()):
+        for child in self._all():
             self.dismiss(child)
 
     def kill(self, child: Child, reason: str, *, is_cut_off: bool = False) -> None:
@@ -1175,7 +1175,7 @@ class Pool:
 
     def holds_jobs_up(self) -> bool:
         """Whether in some child a job waits, behind the one that runs there or though none does."""
-        return any(child.in_flight and self._holds_jobs_up(child) for child in self._children.values())
+        return any(map(self._holds_jobs_up, self._working()))
 
     def seconds_at_current(self) -> float | None:
         """The shortest time that a busy child has been at its job; None while some child is free."""

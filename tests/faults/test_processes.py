@@ -173,6 +173,8 @@ def test_a_job_that_forks_ends_once(sample: "Application", store: "Store") -> No
     ("how", "ends"),
     [
         ("close_descriptors", ["successful"]),
+        ("replace_descriptors", ["successful"]),
+        ("replace_descriptors_and_fail", ["lost", "lost", "lost"]),
         ("write_into_descriptors", ["lost", "lost", "lost"]),
         ("forge_reports", ["lost", "lost", "lost"]),
         ("write_without_a_line", ["lost", "lost", "lost"]),

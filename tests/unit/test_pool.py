@@ -371,3 +371,20 @@ def test_what_was_never_sent_has_not_begun_and_whose_word_that_is_is_not_trusted
     assert supervised.returned == []
     supervised.pool._hear_ring(supervised.child)
     assert supervised.child.doomed is not None
+
+
+def test_of_a_child_that_has_closed_its_pipe_reports_are_heard_and_it_gets_no_more_jobs(supervised: Supervised) -> None:
+    child, pool = supervised.child, supervised.pool
+    pool.slots[0].child = child
+    child.reports_fd, its_end = os.pipe()
+    pool._children[child.reports_fd] = child
+    pool._selector.register(child.reports_fd, selectors.EVENT_READ, child)
+    supervised.ring.record(PLAIN_REPORT.pack(PLAIN, 101, 1, 1.0, 2.0, 1, 1))
+    os.close(its_end)
+    pool.hear(child)
+    pool.hear_all()
+    assert [report.id for report in supervised.reports] == [101]
+    assert pool._room(child, window=128) == 0
+    pool.close()
+    assert child.unread.recv(1) == b"", "it is told that there is no more to do"
+    os.close(child.reports_fd)
