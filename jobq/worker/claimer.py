@@ -72,7 +72,8 @@ class Front:
 class Claimer(Service):
     """Keeps the supervisor's stock filled.
 
-    `deliver` gets what was claimed. The supervisor says by `want` how much there is room for.
+    `on_delivered` says that something was claimed, which the supervisor is to `take`. It says by `want` how much there
+    is room for.
     """
 
     name = "claim"
@@ -82,8 +83,8 @@ class Claimer(Service):
         database: Database,
         ownership: Ownership,
         queues: Sequence[str],
-        deliver: Callable[[list[Assignment]], None],
         *,
+        on_delivered: Callable[[], None],
         may_sleep: Callable[[], bool],
         on_owed_hooks: Callable[[], None],
         waiting: Waiting | None = None,
@@ -95,12 +96,13 @@ class Claimer(Service):
         self.worked = tuple(queues)  # none: all
         self.classes: tuple[str, ...] = ()
         self.empty_look_began: float | None = None  # when the last look began that found nothing
-        self._deliver = deliver
+        self._on_delivered = on_delivered
         self._may_sleep = may_sleep
         self._on_owed_hooks = on_owed_hooks
         self._lock = threading.Lock()
         self._wanted = 0
-        self._is_under_way = False
+        self._least = 1
+        self._delivered: list[Assignment] = []
         self._returned: list[Assignment] = []
         self._hints: set[str] = set()
         self._is_claiming = True
@@ -120,17 +122,32 @@ class Claimer(Service):
 
     # Called by the supervisor and the listener
 
-    def want(self, count: int) -> None:
-        """There is room for so many more jobs. While a claim is under way its answer has to be counted first."""
+    def want(self, count: int, *, least: int = 1) -> None:
+        """There is room for so many more jobs than were taken; less than `least` is not worth a claim.
+
+        May be said at any time: a claim that is under way counts as soon as it has delivered, and the next one need not
+        wait for the supervisor.
+        """
         with self._lock:
-            if self._is_under_way or count == self._wanted:
-                return
-            self._wanted = count
-        self.wake()
+            was_enough = self._wants_enough
+            self._wanted, self._least = count - len(self._delivered), least
+            is_enough = self._wants_enough
+        if is_enough and not was_enough:
+            self.wake()
 
     @property
-    def wanted(self) -> int:
-        return self._wanted
+    def _wants_enough(self) -> bool:
+        return self._wanted >= self._least
+
+    def take(self) -> list[Assignment]:
+        """What was claimed since the last time."""
+        with self._lock:
+            taken, self._delivered = self._delivered, []
+        return taken
+
+    @property
+    def has_delivered(self) -> bool:
+        return bool(self._delivered)
 
     def hint(self, queue: str) -> None:
         """Something may be pending in this queue."""
@@ -200,7 +217,7 @@ class Claimer(Service):
         return 0.0
 
     def _round(self, connection: Connection) -> float | None:
-        if not self._is_claiming or self._wanted <= 0 or not self.classes:
+        if not self._is_claiming or not self._wants_enough or not self.classes:
             return self._rest(connection)
         began = monotonic()
         if self._looks_anew:
@@ -245,19 +262,7 @@ class Claimer(Service):
 
     def _claim(self, connection: Connection) -> bool:
         """Claims from the queues that may hold something. False: they hold nothing."""
-        with self._lock:
-            wanted = self._wanted
-            self._is_under_way = True
-        claimed: list[Assignment] = []
-        try:
-            claimed = self._claim_most(connection, wanted)
-        finally:
-            with self._lock:
-                self._wanted = max(0, wanted - len(claimed))
-                self._is_under_way = False
-        return bool(claimed)
-
-    def _claim_most(self, connection: Connection, wanted: int) -> list[Assignment]:
+        wanted = self._wanted
         worker_id = self.ownership.worker_id
         began = monotonic()
         positions = [self._position(queue, began) for queue in self._active]
@@ -272,7 +277,7 @@ class Claimer(Service):
         self._learn(positions, claimed, wanted, began)
         if claimed:
             self._hand_over(worker_id, claimed)
-        return claimed
+        return bool(claimed)
 
     def _position(self, queue: str, now: float) -> QueuePosition:
         """Where to enter a queue: where the last claim ended, and from time to time the front again."""
@@ -324,7 +329,10 @@ class Claimer(Service):
         if self.ownership.take(worker_id, claimed):
             self._idle_looks = 0
             self.empty_look_began = None
-            self._deliver(claimed)
+            with self._lock:
+                self._delivered += claimed
+                self._wanted -= len(claimed)
+            self._on_delivered()
 
     def _look_around(self, connection: Connection, now: float) -> float | None:
         """Makes due jobs pending, ends expired ones, finds queues; returns the seconds until a job is next due."""

@@ -51,6 +51,9 @@ IS_ABORTED = attrgetter("aborted")
 STALE_STOCK_SECONDS = 0.5
 """Jobs for which no child came free in so long are given back: another worker may be free."""
 
+USED_UP = 1 / 3
+"""A claim of less than this part of what may be held costs too much a job."""
+
 MAX_UNRECORDED = 5000
 """With so many reports not in the database yet, nothing more is claimed until it has caught up, or is back."""
 
@@ -114,7 +117,7 @@ class Supervisor:
         for fd in (self._wake_in, self._wake_out):
             os.set_blocking(fd, False)
         self._selector.register(self._wake_in, selectors.EVENT_READ)
-        self._delivered: deque[list[Assignment]] = deque()
+        self._hook_calls: deque[list[Assignment]] = deque()
         self._declared_dead: deque[int] = deque()
         self._changed: deque[list[str]] = deque()
         self._read_settings = reload
@@ -168,7 +171,7 @@ class Supervisor:
                 database,
                 self.ownership,
                 self.queues,
-                self._deliver,
+                on_delivered=self.wake,
                 may_sleep=self._is_listening,
                 on_owed_hooks=self.control.look,
                 waiting=waiting,
@@ -261,33 +264,30 @@ class Supervisor:
         return self.pool.seconds_to_next_look() or TICK_SECONDS
 
     def _receive(self) -> None:
-        while self._delivered:
-            batch = self._delivered.popleft()
-            if self.coroutine_classes:
-                self.coroutine_stock.extend(assignment for assignment in batch if self._is_coroutine(assignment))
-                batch = [assignment for assignment in batch if not self._is_coroutine(assignment)]
-            self.stock.extend(batch)
-            self._stock_moved_at = monotonic()
+        while self._hook_calls:
+            self._take_in(self._hook_calls.popleft())
+        for claimer in self.claimers:
+            if claimed := claimer.take():
+                self._take_in(claimed)
+
+    def _take_in(self, batch: list[Assignment]) -> None:
+        if self.coroutine_classes:
+            self.coroutine_stock.extend(assignment for assignment in batch if self._is_coroutine(assignment))
+            batch = [assignment for assignment in batch if not self._is_coroutine(assignment)]
+        self.stock.extend(batch)
+        self._stock_moved_at = monotonic()
 
     def _is_coroutine(self, assignment: Assignment) -> bool:
         return assignment.id > 0 and assignment.job_class in self.coroutine_classes
 
     def _ask_for_more(self) -> None:
-        """Asks when half of what may be held is used up: the claim then runs while the children work."""
-        free = self.pool.free()
-        most = self._most_in_stock()
-        room = free + most - len(self.stock)
-        if self.completer.backlog > MAX_UNRECORDED:
-            room = 0
-        if self._delivered:  # claimed in the meantime, and not counted yet
-            return
+        """From when a part of what may be held is used up a claim is worth it: it then runs while the children work."""
+        most = self.pool.free() + self._most_in_stock()
+        is_behind = self.completer.backlog > MAX_UNRECORDED
+        self.claimer.want(0 if is_behind else most - len(self.stock), least=max(1, int(most * USED_UP)))
         if self.coroutine_classes:
             places = self.pool.free_for_coroutines() - len(self.coroutine_stock)
-            self.coroutine_claimer.want(0 if self.completer.backlog > MAX_UNRECORDED else max(0, places))
-        if room > 0 and (room >= (free + most) / 2 or not self.stock):
-            self.claimer.want(room)
-        elif self.claimer.wanted > room:
-            self.claimer.want(max(0, room))
+            self.coroutine_claimer.want(0 if is_behind else places)
 
     def _most_in_stock(self) -> int:
         """How many jobs may wait here, by how long they take: none where they are long, hundreds where short."""
@@ -391,7 +391,8 @@ class Supervisor:
         if not self.drain:
             return
         recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
-        is_held = self.stock or self.coroutine_stock or self._delivered or not self.pool.is_idle
+        is_delivered = self._hook_calls or any(claimer.has_delivered for claimer in self.claimers)
+        is_held = self.stock or self.coroutine_stock or is_delivered or not self.pool.is_idle
         is_to_be_written = self.completer.backlog or any(claimer.has_to_give_back for claimer in self.claimers)
         if is_held or is_to_be_written or recorded != self._seen:
             self._seen = recorded
@@ -557,10 +558,6 @@ class Supervisor:
 
     # What the services say (in their threads)
 
-    def _deliver(self, assignments: list[Assignment]) -> None:
-        self._delivered.append(assignments)
-        self.wake()
-
     def _on_changed(self, names: list[str]) -> None:
         self._changed.append(names)
         self.wake()
@@ -571,7 +568,8 @@ class Supervisor:
 
     def _on_hooks(self, hooks: list[Assignment]) -> None:
         self._hooks.update(-hook.id for hook in hooks)
-        self._deliver(hooks)
+        self._hook_calls.append(hooks)
+        self.wake()
 
     def _on_recorded(self) -> None:
         if self._owes_hooks:
@@ -677,7 +675,9 @@ class Supervisor:
         log.warning("this worker was declared dead; starting anew worker=%s jobs_dropped=%s", worker_id, held)
         self.pool.recall_all()
         self.pool.drop_working("its job belongs to another worker by now")
-        self._delivered.clear()
+        self._hook_calls.clear()
+        for claimer in self.claimers:
+            claimer.take()
         self.stock.clear()
         self.coroutine_stock.clear()
         self._hooks.clear()

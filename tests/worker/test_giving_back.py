@@ -101,27 +101,34 @@ def test_a_claim_that_the_server_does_after_its_worker_has_asked_what_it_holds_i
 ) -> None:
     monkeypatch.setattr(claiming, "MISSED_AGAIN_SECONDS", 0.01)
     worker_id = store.worker()
-    delivered: list[list[Assignment]] = []
-    claimer = claimer_of(settings, worker_id, delivered)
+    delivered: list[Assignment] = []
+    claimer = claimer_of(settings, worker_id)
+
+    def tick() -> bool:
+        """Whether it sleeps until it is woken."""
+        is_asleep = claimer.tick(store.connection) is None
+        delivered.extend(claimer.take())
+        return is_asleep
+
     claimer.on_connected(store.connection)
     claimer.on_connected(store.connection)  # it was lost, in the middle of a claim
-    assert delivered == []
+    assert claimer.take() == []
 
     store.add()
     late = store.claim(worker_id)
 
-    wait_until(lambda: claimer.tick(store.connection) is not None and delivered)
-    assert delivered == [late]
-    wait_until(lambda: claimer._missed_wait >= 0.08 or claimer.tick(store.connection) is None)
-    assert delivered == [late]  # once
+    wait_until(lambda: not tick() and delivered)
+    assert delivered == late
+    wait_until(lambda: claimer._missed_wait >= 0.08 or tick())
+    assert delivered == late  # once
 
 
-def claimer_of(settings: Settings, worker_id: int, delivered: list[list[Assignment]]) -> Claimer:
+def claimer_of(settings: Settings, worker_id: int) -> Claimer:
     claimer = Claimer(
         Database(settings),
         Ownership(worker_id),
         (),
-        delivered.append,
+        on_delivered=lambda: None,
         may_sleep=lambda: False,
         on_owed_hooks=lambda: None,
     )
@@ -136,17 +143,15 @@ def test_a_front_that_is_slow_to_look_at_is_looked_at_seldom_and_never_forgotten
     now = 1000.0
     monkeypatch.setattr(claiming, "monotonic", lambda: now)
     monkeypatch.setattr(claiming, "is_slow", lambda _seconds, _jobs: True)
-    delivered: list[list[Assignment]] = []
-    claimer = claimer_of(settings, store.worker(), delivered)
+    claimer = claimer_of(settings, store.worker())
     claimer.on_connected(store.connection)
 
     def found() -> list[int]:
-        """What is delivered until the claimer sleeps."""
-        delivered.clear()
+        """What is claimed until the claimer sleeps."""
         claimer.want(10)
         while claimer.tick(store.connection) == 0.0:
             pass
-        return [assignment.id for batch in delivered for assignment in batch]
+        return [assignment.id for assignment in claimer.take()]
 
     first = store.add()
     assert found() == [first]
@@ -168,3 +173,31 @@ def test_a_front_that_is_slow_to_look_at_is_looked_at_seldom_and_never_forgotten
     store.add(job_class="elsewhere.Unknown", priority=9)
     now += 1.0
     assert (found(), claimer.empty_look_began) == ([], now), "to have seen that nothing is for this worker is enough"
+
+
+def test_what_was_claimed_and_not_taken_yet_counts_as_room_that_is_used_up(settings: Settings, store: Store) -> None:
+    """What the supervisor says while a claim is under way holds, less what that brings: it may go on at once."""
+    claimer = claimer_of(settings, store.worker())
+    claimer.on_connected(store.connection)
+    jobs = [store.add() for _ in range(5)]
+    claimer.want(2)
+    claimer.tick(store.connection)
+    claimer.want(3)  # of which the two that were not taken fill all but one
+
+    while claimer.tick(store.connection) == 0.0:
+        pass
+
+    assert [assignment.id for assignment in claimer.take()] == jobs[:3]
+
+
+def test_less_than_is_worth_a_claim_is_not_claimed(settings: Settings, store: Store) -> None:
+    claimer = claimer_of(settings, store.worker())
+    claimer.on_connected(store.connection)
+    store.add()
+
+    claimer.want(3, least=4)
+    claimer.tick(store.connection)
+    assert claimer.take() == []
+
+    claimer.want(4, least=4)
+    wait_until(lambda: claimer.tick(store.connection) is not None and claimer.has_delivered)
