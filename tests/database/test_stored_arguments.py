@@ -278,7 +278,8 @@ def test_rows_that_cannot_be_read_are_errored_one_by_one_and_hide_no_other(
     )}  # fmt: skip
     assert outcomes.pop(good) == ("successful", None)
     assert set(outcomes) == set(ids)
-    assert {outcome for job, outcome in outcomes.items() if ids[job] != "deep, but tuples"} == {
+    readable = {"deep", "deep, but tuples"}  # the one by some interpreters, the other by all
+    assert {outcome for job, outcome in outcomes.items() if ids[job] not in readable} == {
         ("errored", "jobq.errors.ArgumentsError")
     }
     assert shown("finished") == {*ids, good}
