@@ -994,6 +994,8 @@ class Pool:
         child.doomed = reason
         child.cut_off = is_cut_off
         end_group(child.pid)
+        if child.process.returncode is None:
+            end_process(child.pid)  # its job may have moved it to another group
 
     def cut_off_working(self, reason: str) -> None:
         """Ends every child that is at a job; the jobs are given back, with nothing held against them."""
@@ -1327,3 +1329,10 @@ def end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return  # nothing of it is left
+
+
+def end_process(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # its death will be told

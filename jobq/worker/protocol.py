@@ -64,7 +64,7 @@ class Order(NamedTuple):
     message: str
 
     def pack(self) -> bytes:
-        return json.dumps(self).encode()
+        return json.dumps(self, ensure_ascii=False).encode()  # escaped, a long name would not fit on the board
 
     @classmethod
     def unpack(cls, note: bytes) -> "Order":

@@ -5,6 +5,7 @@ import os
 import selectors
 import socket
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator
 from time import monotonic
@@ -14,9 +15,9 @@ from typing import cast
 import pytest
 
 from jobq.records import Assignment, Report
-from jobq.worker.board import Board
+from jobq.worker.board import ORDER, Board
 from jobq.worker.lane import Lane
-from jobq.worker.pool import Child, Death, Pool, PoolSettings, Slot, is_sound
+from jobq.worker.pool import MAX_ORDER_CHARACTERS, Child, Death, Pool, PoolSettings, Slot, is_sound
 from jobq.worker.protocol import (
     MAX_PACKET,
     PACKETS,
@@ -68,7 +69,7 @@ class Supervised:
         )
         self.sockets = socket.socketpair(socket.AF_UNIX, PACKETS)
         self.board = Board.of_supervisor()
-        process = cast("subprocess.Popen[bytes]", SimpleNamespace(pid=NOBODY))
+        process = cast("subprocess.Popen[bytes]", SimpleNamespace(pid=NOBODY, returncode=None))
         ring = RingReader(self.board, PLAIN_REPORT.size)
         self.child = Child(process, *self.sockets, reports_fd=-1, board=self.board, ring=ring, ready=True)
         self.ring = RingWriter(Board.of_child(self.board.fd), PLAIN_REPORT.size)
@@ -388,3 +389,18 @@ def test_of_a_child_that_has_closed_its_pipe_reports_are_heard_and_it_gets_no_mo
     pool.close()
     assert child.unread.recv(1) == b"", "it is told that there is no more to do"
     os.close(child.reports_fd)
+
+
+def test_a_child_that_has_left_its_process_group_is_killed(supervised: Supervised) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE
+    ) as process:  # in the test's own group
+        supervised.child.process = process
+        supervised.pool.kill(supervised.child, "by a test")
+        assert process.wait(timeout=10) == -9
+
+
+def test_an_order_by_the_longest_name_fits_on_the_board(supervised: Supervised) -> None:
+    order = Order(101, 1, OrderKind.CANCEL, "\N{GRINNING FACE}" * MAX_ORDER_CHARACTERS)
+    supervised.board.write(ORDER, order.pack())
+    assert Order.unpack(supervised.board.read(ORDER) or b"") == order
