@@ -101,6 +101,8 @@ STACK_WAIT_SECONDS = 3.0
 WATCH_EVERY_SECONDS = 0.05
 """Timeouts, grace times, stacks and memory are looked at so often, at most: not at every turn of the busy main loop."""
 
+COMPLAIN_AGAIN_SECONDS = 60.0
+
 MAX_ORDER_CHARACTERS = 500
 
 LOOP_ANSWER_SECONDS = 1.0
@@ -302,6 +304,7 @@ class Pool:
         self._on_stack = on_stack
         self._closing = False
         self._watch_at = 0.0
+        self._complain_at = 0.0
         self._is_pressing = False  # something is being stopped, or asked
         self._worker_id = 0
         self._generation = 0  # counts the changes of the application's code
@@ -480,11 +483,16 @@ class Pool:
             assert child.lane is not None
             assignment = stock[0]
             ((_, packet),) = self._chunks([assignment], 0)
-            if child.lane.room and child.lane.send(assignment, packet):
+            if not child.lane.room:
+                children.remove(child)
+                continue
+            if (fitting := self._fitting(packet)) is None:
+                return
+            if child.lane.send(assignment, fitting):
                 stock.popleft()
                 child.dispatched += 1
             else:
-                drop_file(packet)
+                drop_file(fitting)
                 children.remove(child)
 
     def _open_lanes(self) -> list[Child]:
@@ -514,16 +522,16 @@ class Pool:
 
     def _send(self, child: Child, stock: deque[Assignment], most: int) -> None:
         assignments = list(islice(stock, most))
-        chunks = self._chunks(assignments, child.next_number)
-        sent = sent_packets = 0
-        for count, packet in chunks:
-            try:
-                child.outbox.send(packet)
-            except OSError:  # no more room; or it is dying, and its death will be told
+        sent = 0
+        for count, packet in self._chunks(assignments, child.next_number):
+            if (fitting := self._fitting(packet)) is None:
                 break
-            sent, sent_packets = sent + count, sent_packets + 1
-        for _, packet in chunks[sent_packets:]:
-            drop_file(packet)
+            try:
+                child.outbox.send(fitting)
+            except OSError:  # no more room; or it is dying, and its death will be told
+                drop_file(fitting)
+                break
+            sent += count
         if sent and not child.in_flight:
             child.busy_since = monotonic()
         child.take_on(assignments[:sent])
@@ -531,21 +539,35 @@ class Pool:
             stock.popleft()
 
     def _chunks(self, assignments: list[Assignment], number: int) -> list[tuple[int, bytes]]:
-        """Packets, each with how many assignments it holds; one that would fill the socket is halved, or goes by a
-        file."""
+        """Packets, each with how many assignments it holds; one that would fill the socket is halved."""
         chunks: list[tuple[int, bytes]] = []
         for start in range(0, len(assignments), MAX_CHUNK):
             chunk = assignments[start : start + MAX_CHUNK]
             packet = pack_assignments(chunk, number + start)
-            if len(packet) <= MAX_INLINE:
+            if len(packet) <= MAX_INLINE or len(chunk) == 1:
                 chunks.append((len(chunk), packet))
-            elif len(chunk) == 1:
-                chunks.append((1, by_file(packet)))
             else:
                 middle = len(chunk) // 2
                 chunks += self._chunks(chunk[:middle], number + start)
                 chunks += self._chunks(chunk[middle:], number + start + middle)
         return chunks
+
+    def _fitting(self, packet: bytes) -> bytes | None:
+        """A packet as it goes through the socket, by a file if it is large; None where no file can be written: its job
+        waits, and is given back after a while."""
+        if len(packet) <= MAX_INLINE:
+            return packet
+        try:
+            return by_file(packet)
+        except OSError as error:
+            if (now := monotonic()) >= self._complain_at:
+                self._complain_at = now + COMPLAIN_AGAIN_SECONDS
+                log.error(
+                    "large arguments cannot be handed out: no file can be written in %s error=%s",
+                    tempfile.gettempdir(),
+                    error,
+                )
+            return None
 
     # Hearing from children
 
@@ -1205,7 +1227,12 @@ class Pool:
 def by_file(packet: bytes) -> bytes:
     """A packet in the place of one that would fill the socket."""
     with tempfile.NamedTemporaryFile(prefix="jobq-arguments-", delete=False) as file:
-        file.write(packet)
+        try:
+            file.write(packet)
+            file.flush()
+        except OSError:
+            os.unlink(file.name)
+            raise
     return BY_FILE + os.fsencode(file.name)
 
 

@@ -695,6 +695,7 @@ class Supervisor:
     # Signals
 
     def _catch_signals(self) -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as who started this may have it, no death is told
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note_signal)
 

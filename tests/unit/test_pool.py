@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
 from typing import cast
@@ -19,6 +20,7 @@ from jobq.worker.board import ORDER, Board
 from jobq.worker.lane import Lane
 from jobq.worker.pool import MAX_ORDER_CHARACTERS, Child, Death, Pool, PoolSettings, Slot, is_sound
 from jobq.worker.protocol import (
+    MAX_INLINE,
     MAX_PACKET,
     PACKETS,
     PLAIN,
@@ -404,3 +406,20 @@ def test_an_order_by_the_longest_name_fits_on_the_board(supervised: Supervised) 
     order = Order(101, 1, OrderKind.CANCEL, "\N{GRINNING FACE}" * MAX_ORDER_CHARACTERS)
     supervised.board.write(ORDER, order.pack())
     assert Order.unpack(supervised.board.read(ORDER) or b"") == order
+
+
+def test_where_no_file_can_be_written_a_job_with_large_arguments_waits_and_those_before_it_go_out(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    small, large = assignment(201), assignment(202)._replace(arguments='{"text": "' + "x" * MAX_INLINE + '"}')
+    stock = deque([small, large])
+    before = list(supervised.child.in_flight)
+
+    supervised.pool._send(supervised.child, stock, 2)
+    supervised.pool._send(supervised.child, stock, 1)
+
+    assert list(supervised.child.in_flight) == [*before, 201]
+    assert list(stock) == [large]
+    (complaint,) = [record for record in caplog.records if "large arguments" in record.message]
+    assert "missing" in complaint.message
