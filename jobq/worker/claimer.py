@@ -262,7 +262,7 @@ class Claimer(Service):
 
     def _claim(self, connection: Connection) -> bool:
         """Claims from the queues that may hold something. False: they hold nothing."""
-        wanted = self._wanted
+        wanted = max(0, self._wanted)  # room may have shrunk below nothing since this was thought worth it
         worker_id = self.ownership.worker_id
         began = monotonic()
         positions = [self._position(queue, began) for queue in self._active]

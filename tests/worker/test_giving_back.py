@@ -201,3 +201,15 @@ def test_less_than_is_worth_a_claim_is_not_claimed(settings: Settings, store: St
 
     claimer.want(4, least=4)
     wait_until(lambda: claimer.tick(store.connection) is not None and claimer.has_delivered)
+
+
+def test_room_that_is_gone_when_the_claim_begins_is_no_error(settings: Settings, store: Store) -> None:
+    """As where jobs turn out to be long, and more is held already than may be."""
+    claimer = claimer_of(settings, store.worker())
+    claimer.on_connected(store.connection)
+    store.add()
+    claimer._enter("default")
+    claimer.want(-3)
+
+    assert not claimer._claim(store.connection)
+    assert claimer.take() == []
