@@ -204,7 +204,7 @@ class Child:
         assignment = self.in_flight.get(report.id)
         if assignment is None or assignment.attempt != report.attempt:
             return False
-        del self.in_flight[report.id], self.numbers[report.id]
+        self.give_up(report.id)
         return True
 
     def gives_up_coroutine(self, report: Report) -> bool:
@@ -482,11 +482,10 @@ class Pool:
             child = min(children, key=lambda child: (child.is_loop_held_up, len(child.coroutines)))
             assert child.lane is not None
             assignment = stock[0]
-            ((_, packet),) = self._chunks([assignment], 0)
             if not child.lane.room:
                 children.remove(child)
                 continue
-            if (fitting := self._fitting(packet)) is None:
+            if (fitting := self._fitting(pack_assignments([assignment]))) is None:
                 return
             if child.lane.send(assignment, fitting):
                 stock.popleft()
@@ -716,11 +715,11 @@ class Pool:
                 child.is_held_up = child.is_held_up or not child.in_flight
 
     def _holds_jobs_up(self, child: Child) -> bool:
-        return len(child.in_flight) > 1 or (self._is_one_free_beside(child) and child.has_begun_none)
+        return len(child.in_flight) > 1 or (self._is_one_free() and child.has_begun_none)
 
-    def _is_one_free_beside(self, child: Child) -> bool:
-        others = [slot.child for slot in self.slots if slot.child not in (None, child)]
-        return any(not other.in_flight and not other.is_held_up and self._room(other, 1) for other in others if other)
+    def _is_one_free(self) -> bool:
+        children = [slot.child for slot in self.slots if slot.child is not None]
+        return any(not child.in_flight and not child.is_held_up and self._room(child, 1) for child in children)
 
     def recall_all(self) -> None:
         for child in self._at_work():

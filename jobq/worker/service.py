@@ -16,7 +16,6 @@ log = logging.getLogger("jobq.worker")
 
 FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 10.0
-LOG_AGAIN_SECONDS = 60.0
 
 
 class Service:
