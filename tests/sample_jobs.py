@@ -162,7 +162,7 @@ class Misbehave(Job):
         raise ValueError("of which nobody hears")
 
     def write_into_descriptors(self):
-        for fd in range(3, 20):
+        for fd in range(3, 64):
             try:
                 os.write(fd, b"no report of yours\n")
             except OSError:
@@ -187,7 +187,7 @@ class Misbehave(Job):
             b'[1,1,"lost","x","y"]',
             b"[1,1,{},1.0,2.0]",
         ]
-        for fd in range(3, 20):
+        for fd in range(3, 64):
             try:
                 os.write(fd, b"\n".join(forged) + b"\n")
             except OSError:
