@@ -76,9 +76,11 @@ def attempt(
         leave_if_forked(process)
         if on_error is not None:
             on_error(error)
-        return running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
-    leave_if_forked(process)
-    return running.successful(value)
+        report = running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
+    else:
+        report = running.successful(value)
+    leave_if_forked(process)  # the report too asks code of the user's, such as get_retry_delay()
+    return report
 
 
 async def execute_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
@@ -106,9 +108,11 @@ async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard
             references.close_opened()
     except BaseException as error:  # noqa: BLE001 - the edge around the user's code
         leave_if_forked(process)
-        return running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
+        report = running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
+    else:
+        report = running.successful(value)
     leave_if_forked(process)
-    return running.successful(value)
+    return report
 
 
 async def built_beside_others(assignment: Assignment, registry: Registry, running: "Running") -> Job:

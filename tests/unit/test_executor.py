@@ -1,6 +1,8 @@
 """One run in this process: whatever the user's code does, one report says how it ended."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -260,3 +262,41 @@ def test_a_coroutine_is_awaited() -> None:
             return "awaited"
 
     assert run(Awaits).value == '"awaited"'
+
+
+@pytest.mark.parametrize("where", ["run", "__str__", "get_retry_delay"])
+def test_of_a_job_that_forks_only_the_original_goes_on(where: str) -> None:
+    script = subprocess.run([sys.executable, "-c", FORKS, where], capture_output=True, text=True, timeout=60)
+    assert (script.stdout, script.stderr) == ("on\n", "")
+
+
+FORKS = """
+import os, sys
+from jobq import Job
+from jobq.records import Assignment
+from jobq.registry import Registry, name_of
+from jobq.worker.executor import execute
+
+def fork(where):
+    if where == sys.argv[1]:
+        os.fork()
+
+class Forks(Exception):
+    def __str__(self):
+        fork("__str__")
+        return "forked"
+
+class ForkingJob(Job):
+    def run(self):
+        fork("run")
+        raise Forks
+
+    def get_retry_delay(self, attempt):
+        fork("get_retry_delay")
+        return 0
+
+registry = Registry()
+registry.add(ForkingJob)
+execute(Assignment(7, 1, 0, 0, 1, 0, 0, "default", name_of(ForkingJob), "{}"), registry)
+os.write(1, b"on\\n")
+"""
