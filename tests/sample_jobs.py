@@ -203,10 +203,6 @@ class Misbehave(Job):
     def leave_a_process(self):
         return subprocess.Popen(["sleep", "600"]).pid
 
-    def leave_a_process_and_die(self):
-        subprocess.Popen(["sleep", "600"])
-        os.kill(os.getpid(), signal.SIGKILL)
-
     def change_signals(self):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)

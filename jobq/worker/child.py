@@ -31,8 +31,8 @@ from jobq.worker.protocol import (
     WAKE,
     pack_message,
     pack_report,
+    receive,
     unpack_assignments,
-    with_arguments,
 )
 from jobq.worker.ring import RingWriter
 
@@ -131,8 +131,8 @@ def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
     buffer = memoryview(bytearray(MAX_PACKET))  # kept: to have one made for each packet costs more than a short job
     told_at = 0.0
-    while length := inbox.recv_into(buffer):
-        first, assignments = unpack_assignments(with_arguments(buffer[:length].tobytes()))
+    while packet := receive(inbox, buffer):
+        first, assignments = unpack_assignments(packet)
         for number, assignment in enumerate(assignments, first):
             if not ring.begin(number):
                 tell(pack_message("passed over", number))

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from jobq.records import Assignment
@@ -23,8 +23,8 @@ from jobq.worker.protocol import (
     Order,
     pack_message,
     pack_report,
+    receive,
     unpack_assignments,
-    with_arguments,
 )
 
 PROGRESS_SECONDS = 0.5
@@ -61,19 +61,38 @@ class Coroutines:
             os._exit(EXIT_LOOP_FAILED)  # its supervisor knows what to do about a death
 
     async def _work(self) -> None:
-        self._inbox.setblocking(False)
-        loop = asyncio.get_running_loop()
-        while packet := await loop.sock_recv(self._inbox, MAX_PACKET):
+        async for packet in self._packets():
             if packet.startswith(ORDERS):
                 self._obey(Order.unpack(packet.removeprefix(ORDERS)))
             elif packet.startswith(ASK):
                 self._tell_stack(int(packet.removeprefix(ASK)))
             else:
-                _, assignments = unpack_assignments(with_arguments(packet))
+                _, assignments = unpack_assignments(packet)
                 for assignment in assignments:
                     self._begin(assignment)
         while self._running:
             await asyncio.wait([task for _, task in self._running.values()])
+
+    async def _packets(self) -> AsyncIterator[bytes]:
+        """What comes, until the way in is shut. Asyncio itself reads no descriptors from sockets."""
+        self._inbox.setblocking(False)
+        buffer = memoryview(bytearray(MAX_PACKET))
+        readable = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._inbox, readable.set)
+        try:
+            while True:
+                try:
+                    packet = receive(self._inbox, buffer)
+                except BlockingIOError:
+                    readable.clear()
+                    await readable.wait()
+                    continue
+                if not packet:
+                    return
+                yield packet
+        finally:
+            loop.remove_reader(self._inbox)
 
     def _begin(self, assignment: Assignment) -> None:
         guard = TaskGuard(self._process_guard, self._say)

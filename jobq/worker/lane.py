@@ -17,8 +17,9 @@ from jobq.worker.protocol import (
     PACKETS,
     Interruption,
     Order,
+    receive,
+    send,
     unpack_assignments,
-    with_arguments,
 )
 
 
@@ -51,7 +52,7 @@ class Lane:
         return max(0, self._most - len(self.begun))
 
     def send(self, assignment: Assignment, packet: bytes) -> bool:
-        """False: the child has not read what was sent before."""
+        """False: the child has not read what was sent before. Raises NoFile."""
         if not self._put(packet):
             return False
         self.begun[assignment.id] = Begun(assignment, monotonic())
@@ -72,11 +73,12 @@ class Lane:
         """Assignments that the child has not read: once read here, it can no longer get them."""
         returned: list[Assignment] = []
         wanted: list[bytes] = []  # of those that have begun: that stays on its way
-        while packet := self._take():
+        buffer = memoryview(bytearray(MAX_PACKET))
+        while packet := self._take(buffer):
             if packet.startswith((ORDERS, ASK)):
                 wanted.append(packet)
                 continue
-            _, assignments = unpack_assignments(with_arguments(packet))
+            _, assignments = unpack_assignments(packet)
             begun = [self.begun.pop(assignment.id, None) for assignment in assignments]
             returned += [each.assignment for each in begun if each is not None]
         for packet in wanted:
@@ -97,15 +99,15 @@ class Lane:
         self._outbox.close()
         self.inbox.close()
 
-    def _take(self) -> bytes:
+    def _take(self, buffer: memoryview) -> bytes:
         try:
-            return self.inbox.recv(MAX_PACKET, socket.MSG_DONTWAIT)
+            return receive(self.inbox, buffer, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return b""
 
     def _put(self, packet: bytes) -> bool:
         try:
-            self._outbox.send(packet)
+            send(self._outbox, packet)
         except OSError:  # full, or its end has gone; its death will be told
             return False
         return True

@@ -12,10 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import contains
@@ -31,21 +31,20 @@ from jobq.worker.guard import INTERRUPT, SHOW_STACK
 from jobq.worker.lane import Begun, Lane
 from jobq.worker.machine import catches_signal, resident_kilobytes
 from jobq.worker.protocol import (
-    BY_FILE,
     CANCELLED,
     MAX_CHUNK,
     MAX_INLINE,
     MAX_MOMENT,
-    MAX_PACKET,
     MEMORY_LIMIT,
     PACKETS,
     PLAIN_REPORT,
     TIMED_OUT,
     Interruption,
+    NoFile,
     Order,
     OrderKind,
-    drop_file,
     pack_assignments,
+    send,
     split_reports,
     unpack_lines,
     unpack_note,
@@ -242,8 +241,13 @@ class Slot:
 
     child: Child | None = None
     successor: Child | None = None
-    failures: int = 0  # children that died in a row before they were ready
+    failures: int = 0  # children in a row that died before they were ready, or could not be started
     restart_at: float = 0.0
+
+    def failed(self) -> None:
+        """Another try comes ever later."""
+        self.failures += 1
+        self.restart_at = monotonic() + min(0.5 * 2**self.failures, MAX_RESTART_DELAY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,9 +375,9 @@ class Pool:
         if self._closing or now < slot.restart_at:
             return
         if slot.child is None:
-            slot.child = self._start()
+            slot.child = self._start_for(slot)
         elif slot.successor is None and self._needs_successor(slot.child):
-            slot.successor = self._start()
+            slot.successor = self._start_for(slot)
 
     def _needs_successor(self, child: Child) -> bool:
         """Early enough that the next one has imported the application when this one has done its share."""
@@ -395,13 +399,29 @@ class Pool:
         most = self.settings.max_jobs_per_process
         return child.is_spent or (most is not None and child.dispatched >= most)
 
-    def _start(self) -> Child:
-        outbox, inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
-        reports_fd, child_reports_fd = os.pipe()
-        board = Board.of_supervisor()
-        lane = Lane(self.settings.concurrency) if self.settings.concurrency > 1 else None
-        lane_fd = -1 if lane is None else lane.inbox.fileno()
+    def _start_for(self, slot: Slot) -> Child | None:
+        """None: the machine lets no other process, thread or file be; which may pass, so it is tried again."""
         try:
+            return self._start()
+        except (OSError, RuntimeError) as error:  # which of them says that no thread can be started
+            slot.failed()
+            log.error("a child could not be started; trying again, the others go on error=%s", error)
+            return None
+
+    def _start(self) -> Child:
+        with ExitStack() as undo, ExitStack() as of_child:
+            outbox, inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
+            undo.callback(outbox.close)
+            undo.callback(inbox.close)
+            reports_fd, child_reports_fd = os.pipe()
+            undo.callback(os.close, reports_fd)
+            of_child.callback(os.close, child_reports_fd)
+            board = Board.of_supervisor()
+            undo.callback(board.close)
+            lane = Lane(self.settings.concurrency) if self.settings.concurrency > 1 else None
+            if lane is not None:
+                undo.callback(lane.close)
+            lane_fd = -1 if lane is None else lane.inbox.fileno()
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "jobq.worker.child"),
@@ -412,25 +432,24 @@ class Pool:
                 env={**os.environ, **self.settings.environment},
                 process_group=0,  # what a job leaves running ends with its child; the terminal's Ctrl-C stays with us
             )
-        except BaseException:
-            outbox.close()
-            inbox.close()
-            os.close(reports_fd)
-            board.close()
-            if lane is not None:
-                lane.close()
-            raise
-        finally:
-            os.close(child_reports_fd)
+            ring = RingReader(board, PLAIN_REPORT.size)
+            child = Child(process, outbox, inbox, reports_fd, board, ring, lane, self._generation)
+            waiter = threading.Thread(
+                target=self._await_death, args=[child], name=f"jobq-await-{child.pid}", daemon=True
+            )
+            try:
+                waiter.start()
+            except RuntimeError:
+                process.kill()
+                process.wait()
+                raise
+            undo.pop_all()
         outbox.setblocking(False)
         os.set_blocking(reports_fd, False)
-        ring = RingReader(board, PLAIN_REPORT.size)
-        child = Child(process, outbox, inbox, reports_fd, board, ring, lane, self._generation)
         outbox.send(self.settings.for_child())
         board.write(WORKER, str(self._worker_id).encode())
         self._children[reports_fd] = child
         self._selector.register(reports_fd, selectors.EVENT_READ, child)
-        threading.Thread(target=self._await_death, args=[child], name=f"jobq-await-{child.pid}", daemon=True).start()
         log.debug("child started pid=%s", child.pid)
         return child
 
@@ -485,13 +504,15 @@ class Pool:
             if not child.lane.room:
                 children.remove(child)
                 continue
-            if (fitting := self._fitting(pack_assignments([assignment]))) is None:
+            try:
+                is_sent = child.lane.send(assignment, pack_assignments([assignment]))
+            except NoFile as error:
+                self._complain(error)
                 return
-            if child.lane.send(assignment, fitting):
+            if is_sent:
                 stock.popleft()
                 child.dispatched += 1
             else:
-                drop_file(fitting)
                 children.remove(child)
 
     def _open_lanes(self) -> list[Child]:
@@ -523,12 +544,12 @@ class Pool:
         assignments = list(islice(stock, most))
         sent = 0
         for count, packet in self._chunks(assignments, child.next_number):
-            if (fitting := self._fitting(packet)) is None:
-                break
             try:
-                child.outbox.send(fitting)
+                send(child.outbox, packet)
+            except NoFile as error:
+                self._complain(error)
+                break
             except OSError:  # no more room; or it is dying, and its death will be told
-                drop_file(fitting)
                 break
             sent += count
         if sent and not child.in_flight:
@@ -551,22 +572,11 @@ class Pool:
                 chunks += self._chunks(chunk[middle:], number + start + middle)
         return chunks
 
-    def _fitting(self, packet: bytes) -> bytes | None:
-        """A packet as it goes through the socket, by a file if it is large; None where no file can be written: its job
-        waits, and is given back after a while."""
-        if len(packet) <= MAX_INLINE:
-            return packet
-        try:
-            return by_file(packet)
-        except OSError as error:
-            if (now := monotonic()) >= self._complain_at:
-                self._complain_at = now + COMPLAIN_AGAIN_SECONDS
-                log.error(
-                    "large arguments cannot be handed out: no file can be written in %s error=%s",
-                    tempfile.gettempdir(),
-                    error,
-                )
-            return None
+    def _complain(self, error: NoFile) -> None:
+        """Says why the job at the front waits; it is given back after a while."""
+        if (now := monotonic()) >= self._complain_at:
+            self._complain_at = now + COMPLAIN_AGAIN_SECONDS
+            log.error("large arguments cannot be handed out: there can be no file for them error=%s", error)
 
     # Hearing from children
 
@@ -741,16 +751,13 @@ class Pool:
         return returned
 
     def _clear_unread(self, child: Child) -> None:
-        """The child would pass it all over; files need not wait for that."""
-        while True:
-            try:
-                # Not a non-blocking socket: the child's end is the same, and the child must wait there.
-                packet = child.unread.recv(MAX_PACKET, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            if not packet:
-                return
-            drop_file(packet)
+        """The child would pass it all over; room need not wait for that, nor the memory of large arguments."""
+        try:
+            # Not a non-blocking socket: the child's end is the same, and the child must wait there.
+            while child.unread.recv(1, socket.MSG_DONTWAIT):
+                pass
+        except BlockingIOError:
+            return
 
     def _take_passed_over(self, child: Child, number: int) -> None:
         """A child was about to begin this job when it was taken back, so that it was taken for begun."""
@@ -1055,7 +1062,7 @@ class Pool:
         if child.stack_asked_at is not None:
             self._on_stack(child.stack_job, "its process has just ended")
         self._forget(child, death)
-        if death.exit_code != 0:
+        if death.exit_code != 0 or child.closing_since is None:  # a job can end its process with 0 as well
             end_group(child.pid)
         if next_one is not None and not child.in_flight and child.doomed is None:
             unstarted = self._without_suspect(unstarted, next_one, child, death)
@@ -1143,8 +1150,7 @@ class Pool:
                 continue
             if not child.ready:
                 self._note_unfit(child)
-                slot.failures += 1
-                slot.restart_at = monotonic() + min(0.5 * 2**slot.failures, MAX_RESTART_DELAY_SECONDS)
+                slot.failed()
         if child.closing_since is None or death.exit_code != 0:
             reason = f" ({child.doomed})" if child.doomed else ""
             log.warning("child pid=%s %s%s", child.pid, death, reason)
@@ -1221,18 +1227,6 @@ class Pool:
             }
             for child in list(self._children.values())
         ]
-
-
-def by_file(packet: bytes) -> bytes:
-    """A packet in the place of one that would fill the socket."""
-    with tempfile.NamedTemporaryFile(prefix="jobq-arguments-", delete=False) as file:
-        try:
-            file.write(packet)
-            file.flush()
-        except OSError:
-            os.unlink(file.name)
-            raise
-    return BY_FILE + os.fsencode(file.name)
 
 
 def ended_for(child: Child) -> str:

@@ -12,13 +12,13 @@ import marshal
 import os
 import socket
 import sys
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from jobq.records import Assignment, Report
 from jobq.states import Outcome
@@ -28,13 +28,18 @@ PACKETS = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRA
 
 MAX_PACKET = 1 << 20
 MAX_INLINE = 32 * 1024
-"""Assignments larger than this travel in a file: a socket's buffer bounds its packets, and a few would fill it."""
+"""Assignments larger than this travel as a file in memory: a socket's buffer bounds its packets, and a few would fill
+it. The file has no name: it is gone with the packet, whoever of the two dies."""
 
 MAX_CHUNK = 32
 """Assignments of one packet: a system call for each costs more than the shortest jobs do."""
 
 ASSIGNMENTS, BY_FILE = b"[", b"@"
-"""What a packet begins with that holds assignments, or the name of a file that holds such a packet."""
+"""What a packet begins with that holds assignments, or brings the descriptor of a file that holds such a packet."""
+
+ONE_DESCRIPTOR = socket.CMSG_SPACE(array("i").itemsize)
+CLOSED_IN_PROGRAMS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+"""Descriptors that come by a packet are not for programs that a job starts meanwhile."""
 
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
 NOT_COMMITTED = "NotCommitted"
@@ -85,20 +90,53 @@ class Interruption:
     is_stack_asked: bool = False  # of a coroutine: before its process is killed
 
 
-def with_arguments(packet: bytes) -> bytes:
-    """A packet as it was packed, where it travelled in a file too."""
-    if not packet.startswith(BY_FILE):
-        return packet
-    path = Path(os.fsdecode(packet.removeprefix(BY_FILE)))
-    content = path.read_bytes()
-    path.unlink()
-    return content
+class NoFile(Exception):
+    """There can be no file for a large packet; says why."""
 
 
-def drop_file(packet: bytes) -> None:
-    """Takes back the file, if any, of a packet that was not sent."""
-    if packet.startswith(BY_FILE):
-        Path(os.fsdecode(packet.removeprefix(BY_FILE))).unlink(missing_ok=True)
+def send(outbox: socket.socket, packet: bytes) -> None:
+    """Puts a whole packet into the socket. Raises NoFile, and OSError where there is no room or nobody at its end."""
+    if len(packet) <= MAX_INLINE:
+        outbox.send(packet)
+        return
+    try:
+        file = file_with(packet)
+    except OSError as error:
+        raise NoFile(str(error)) from error
+    with file:
+        socket.send_fds(outbox, [BY_FILE], [file.fileno()])
+
+
+def file_with(packet: bytes) -> IO[bytes]:
+    """A file without a name."""
+    if hasattr(os, "memfd_create"):
+        file: IO[bytes] = os.fdopen(os.memfd_create("jobq-arguments"), "w+b", buffering=0)
+    else:
+        import tempfile
+
+        file = tempfile.TemporaryFile(prefix="jobq-arguments-", buffering=0)  # noqa: SIM115 - the caller closes it
+    rest = memoryview(packet)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def receive(inbox: socket.socket, buffer: memoryview, flags: int = 0) -> bytes:
+    """The next packet as it was sent, by way of a buffer of `MAX_PACKET`; empty when the other end has been shut.
+
+    Raises OSError as `recvmsg` does.
+    """
+    length, ancillary, _, _ = inbox.recvmsg_into([buffer], ONE_DESCRIPTOR, CLOSED_IN_PROGRAMS | flags)
+    if not ancillary:
+        return buffer[:length].tobytes()
+    ((_, _, descriptor),) = ancillary
+    with os.fdopen(array("i", descriptor)[0], "rb") as file:
+        file.seek(0)  # the sender's position came with it
+        return file.read()
 
 
 def pack_assignments(assignments: Sequence[Assignment], number: int = 0) -> bytes:

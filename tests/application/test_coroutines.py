@@ -31,7 +31,7 @@ TOGETHER = 0
 class Meet(Job):
     '''Ends when so many of its kind run in its process at once.'''
 
-    def __init__(self, many):
+    def __init__(self, many, luggage=""):
         self.many = many
 
     async def run(self):
@@ -118,7 +118,7 @@ def test_coroutines_one_after_another_share_a_loop_and_leave_nothing_in_it(app: 
 def test_a_child_runs_as_many_coroutines_at_once_as_it_may_beside_its_ordinary_job(
     app: "Application", store: "Store"
 ) -> None:
-    jobs = [add(store, "Meet", {"many": 50}) for _ in range(50)]
+    jobs = [add(store, "Meet", {"many": 50, "luggage": "x" * size}) for size in [0, 50_000] * 25]
     ordinary = [add(store, "Ordinary") for _ in range(3)]
     finished = app.jobq("run", "--drain", "--max-processes", "1", "--concurrency", "50")
     assert finished.returncode == 0, finished.stderr

@@ -1,17 +1,18 @@
 """What a supervisor makes of a child's word on jobs that were taken back just when it was about to begin them."""
 
+import gc
 import json
 import os
 import selectors
 import socket
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from time import monotonic
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -408,10 +409,13 @@ def test_an_order_by_the_longest_name_fits_on_the_board(supervised: Supervised) 
     assert Order.unpack(supervised.board.read(ORDER) or b"") == order
 
 
-def test_where_no_file_can_be_written_a_job_with_large_arguments_waits_and_those_before_it_go_out(
-    supervised: Supervised, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_where_there_can_be_no_file_a_job_with_large_arguments_waits_and_those_before_it_go_out(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    def refuse(_name: str) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", refuse, raising=False)
     small, large = assignment(201), assignment(202)._replace(arguments='{"text": "' + "x" * MAX_INLINE + '"}')
     stock = deque([small, large])
     before = list(supervised.child.in_flight)
@@ -422,4 +426,54 @@ def test_where_no_file_can_be_written_a_job_with_large_arguments_waits_and_those
     assert list(supervised.child.in_flight) == [*before, 201]
     assert list(stock) == [large]
     (complaint,) = [record for record in caplog.records if "large arguments" in record.message]
-    assert "missing" in complaint.message
+    assert "Too many open files" in complaint.message
+
+
+@pytest.mark.parametrize("which", ["sockets", "processes", "threads"])
+def test_where_no_child_can_be_started_it_is_tried_again_and_nothing_is_left_open(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, which: str
+) -> None:
+    """Such as at the limit of a container's processes, which others may free again."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def noted(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    def refused(error: Exception) -> Callable[..., Any]:
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise error
+
+        return refuse
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    with monkeypatch.context() as limited:
+        match which:
+            case "sockets":
+                limited.setattr(socket, "socketpair", refused(OSError(24, "Too many open files")))
+            case "processes":
+                limited.setattr(subprocess, "Popen", refused(BlockingIOError(11, "Resource temporarily unavailable")))
+            case "threads":
+                limited.setattr(threading.Thread, "start", refused(RuntimeError("can't start new thread")))
+        gc.collect()  # what other tests have left open is not closed in between
+        before = sorted(os.listdir("/dev/fd"))
+        supervised.pool.keep_up()
+        assert sorted(os.listdir("/dev/fd")) == before
+    (slot,) = supervised.pool.slots
+    assert slot.child is None
+    assert slot.failures == 1
+    assert slot.restart_at > monotonic()
+    assert "a child could not be started; trying again" in caplog.text
+    assert all(process.returncode is not None for process in started), "none is left behind"
+    started.clear()
+
+    slot.restart_at = 0.0
+    supervised.pool.keep_up()
+
+    assert slot.child is not None
+    assert [slot.child.process] == started
+    supervised.pool.close()
+    supervised.pool.kill_all("the test is over")
+    while slot.child is not None:
+        supervised.pool.keep_up()

@@ -1,7 +1,9 @@
 """What passes between supervisor and child arrives as it was sent; what is no part of it is told apart."""
 
 import json
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,14 @@ from hypothesis import strategies as st
 from jobq.records import Assignment, Report
 from jobq.worker.protocol import (
     MAX_INLINE,
+    MAX_PACKET,
     PACKETS,
     PLAIN_REPORT,
     pack_assignments,
     pack_message,
     pack_report,
+    receive,
+    send,
     split_reports,
     unpack_assignments,
     unpack_lines,
@@ -76,14 +81,31 @@ def test_assignments_arrive_as_they_were_sent(sent: list[Assignment], number: in
     assert not packet.startswith(b"@"), "that would be the name of a file"
 
 
-def test_the_largest_arguments_sent_inline_are_one_packet_whole() -> None:
-    assignment = Assignment(1, 1, 0, 0, 0, 0, 0, "q" * 100, "c" * 250, "\n" * MAX_INLINE)
+@pytest.mark.parametrize("size", [0, MAX_INLINE - 1000, MAX_INLINE, 4 * MAX_PACKET])
+def test_a_packet_arrives_whole_whatever_its_size_and_leaves_nothing_open(size: int) -> None:
+    assignment = Assignment(1, 1, 0, 0, 0, 0, 0, "q" * 100, "c" * 250, "\n" * size)
     ours, childs = socket.socketpair(socket.AF_UNIX, PACKETS)
     with ours, childs:
-        for _ in range(2):
-            ours.send(pack_assignments([assignment]))
-        for _ in range(2):
-            assert unpack_assignments(childs.recv(1 << 20)) == (0, [assignment])
+        before = sorted(os.listdir("/dev/fd"))
+        for number in (1, 2):
+            send(ours, pack_assignments([assignment], number))
+        for number in (1, 2):
+            packet = receive(childs, memoryview(bytearray(MAX_PACKET)))
+            assert unpack_assignments(packet) == (number, [assignment])
+        assert sorted(os.listdir("/dev/fd")) == before
+
+
+def test_of_a_large_packet_that_nobody_read_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where there are no files in memory, as on macOS."""
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = sorted(os.listdir("/dev/fd"))
+    ours, childs = socket.socketpair(socket.AF_UNIX, PACKETS)
+    with ours, childs:
+        send(ours, b"x" * 2 * MAX_INLINE)
+        assert childs.recv(1)
+    assert sorted(os.listdir("/dev/fd")) == before
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(
