@@ -7,10 +7,10 @@ from jobq.store import jobs
 from jobq.store.database import Connection, Database
 from jobq.store.statements import quote_identifier, statement
 
-COUNT_LIMIT = 20_000
+COUNT_LIMIT = 10_000
 """Unfinished jobs are counted exactly up to here, for each queue; beyond it PostgreSQL's statistics speak."""
 
-OUTCOME_LIMIT = 100_000
+OUTCOME_LIMIT = 20_000
 """Attempts in the history are counted exactly up to here."""
 
 FRONT_LIMIT = 1000

@@ -38,7 +38,7 @@ OLDEST_SUPPORTED = 15
 # the whole, and would stay in use until the next ANALYZE, however many jobs had come in by then. And since there is
 # only one good plan, it is made once: planning the claim anew each time took longer than the claim.
 WALK_INDEXES = (
-    "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; "
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; "
     "SET enable_hashjoin = off; SET enable_mergejoin = off"
 )
 
@@ -48,10 +48,11 @@ KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count"
 # A role, a database or a server may have been set otherwise. Psycopg reads no times but ISO's, and arrays
 # are sent with NULL in them; where statements meet, as two claims do, they count on seeing what the other has just
 # committed; and what they call are PostgreSQL's own functions, not what somebody has put under the same names where the
-# role looks first. A policy that hides rows is an error that says so: an empty queue would be a lie.
+# role looks first. A policy that hides rows is an error that says so: an empty queue would be a lie. And plans are not
+# compiled: that takes longer than what they do, but is what the estimates for a long queue bring about.
 AS_WE_READ_AND_WRITE = (
     "SET datestyle = 'ISO'; SET array_nulls = on; SET default_transaction_isolation = 'read committed'; "
-    "SET search_path = pg_catalog, pg_temp; SET row_security = off"
+    "SET search_path = pg_catalog, pg_temp; SET row_security = off; SET jit = off"
 )
 
 # The other way round too: else the rows that a vanished machine has locked stay locked for hours, which is the kernel's

@@ -12,6 +12,7 @@ from test_roles import granted
 from conftest import Store, new_job, report_on, wait_until
 from jobq import filters, observe, operate
 from jobq.errors import DatabaseBusy, DatabaseError, DatabaseForbidden
+from jobq.observe.reading import reading
 from jobq.settings import Settings
 from jobq.store import jobs
 from jobq.store.database import Connection, Database, is_transient
@@ -89,6 +90,19 @@ def test_a_form_of_dates_that_cannot_be_read_is_no_obstacle_behind_a_pooler(
     with Database(replace(settings, transaction_pooler=True)).connect("test") as own:
         ((now,),) = own.execute("SELECT now()").fetchall()
     assert isinstance(now, datetime)
+
+
+@pytest.mark.parametrize("has_pooler", [False, True])
+def test_nothing_is_compiled_for_a_look(
+    settings: Settings, connection: "psycopg.Connection[Any]", *, has_pooler: bool
+) -> None:
+    """Of a look at a long queue it took the larger part."""
+    set_for_all(connection, ["jit = on"])
+    with (
+        used(replace(settings, transaction_pooler=has_pooler)) as database,
+        reading(database) as looking,
+    ):
+        assert looking.execute("SHOW jit").fetchone() == ("off",)
 
 
 def test_a_caller_may_have_set_its_own_session_to_anything(database_url: str, store: Store) -> None:
