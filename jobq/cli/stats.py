@@ -1,8 +1,9 @@
 """`jobq stats`, `queues`, `workers` and `jobs`: the state of everything."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,7 @@ from jobq.cli.render import ago, duration, say, show_json, table
 from jobq.errors import UsageError
 from jobq.records import ClassRecord, QueueStats, Stats, WorkerRecord
 from jobq.settings import Settings
+from jobq.states import Outcome
 
 if TYPE_CHECKING:
     from jobq.filters import Moment
@@ -79,11 +81,16 @@ def show_period(
 
 
 def show_stats(seen: Stats) -> None:
-    counted = {"scheduled": seen.scheduled, "pending": seen.pending, "running": seen.running, **seen.outcomes}
-    click.echo(
-        "  ".join(f"{name} {'about ' if name in seen.estimated else ''}{count:,}" for name, count in counted.items())
-    )
-    show_queues(seen)
+    figures = {"scheduled": seen.scheduled, "pending": seen.pending, "running": seen.running, **seen.outcomes}
+    counted = counted_of(seen)
+
+    def text(name: str) -> str:
+        if name not in seen.estimated:
+            return f"{figures[name]:,}"
+        return f"about {figures[name]:,}" if figures[name] > counted[name] else f"{figures[name]:,}+"
+
+    click.echo("  ".join(f"{name} {text(name)}" for name in figures))
+    show_queues(seen.queues)
     if seen.workers:
         show_workers(seen.workers)
     else:
@@ -93,17 +100,36 @@ def show_stats(seen: Stats) -> None:
         say(f"no worker knows {line(unknown.job_class)}: {unknown.jobs} jobs wait in vain in {where}")
 
 
-def show_queues(seen: Any) -> None:
+def counted_of(seen: Stats) -> dict[str, int]:
+    """How far each figure was counted that is too large to count.
+
+    Statistics may not know of more: there are none yet, or they are of a time when there was less.
+    """
+    from jobq.observe.overview import OUTCOME_LIMIT
+
+    is_whole_history = sum(seen.outcomes.values()) <= OUTCOME_LIMIT
+    return {
+        **seen.outcomes,
+        "scheduled": sum(queue.scheduled for queue in seen.queues),
+        "pending": sum(queue.pending for queue in seen.queues),
+        Outcome.SUCCESSFUL.value: seen.outcomes[Outcome.SUCCESSFUL.value] if is_whole_history else 0,
+    }
+
+
+def show_queues(queues: Sequence[QueueStats]) -> None:
+    from jobq.observe.overview import COUNT_LIMIT
+
+    scheduled_more = "+" if sum(queue.scheduled for queue in queues) >= COUNT_LIMIT else ""
     rows = [
         (
             queue.name,
-            f"{queue.pending:,}",
+            f"{queue.pending:,}{'+' if queue.pending >= COUNT_LIMIT else ''}",
             f"{queue.running:,}",
-            f"{queue.scheduled:,}",
+            f"{queue.scheduled:,}{scheduled_more}",
             duration(queue.oldest_seconds),
             paused_text(queue),
         )
-        for queue in seen.queues
+        for queue in queues
     ]
     if rows:
         columns = ["QUEUE", "PENDING", "RUNNING", "SCHEDULED", "OLDEST", "NOTE"]
@@ -150,10 +176,11 @@ def queues(settings: Settings, as_json: bool) -> None:
     from jobq import observe
 
     database = open_database(settings)
+    found = observe.queues(database)
     if as_json:
-        show_json([asdict(queue) for queue in observe.queues(database)])
+        show_json([asdict(queue) for queue in found])
     else:
-        show_queues(observe.stats(database))
+        show_queues(found)
 
 
 @click.command()

@@ -262,6 +262,28 @@ def test_migrate_prints_its_plan_and_runs_it_once(sample: "Application") -> None
 # Looking
 
 
+def test_of_what_is_too_much_to_count_it_is_said_how_much_is_known(sample: "Application", store: "Store") -> None:
+    store.execute(  # nobody else analyses them
+        "DO $$ DECLARE one regclass; BEGIN FOR one IN SELECT oid FROM pg_class "
+        "WHERE relnamespace = 'jobq'::regnamespace AND relkind = 'r' "
+        "LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', one); END LOOP; END $$"
+    )
+    store.execute("INSERT INTO jobq.jobs (job_class) SELECT 'jobs.Echo' FROM generate_series(1, 10500)")
+    store.execute(
+        "INSERT INTO jobq.results (id, attempt, ended_at, enqueued_at, run_at, retries, priority, retried, outcome, "
+        "queue, job_class, arguments) SELECT n, 1, now(), now(), now(), 0, 0, false, 'successful', 'default', "
+        "'jobs.Echo', '{}' FROM generate_series(1, 20500) AS n"
+    )
+    before = sample.jobq("stats").stdout
+    assert "pending 10,000+ " in before
+    assert "successful 20,000+ " in before
+    store.execute("ANALYZE jobq.jobs; ANALYZE jobq.results")
+    after = sample.jobq("stats").stdout
+    assert "pending about 10,500 " in after
+    assert "successful about 20,500 " in after
+    assert "default  10,000+ " in sample.jobq("queues").stdout
+
+
 def test_stats_as_json_has_the_shape_that_was_promised(sample: "Application", store: "Store") -> None:
     for queue, delay in (("a", 0), ("a", 0), ("b", 0), ("b", 60)):
         store.add(job_class="jobs.Echo", queue=queue, delay=delay)
