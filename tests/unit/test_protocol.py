@@ -78,7 +78,7 @@ plain_reports = st.builds(
 def test_assignments_arrive_as_they_were_sent(sent: list[Assignment], number: int) -> None:
     packet = pack_assignments(sent, number)
     assert unpack_assignments(packet) == (number, sent)
-    assert not packet.startswith(b"@"), "that would be the name of a file"
+    assert not packet.startswith(b"@"), "that would bring a file"
 
 
 @pytest.mark.parametrize("size", [0, MAX_INLINE - 1000, MAX_INLINE, 4 * MAX_PACKET])
