@@ -40,6 +40,10 @@ MIGRATE: Final = "migrate_arguments"
 MAX_DEPTH: Final = 100
 MAX_JSON_DEPTH: Final = 3 * MAX_DEPTH
 """What `encode` writes is never deeper: a tag and its content are two levels, and pairs one more."""
+
+MAX_READ_DEPTH: Final = 400
+"""Deepest stored JSON that is read, for rows written by other hands. Every supported Python can parse and decode that
+much below its recursion limit, so that no Python refuses what another accepts."""
 MAX_INTEGER_BITS: Final = 14_000
 """Of some 4,200 digits: Python reads no more than 4,300 from a text."""
 EXACT_INTEGRAL_FLOATS: Final = 1e16
@@ -479,6 +483,9 @@ def decode(text: str, *, row: "LoadRow | None" = None) -> dict[str, Any]:
     """
     try:
         loaded = json.loads(text)
+        # Counting the brackets first is cheap, and nearly always enough.
+        if text.count("[") + text.count("{") > MAX_READ_DEPTH and is_deeper(loaded, MAX_READ_DEPTH):
+            raise ValueError("they are nested too deep")
         if f'"{TAG}"' in text or "\\u0024" in text:
             loaded = decoded_members(loaded, row)
     except (ValueError, RecursionError) as error:

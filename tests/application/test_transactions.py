@@ -199,5 +199,7 @@ def test_a_connection_of_the_wrong_kind_is_refused_in_words(
         Ship().run_in_worker(connection="postgresql://")
     with pytest.raises(EnqueueError, match=r"sqlalchemy\.engine\.base\.Engine"):
         Ship().run_in_worker(connection=engine)
-    with sa.create_engine("sqlite://").connect() as other, pytest.raises(EnqueueError, match="sqlite"):
-        Ship().run_in_worker(connection=other)
+    other = sa.create_engine("sqlite://")
+    with other.connect() as connection, pytest.raises(EnqueueError, match="sqlite"):
+        Ship().run_in_worker(connection=connection)
+    other.dispose()  # else its pooled connection warns in whichever test the garbage collector runs

@@ -17,7 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobq import arguments
-from jobq.arguments import MAX_DEPTH, bind, call_of, decode, encode, from_command_line, legible, rebuild, storable
+from jobq.arguments import (
+    MAX_DEPTH,
+    MAX_READ_DEPTH,
+    bind,
+    call_of,
+    decode,
+    encode,
+    from_command_line,
+    legible,
+    rebuild,
+    storable,
+)
 from jobq.errors import ArgumentsError
 
 
@@ -218,6 +229,22 @@ def nested(depth: int) -> Any:
 def test_what_cannot_be_stored_is_refused_by_its_place(value: Any, message: str) -> None:
     with pytest.raises(ArgumentsError, match=rf"^{message}"):
         encode({"x": value})
+
+
+@pytest.mark.parametrize("core", ["", '{"$": "tuple", "v": []}'], ids=["plain", "tagged"])
+def test_the_deepest_arguments_that_are_read_are_the_same_on_every_python(core: str) -> None:
+    levels = MAX_READ_DEPTH - 3
+    assert decode('{"x": ' + "[" * levels + core + "]" * levels + "}").keys() == {"x"}
+    for levels in (MAX_READ_DEPTH + 1, 5000):
+        with pytest.raises(ArgumentsError, match="the stored arguments cannot be read"):
+            decode('{"x": ' + "[" * levels + core + "]" * levels + "}")
+
+
+def test_the_greatest_depth_that_encode_writes_is_read_again() -> None:
+    deepest: Any = 1
+    for _ in range(MAX_DEPTH // 2):  # with keys that are no text, a dict is written as a tag and pairs: three levels
+        deepest = {1: deepest}
+    assert decode(encode({"x": deepest})) == {"x": deepest}
 
 
 def test_a_refusal_stays_short_however_long_the_names_are() -> None:
