@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jobq.arguments import Secret
+    from jobq.base import Job
     from jobq.command import Command
     from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
+    from jobq.enqueueing import enqueue_many, enqueue_many_async
     from jobq.errors import JobqError
-    from jobq.job import Job, enqueue_many, enqueue_many_async
     from jobq.records import AttemptRecord, JobRecord
-    from jobq.registry import register_job, register_schedule
+    from jobq.registration import register_job, register_schedule
     from jobq.schedules import Schedule
 
 __all__ = [
@@ -37,10 +38,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("Cancel", "Defer", "Fail", "JobCancelled", "JobInterrupted", "JobTimedOut"), "jobq.directives"),
-    **dict.fromkeys(("Job", "enqueue_many", "enqueue_many_async"), "jobq.job"),
+    **dict.fromkeys(("enqueue_many", "enqueue_many_async"), "jobq.enqueueing"),
     **dict.fromkeys(("AttemptRecord", "JobRecord"), "jobq.records"),
-    **dict.fromkeys(("register_job", "register_schedule"), "jobq.registry"),
+    **dict.fromkeys(("register_job", "register_schedule"), "jobq.registration"),
     "Command": "jobq.command",
+    "Job": "jobq.base",
     "JobqError": "jobq.errors",
     "Schedule": "jobq.schedules",
     "Secret": "jobq.arguments",

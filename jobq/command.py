@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from jobq.base import Job
 from jobq.errors import ScheduleError
-from jobq.job import Job
 
 READ_BYTES = 4096
 KEPT_CHUNKS = 8

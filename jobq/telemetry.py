@@ -228,8 +228,8 @@ def of_workers(stats: "Recent", silent_after: float) -> "Callable[[CallbackOptio
 
         silent = [worker.heartbeat_seconds > silent_after for worker in stats.read().workers]
         return [
-            Observation(silent.count(False), {"jobq.worker.state": "alive"}),
-            Observation(silent.count(True), {"jobq.worker.state": "silent"}),
+            Observation(silent.count(False), {"jobq.runtime.state": "alive"}),
+            Observation(silent.count(True), {"jobq.runtime.state": "silent"}),
         ]
 
     return observed

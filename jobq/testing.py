@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from jobq.job import Job
+    from jobq.base import Job
     from jobq.records import Assignment, Report
     from jobq.settings import Settings
     from jobq.store.database import Connection, Database
@@ -137,7 +137,7 @@ class Wanted:
 
     @property
     def _name(self) -> str:
-        from jobq.registry import name_of
+        from jobq.names import name_of
 
         return self.job_class if isinstance(self.job_class, str) else name_of(self.job_class)
 
@@ -296,8 +296,8 @@ class Runner:
         )
 
     def run(self, limit: int | None, *, raise_errors: bool) -> list[Attempt]:
+        from jobq.runtime import middleware
         from jobq.store.database import default_database
-        from jobq.worker import middleware
 
         middleware.use(default_database().settings.middleware)
         attempts: list[Attempt] = []
@@ -360,7 +360,7 @@ class Runner:
 
     def _run_one(self) -> Attempt:
         from jobq.registry import registry
-        from jobq.worker.executor import execute
+        from jobq.runtime.executor import execute
 
         (assignment,) = self._held
         report = execute(assignment, registry, on_error=self._keep)

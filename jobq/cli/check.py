@@ -39,7 +39,7 @@ def check_command(
     if not pending:
         raise click.UsageError("Say what to check: jobq check --pending")
     from jobq import observe
-    from jobq.registry import load_application
+    from jobq.application import load_application
 
     load_application(settings.root, [*settings.app, *app])
     findings = [Finding(shape, trouble_of(shape)) for shape in observe.shapes(open_database(settings))]

@@ -47,7 +47,7 @@ def run_again(
 def known_classes(database: "Database", settings: Settings, app: tuple[str, ...]) -> "tuple[ClassRecord, ...]":
     """What live workers know, and what the application in this folder defines, where there is one."""
     from jobq import observe
-    from jobq.registry import describe, load_application
+    from jobq.application import describe, load_application
 
     try:
         load_application(settings.root, [*settings.app, *app])

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from jobq.base import Job
 from jobq.clean import plain
 from jobq.cli.options import (
     app_option,
@@ -18,8 +19,8 @@ from jobq.cli.options import (
     open_database,
 )
 from jobq.cli.render import say, show_json, show_value
+from jobq.enqueueing import added_to_database, new_job
 from jobq.errors import ApplicationError, JobqError
-from jobq.job import Job, added_to_database, new_job
 from jobq.settings import Settings
 
 ARGUMENTS_HELP = """\b
@@ -89,8 +90,8 @@ def perform(
     settings: Settings,
 ) -> None:
     from jobq.directives import Cancel, Defer, JobInterrupted
+    from jobq.runtime import executor, middleware
     from jobq.store.database import Database, use_database
-    from jobq.worker import executor, middleware
 
     database = Database(settings)  # what the job itself enqueues goes there
     use_database(database)
@@ -116,7 +117,8 @@ def build(
 ) -> Job:
     """The job that was typed. Raises UnknownJobClass, ApplicationError or ArgumentsError."""
     from jobq import arguments
-    from jobq.registry import load_application, resolve
+    from jobq.application import load_application
+    from jobq.importing import resolve
 
     load_application(settings.root, [*settings.app, *app])
     job_class = resolve(name)
@@ -131,7 +133,7 @@ def build(
 @contextmanager
 def code_of(name: str) -> Iterator[None]:
     """Around a constructor and methods of the user's: what they raise is told with their own traceback, and no more."""
-    from jobq.worker.executor import message_of, traceback_of
+    from jobq.runtime.executor import message_of, traceback_of
 
     try:
         yield

@@ -30,8 +30,9 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     where it raises.
     """
     from jobq import observe
-    from jobq.registry import load_application, registry
-    from jobq.worker.executor import MAX_TRACEBACK_CHARACTERS, build, run, traceback_of
+    from jobq.application import load_application
+    from jobq.registry import registry
+    from jobq.runtime.executor import MAX_TRACEBACK_CHARACTERS, build, run, traceback_of
 
     database = open_database(settings)
     job = observe.show(database, job_id).job

@@ -35,9 +35,9 @@ def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, reload: boo
     order of arrival. The first SIGTERM or Ctrl-C lets running jobs finish; a second one cuts them off and gives
     them back. The log goes to stderr.
     """
-    from jobq.job import checked_queue
+    from jobq.options import checked_queue
+    from jobq.runtime.supervisor import run as work
     from jobq.settings import load
-    from jobq.worker.supervisor import run as work
 
     settings = load(**flags)
     observe_queues(settings)

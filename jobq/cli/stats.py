@@ -232,7 +232,7 @@ def known_classes(settings: Settings) -> tuple[ClassRecord, ...]:
 
 
 def local_classes(settings: Settings, app: tuple[str, ...]) -> tuple[ClassRecord, ...]:
-    from jobq.registry import describe, load_application
+    from jobq.application import describe, load_application
 
     load_application(settings.root, [*settings.app, *app])
     return describe()

@@ -6,8 +6,8 @@ from typing import Any
 
 from jobq import arguments as stored_arguments
 from jobq import observe
+from jobq.enqueueing import record_of
 from jobq.errors import ArgumentsError, UnknownJobClass
-from jobq.job import record_of
 from jobq.operate.acting import acting
 from jobq.records import ClassRecord, JobRecord, NewJob, ParameterRecord
 from jobq.store import jobs

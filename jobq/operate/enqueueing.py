@@ -5,9 +5,10 @@ from typing import Any
 
 from jobq import arguments as stored_arguments
 from jobq import observe
-from jobq.job import MAX_PRIORITY, MAX_RETRIES, checked_int, checked_key, checked_queue, due, record_of
+from jobq.enqueueing import record_of
 from jobq.operate.acting import acting
 from jobq.operate.editing import check, class_of
+from jobq.options import MAX_PRIORITY, MAX_RETRIES, checked_int, checked_key, checked_queue, due
 from jobq.records import JobRecord, NewJob, ParameterRecord
 from jobq.store import jobs
 from jobq.store.database import Database, who_am_i

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from jobq.job import checked_queue
 from jobq.operate.acting import acting
+from jobq.options import checked_queue
 from jobq.store import control
 from jobq.store.database import Database, who_am_i
 

@@ -1,6 +1,6 @@
 """The child process: imports the application, then runs what it is assigned, one job after another.
 
-Started by the supervisor as `python -m jobq.worker.child`; it never touches the database.
+Started by the supervisor as `python -m jobq.runtime.child`; it never touches the database.
 """
 
 import json
@@ -17,13 +17,14 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from jobq import settings, telemetry
+from jobq.application import describe, describe_schedules, load_application
 from jobq.errors import ApplicationError, JobqError
-from jobq.registry import describe, describe_schedules, load_application, registry
-from jobq.worker import middleware
-from jobq.worker.board import Board
-from jobq.worker.executor import execute
-from jobq.worker.guard import Guard
-from jobq.worker.protocol import (
+from jobq.registry import registry
+from jobq.runtime import middleware
+from jobq.runtime.board import Board
+from jobq.runtime.executor import execute
+from jobq.runtime.guard import Guard
+from jobq.runtime.protocol import (
     MAX_PACKET,
     PACKETS,
     PLAIN,
@@ -34,7 +35,7 @@ from jobq.worker.protocol import (
     receive,
     unpack_assignments,
 )
-from jobq.worker.ring import RingWriter
+from jobq.runtime.ring import RingWriter
 
 EXIT_NOT_LOADED, EXIT_CUT_OFF = 2, 71
 
@@ -152,7 +153,7 @@ def work_beside_coroutines(
     inbox: socket.socket, coroutines_fd: int, ways: Ways, guard: Guard, ring: RingWriter
 ) -> None:
     """The same, while coroutines come by another way and run in another thread."""
-    from jobq.worker.coroutines import Coroutines
+    from jobq.runtime.coroutines import Coroutines
 
     lock = threading.Lock()
 

@@ -9,11 +9,11 @@ from math import inf
 from time import monotonic
 
 from jobq.records import Assignment
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.service import Service, jittered, sooner
 from jobq.store import jobs, workers
 from jobq.store.database import Connection, Database
 from jobq.store.jobs import QueuePosition
-from jobq.worker.ownership import Ownership
-from jobq.worker.service import Service, jittered, sooner
 
 log = logging.getLogger("jobq.worker.claimer")
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from time import monotonic
 
 from jobq.records import Report
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.rollup import Rollup
+from jobq.runtime.service import Service, sooner
 from jobq.states import Outcome
 from jobq.store import jobs
 from jobq.store.database import Connection, Database
-from jobq.worker.ownership import Ownership
-from jobq.worker.rollup import Rollup
-from jobq.worker.service import Service, sooner
 
 log = logging.getLogger("jobq.worker.completer")
 

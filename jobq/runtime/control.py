@@ -13,13 +13,13 @@ from time import monotonic
 from typing import Any
 
 from jobq.records import Assignment
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.service import Service, jittered
 from jobq.settings import Settings
 from jobq.store import control
 from jobq.store.control import CancelRequest, ProgressReport, StackRequest
 from jobq.store.database import Connection, Database
 from jobq.store.jobs import is_refusal_of_data
-from jobq.worker.ownership import Ownership
-from jobq.worker.service import Service, jittered
 
 log = logging.getLogger("jobq.worker.control")
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from jobq.records import Assignment
 from jobq.registry import registry
-from jobq.worker.executor import execute_async
-from jobq.worker.guard import Guard, described
-from jobq.worker.protocol import (
+from jobq.runtime.executor import execute_async
+from jobq.runtime.guard import Guard, described
+from jobq.runtime.protocol import (
     ASK,
     MAX_PACKET,
     ORDERS,

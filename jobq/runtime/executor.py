@@ -13,24 +13,25 @@ from time import monotonic
 from typing import Any
 
 from jobq import arguments, references, states, telemetry
+from jobq.base import Job
 from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobTimedOut
 from jobq.errors import ArgumentsError, RowGone
 from jobq.fingerprints import fingerprint, own_frame
-from jobq.job import Job
+from jobq.names import name_of
 from jobq.records import Assignment, AttemptRecord, Completion, Report, RunningJob
-from jobq.registry import Registry, name_of
+from jobq.registry import Registry
 from jobq.registry import registry as known
 from jobq.retries import exponential
+from jobq.runtime import loop, middleware
+from jobq.runtime.guard import Guard
+from jobq.runtime.protocol import CANCELLED, DEFERRED, NOT_COMMITTED, TIMED_OUT, Order, OrderKind
 from jobq.states import Outcome
-from jobq.worker import loop, middleware
-from jobq.worker.guard import Guard
-from jobq.worker.protocol import CANCELLED, DEFERRED, NOT_COMMITTED, TIMED_OUT, Order, OrderKind
 
 MAX_MESSAGE_CHARACTERS = 10_000
 MAX_TRACEBACK_CHARACTERS = 100_000
 MAX_VALUE_BYTES = 256 * 1024
 
-OWN_FOLDERS = tuple(str(Path(__file__).parents[1] / folder) + os.sep for folder in ("worker", "cli"))
+OWN_FOLDERS = tuple(str(Path(__file__).parents[1] / folder) + os.sep for folder in ("runtime", "cli"))
 """Where the code lies that calls the user's."""
 
 

@@ -13,9 +13,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobq.directives import JobCancelled, JobInterrupted, JobTimedOut
-from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
-from jobq.worker.protocol import Order, OrderKind
-from jobq.worker.stacks import TASK
+from jobq.runtime.board import ORDER, PROGRESS, WORKER, Board
+from jobq.runtime.protocol import Order, OrderKind
+from jobq.runtime.stacks import TASK
 
 if TYPE_CHECKING:
     import asyncio

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jobq.records import ClassRecord
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.service import Service, jittered
 from jobq.store import workers
 from jobq.store.database import Connection, Database
-from jobq.worker.ownership import Ownership
-from jobq.worker.service import Service, jittered
 
 
 class Heartbeat(Service):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from jobq.records import Assignment
-from jobq.worker.protocol import (
+from jobq.runtime.protocol import (
     ASK,
     MAX_PACKET,
     ORDERS,

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
+from jobq.runtime.service import Service
 from jobq.store import workers
 from jobq.store.database import Connection, Database, probe
 from jobq.store.statements import control_channel
-from jobq.worker.service import Service
 
 log = logging.getLogger("jobq.worker.listener")
 

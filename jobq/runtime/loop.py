@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from jobq.worker.guard import Guard
+from jobq.runtime.guard import Guard
 
 if TYPE_CHECKING:
     import asyncio

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
+from jobq.runtime.control import look_seconds
+from jobq.runtime.service import Service, jittered
 from jobq.store import audit, control, history, jobs, metrics, workers
 from jobq.store.database import Connection, Database
-from jobq.worker.control import look_seconds
-from jobq.worker.service import Service, jittered
 
 log = logging.getLogger("jobq.worker.maintenance")
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobq.base import Job
 from jobq.errors import ApplicationError
-from jobq.job import Job
-from jobq.registry import import_module, registry
-from jobq.worker.guard import Guard
+from jobq.importing import import_module
+from jobq.registry import registry
+from jobq.runtime.guard import Guard
 
 CallNext = Callable[[Job], Any]
 Middleware = Callable[[Job, CallNext], Any]

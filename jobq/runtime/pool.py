@@ -25,12 +25,11 @@ from typing import Any, get_args, get_type_hints
 from jobq.fingerprints import fingerprint
 from jobq.records import Assignment, Report
 from jobq.retries import exponential
-from jobq.states import Outcome, may_retry, may_run_again
-from jobq.worker.board import ORDER, PROGRESS, WORKER, Board
-from jobq.worker.guard import INTERRUPT, SHOW_STACK
-from jobq.worker.lane import Begun, Lane
-from jobq.worker.machine import catches_signal, resident_kilobytes
-from jobq.worker.protocol import (
+from jobq.runtime.board import ORDER, PROGRESS, WORKER, Board
+from jobq.runtime.guard import INTERRUPT, SHOW_STACK
+from jobq.runtime.lane import Begun, Lane
+from jobq.runtime.machine import catches_signal, resident_kilobytes
+from jobq.runtime.protocol import (
     CANCELLED,
     MAX_CHUNK,
     MAX_INLINE,
@@ -49,8 +48,9 @@ from jobq.worker.protocol import (
     unpack_lines,
     unpack_note,
 )
-from jobq.worker.ring import UNKNOWN, RingReader
-from jobq.worker.stacks import readable
+from jobq.runtime.ring import UNKNOWN, RingReader
+from jobq.runtime.stacks import readable
+from jobq.states import Outcome, may_retry, may_run_again
 
 log = logging.getLogger("jobq.worker.pool")
 
@@ -424,7 +424,7 @@ class Pool:
             lane_fd = -1 if lane is None else lane.inbox.fileno()
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", "jobq.worker.child"),
+                    *(sys.executable, "-P", "-m", "jobq.runtime.child"),
                     *map(str, (os.getpid(), inbox.fileno(), child_reports_fd, board.fd, lane_fd)),
                 ],
                 stdin=subprocess.DEVNULL,

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from time import monotonic
 
+from jobq.runtime.service import Service
 from jobq.store import jobs
 from jobq.store.database import Connection, Database
-from jobq.worker.service import Service
 
 log = logging.getLogger("jobq.worker")
 

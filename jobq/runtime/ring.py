@@ -14,7 +14,7 @@ job that it passes over.
 import threading
 from struct import Struct
 
-from jobq.worker.board import RING, RING_BYTES, Board
+from jobq.runtime.board import RING, RING_BYTES, Board
 
 WORD = Struct("=q")
 WORDS = Struct("=qqq")

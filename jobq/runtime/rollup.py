@@ -10,9 +10,9 @@ from time import monotonic
 from typing import Any
 
 from jobq.records import Count
+from jobq.runtime.ownership import Ownership
 from jobq.store import metrics
 from jobq.store.database import Connection, is_transient
-from jobq.worker.ownership import Ownership
 
 log = logging.getLogger("jobq.worker.completer")
 

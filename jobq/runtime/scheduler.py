@@ -11,12 +11,12 @@ from time import monotonic
 
 from jobq.errors import ScheduleError
 from jobq.records import DeclaredSchedule
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.service import Service, jittered
 from jobq.schedules import Due, settle, ticks_of
 from jobq.store import schedules as store
 from jobq.store.database import Connection, Database
 from jobq.store.schedules import Change, NextTick
-from jobq.worker.ownership import Ownership
-from jobq.worker.service import Service, jittered
 
 log = logging.getLogger("jobq.worker.scheduler")
 

@@ -17,24 +17,24 @@ from jobq import telemetry
 from jobq.clean import plain
 from jobq.errors import ConfigurationError, JobqError
 from jobq.records import Assignment, ClassRecord, DeclaredSchedule, Report
+from jobq.runtime import logs
+from jobq.runtime.claimer import Claimer, CoroutineClaimer, Waiting
+from jobq.runtime.completer import Completer
+from jobq.runtime.control import Control
+from jobq.runtime.heartbeat import Heartbeat
+from jobq.runtime.listener import Listener
+from jobq.runtime.machine import usable_cpus
+from jobq.runtime.maintenance import Maintenance
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings, cancelled_unstarted
+from jobq.runtime.reloader import Reloader
+from jobq.runtime.reporter import Reporter
+from jobq.runtime.scheduler import Scheduler
+from jobq.runtime.service import Service
 from jobq.settings import Settings
 from jobq.store import migrations, rights, workers
 from jobq.store.control import CancelRequest, StackRequest
 from jobq.store.database import Database, host_name, said
-from jobq.worker import logs
-from jobq.worker.claimer import Claimer, CoroutineClaimer, Waiting
-from jobq.worker.completer import Completer
-from jobq.worker.control import Control
-from jobq.worker.heartbeat import Heartbeat
-from jobq.worker.listener import Listener
-from jobq.worker.machine import usable_cpus
-from jobq.worker.maintenance import Maintenance
-from jobq.worker.ownership import Ownership
-from jobq.worker.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings, cancelled_unstarted
-from jobq.worker.reloader import Reloader
-from jobq.worker.reporter import Reporter
-from jobq.worker.scheduler import Scheduler
-from jobq.worker.service import Service
 
 log = logging.getLogger("jobq.worker")
 

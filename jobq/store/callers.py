@@ -30,6 +30,16 @@ KINDS = "a psycopg connection, a SQLAlchemy Connection or Session, or Django's c
 ASYNC_KINDS = "a psycopg AsyncConnection, or a SQLAlchemy AsyncConnection or AsyncSession"
 
 
+def on(given: Any, steps: Steps[Result], *, is_atomic: bool = False) -> Result:
+    """Carries out the steps on a connection of the caller's. Raises EnqueueError where it is none that jobq can use."""
+    return carry_out(driver_connection(given), steps, is_atomic=is_atomic)
+
+
+async def on_async(given: Any, steps: Steps[Result], *, is_atomic: bool = False) -> Result:
+    """The same on a connection of an event loop."""
+    return await carry_out_async(await async_driver_connection(given), steps, is_atomic=is_atomic)
+
+
 def carry_out(connection: psycopg.Connection[Any], steps: Steps[Result], *, is_atomic: bool = False) -> Result:
     """Executes the steps, in one transaction if they are atomic: the caller's, where there is one."""
     # The caller's connection may have a row factory of its own.

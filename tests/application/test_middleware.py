@@ -76,7 +76,7 @@ def test_functions_of_both_kinds_surround_jobs_of_both_kinds(app: "Application",
     assert ordinary.value == {"outer": {"inner": ordinary.id}}
     assert coroutine.value == {"outer": {"inner": coroutine.id}}
     assert (fails.outcome, fails.error_type) == ("errored", "ValueError")
-    assert "jobq/worker" not in fails.traceback
+    assert "jobq/runtime" not in fails.traceback
     assert finished.stdout.count("outer begins") == finished.stdout.count("outer ends") == 3
 
 

@@ -236,7 +236,7 @@ def test_a_worker_under_opentelemetry_instrument_exports_gauges_and_its_idle_hou
     assert '"name": "process default"' in out
     for name in ("jobq.queue.depth", "jobq.queue.scheduled", "jobq.queue.running", "jobq.queue.oldest_age"):
         assert f'"name": "{name}"' in out
-    assert '"jobq.worker.state": "silent"' in out
+    assert '"jobq.runtime.state": "silent"' in out
 
 
 def heartbeats(store: "Store") -> float:

@@ -8,8 +8,8 @@ import pytest
 from test_commands import document, refused
 
 from jobq.records import DeclaredSchedule
+from jobq.runtime.scheduler import first_tick
 from jobq.store import schedules as store_of
-from jobq.worker.scheduler import first_tick
 
 if TYPE_CHECKING:
     from conftest import Application, Store

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from jobq.runtime.control import Control
+from jobq.runtime.ownership import Ownership
 from jobq.states import Outcome
 from jobq.store import control
 from jobq.store.control import ProgressReport
 from jobq.store.database import Database
-from jobq.worker.control import Control
-from jobq.worker.ownership import Ownership
 
 
 def claim_one(store: Any, **fields: Any) -> tuple[int, Any]:

@@ -13,11 +13,11 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from jobq.errors import AnswerLost, DatabaseUnreachable
 from jobq.operate import acting
 from jobq.records import NewJob
+from jobq.runtime import listener as listening
 from jobq.settings import Settings
 from jobq.store import jobs
 from jobq.store.database import Connection, Database, is_transient
 from jobq.testing import used
-from jobq.worker import listener as listening
 from tests.chaos.proxy import Proxy, through, upstream_of
 from tests.conftest import Store, new_job, wait_until
 

@@ -13,11 +13,11 @@ from jobq import observe
 from jobq.filters import Moment
 from jobq.histograms import bucket
 from jobq.records import Count
+from jobq.runtime import rollup
+from jobq.runtime.ownership import Ownership
 from jobq.states import Outcome
 from jobq.store import jobs, metrics
 from jobq.store.database import Database
-from jobq.worker import rollup
-from jobq.worker.ownership import Ownership
 
 AN_HOUR = Moment(3600.0)
 

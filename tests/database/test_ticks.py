@@ -17,12 +17,12 @@ from test_plans import ways_into
 from jobq import observe, operate
 from jobq.errors import ScheduleError, ScheduleNotFound
 from jobq.records import ClassRecord, DeclaredSchedule
+from jobq.runtime.scheduler import first_tick
 from jobq.schedules import settle, ticks_of
 from jobq.store import schedules as store_of
 from jobq.store.database import Database
 from jobq.store.schedules import NextTick, Served
 from jobq.store.statements import statement
-from jobq.worker.scheduler import first_tick
 
 if TYPE_CHECKING:
     from conftest import Store

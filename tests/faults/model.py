@@ -35,8 +35,8 @@ from hypothesis.stateful import (
 
 from jobq import Job, enqueue_many, operate, register_job, states
 from jobq.errors import ActNotUndone
+from jobq.names import name_of
 from jobq.records import Assignment, ClassRecord, Report
-from jobq.registry import name_of
 from jobq.settings import Settings
 from jobq.store import jobs, migrations, workers
 from jobq.store.database import Connection, Database

@@ -11,14 +11,16 @@ import pytest
 
 from jobq import Cancel, Defer, Fail, Job, JobCancelled, JobTimedOut
 from jobq.errors import EnqueueError, JobqError, NotRunning
-from jobq.job import checked_expiry, checked_timeout
+from jobq.names import name_of
+from jobq.options import checked_expiry, checked_timeout
 from jobq.records import Assignment, AttemptRecord, Report
-from jobq.registry import Registry, name_of
-from jobq.worker.board import MAX_NOTE_BYTES, ORDER, PROGRESS, Board
-from jobq.worker.executor import execute
-from jobq.worker.guard import INTERRUPT, Guard
-from jobq.worker.protocol import Order, OrderKind
-from jobq.worker.stacks import readable
+from jobq.registration import add_class
+from jobq.registry import Registry
+from jobq.runtime.board import MAX_NOTE_BYTES, ORDER, PROGRESS, Board
+from jobq.runtime.executor import execute
+from jobq.runtime.guard import INTERRUPT, Guard
+from jobq.runtime.protocol import Order, OrderKind
+from jobq.runtime.stacks import readable
 
 
 def assignment_of(job_class: type[Job], **fields: Any) -> Assignment:
@@ -29,7 +31,7 @@ def assignment_of(job_class: type[Job], **fields: Any) -> Assignment:
 
 def run(job_class: type[Job], guard: Guard | None = None, **fields: Any) -> Report:
     registry = Registry()
-    registry.add(job_class)
+    add_class(registry, job_class)
     return execute(assignment_of(job_class, **fields), registry, guard)
 
 

@@ -9,14 +9,16 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from jobq import Job, Secret
+from jobq.names import name_of
 from jobq.records import Assignment, Report
-from jobq.registry import Registry, name_of
-from jobq.worker.executor import MAX_MESSAGE_CHARACTERS, MAX_TRACEBACK_CHARACTERS, execute
+from jobq.registration import add_class
+from jobq.registry import Registry
+from jobq.runtime.executor import MAX_MESSAGE_CHARACTERS, MAX_TRACEBACK_CHARACTERS, execute
 
 
 def run(job_class: type[Job], arguments: dict[str, Any] | None = None, **fields: Any) -> Report:
     registry = Registry()
-    registry.add(job_class)
+    add_class(registry, job_class)
     assignment = Assignment(
         id=7,
         attempt=fields.get("attempt", 1),
@@ -274,8 +276,10 @@ FORKS = """
 import os, sys
 from jobq import Job
 from jobq.records import Assignment
-from jobq.registry import Registry, name_of
-from jobq.worker.executor import execute
+from jobq.names import name_of
+from jobq.registration import add_class
+from jobq.registry import Registry
+from jobq.runtime.executor import execute
 
 def fork(where):
     if where == sys.argv[1]:
@@ -296,7 +300,7 @@ class ForkingJob(Job):
         return 0
 
 registry = Registry()
-registry.add(ForkingJob)
+add_class(registry, ForkingJob)
 execute(Assignment(7, 1, 0, 0, 1, 0, 0, "default", name_of(ForkingJob), "{}"), registry)
 os.write(1, b"on\\n")
 """

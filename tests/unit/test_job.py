@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobq import Job, register_job
+from jobq.enqueueing import PACKAGE_FOLDER, new_job
 from jobq.errors import ArgumentsError, EnqueueError, UnknownJobClass
-from jobq.job import MAX_DELAY_SECONDS, PACKAGE_FOLDER, checked_int, checked_key, checked_queue, due, new_job
+from jobq.options import MAX_DELAY_SECONDS, checked_int, checked_key, checked_queue, due
 from jobq.settings import Settings
 from jobq.store.database import Database, use_database
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobq.worker import machine
+from jobq.runtime import machine
 
 V2 = "cpu.max"
 V1 = ("cpu/{}cpu.cfs_quota_us", "cpu/{}cpu.cfs_period_us")

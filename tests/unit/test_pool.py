@@ -17,10 +17,10 @@ from typing import Any, cast
 import pytest
 
 from jobq.records import Assignment, Report
-from jobq.worker.board import ORDER, Board
-from jobq.worker.lane import Lane
-from jobq.worker.pool import MAX_ORDER_CHARACTERS, Child, Death, Pool, PoolSettings, Slot, is_sound
-from jobq.worker.protocol import (
+from jobq.runtime.board import ORDER, Board
+from jobq.runtime.lane import Lane
+from jobq.runtime.pool import MAX_ORDER_CHARACTERS, Child, Death, Pool, PoolSettings, Slot, is_sound
+from jobq.runtime.protocol import (
     MAX_INLINE,
     MAX_PACKET,
     PACKETS,
@@ -33,7 +33,7 @@ from jobq.worker.protocol import (
     pack_message,
     pack_report,
 )
-from jobq.worker.ring import UNKNOWN, RingReader, RingWriter
+from jobq.runtime.ring import UNKNOWN, RingReader, RingWriter
 
 NOBODY = 1 << 30
 """No process can have this id."""
@@ -211,7 +211,7 @@ def test_deaths_that_another_has_caused_are_not_held_against_the_job_that_was_to
 def test_deaths_before_a_job_began_are_remembered_of_the_latest_only(
     supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobq.worker.pool.MAX_SUSPECTS", 2)
+    monkeypatch.setattr("jobq.runtime.pool.MAX_SUSPECTS", 2)
     for job_id in (104, 105, 104, 106, 107):
         dies_with(supervised, assignment(job_id))
     assert supervised.pool._deaths_before == {(106, 1): 1, (107, 1): 1}
@@ -270,7 +270,7 @@ def test_a_job_in_a_process_that_was_too_large_before_it_began_goes_to_another(
     child, pool = supervised.child, supervised.pool
     pool.slots[0].child = child
     hold_only(child, assignment(104), seconds=0.0)
-    monkeypatch.setattr("jobq.worker.pool.resident_kilobytes", lambda _pid: 1 << 20)
+    monkeypatch.setattr("jobq.runtime.pool.resident_kilobytes", lambda _pid: 1 << 20)
     pool._watch_memory(most=1)
     assert ids(supervised.returned) == [104]
     assert child.interruption is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobq.records import Assignment, Report
-from jobq.worker.protocol import (
+from jobq.runtime.protocol import (
     MAX_INLINE,
     MAX_PACKET,
     PACKETS,

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from jobq import Job
+from jobq.application import find_job_modules, load_application
 from jobq.errors import ApplicationError, RegistrationError, UnknownJobClass
-from jobq.registry import Registry, find_job_modules, import_module, load_application, name_of, register_job, resolve
+from jobq.importing import import_module, resolve
+from jobq.names import name_of
+from jobq.registration import add_class, register_job
+from jobq.registry import Registry
 from jobq.registry import registry as the_registry
 
 JOB = """
@@ -58,7 +62,7 @@ def write(folder: Path, name: str, source: str) -> None:
 
 def test_a_class_is_found_under_its_module_and_name(registry: Registry) -> None:
     send = job_named("Send")
-    registry.add(send)
+    add_class(registry, send)
     assert registry.get("shop.jobs.Send") is send
     assert list(registry) == [("shop.jobs.Send", send)]
     assert len(registry) == 1
@@ -66,7 +70,7 @@ def test_a_class_is_found_under_its_module_and_name(registry: Registry) -> None:
 
 def test_a_class_is_found_under_its_aliases_too(registry: Registry) -> None:
     send = job_named("Send")
-    registry.add(send, ["shop.jobs.Old", "shop.mail.Older"])
+    add_class(registry, send, ["shop.jobs.Old", "shop.mail.Older"])
     assert registry.get("shop.jobs.Old") is registry.get("shop.mail.Older") is send
     assert registry.aliases_of("shop.jobs.Send") == ("shop.jobs.Old", "shop.mail.Older")
     assert len(registry) == 1, "an alias is no second class"
@@ -74,40 +78,40 @@ def test_a_class_is_found_under_its_aliases_too(registry: Registry) -> None:
 
 def test_a_renamed_class_answers_to_its_old_name(registry: Registry) -> None:
     """The whole of a rename: the old class is gone, the new one runs what was queued under its name."""
-    registry.add(job_named("New"), ["shop.jobs.Old"])
+    add_class(registry, job_named("New"), ["shop.jobs.Old"])
     assert registry.get("shop.jobs.Old").__name__ == "New"
 
 
 def test_a_module_that_is_imported_again_replaces_its_classes(registry: Registry) -> None:
     first, second = job_named("Send"), job_named("Send")
-    registry.add(first, ["shop.jobs.Old"])
-    registry.add(second, ["shop.jobs.Old"])
+    add_class(registry, first, ["shop.jobs.Old"])
+    add_class(registry, second, ["shop.jobs.Old"])
     assert registry.get("shop.jobs.Send") is registry.get("shop.jobs.Old") is second
 
 
 def test_an_alias_that_is_a_registered_class_is_refused(registry: Registry) -> None:
-    registry.add(job_named("Send"))
+    add_class(registry, job_named("Send"))
     with pytest.raises(RegistrationError, match=r"'shop\.jobs\.Send' of shop\.jobs\.New is taken by shop\.jobs\.Send"):
-        registry.add(job_named("New"), ["shop.jobs.Send"])
+        add_class(registry, job_named("New"), ["shop.jobs.Send"])
 
 
 def test_an_alias_of_another_class_is_refused(registry: Registry) -> None:
-    registry.add(job_named("First"), ["shop.jobs.Old"])
+    add_class(registry, job_named("First"), ["shop.jobs.Old"])
     with pytest.raises(RegistrationError, match=r"taken by shop\.jobs\.First"):
-        registry.add(job_named("Second"), ["shop.jobs.Old"])
+        add_class(registry, job_named("Second"), ["shop.jobs.Old"])
     assert registry.find("shop.jobs.Second") is None, "a refused class is not half registered"
 
 
 def test_a_class_whose_name_is_an_alias_already_is_refused(registry: Registry) -> None:
-    registry.add(job_named("New"), ["shop.jobs.Old"])
+    add_class(registry, job_named("New"), ["shop.jobs.Old"])
     with pytest.raises(RegistrationError, match=r"shop\.jobs\.Old is an alias of shop\.jobs\.New already"):
-        registry.add(job_named("Old"))
+        add_class(registry, job_named("Old"))
 
 
 @pytest.mark.parametrize("thing", [5, str, object(), len])
 def test_what_is_no_job_is_refused(thing: Any, registry: Registry) -> None:
     with pytest.raises(RegistrationError, match="is no Job"):
-        registry.add(thing)
+        add_class(registry, thing)
 
 
 def test_a_class_without_run_is_refused(registry: Registry) -> None:
@@ -115,13 +119,13 @@ def test_a_class_without_run_is_refused(registry: Registry) -> None:
         pass
 
     with pytest.raises(RegistrationError, match=r"Empty has no run\(\)"):
-        registry.add(Empty)
+        add_class(registry, Empty)
 
 
 @pytest.mark.parametrize("alias", ["", "two\nlines", "nul\0", "x" * 251, 5, None])
 def test_an_alias_that_is_no_name_is_refused(alias: Any, registry: Registry) -> None:
     with pytest.raises(RegistrationError, match="must be a name like"):
-        registry.add(job_named("Send"), [alias])
+        add_class(registry, job_named("Send"), [alias])
 
 
 def test_the_decorator_works_bare_and_with_one_alias_or_several(folder: Path) -> None:
@@ -139,8 +143,8 @@ def test_an_alias_given_without_its_name_is_explained() -> None:
 
 
 def test_a_name_that_is_unknown_suggests_what_is_near(registry: Registry) -> None:
-    registry.add(job_named("SendReport"))
-    registry.add(job_named("Clean"))
+    add_class(registry, job_named("SendReport"))
+    add_class(registry, job_named("Clean"))
     with pytest.raises(UnknownJobClass, match=r"'shop\.jobs\.SendReprot'.*Did you mean shop\.jobs\.SendReport"):
         registry.get("shop.jobs.SendReprot")
     with pytest.raises(UnknownJobClass, match=r"Did you mean shop\.jobs\.Clean\?"):

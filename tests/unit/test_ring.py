@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobq.worker.board import RING, STACKS, Board
-from jobq.worker.pool import MAX_WINDOW
-from jobq.worker.protocol import PLAIN_REPORT
-from jobq.worker.ring import BEGUN, SEAL, UNKNOWN, WRITTEN, RingReader, RingWriter, places_for
+from jobq.runtime.board import RING, STACKS, Board
+from jobq.runtime.pool import MAX_WINDOW
+from jobq.runtime.protocol import PLAIN_REPORT
+from jobq.runtime.ring import BEGUN, SEAL, UNKNOWN, WRITTEN, RingReader, RingWriter, places_for
 
 SIZE = PLAIN_REPORT.size
 
@@ -93,8 +93,8 @@ def test_a_count_that_a_child_cannot_have_reached_is_refused(board: Board, writt
 
 CHILD = f"""
 import sys
-from jobq.worker.board import Board
-from jobq.worker.ring import RingWriter
+from jobq.runtime.board import Board
+from jobq.runtime.ring import RingWriter
 
 ring = RingWriter(Board.of_child(int(sys.argv[1])), {SIZE})
 begun = []

@@ -19,9 +19,12 @@ from hypothesis import strategies as st
 
 from faults import ticks as walk
 from jobq import Command, Job, Schedule, register_schedule
+from jobq.application import describe_schedules
 from jobq.command import CommandFailed
 from jobq.errors import ApplicationError, ConfigurationError, RegistrationError, ScheduleError
-from jobq.registry import Registry, describe_schedules, load_schedules, register_job
+from jobq.registration import add_class, register_job
+from jobq.registry import Registry
+from jobq.schedule_table import load_schedules
 from jobq.schedules import MOST_MISSED, Cron, in_words, settle, ticks_of
 from jobq.settings import Settings
 
@@ -329,8 +332,8 @@ class Report(Job):
 
 def declared(monkeypatch: pytest.MonkeyPatch) -> Registry:
     registry = Registry()
-    monkeypatch.setattr("jobq.registry.registry", registry)
-    monkeypatch.setattr("jobq.job.registry", registry)
+    for module in ("registration", "application", "importing", "enqueueing"):
+        monkeypatch.setattr(f"jobq.{module}.registry", registry)
     return registry
 
 
@@ -380,7 +383,7 @@ def test_a_class_whose_schedules_cannot_be_is_refused_when_it_is_registered(
 ) -> None:
     registry = declared(monkeypatch)
     with pytest.raises(RegistrationError) as refused:
-        registry.add(type("Broken", (Report,), members))
+        add_class(registry, type("Broken", (Report,), members))
     for word in words:
         assert word in str(refused.value)
 
@@ -478,7 +481,7 @@ def test_a_command_does_not_wait_for_what_it_left_behind() -> None:
 
 def test_schedules_in_pyproject_need_no_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     registry = declared(monkeypatch)
-    registry.add(Report)
+    add_class(registry, Report)
     pyproject = tmp_path / "pyproject.toml"
     pyproject.write_text(
         "[tool.jobq.schedules]\n"

@@ -3,7 +3,7 @@
 import signal
 from types import SimpleNamespace
 
-from jobq.worker.supervisor import Supervisor
+from jobq.runtime.supervisor import Supervisor
 
 
 def test_deaths_of_children_are_told_also_where_whoever_started_the_worker_ignored_them() -> None:

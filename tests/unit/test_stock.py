@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobq.worker.supervisor import Supervisor
+from jobq.runtime.supervisor import Supervisor
 
 
 def most_in_stock(*, mean: float | None, at_current: float | None) -> int:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from jobq.records import Assignment
+from jobq.runtime import claimer as claiming
+from jobq.runtime.claimer import Claimer
+from jobq.runtime.completer import Completer
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.supervisor import Supervisor
 from jobq.settings import Settings
 from jobq.states import Outcome
 from jobq.store.database import Database
-from jobq.worker import claimer as claiming
-from jobq.worker.claimer import Claimer
-from jobq.worker.completer import Completer
-from jobq.worker.ownership import Ownership
-from jobq.worker.supervisor import Supervisor
 from tests.conftest import JOB_CLASS, Store, report_on, wait_until
 
 

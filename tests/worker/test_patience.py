@@ -2,10 +2,10 @@
 
 import pytest
 
+from jobq.runtime import maintenance
+from jobq.runtime.maintenance import NEWCOMER_SECONDS, Maintenance
 from jobq.settings import Settings
 from jobq.store.database import Database
-from jobq.worker import maintenance
-from jobq.worker.maintenance import NEWCOMER_SECONDS, Maintenance
 from tests.conftest import Store
 
 

@@ -443,7 +443,7 @@ def test_a_running_job_tells_its_stack_and_goes_on(
 
 
 FORGER = r'''
-from jobq.worker.board import PROGRESS, Board
+from jobq.runtime.board import PROGRESS, Board
 
 
 @register_job

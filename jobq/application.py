@@ -1,0 +1,109 @@
+"""The application: the modules that define its jobs, found and imported; and what they define."""
+
+import inspect
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobq import arguments
+from jobq.clean import line
+from jobq.enqueueing import new_job
+from jobq.errors import ApplicationError, JobqError
+from jobq.importing import import_module, traceback_of_user
+from jobq.records import ClassRecord, DeclaredSchedule, ParameterRecord
+from jobq.registry import Scheduled, registry
+from jobq.schedule_table import load_schedules
+
+if TYPE_CHECKING:
+    from jobq.settings import Settings
+
+NOT_PACKAGES = {"build", "dist", "docs", "node_modules", "site-packages", "tests", "venv"}
+
+
+def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
+    """Imports the modules that define jobs, and returns their names.
+
+    They are jobs.py and {package}/jobs.py below `root` (and below its src/), and those named by `app`.
+    `root` goes on the import path. Raises ApplicationError with the user's own traceback.
+    """
+    roots = [root / "src", root] if (root / "src").is_dir() else [root]
+    for folder in reversed(roots):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    modules = [*app, *(name for folder in roots for name in find_job_modules(folder) if name not in app)]
+    for name in modules:
+        import_module(name)
+    load_schedules(root / "pyproject.toml")
+    return modules
+
+
+def find_job_modules(root: Path) -> list[str]:
+    """The names of `jobs` and `{package}.jobs` where these files are."""
+    found = ["jobs"] if (root / "jobs.py").is_file() else []
+    try:
+        folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    except OSError:
+        return found
+    return found + [
+        f"{folder}.jobs"
+        for folder in folders
+        if folder.isidentifier() and folder not in NOT_PACKAGES and (root / folder / "jobs.py").is_file()
+    ]
+
+
+def describe() -> tuple[ClassRecord, ...]:
+    """The registered classes with their aliases and parameters, for lists and forms."""
+    return tuple(
+        ClassRecord(
+            name=name,
+            aliases=registry.aliases_of(name),
+            parameters=tuple(
+                ParameterRecord(
+                    parameter.name, parameter.kind, parameter.annotation, parameter.default, parameter.required
+                )
+                for parameter in arguments.parameters(job_class)
+            ),
+            summary=line((job_class.__doc__ or "").strip().partition("\n")[0]) or None,
+            has_abort_hook=job_class._has_abort_hook(),
+            is_coroutine=inspect.iscoroutinefunction(job_class.run),
+        )
+        for name, job_class in registry
+    )
+
+
+def describe_schedules(settings: "Settings") -> tuple[DeclaredSchedule, ...]:
+    """The schedules, each with the job that its ticks enqueue. Raises ApplicationError where one cannot be made.
+
+    What the class's methods say is asked once: a worker that never imports the class enqueues it later.
+    """
+    return tuple(describe_schedule(scheduled, settings) for scheduled in registry.scheduled)
+
+
+def describe_schedule(scheduled: Scheduled, settings: "Settings") -> DeclaredSchedule:
+    schedule = scheduled.schedule
+    positional, named = scheduled.arguments
+    try:
+        new = new_job(scheduled.job_class(*positional, **named), max_arguments_bytes=settings.max_arguments_bytes)
+    except Exception as error:  # noqa: BLE001 - the user's constructor and methods may raise anything
+        raise ApplicationError(
+            f"The job of the schedule {scheduled.name!r} cannot be made: {type(error).__name__}: {error}",
+            user_traceback="" if isinstance(error, JobqError) else traceback_of_user(error),
+        ) from None
+    return DeclaredSchedule(
+        name=scheduled.name,
+        job_class=new.job_class,
+        arguments=json.loads(new.arguments),
+        queue=new.queue,
+        priority=new.priority,
+        retries=new.retries,
+        unique_key=new.unique_key,
+        timeout=new.timeout,
+        has_abort_hook=new.has_abort_hook,
+        expression=schedule.expression,
+        timezone=schedule.timezone or settings.timezone,
+        missed=schedule.missed,
+        overlap=schedule.overlap,
+        jitter=schedule.jitter,
+    )

@@ -1,0 +1,221 @@
+"""How instances of `Job` become rows: on a connection of the caller's or of jobq's own, one or many."""
+
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobq import arguments, references, telemetry  # noqa: F401 - rows are arguments by its being imported
+from jobq.errors import ArgumentsError, UnknownJobClass
+from jobq.names import name_of
+from jobq.on_demand import OnDemand
+from jobq.options import (
+    MAX_PRIORITY,
+    MAX_RETRIES,
+    checked_expiry,
+    checked_int,
+    checked_key,
+    checked_queue,
+    checked_timeout,
+    due,
+)
+from jobq.records import JobRecord, NewJob, NewJobs
+from jobq.registry import registry
+
+if TYPE_CHECKING:
+    from jobq.base import Job
+    from jobq.store.jobs import Added
+
+PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
+DEMO_FOLDER = PACKAGE_FOLDER + "demo" + os.sep  # an application like any other
+
+
+def enqueue_many(jobs: "Iterable[Job]", *, connection: Any = None) -> Sequence[JobRecord | None]:
+    """Enqueues many jobs at once, all or none: some hundred times as fast as one by one.
+
+    Queue, priority, retries and unique key are what each job's methods say; `connection` is as in `Job.run_in_worker`.
+    Returns their records in the order given, None for each whose unique key is held by an unfinished job or by an
+    earlier one in the list. Raises as `Job.run_in_worker` does; then none is enqueued.
+    """
+    return added_to_database(new_jobs(jobs, source_of_caller()), connection)
+
+
+def enqueue_many_async(
+    jobs: "Iterable[Job]", *, connection: Any = None
+) -> Coroutine[Any, Any, Sequence[JobRecord | None]]:
+    """`enqueue_many` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
+    return added_to_database_async(new_jobs(jobs, source_of_caller()), connection)
+
+
+async def only(added: Coroutine[Any, Any, Sequence[JobRecord | None]]) -> JobRecord | None:
+    (record,) = await added
+    return record
+
+
+def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
+    if not new:
+        return []
+    from jobq.store import callers
+    from jobq.store import jobs as store
+    from jobq.store.database import default_database
+
+    database = default_database()
+    with telemetry.sending(new) as sending:
+        steps = store.adding_all(database.schema, sending.jobs)
+        is_atomic = len(new) > 1
+        if connection is not None:
+            added = callers.on(connection, steps, is_atomic=is_atomic)
+        else:
+            database.prepare()
+            with database.connection(changes=True) as own:
+                added = callers.carry_out(own, steps, is_atomic=is_atomic)
+        sending.sent(added, partial(callers.when_committed, connection))
+    return OnDemand(range(len(new)), lambda place: record_of(new[place], added[place]))
+
+
+async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
+    if connection is None:
+        # The pool of this process, which knows about forks, failovers and the embedded server; loops come and go.
+        from asyncio import to_thread
+
+        return await to_thread(added_to_database, new, None)
+    if not new:
+        return []
+    from jobq.store import callers
+    from jobq.store import jobs as store
+    from jobq.store.database import default_database
+
+    with telemetry.sending(new) as sending:
+        steps = store.adding_all(default_database().schema, sending.jobs)
+        added = await callers.on_async(connection, steps, is_atomic=len(new) > 1)
+        sending.sent(added, partial(callers.when_committed, connection))
+    return OnDemand(range(len(new)), lambda place: record_of(new[place], added[place]))
+
+
+def new_jobs(jobs: "Iterable[Job]", source: str | None) -> NewJobs:
+    """Jobs as they go into the table. What several have in common is checked for the first of them."""
+    max_bytes = most_bytes()
+    alike: dict[tuple[Any, ...], NewJob] = {}
+    likes, texts = [], []
+    for job in jobs:
+        queue, priority, retries = job.get_queue(), job.get_priority(), job.get_retries()
+        key, timeout = job.get_unique_key(), job.get_timeout()
+        # With their types: True is equal to 1, but no priority.
+        kind = (type(job), queue, type(priority), priority, type(retries), retries, key, type(timeout), timeout)
+        try:
+            like = alike.get(kind)
+        except TypeError:  # it has no hash: nothing of the kind is allowed
+            like = None
+        if like is None:
+            like = new_job(
+                job,
+                queue=queue,
+                priority=priority,
+                retries=retries,
+                unique_key=key,
+                timeout=timeout,
+                max_arguments_bytes=max_bytes,
+                source=source,
+            )
+            text = like.arguments
+            if key is None:
+                alike[kind] = like
+        else:
+            text = encoded_arguments(job, max_bytes)
+        likes.append(like)
+        texts.append(text)
+    return NewJobs(likes, texts)
+
+
+def new_job(
+    job: "Job",
+    *,
+    queue: str | None = None,
+    delay: float | timedelta | datetime | None = None,
+    priority: int | None = None,
+    retries: int | None = None,
+    unique_key: str | None = None,
+    timeout: float | timedelta | None = None,
+    expires: float | timedelta | datetime | None = None,
+    max_arguments_bytes: int | None = None,
+    source: str | None = None,
+) -> NewJob:
+    """A Job as it goes into the table: every option checked, the arguments encoded.
+
+    The limit of the arguments is that of the database's settings, unless it is given; the source is the caller's line.
+    """
+    job_class = type(job)
+    name = name_of(job_class)
+    if registry.find(name) is None:
+        raise UnknownJobClass(f"{name} is not registered. Decorate the class with @register_job.")
+    seconds, run_at = due(delay)
+    expires_in, expires_at = checked_expiry(expires, seconds, run_at)
+    return NewJob(
+        job_class=name,
+        arguments=encoded_arguments(job, most_bytes() if max_arguments_bytes is None else max_arguments_bytes),
+        queue=checked_queue(job.get_queue() if queue is None else queue),
+        priority=checked_int("priority", job.get_priority() if priority is None else priority, MAX_PRIORITY),
+        retries=checked_int("retries", job.get_retries() if retries is None else retries, MAX_RETRIES, least=0),
+        unique_key=checked_key(job.get_unique_key() if unique_key is None else unique_key),
+        delay=seconds,
+        run_at=run_at,
+        source=source or source_of_caller(),
+        timeout=checked_timeout(job.get_timeout() if timeout is None else timeout),
+        expires_in=expires_in,
+        expires_at=expires_at,
+        has_abort_hook=job_class._has_abort_hook(),
+    )
+
+
+def most_bytes() -> int:
+    """The limit of the arguments, by the settings."""
+    from jobq.store.database import default_database
+
+    return default_database().settings.max_arguments_bytes
+
+
+def encoded_arguments(job: "Job", max_bytes: int) -> str:
+    positional, named = job._constructor_arguments
+    bound = arguments.bind(type(job), positional, named)
+    try:
+        return arguments.encode(bound, max_bytes=max_bytes)
+    except ArgumentsError as error:
+        raise ArgumentsError(f"{type(job).__name__}: {error}") from None
+
+
+def source_of_caller() -> str | None:
+    """file:line of the nearest frame outside jobq."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and is_own(frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def is_own(filename: str) -> bool:
+    return filename.startswith(PACKAGE_FOLDER) and not filename.startswith(DEMO_FOLDER)
+
+
+def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:
+    if added is None:
+        return None
+    return JobRecord(
+        id=added.id,
+        job_class=new.job_class,
+        queue=new.queue,
+        priority=new.priority,
+        state=added.state,
+        outcome=None,
+        attempt=0,
+        retries=new.retries,
+        unique_key=new.unique_key,
+        arguments=arguments.without_secrets(json.loads(new.arguments)),
+        enqueued_at=added.enqueued_at,
+        run_at=added.run_at,
+        source=new.source,
+        timeout=new.timeout,
+        expires_at=added.expires_at,
+    )

@@ -1,0 +1,67 @@
+"""The import of the application's modules, and its failures in words that help."""
+
+import importlib
+import sys
+import traceback
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from jobq.errors import ApplicationError, UnknownJobClass
+from jobq.registry import registry
+
+if TYPE_CHECKING:
+    from jobq.base import Job
+
+
+def import_module(name: str) -> ModuleType:
+    """Imports one module of the application. Raises ApplicationError with the user's own traceback, and no more."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ApplicationError(
+                f"There is no module {name!r} (looked in {', '.join(sys.path[:2])}, …). "
+                "Check the name, and the folder you are in."
+            ) from None
+        raise failed_import(name, error) from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the user's module may raise anything
+        raise failed_import(name, error) from None
+
+
+def failed_import(name: str, error: BaseException) -> ApplicationError:
+    return ApplicationError(
+        f"The module {name!r} does not import: {type(error).__name__}: {error}".rstrip(": "),
+        user_traceback=traceback_of_user(error),
+    )
+
+
+def traceback_of_user(error: BaseException) -> str:
+    """The traceback without the frames before the user's own: those of jobq and of the import system."""
+
+    frames = traceback.TracebackException.from_exception(error, compact=True)
+    frames.stack = traceback.StackSummary.from_list(
+        [frame for frame in frames.stack if not is_import_machinery(frame.filename)]
+    )
+    return "".join(frames.format())
+
+
+def is_import_machinery(filename: str) -> bool:
+    return filename.startswith("<frozen importlib") or filename in (__file__, importlib.__file__)
+
+
+def resolve(name: str) -> "type[Job]":
+    """The class that a person named: registered already, or in a module that can be imported.
+
+    For commands, never for rows. Raises UnknownJobClass, or ApplicationError where the module does not import.
+    """
+    module = name.rpartition(".")[0]
+    if registry.find(name) is None and module:
+        try:
+            import_module(module)
+        except ApplicationError as error:
+            if error.user_traceback:
+                raise
+            raise UnknownJobClass(f"No job class {name!r} is registered. {error}") from None
+    return registry.get(name)

@@ -1,0 +1,115 @@
+"""What a job may be enqueued with: every option checked, and what is wrong with it in words."""
+
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from jobq.errors import EnqueueError
+
+MAX_QUEUE_CHARACTERS = 100
+MAX_KEY_CHARACTERS = 250
+MAX_PRIORITY = 32767
+MAX_RETRIES = 1_000_000
+MAX_DELAY_SECONDS = 100 * 365.25 * 86400
+LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
+
+
+class Options(TypedDict, total=False):
+    """What `run_in_worker` can be told."""
+
+    queue: str | None
+    delay: float | timedelta | datetime | None
+    priority: int | None
+    retries: int | None
+    unique_key: str | None
+    timeout: float | timedelta | None
+    expires: float | timedelta | datetime | None
+
+
+def due(
+    delay: float | timedelta | datetime | None, name: str = "delay", past: str = "a job cannot start in the past"
+) -> tuple[float, datetime | None]:
+    """A delay as (seconds from now, None), or as (0, the time). `past` says why it cannot be negative."""
+    if delay is None:
+        return 0.0, None
+    if isinstance(delay, datetime):
+        if delay.tzinfo is None or delay.utcoffset() is None:
+            raise EnqueueError(
+                f"{name} is the naive datetime {delay.isoformat()}: give it a time zone, as in "
+                "datetime.now(timezone.utc) + timedelta(hours=1)."
+            )
+        if not 1970 <= delay.year <= LATEST_YEAR:
+            raise EnqueueError(f"{name} is {delay.isoformat()}, but the years are 1970 to {LATEST_YEAR}.")
+        return 0.0, delay
+    if isinstance(delay, timedelta):
+        delay = delay.total_seconds()
+    if isinstance(delay, bool) or not isinstance(delay, int | float) or delay != delay:
+        raise EnqueueError(f"{name} is {shortened(delay)}, but must be seconds, a timedelta, or an aware datetime.")
+    if delay < 0:
+        raise EnqueueError(f"{name} is {shortened(delay)} seconds, but {past}. Leave it out.")
+    if delay > MAX_DELAY_SECONDS:
+        raise EnqueueError(f"{name} is {shortened(delay)} seconds, more than 100 years.")
+    return float(delay), None
+
+
+def checked_expiry(
+    expires: float | timedelta | datetime | None, delay: float, run_at: datetime | None
+) -> tuple[float | None, datetime | None]:
+    """When a job expires as (seconds from now, None) or as (None, the time); (None, None): never."""
+    if expires is None:
+        return None, None
+    seconds, moment = due(expires, "expires", "a job cannot expire in the past")
+    if (moment is None and run_at is None and seconds <= delay) or (moment and run_at and moment <= run_at):
+        raise EnqueueError(f"expires is {shortened(expires)}, which is not after the job is due: it would never run.")
+    return (None, moment) if moment else (seconds, None)
+
+
+def checked_timeout(timeout: Any) -> float | None:
+    if timeout is None:
+        return None
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DELAY_SECONDS:
+        raise EnqueueError(
+            f"timeout is {shortened(timeout)}, but must be seconds or a timedelta, above 0 and up to 100 years."
+        )
+    return float(seconds)
+
+
+def checked_queue(queue: Any) -> str:
+    if not isinstance(queue, str) or not queue or not queue.isprintable():
+        raise EnqueueError(f"queue is {shortened(queue)}, but must be text without control characters.")
+    if len(queue) > MAX_QUEUE_CHARACTERS:
+        raise EnqueueError(
+            f"queue is a name of {len(queue):,} characters, beginning {shortened(queue)}; "
+            f"{MAX_QUEUE_CHARACTERS} are allowed."
+        )
+    return queue
+
+
+def checked_key(key: Any) -> str | None:
+    if key is None or key == "":
+        return None
+    if not isinstance(key, str) or not key.isprintable():
+        raise EnqueueError(f"unique_key is {shortened(key)}, but must be text without control characters.")
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise EnqueueError(
+            f"unique_key has {len(key):,} characters, beginning {shortened(key)}; {MAX_KEY_CHARACTERS} are allowed. "
+            "Use a hash of it."
+        )
+    return key
+
+
+def checked_int(name: str, value: Any, most: int, *, least: int | None = None) -> int:
+    least = -most if least is None else least
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise EnqueueError(f"{name} is {shortened(value)}, but must be a whole number.")
+    if not least <= value <= most:
+        raise EnqueueError(f"{name} is {shortened(value)}, but must be between {least} and {most}.")
+    return value
+
+
+def shortened(value: Any) -> str:
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - a repr of the user's own may raise anything; this is for an error message
+        shown = f"a {type(value).__name__}"
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"

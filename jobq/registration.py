@@ -1,0 +1,131 @@
+"""`@register_job` and `register_schedule`: what is checked before a class or a schedule is in the registry."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from jobq import arguments
+from jobq.base import Job
+from jobq.errors import ArgumentsError, RegistrationError
+from jobq.names import name_of
+from jobq.registry import Registry, Scheduled, registry
+
+if TYPE_CHECKING:
+    from jobq.schedules import Schedule
+
+JobClass = TypeVar("JobClass", bound=type[Job])
+
+
+@overload
+def register_job(job_class: JobClass, /) -> JobClass: ...
+@overload
+def register_job(*, alias: str | Sequence[str] = ()) -> Callable[[JobClass], JobClass]: ...
+def register_job(job_class: Any = None, /, *, alias: str | Sequence[str] = ()) -> Any:
+    """Registers a Job class, so that workers may run it: `@register_job`.
+
+    `@register_job(alias="shop.jobs.OldName")` also answers to another name (or several), so that a class can be
+    renamed or moved while jobs are queued under the old one. Raises RegistrationError.
+    """
+    if isinstance(job_class, str):
+        raise RegistrationError(f"Write @register_job(alias={job_class!r}): an alias is given by name.")
+    aliases = (alias,) if isinstance(alias, str) else tuple(alias)
+
+    def register(decorated: JobClass) -> JobClass:
+        add_class(registry, decorated, aliases)
+        return decorated
+
+    return register if job_class is None else register(job_class)
+
+
+def add_class(registry: Registry, job_class: "type[Job]", aliases: Sequence[str] = ()) -> None:
+    """Registers a class under its name and its aliases. Raises RegistrationError where that cannot be."""
+    check_job_class(job_class)
+    for alias in aliases:
+        check_alias(alias, name_of(job_class))
+    registry.add(job_class, aliases, schedules_of(job_class))
+
+
+def register_schedule(name: str, job: "Job", schedule: "Schedule | str") -> None:
+    """Has a job enqueued again and again, under a name of its own: for what is not said in a job's class.
+
+        register_schedule("backup", Command("pg_dump -Fc app -f app.dump"), "0 3 * * *")
+
+    Raises ScheduleError or RegistrationError.
+    """
+    from jobq.command import Command, class_of
+    from jobq.schedules import Schedule, checked_name
+
+    checked_name(name)
+    if isinstance(schedule, str):
+        schedule = Schedule.from_cron(schedule)
+    if not isinstance(schedule, Schedule):
+        raise RegistrationError(f"Schedule {name!r}: {schedule!r} is neither a Schedule nor an expression.")
+    if not isinstance(job, Job):
+        raise RegistrationError(
+            f"Schedule {name!r}: {job!r} is no job. Give an instance, as in SendReport('ops') or Command('ls')."
+        )
+    if schedule.arguments or schedule.name:
+        raise RegistrationError(
+            f"Schedule {name!r}: its name and the job's arguments are given already; leave them out of the Schedule."
+        )
+    if isinstance(job, Command):
+        command_class = class_of(name, job)
+        known = registry.find(name_of(command_class))
+        if known is None or known.__doc__ != command_class.__doc__:
+            add_class(registry, command_class)
+        job = registry.get(name_of(command_class))()
+    if registry.find(name_of(type(job))) is None:
+        raise RegistrationError(
+            f"Schedule {name!r}: {name_of(type(job))} is not registered. Decorate the class with @register_job."
+        )
+    registry.schedule(Scheduled(name, schedule, type(job), job._constructor_arguments))
+
+
+def schedules_of(job_class: "type[Job]") -> list[Scheduled]:
+    """The schedules that stand in a class: one that is alone may go by the name of the class."""
+    single, several = job_class.schedule, job_class.schedules
+    if single is None and several == ():  # as nearly all are: whoever only enqueues needs no calendar
+        return []
+    from jobq.schedules import Schedule
+
+    name = name_of(job_class)
+    if isinstance(several, Schedule | str) or not isinstance(several, Sequence):
+        raise RegistrationError(f"{name}.schedules is {several!r}, but must be a list of Schedules.")
+    schedules = [*([] if single is None else [single]), *several]
+    found = []
+    for schedule in schedules:
+        if not isinstance(schedule, Schedule):
+            raise RegistrationError(
+                f"{name} has the schedule {schedule!r}, but that must be a Schedule: Schedule.from_cron('0 9 * * *')."
+            )
+        if schedule.name is None and len(schedules) > 1:
+            raise RegistrationError(
+                f"{name} has {len(schedules)} schedules, so each needs a name: pauses and the last tick hang on it. "
+                f"Add name='…' to Schedule {schedule.expression!r}."
+            )
+        whole = name if schedule.name is None else f"{name}:{schedule.name}"
+        check_call(job_class, schedule, whole)
+        found.append(Scheduled(whole, schedule, job_class, ((), schedule.arguments), is_of_class=True))
+    return found
+
+
+def check_call(job_class: "type[Job]", schedule: "Schedule", name: str) -> None:
+    try:
+        arguments.bind(job_class, (), schedule.arguments)
+    except ArgumentsError as error:
+        raise RegistrationError(
+            f"Schedule {name!r}: {error} Give the schedule its arguments, as in arguments={{'name': value}}."
+        ) from None
+
+
+def check_job_class(job_class: Any) -> None:
+    if not isinstance(job_class, type) or not issubclass(job_class, Job):
+        raise RegistrationError(f"{job_class!r} is no Job: derive the class from jobq.Job.")
+    if job_class.run is Job.run:
+        raise RegistrationError(f"{name_of(job_class)} has no run(): define what the job does.")
+
+
+def check_alias(alias: Any, name: str) -> None:
+    if not isinstance(alias, str) or not alias or not alias.isprintable() or len(alias) > 250:
+        raise RegistrationError(
+            f"alias {alias!r} of {name} must be a name like 'shop.jobs.OldName', of 250 characters at most."
+        )
