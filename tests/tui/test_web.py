@@ -12,9 +12,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientSession, ClientWebSocketResponse, WSCloseCode, WSMsgType, WSServerHandshakeError
 
-PRINTED = re.compile(r"(http://127\.0\.0\.1:\d+)/\?token=(\S+)")
+PRINTED = re.compile(r"(http://127\.0\.0\.1:\d+)/#token=(\S+)")
 ESCAPES = re.compile(rb"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b[\]P_][^\x07\x1b]*(\x07|\x1b\\)|\x1b.")
 
 
@@ -31,19 +31,20 @@ class Served:
         return PRINTED.findall(self.started.stdout)[-1][1]
 
     @asynccontextmanager
-    async def browser(self) -> AsyncIterator[ClientSession]:
-        """One that has been let in."""
-        async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:  # unsafe: of an address without a name
-            async with session.get(f"{self.url}/", params={"token": self.token}) as response:
-                assert response.status == 200
-            yield session
-
-    @asynccontextmanager
-    async def tab(self) -> AsyncIterator[ClientWebSocketResponse]:
+    async def socket(self, **first: Any) -> AsyncIterator[ClientWebSocketResponse]:
+        """A socket whose first message holds what a page would send."""
         async with (
-            self.browser() as session,
+            ClientSession() as session,
             session.ws_connect(f"{self.url}/ws?width=120&height=40", origin=self.url) as socket,
         ):
+            await socket.send_json(["open", first])
+            yield socket
+
+    @asynccontextmanager
+    async def tab(self, **first: Any) -> AsyncIterator[ClientWebSocketResponse]:
+        """A page that has been let in, by the printed address if not otherwise."""
+        async with self.socket(**(first or {"token": self.token})) as socket:
+            socket.session = (await opened(socket))["session"]  # type: ignore[attr-defined]
             yield socket
 
     def consoles(self) -> list[str]:
@@ -79,6 +80,20 @@ def run(flow: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(within_a_minute())
 
 
+async def opened(socket: ClientWebSocketResponse) -> dict[str, str]:
+    """The answer to a first message that was right."""
+    kind, value = await socket.receive_json()
+    assert kind == "open"
+    return dict(value)
+
+
+async def closing(socket: ClientWebSocketResponse) -> tuple[int | None, str]:
+    """The code and the reason with which the server closes a socket."""
+    while (message := await socket.receive()).type is not WSMsgType.CLOSE:
+        assert message.type is WSMsgType.BINARY
+    return message.data, message.extra or ""
+
+
 async def drawn(socket: ClientWebSocketResponse, text: str) -> str:
     """What the console draws, up to this."""
     seen = b""
@@ -90,44 +105,114 @@ async def drawn(socket: ClientWebSocketResponse, text: str) -> str:
     pytest.fail(f"it was closed without {text!r}")
 
 
-def test_only_who_has_the_address_is_let_in_and_only_once(serve: Any, eventually: Any) -> None:
+def test_a_printed_address_lets_in_once_and_its_session_again(serve: Any, eventually: Any) -> None:
     served = serve()
     first = served.token
 
     async def flow() -> None:
+        async with served.tab(token=first) as socket:
+            await drawn(socket, "NEEDS YOU")
+            session = socket.session
+        eventually(lambda: served.token != first)  # for another page of the operator's
+        async with served.socket(token=first) as late:
+            code, reason = await closing(late)
+            assert code == 4003
+            assert "was used already" in reason
+        async with served.tab(session=session) as reloaded:
+            await drawn(reloaded, "NEEDS YOU")
+
+    run(flow)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {},
+        {"token": ""},
+        {"token": "\ud800"},
+        {"token": ["x"]},
+        {"session": None},
+        {"session": ""},
+        {"session": "guess"},
+    ],
+    ids=ascii,
+)
+def test_a_socket_without_the_secret_gets_no_console(serve: Any, first: dict[str, Any]) -> None:
+    served = serve()
+
+    async def flow() -> None:
+        async with served.socket(**first) as socket:
+            assert (await closing(socket))[0] == 4003
+        async with served.tab() as socket:  # a session is there now, and a guess is still none
+            await drawn(socket, "NEEDS YOU")
+            async with served.socket(**first) as another:
+                assert (await closing(another))[0] == 4003
+            assert len(served.consoles()) == 1
+
+    run(flow)
+
+
+@pytest.mark.parametrize("message", ['["stdin", "q"]', '["resize"]', "no JSON", "[]", "{}", '["open", 1]'])
+def test_nothing_is_taken_before_the_secret(serve: Any, message: str) -> None:
+    served = serve()
+
+    async def flow() -> None:
+        async with ClientSession() as session, session.ws_connect(f"{served.url}/ws", origin=served.url) as socket:
+            await socket.send_str(message)
+            assert (await closing(socket))[0] == 4003
+        assert served.consoles() == []
+
+    run(flow)
+
+
+def test_another_page_takes_the_console_over_and_the_first_is_told(serve: Any, eventually: Any) -> None:
+    served = serve()
+
+    async def flow() -> None:
+        async with served.tab() as first:
+            await drawn(first, "NEEDS YOU")
+            async with served.tab() as second:
+                code, reason = await closing(first)
+                assert code == 4001
+                assert "opened in another page" in reason
+                await drawn(second, "NEEDS YOU")
+                eventually(lambda: len(served.consoles()) == 1)
+                async with served.socket(session=first.session) as late:  # its session ended with it
+                    assert (await closing(late))[0] == 4003
+
+    run(flow)
+
+
+def test_no_cookie_is_set_and_what_is_open_to_everybody_holds_nothing(serve: Any) -> None:
+    """Browsers send a cookie to every port of this machine, also to one that another user serves."""
+    served = serve()
+
+    async def flow() -> None:
         async with ClientSession() as stranger:
-            for path in ("/", "/?token=", "/?token=x%ED%A0%80", "/static/", "/static/textual.js", "/ws", "/anything"):
+            for path in ("/", "/?token=x", "/static/page.js"):
                 async with stranger.get(served.url + path) as response:
-                    assert response.status == 403, path
-            async with stranger.get(f"{served.url}/?token={first}", allow_redirects=False) as response:
-                assert (response.status, response.headers["Location"]) == (303, "/")
-                cookie = response.headers["Set-Cookie"]
-                assert "HttpOnly" in cookie
-                assert "SameSite=Strict" in cookie
-                assert first not in cookie
-            async with ClientSession() as another, another.get(f"{served.url}/?token={first}") as response:
-                assert response.status == 403
-                assert "has been used" in await response.text()
-        eventually(lambda: served.token != first)  # for another browser of the operator's
-        async with served.browser():
-            pass
+                    assert response.status == 200
+                    assert "Set-Cookie" not in response.headers
+                    text = await response.text()
+                    assert served.token not in text
+                    assert "embedded" not in text  # the console's title names the database
 
     run(flow)
 
 
 def test_no_other_page_and_no_other_name_gets_anything(serve: Any) -> None:
-    """Not even with the cookie, which the operator's browser adds by itself."""
     served = serve()
     port = served.url.rpartition(":")[2]
 
     async def flow() -> None:
-        async with served.browser() as browser:
+        async with ClientSession() as browser:
             evil = [
                 {"Host": "evil.example"},
                 {"Host": f"evil.example:{port}"},
                 {"Host": "127.0.0.1"},
                 {"Origin": "https://evil.example"},
                 {"Origin": f"http://evil.example:{port}"},
+                {"Origin": f"http://127.0.0.1:{int(port) - 1}"},  # another port of this machine
                 {"Origin": f"http://localhost:{port}"},  # the same machine, by another name than the host's
                 {"Origin": "null"},
             ]
@@ -149,7 +234,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_lists_nothing(serve: Any) -> 
     served = serve()
 
     async def flow() -> None:
-        async with served.browser() as browser:
+        async with ClientSession() as browser:
             async with browser.get(f"{served.url}/?fontsize=99999") as response:
                 page = await response.text()
                 policy = response.headers["Content-Security-Policy"]
@@ -185,15 +270,14 @@ def test_a_tab_has_a_console_of_its_own_that_reads_only_and_goes_with_it(
             assert "open-sesame" not in served.started.stdout + served.started.stderr
             await socket.send_json(["stdin", "2c"])
             await drawn(socket, "this console is read-only")
-            async with served.tab() as another:
-                await drawn(another, "newest first")
-                assert len(served.consoles()) == 2
-                await another.send_json(["no such word"])
-                assert (await another.receive()).type in (WSMsgType.CLOSE, WSMsgType.BINARY)
-            eventually(lambda: len(served.consoles()) == 1)
             await socket.send_json(["stdin", "q"])
             while (await socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSED):
                 pass
+        eventually(lambda: served.consoles() == [])
+        async with served.tab() as odd:
+            await drawn(odd, "newest first")
+            await odd.send_json(["no such word"])
+            assert (await closing(odd))[0] == WSCloseCode.POLICY_VIOLATION
         eventually(lambda: served.consoles() == [])
 
     run(flow)

@@ -1,9 +1,14 @@
 """The server of `jobq tui --web`: for a browser on this machine, and for nobody else.
 
-textual-serve brings the terminal that the page has, and no more: its own server asks nobody who they are, and any page
-that an operator visits could press keys in it. What is asked here, of every request: that it names this machine (a name
-of the attacker's that leads here is another one), that it comes from this page, and a cookie. The cookie is had for the
-token in the printed address, once.
+textual-serve brings the terminal of the page, and no more: its own server lets everybody in, so any page that an
+operator visits could press keys in it. Here each request must name this machine (a name of the attacker's own that
+leads to this machine is refused), and must not come from another page. The page itself is open to everybody and holds
+nothing.
+
+The first message of its socket must hold a secret: the token of the printed address, which works once, or the session
+that was given for it. The token stands behind the # of the address, which browsers do not send. The session is kept in
+the page's sessionStorage. Both belong to the origin, and so to the port. A cookie would not: browsers send a cookie to
+every port of a host, also to one that another user of this machine serves.
 """
 
 import asyncio
@@ -27,8 +32,14 @@ ADDRESS = "127.0.0.1"
 NAMES = (ADDRESS, "localhost")
 """What a browser on this machine, or at the end of a tunnel that leads here, may call it."""
 
-MOST_TABS = 8
-"""Each has a process, and two connections to the database."""
+MAX_WAITING = 8
+"""Sockets whose first message has not come yet."""
+
+FIRST_MESSAGE_SECONDS = 10.0
+"""How long the first message may take."""
+
+NOT_LET_IN, TAKEN_OVER = 4003, 4001
+"""Codes with which a socket is closed. The page shows the reason that comes with them."""
 
 MOST_BYTES = 1 << 20
 """Of one message of a browser: what is pasted comes as one."""
@@ -84,8 +95,10 @@ class WebConsole:
         self._tell = tell
         self._port = port
         self._token = secrets.token_urlsafe(24)
-        self._cookies: set[str] = set()
-        self._tabs: set[web.WebSocketResponse] = set()
+        self._session: str | None = None
+        self._client: web.WebSocketResponse | None = None
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._waiting = 0
 
     def serve(self) -> None:
         """Until SIGINT, SIGTERM or SIGHUP. Raises UsageError where the port is taken."""
@@ -110,12 +123,8 @@ class WebConsole:
 
     @property
     def address(self) -> str:
-        """Where the console is, for the first who goes there."""
-        return f"http://{ADDRESS}:{self._port}/?token={self._token}"
-
-    @property
-    def cookie_name(self) -> str:
-        return f"jobq-{self._port}"  # browsers do not tell one port from another
+        """The address that lets in the first who opens it."""
+        return f"http://{ADDRESS}:{self._port}/#token={self._token}"
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._guard])
@@ -123,7 +132,7 @@ class WebConsole:
         application.router.add_get("/ws", self._console, allow_head=False)
         application.router.add_get("/static/{name}", self._file, allow_head=False)
         application.on_response_prepare.append(add_headers)
-        application.on_shutdown.append(self._close_tabs)
+        application.on_shutdown.append(self._close_sockets)
         return application
 
     @web.middleware
@@ -134,30 +143,11 @@ class WebConsole:
         origins = request.headers.getall("Origin", [])
         if origins != [f"http://{request.host}"] and (origins or request.path == "/ws"):
             raise refusal("This is for its own page only.")
-        if request.path == "/" and "token" in request.query:
-            return self._let_in(request.query["token"])
-        if not self._is_known(request.cookies.get(self.cookie_name, "")):
-            raise refusal("Open the address that jobq tui --web has printed.")
         return await handler(request)
-
-    def _let_in(self, token: str) -> web.StreamResponse:
-        if not is_same(token, self._token):
-            raise refusal("This address has been used, or is of another time. jobq tui --web has printed a new one.")
-        self._token = secrets.token_urlsafe(24)
-        cookie = secrets.token_urlsafe(24)
-        self._cookies.add(cookie)
-        response = web.Response(status=303, headers={"Location": "/"})
-        response.set_cookie(self.cookie_name, cookie, httponly=True, samesite="Strict", path="/")
-        self._tell(self.address)
-        return response
-
-    def _is_known(self, cookie: str) -> bool:
-        return any(is_same(cookie, known) for known in self._cookies)
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         size = request.query.get("fontsize", "")
         words = {
-            "{title}": self._title,
             "{host}": request.host,
             "{font_size}": size if size.isdecimal() and int(size) in FONT_SIZES else "16",
         }
@@ -173,28 +163,63 @@ class WebConsole:
         return web.FileResponse(path, headers={"Content-Type": content_type})
 
     async def _console(self, request: web.Request) -> web.StreamResponse:
-        if len(self._tabs) >= MOST_TABS:
-            raise web.HTTPServiceUnavailable(text=f"{MOST_TABS} tabs are open. Close one.")
+        if self._waiting >= MAX_WAITING:
+            raise web.HTTPServiceUnavailable(text=f"{MAX_WAITING} pages are being opened. Try again.")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MOST_BYTES)
-        self._tabs.add(socket)
+        self._sockets.add(socket)
         try:
             await socket.prepare(request)
-            size = number(request, "width", 80), number(request, "height", 24)
-            tab = await Tab.start(self._command, self._environment, size, socket.send_bytes)
-            showing = asyncio.create_task(show(tab, socket))
-            try:
-                await listen(tab, socket)
-            finally:
-                showing.cancel()
-                with suppress(asyncio.CancelledError):
-                    await showing
-                await tab.end()
+            if await self._let_in(socket):
+                await self._take_over(socket)
+                await self._serve_console(request, socket)
         finally:
-            self._tabs.discard(socket)
+            self._sockets.discard(socket)
+            if self._client is socket:
+                self._client = None
         return socket
 
-    async def _close_tabs(self, _application: web.Application) -> None:
-        await asyncio.gather(*(socket.close(code=WSCloseCode.GOING_AWAY) for socket in list(self._tabs)))
+    async def _let_in(self, socket: web.WebSocketResponse) -> bool:
+        """Whether the first message holds the token or the session. If not, the socket is closed with the reason."""
+        self._waiting += 1
+        try:
+            kind, value = words_of(await socket.receive(FIRST_MESSAGE_SECONDS))
+        except (TimeoutError, ValueError):
+            kind, value = "", None
+        finally:
+            self._waiting -= 1
+        given = value if kind == "open" and isinstance(value, dict) else {}
+        if is_same(given.get("token"), self._token):
+            self._token, self._session = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+            self._tell(self.address)
+        elif self._session is None or not is_same(given.get("session"), self._session):
+            reason = "This address was used already." if given.get("token") else "Nobody is let in without the address."
+            await socket.close(
+                code=NOT_LET_IN, message=f"{reason} Open the one that jobq tui --web printed last.".encode()
+            )
+            return False
+        await socket.send_json(["open", {"session": self._session, "title": self._title}])
+        return True
+
+    async def _take_over(self, socket: web.WebSocketResponse) -> None:
+        """There is one client at a time: an earlier one is told, and closed."""
+        earlier, self._client = self._client, socket
+        if earlier is not None:
+            await earlier.close(code=TAKEN_OVER, message=b"The console was opened in another page, and goes on there.")
+
+    async def _serve_console(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        size = number(request, "width", 80), number(request, "height", 24)
+        tab = await Tab.start(self._command, self._environment, size, socket.send_bytes)
+        showing = asyncio.create_task(show(tab, socket))
+        try:
+            await listen(tab, socket)
+        finally:
+            showing.cancel()
+            with suppress(asyncio.CancelledError):
+                await showing
+            await tab.end()
+
+    async def _close_sockets(self, _application: web.Application) -> None:
+        await asyncio.gather(*(socket.close(code=WSCloseCode.GOING_AWAY) for socket in list(self._sockets)))
 
 
 async def show(tab: Tab, socket: web.WebSocketResponse) -> None:
@@ -238,6 +263,6 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
     response.headers.update(HEADERS)
 
 
-def is_same(given: str, secret: str) -> bool:
-    """Takes as long whatever is wrong with it."""
-    return hmac.compare_digest(given.encode(errors="replace"), secret.encode())
+def is_same(given: Any, secret: str) -> bool:
+    """Compares in a time that does not depend on where the two differ."""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(errors="replace"), secret.encode())
