@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
-    "telemetry", "on_demand", "options", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
+    "telemetry", "on_demand", "options", "commands", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
     "cli": PURE | USE | {"cli", "embedded", "runtime", "tui", "demo", "bench"} | PUBLIC,
     "tui": {
-        "observe", "operate", "records", "states", "errors", "settings", "clean", "filters", "tracebacks", "tui",
+        "observe", "operate", "records", "states", "errors", "settings", "clean", "commands", "filters", "tracebacks",
+        "tui",
     } | PUBLIC,
     "demo": PURE | USE | {"demo"} | PUBLIC,
     "bench": PURE | STORE | USE | {"bench"} | PUBLIC,  # makes a schema, and looks at what is in it

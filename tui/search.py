@@ -1,11 +1,10 @@
 """The words of the filter bar: the filter language of the command line, on the list that is shown."""
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from jobq import filters
+from jobq import commands, filters
 from jobq.errors import FilterError, UsageError
 from jobq.filters import Filter, Pattern, Term
 from jobq.observe import FailureGroup, slow_parts
@@ -95,7 +94,7 @@ def suggestions(text: str, names: Mapping[str, Iterable[str]]) -> list[str]:
 
 def command(view: View, text: str) -> str:
     """The command line that shows the same list."""
-    return shlex.join(["jobq", "list", f"{chosen(view)} {text}".strip()])
+    return commands.command("list", f"{chosen(view)} {text}".strip())
 
 
 def seconds(text: str) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobq.filters import quoted as quoted_value
+from jobq.commands import term
 from jobq.observe import FRONT_LIMIT
 from jobq.records import QueueStats, WorkerRecord
 
@@ -104,7 +104,7 @@ def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
 def unknown_classes(snapshot: Snapshot) -> Iterator[Trouble]:
     for unknown in snapshot.stats.unknown_classes:
         text = f"{counted_jobs(unknown.jobs, FRONT_LIMIT)} of {unknown.job_class}: no worker knows it"
-        place = Place("jobs", "pending", f"class:{quoted(unknown.job_class)}")
+        place = Place("jobs", "pending", term("class", unknown.job_class))
         yield Trouble("unknown", False, text, place, f"unknown {unknown.job_class}")
 
 
@@ -115,8 +115,3 @@ def counted_jobs(number: int, limit: int) -> str:
 def workers_of(queue: QueueStats, snapshot: Snapshot | None) -> list[WorkerRecord]:
     workers = snapshot.stats.workers if snapshot is not None else ()
     return [worker for worker in workers if not worker.queues or queue.name in worker.queues]
-
-
-def quoted(text: str) -> str:
-    """A value as the filter bar takes it."""
-    return quoted_value(text, is_free=False)

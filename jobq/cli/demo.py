@@ -14,6 +14,7 @@ import click
 from jobq.clean import line
 from jobq.cli.options import database_options, open_database
 from jobq.cli.render import duration, say
+from jobq.commands import command
 from jobq.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,13 +119,13 @@ def show(summary: "Summary", work: "Work", settings: Settings, processes: int) -
 def next_steps(summary: "Summary", settings: Settings) -> list[str]:
     """Commands that work as they stand here."""
     jobq = "jobq" if shutil.which("jobq") or Path(sys.argv[0]).name != "jobq" else sys.argv[0]
-    schema = f" --schema {settings.schema}" if settings.schema != Settings().schema else ""
+    schema = ["--schema", settings.schema] if settings.schema != Settings().schema else []
     failed = next((jobs[0].id for jobs in summary.failures.values()), summary.report.id)
     return [
-        f"{jobq} show {failed}{schema}",
-        f"{jobq} list finished --outcome errored{schema}",
-        f"{jobq} stats{schema}",
-        f"{jobq} demo --keep-running{schema}",
+        command("show", failed, *schema, program=jobq),
+        command("list", "finished", "--outcome", "errored", *schema, program=jobq),
+        command("stats", *schema, program=jobq),
+        command("demo", "--keep-running", *schema, program=jobq),
     ]
 
 

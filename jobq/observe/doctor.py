@@ -11,12 +11,14 @@ from enum import StrEnum
 from time import monotonic
 
 import psycopg
+import psycopg.sql
 
 from jobq import __version__
+from jobq.commands import command, psql_command, term
 from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.observe.overview import unknown_records, worker_records
 from jobq.observe.reading import dicts, reading
-from jobq.observe.words import many, shell, spoken
+from jobq.observe.words import many, spoken
 from jobq.store import migrations
 from jobq.store.database import Connection, Database, said
 from jobq.store.statements import quote_identifier
@@ -159,7 +161,7 @@ def listen_check(patient: Patient) -> Iterator[Finding]:
     if settings.transaction_pooler or not settings.listen:
         yield fine("listen", f"is off: workers look every {settings.poll_every:g} s")
         return
-    channel = f"jobq doctor {os.getpid()}"
+    channel = f"jobq_doctor_{os.getpid()}"
     with patient.database.connect("doctor") as listener, patient.database.connect("doctor") as notifier:
         listener.execute(f"LISTEN {quote_identifier(channel)}".encode())
         began = monotonic()
@@ -201,16 +203,21 @@ def vacuum_check(patient: Patient) -> Iterator[Finding]:
         )
         mends = {
             "a transaction": f"SELECT pg_terminate_backend({holder['name']});",
-            "a prepared transaction": f"ROLLBACK PREPARED '{holder['name']}';",
-            "a replication slot": f"SELECT pg_drop_replication_slot('{holder['name']}');",
+            "a prepared transaction": f"ROLLBACK PREPARED {literal(holder['name'])};",
+            "a replication slot": f"SELECT pg_drop_replication_slot({literal(holder['name'])});",
         }
         yield wrong(
             "vacuum",
             f"{holder['kind']} holds it back{since}: {holder['name']}{f' ({detail})' if detail else ''}",
-            f'psql "$JOBQ_DATABASE_URL" -c "{mends[holder["kind"]]}"',
+            psql_command(mends[holder["kind"]]),
         )
     if not held:
         yield fine("vacuum", f"nothing holds it back for longer than {OLD_SNAPSHOT_SECONDS / 60:g} minutes")
+
+
+def literal(text: str) -> str:
+    """A text as SQL takes it. The name of a prepared transaction may be anybody's text."""
+    return psycopg.sql.Literal(text).as_string(None)
 
 
 def dead_rows_check(patient: Patient) -> Iterator[Finding]:
@@ -222,7 +229,7 @@ def dead_rows_check(patient: Patient) -> Iterator[Finding]:
         yield wrong(
             "dead rows",
             f"{table['name']} has {table['dead']:,} beside {table['live']:,} live ones; it was vacuumed {last}",
-            f'psql "$JOBQ_DATABASE_URL" -c \'VACUUM (ANALYZE) {quote_identifier(patient.schema)}.{table["name"]}\'',
+            psql_command(f"VACUUM (ANALYZE) {quote_identifier(patient.schema)}.{quote_identifier(table['name'])};"),
         )
     if not many:
         yield fine("dead rows", ", ".join(f"{table['name']} {table['dead']:,}" for table in tables) or "none")
@@ -270,15 +277,15 @@ def queues_check(patient: Patient) -> Iterator[Finding]:
     stuck = [queue for queue in found if queue["paused_at"] is not None or queue["workers"] == 0]
     for queue in stuck:
         jobs = f"waiting: {many(queue['pending'], 'job', COUNT_LIMIT)}"
-        name = shell(queue["queue"])
+        name = queue["queue"]
         if queue["paused_at"] is not None:
             by = f" by {queue['paused_by']}" if queue["paused_by"] else ""
             since = f"{queue['paused_at']:%Y-%m-%d %H:%M:%S %Z}"
             yield wrong(
-                "queues", f"{queue['queue']!r} is paused since {since}{by}; {jobs}", f"jobq resume {name}"
+                "queues", f"{queue['queue']!r} is paused since {since}{by}; {jobs}", command("resume", name)
             )
         else:
-            yield wrong("queues", f"no worker works {queue['queue']!r}; {jobs}", f"jobq run --queue {name}")
+            yield wrong("queues", f"no worker works {queue['queue']!r}; {jobs}", command("run", "--queue", name))
     if not stuck:
         yield fine("queues", f"{len(found)} hold pending jobs, and each is worked" if found else "nothing is pending")
 
@@ -289,7 +296,7 @@ def classes_check(patient: Patient) -> Iterator[Finding]:
         yield wrong(
             "classes",
             f"no worker knows {one.job_class}; waiting: {many(one.jobs, 'job')} in {', '.join(one.queues)}",
-            f"Deploy it, register it as an alias, or: jobq cancel 'class:\"{one.job_class}\"'",
+            f"Deploy it, register it as an alias, or: {command('cancel', term('class', one.job_class))}",
         )
     if not unknown:
         yield fine("classes", "workers know every class that is at the front of a queue")
@@ -303,7 +310,7 @@ def poison_check(patient: Patient) -> Iterator[Finding]:
             "poison",
             f"{many(one['jobs'], 'job')} of {one['job_class']} came to rest as lost in the last day: each time, their "
             "process or worker died",
-            f"jobq show {one['example']}",
+            command("show", one["example"]),
         )
     if not found:
         yield fine("poison", "no job came to rest as lost in the last day")

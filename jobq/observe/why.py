@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from jobq.commands import command
 from jobq.observe.jobs import show
 from jobq.observe.reading import dicts, reading
-from jobq.observe.words import many, shell, spoken
+from jobq.observe.words import many, spoken
 from jobq.records import JobRecord
 from jobq.states import FINISHED, State
 from jobq.store.database import Database
@@ -65,7 +66,7 @@ NEXT = Reason("next", "nothing is wrong: it is next, and starts as soon as a wor
 
 def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
     """It waits for nothing; whether it could be retried is what one may want to know."""
-    mend = None if job.outcome == "successful" else f"jobq retry {job.id}"
+    mend = None if job.outcome == "successful" else command("retry", job.id)
     yield Reason("finished", f"it has ended: {job.outcome}, in attempt {job.attempt} of {job.retries + 1}", mend)
     if job.unique_key is None:
         return
@@ -81,7 +82,7 @@ def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
             "key held",
             f"it cannot be queued again: its key {job.unique_key!r} is held by job {holder['id']}, which is "
             f"{holder['state']}",
-            f"jobq why {holder['id']}",
+            command("why", holder["id"]),
         )
 
 
@@ -121,7 +122,7 @@ def why_never(facts: dict[str, Any]) -> Iterator[Reason]:
         yield Reason(
             "paused",
             f"its queue {facts['queue']!r} is paused since {facts['paused_at']:%Y-%m-%d %H:%M:%S %Z}{by}",
-            f"jobq resume {shell(facts['queue'])}",
+            command("resume", facts["queue"]),
         )
     if facts["workers"] == 0:
         yield Reason("no worker", "no worker runs", "jobq run")
@@ -129,7 +130,7 @@ def why_never(facts: dict[str, Any]) -> Iterator[Reason]:
         yield Reason(
             "queue not worked",
             f"of {many(facts['workers'], 'worker')}, none works queue {facts['queue']!r}",
-            f"jobq run --queue {shell(facts['queue'])}",
+            command("run", "--queue", facts["queue"]),
         )
     elif facts["knowing_it"] == 0:
         yield Reason(

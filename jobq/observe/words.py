@@ -1,7 +1,5 @@
 """Words for people, as reasons and findings use them."""
 
-from shlex import quote
-
 
 def spoken(seconds: float) -> str:
     """About so long: 40 s, 12 minutes, 3 hours."""
@@ -9,11 +7,6 @@ def spoken(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def shell(name: str) -> str:
-    """A name as a shell takes it."""
-    return quote(name)
 
 
 def many(count: int, noun: str, limit: int | None = None) -> str:

@@ -79,7 +79,7 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
     """Applies one migration, unless it has been. The lock is the transaction's: it also works through a pooler."""
     quoted = quote_identifier(schema)
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq migrate {schema}"])
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq_migrate {schema}"])
         if migration.version in applied_versions(connection, schema):
             return False
         connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}".encode())

@@ -8,6 +8,7 @@ results, whose rights count then.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from jobq.commands import command
 from jobq.errors import DatabaseForbidden
 from jobq.store.database import Connection, Database
 from jobq.store.statements import quote_identifier, statement
@@ -170,7 +171,7 @@ def forbidden(database: Database, missing: Sequence[Right], role: str) -> str:
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     return (
         f"The role {database.role} may not {may_not(missing[0], database.schema)}{more}. "
-        f"What it needs is printed by: jobq migrate --grants {role} --to {database.role}"
+        f"What it needs is printed by: {command('migrate', '--grants', role, '--to', database.role)}"
     )
 
 

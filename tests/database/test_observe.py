@@ -1,6 +1,7 @@
 """What an operator is told: why a job waits, what fails in groups, what is wrong."""
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -258,6 +259,17 @@ def test_each_finding_says_what_helps(healthy: Any, database: Database) -> None:
     assert "ana@ops" in found["queues"][1].text
     assert "crm.Merge" in found["classes"][0].text
     assert all(finding.mend for findings in found.values() for finding in findings)
+
+
+def test_a_command_that_helps_stays_one_whatever_is_in_its_names(healthy: Any, database: Database) -> None:
+    hostile = "x';touch pwned;"
+    job = healthy.add(job_class=hostile, queue=hostile)
+    found = wrong(observe.doctor(database))
+    (unknown,) = [finding.mend for finding in found["classes"]]
+    assert shlex.split(str(unknown).partition("or: ")[2]) == ["jobq", "cancel", f'class:"{hostile}"']
+    healthy.execute("INSERT INTO jobq.queues (name, paused_at) VALUES (%s, now())", hostile)
+    mends = [str(reason.mend) for reason in observe.why(database, job).reasons]
+    assert ["jobq", "resume", hostile] in [shlex.split(mend) for mend in mends]
 
 
 def test_a_worker_that_was_declared_dead_is_named(healthy: Any, database: Database) -> None:

@@ -16,11 +16,12 @@ from jobq.tui.feed import AWAY_SECONDS, OFF, Feed
 from jobq.tui.samples import Samples
 from jobq.tui.screens.failures import alike
 from jobq.tui.source import COUNT_LIMIT, VIEW_BY_NAME, Snapshot
-from jobq.tui.troubles import Place, quoted, troubles
+from jobq.tui.troubles import Place, troubles
 from rich.cells import cell_len
 from rich.text import Text
 from textual.message_pump import MessagePump
 
+from jobq.commands import term
 from jobq.errors import FilterError
 
 TUI = Path(__file__).parents[2] / "tui"
@@ -81,9 +82,9 @@ def test_growth_is_that_of_the_last_minute_and_unknown_of_what_cannot_be_counted
     st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text and not re.search("[\ud800-\udfff]", text))
 )
 def test_a_name_of_any_kind_can_be_filtered_by(name: str) -> None:
-    chosen = search.selection(VIEW_BY_NAME["pending"], f"queue:{quoted(name)}")
-    (term,) = [term for term in chosen.terms if term.key == "queue"]
-    assert [value.text for value in term.values] == [name]  # type: ignore[union-attr]
+    chosen = search.selection(VIEW_BY_NAME["pending"], term("queue", name))
+    (one,) = [one for one in chosen.terms if one.key == "queue"]
+    assert [value.text for value in one.values] == [name]  # type: ignore[union-attr]
 
 
 def test_what_is_cut_has_a_mark_where_it_was_cut() -> None:

@@ -1,13 +1,13 @@
 """What can be copied of a job: to the terminal's clipboard, also over ssh."""
 
 import json
-import shlex
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 
+from jobq import commands
 from jobq.records import JobDetail, JobRecord
 from jobq.states import FINISHED
 
@@ -37,15 +37,15 @@ def choices(job: JobRecord, detail: JobDetail | None, command: str | None) -> li
     failed = [attempt for attempt in detail.attempts if attempt.traceback] if detail is not None else []
     if failed:
         found.append(Choice("t", "the last traceback", failed[-1].traceback or ""))
-    found.append(Choice("s", "the command that shows it", f"jobq show {job.id}"))
+    found.append(Choice("s", "the command that shows it", commands.command("show", job.id)))
     verb = "retry" if job.state == FINISHED else "cancel"
     found.append(Choice("v", "the command that does it again" if verb == "retry" else "the command that cancels it",
-                        f"jobq {verb} {job.id}"))  # fmt: skip
+                        commands.command(verb, job.id)))  # fmt: skip
     found.append(
         Choice(
             "e",
             "the command that enqueues one like it",
-            shlex.join(["jobq", "enqueue", job.job_class, "--kwargs", json.dumps(job.arguments, ensure_ascii=False)]),
+            commands.command("enqueue", job.job_class, "--kwargs", json.dumps(job.arguments, ensure_ascii=False)),
         )
     )
     if command is not None:

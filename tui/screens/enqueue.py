@@ -16,6 +16,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
+from jobq import commands
 from jobq.clean import line
 from jobq.records import ClassRecord, JobRecord, ParameterRecord, ScheduleRecord
 
@@ -292,7 +293,7 @@ def typed(value: Any) -> str:
 
 def command(new: NewJob) -> str:
     """The command line that does the same."""
-    words = ["jobq", "enqueue", new.job_class or "CLASS"]
+    words = ["enqueue", new.job_class or "CLASS"]
     given = {name: as_json(text) for name, text in new.texts.items() if text}
     if given:
         words += ["--kwargs", json.dumps(given, ensure_ascii=False)]
@@ -305,7 +306,7 @@ def command(new: NewJob) -> str:
     ):
         if value:
             words += [option, value]
-    return shlex.join(words)
+    return commands.command(*words)
 
 
 def as_json(text: str) -> Any:

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from jobq.commands import command
 from jobq.errors import FilterError
 from jobq.filters import Filter, Term
 from jobq.observe import FailureGroup
@@ -326,9 +327,9 @@ class Failures(ConsoleScreen):
             choices = [
                 Choice("t", "the last traceback", group.traceback or group.error_message or ""),
                 Choice("i", "the id of the last one", str(group.example_id)),
-                Choice("v", "the command that retries them", f"jobq retry 'outcome:errored group:{group.group}'"),
-                Choice("l", "the command that lists them", f"jobq list 'outcome:errored group:{group.group}'"),
-                Choice("m", "the command that mutes them", f"jobq failures mute {group.group}"),
+                Choice("v", "the command that retries them", command("retry", f"outcome:errored group:{group.group}")),
+                Choice("l", "the command that lists them", command("list", f"outcome:errored group:{group.group}")),
+                Choice("m", "the command that mutes them", command("failures", "mute", group.group)),
             ]
             self.app.push_screen(Copy(choices))
 

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
+from jobq.commands import term
 from jobq.observe import FailureGroup, Figures, Period, QueueFlow
 from jobq.records import JobRecord, QueueStats
 from jobq.states import Outcome
@@ -16,7 +17,7 @@ from .. import formats, theme
 from ..actions import Action, bindings
 from ..samples import Samples
 from ..source import COUNT_LIMIT, Snapshot
-from ..troubles import SILENT_SECONDS, Place, Trouble, quoted, workers_of
+from ..troubles import SILENT_SECONDS, Place, Trouble, workers_of
 from ..widgets.chart import Columns, Curves
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -246,7 +247,7 @@ class Overview(ConsoleScreen):
         elif isinstance(current, QueueStats):
             self.console.go(Place("queues", filter=current.name))
         elif isinstance(current, Figures):
-            self.console.go(Place("jobs", "finished", f"class:{quoted(current.name)}"))
+            self.console.go(Place("jobs", "finished", term("class", current.name)))
         elif isinstance(current, JobRecord):
             self.console.open_job(current.id, [job.id for job in rows.items])
 

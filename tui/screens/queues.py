@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 
+from jobq.commands import term
 from jobq.records import QueueStats
 from jobq.states import State
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
 from ..source import COUNT_LIMIT, VIEW_BY_NAME
-from ..troubles import Place, quoted, workers_of
+from ..troubles import Place, workers_of
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
@@ -159,7 +160,7 @@ class Queues(ConsoleScreen):
         self.paint_foot()
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
-        self.console.go(Place("jobs", "pending", f"queue:{quoted(message.rows.current.name)}"))  # type: ignore[union-attr]
+        self.console.go(Place("jobs", "pending", term("queue", message.rows.current.name)))  # type: ignore[union-attr]
 
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
@@ -183,7 +184,7 @@ class Queues(ConsoleScreen):
 
         queue = self.rows.current
         if isinstance(queue, QueueStats) and self.allowed("cancel"):
-            query = self.console.source.query(VIEW_BY_NAME["pending"], f"queue:{quoted(queue.name)}")
+            query = self.console.source.query(VIEW_BY_NAME["pending"], term("queue", queue.name))
             self.console.do("cancel", Scope(query=query))
 
     def why_not(self, action: Action) -> str | None:
