@@ -24,6 +24,7 @@ from jobq.runtime import middleware
 from jobq.runtime.board import Board
 from jobq.runtime.executor import execute
 from jobq.runtime.guard import Guard
+from jobq.runtime.leftovers import Leftovers
 from jobq.runtime.protocol import (
     MAX_PACKET,
     PACKETS,
@@ -131,6 +132,7 @@ def require_classes(modules: list[str], root: str) -> None:
 def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring: RingWriter) -> None:
     """Runs assignments until the supervisor closes its end. A report is out before the next job begins."""
     buffer = memoryview(bytearray(MAX_PACKET))  # kept: to have one made for each packet costs more than a short job
+    leftovers = Leftovers(guard.listen, tell)
     told_at = 0.0
     while packet := receive(inbox, buffer):
         first, assignments = unpack_assignments(packet)
@@ -142,11 +144,12 @@ def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring
             packed = pack_report(report)
             if not packed.startswith(PLAIN):
                 tell(packed)
-                continue
-            ring.record(packed)
-            if report.ended - told_at > TELL_SECONDS or assignment is assignments[-1]:
-                told_at = report.ended
-                tell(WAKE)
+            else:
+                ring.record(packed)
+                if report.ended - told_at > TELL_SECONDS or assignment is assignments[-1]:
+                    told_at = report.ended
+                    tell(WAKE)
+            leftovers.look(assignment.job_class, report.started, report.ended)
 
 
 def work_beside_coroutines(

@@ -22,6 +22,7 @@ from operator import contains
 from time import monotonic
 from typing import Any, get_args, get_type_hints
 
+from jobq.clean import line
 from jobq.fingerprints import fingerprint
 from jobq.records import Assignment, Report
 from jobq.retries import exponential
@@ -84,6 +85,9 @@ HANDED_IN_SECONDS = 5.0
 """How long a child without work may take to exit by itself."""
 
 MAX_RESTART_DELAY_SECONDS = 30.0
+
+MAX_LEFTOVERS = 1000
+"""Kinds of things left behind by jobs that are remembered, so that each is warned about once."""
 
 TELL_AGAIN_SECONDS = 0.25
 """A job that is to end and has not is told again so often."""
@@ -314,6 +318,7 @@ class Pool:
         self._generation = 0  # counts the changes of the application's code
         self._is_renewed = True  # a child has imported the latest one …
         self._is_unfit = False  # … or could not
+        self._leftovers: set[tuple[str, str]] = set()
 
     def tell_worker(self, worker_id: int) -> None:
         """Under what id this worker goes now: jobs that complete themselves have to know it."""
@@ -682,6 +687,8 @@ class Pool:
                     self._on_not_loaded(text, user_traceback)
             case {"passed over": int(number)}:
                 self._take_passed_over(child, number)
+            case {"left": {"job_class": str(job_class), "what": str(what), "is_worn": bool(is_worn)}}:
+                self._note_leftover(child, job_class, what, is_worn=is_worn)
             case {"progress": [int(job_id), int(attempt), dict(said)]}:
                 child.said.append((job_id, attempt, said))
             case {"stack": [int(job_id), str(stack)]}:
@@ -690,6 +697,17 @@ class Pool:
                     self._on_stack(job_id, readable(stack))
             case _:
                 self._refuse(child)
+
+    def _note_leftover(self, child: Child, job_class: str, what: str, *, is_worn: bool) -> None:
+        """Warns once of each kind of thing that jobs of a class leave behind in their process."""
+        if is_worn:
+            child.is_spent = True
+            self._recall(child)
+        if (job_class, what) in self._leftovers or len(self._leftovers) >= MAX_LEFTOVERS:
+            return
+        self._leftovers.add((job_class, what))
+        then = "; its process is replaced" if is_worn else ""
+        log.warning("a job left %s%s job_class=%s", line(what), then, line(job_class))
 
     def _take_ready(self, child: Child, loaded: dict[str, Any]) -> None:
         child.ready = True

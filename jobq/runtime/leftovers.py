@@ -1,0 +1,165 @@
+"""In a child: what a job leaves behind in its process, so that it does not meet the next job there.
+
+Timers, signal handlers, blocked signals, the working directory and the umask are put back. Where that is not possible,
+or where there is no way back (a lowered priority, another user), the process is replaced. A changed environment and
+changed limits are reported, and stay: code may set them on purpose.
+
+Coroutines side by side share their process at every moment, so nothing can be told apart there, and nothing is looked
+at. Nor are module globals, threads, locale, or what a C library changed without Python's knowledge.
+"""
+
+import _signal  # type: ignore[import-not-found]  # `signal` makes an enum of each answer: thirty times as long
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from jobq.runtime.guard import INTERRUPT, SHOW_STACK
+from jobq.runtime.protocol import pack_message
+
+SHORT_SECONDS = 0.001
+"""After a job that took longer, its process is looked at. That costs some 5 microseconds."""
+
+SHORT_JOBS = 64
+"""Of shorter jobs, one in this many is followed by a look."""
+
+LONG_SECONDS = 0.02
+"""After a job that took longer, environment and limits are compared too. That costs some 30 microseconds."""
+
+TIMERS = {signal.ITIMER_REAL: "ITIMER_REAL", signal.ITIMER_VIRTUAL: "ITIMER_VIRTUAL", signal.ITIMER_PROF: "ITIMER_PROF"}
+
+OFF = (0.0, 0.0)
+
+HANDLED: list[signal.Signals] = [
+    *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGCHLD, signal.SIGPIPE, signal.SIGQUIT, signal.SIGXCPU),
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, INTERRUPT, SHOW_STACK),
+]
+"""The signals whose handlers are watched."""
+
+LIMITS = {getattr(resource, name): name for name in sorted(dir(resource), reverse=True) if name.startswith("RLIMIT_")}
+"""The limits of a process by number; of two names for one number, the first by the alphabet."""
+
+
+class Leftovers:
+    """The state of this process as it was when the application was loaded, and the way back to it.
+
+    `listen` sets the handlers anew by which the supervisor interrupts jobs; `tell` sends a message to the supervisor.
+    """
+
+    def __init__(self, listen: Callable[[], None], tell: Callable[[bytes], None]) -> None:
+        self._listen = listen
+        self._tell = tell
+        self._told: set[tuple[str, str]] = set()
+        self._number = 0
+        self._snapshot = snapshot()
+        self._handlers = dict(zip(HANDLED, self._snapshot.handlers, strict=True))
+        self._environment = dict(os.environ)
+        self._limits = limits()
+
+    def look(self, job_class: str, started: float | None, ended: float) -> None:
+        """Looks at the process after a job, and puts back what it left; after short jobs only now and then."""
+        self._number += 1
+        seconds = LONG_SECONDS if started is None else ended - started
+        if seconds <= SHORT_SECONDS and self._number % SHORT_JOBS:
+            return
+        left, gone = [], []
+        if snapshot() != self._snapshot:
+            left = [*self._put_back_signals(), *self._put_back_files()]
+            gone = self._no_way_back()
+        if seconds >= LONG_SECONDS or self._number % (SHORT_JOBS * 16) == 0:
+            left += self._changes()
+        for what in (*left, *gone):
+            self._report(job_class, what, is_worn=what in gone)
+
+    def _put_back_signals(self) -> Iterator[str]:
+        for (number, name), before in zip(TIMERS.items(), self._snapshot.timers, strict=True):
+            if before == OFF and signal.getitimer(number) != OFF:
+                signal.setitimer(number, 0)
+                yield f"a timer ({name}), now off"
+        if (now := dict(zip(HANDLED, snapshot().handlers, strict=True))) != self._handlers:
+            for number in HANDLED:
+                if now[number] != (before := self._handlers[number]) and before is not None:
+                    signal.signal(number, before)
+                    yield f"a handler of {number.name}, put back"
+            if now[INTERRUPT] != self._handlers[INTERRUPT] or now[SHOW_STACK] != self._handlers[SHOW_STACK]:
+                self._listen()
+        if snapshot().blocked != self._snapshot.blocked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._snapshot.blocked)
+            yield "blocked signals, put back"
+
+    def _put_back_files(self) -> Iterator[str]:
+        if folder() != self._snapshot.folder:
+            with suppress(OSError):  # it may be gone: `_no_way_back` sees that
+                os.chdir(self._snapshot.folder or "")
+                yield "another working directory, put back"
+        if umask() != self._snapshot.umask:
+            os.umask(self._snapshot.umask)
+            yield f"another umask, put back to {self._snapshot.umask:03o}"
+
+    def _no_way_back(self) -> list[str]:
+        """What differs still, and for which the process is replaced."""
+        now = snapshot()
+        names = {"folder": "working directory", "user": "user", "priority": "priority"}
+        return [
+            f"another {name}" for field, name in names.items() if getattr(now, field) != getattr(self._snapshot, field)
+        ]
+
+    def _changes(self) -> Iterator[str]:
+        """What is reported only. It counts as known from then on."""
+        if (now := dict(os.environ)) != self._environment:
+            changed = sorted(name for name in now.keys() | self._environment.keys()
+                             if now.get(name) != self._environment.get(name))  # fmt: skip
+            self._environment = now
+            yield f"a changed environment ({', '.join(changed[:5])}{', …' if len(changed) > 5 else ''})"
+        if (now_limits := limits()) != self._limits:
+            changed = [LIMITS[number] for number, limit in now_limits.items() if limit != self._limits[number]]
+            self._limits = now_limits
+            yield f"changed limits ({', '.join(changed)})"
+
+    def _report(self, job_class: str, what: str, *, is_worn: bool) -> None:
+        if (job_class, what) not in self._told or is_worn:
+            self._told.add((job_class, what))
+            self._tell(pack_message("left", {"job_class": job_class, "what": what, "is_worn": is_worn}))
+
+
+class Snapshot(NamedTuple):
+    """What is compared after each job that was not short; a tuple, because this is quick to make and to compare."""
+
+    folder: str | None
+    umask: int
+    user: int
+    priority: int
+    blocked: set[int]
+    timers: tuple[tuple[float, float], ...]
+    handlers: tuple[Any, ...]
+
+
+def snapshot() -> Snapshot:
+    return Snapshot(
+        folder(),
+        umask(),
+        os.geteuid(),
+        os.getpriority(os.PRIO_PROCESS, 0),
+        _signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        tuple(map(signal.getitimer, TIMERS)),
+        tuple(map(_signal.getsignal, HANDLED)),
+    )
+
+
+def folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return None
+
+
+def umask() -> int:
+    """The umask. It can be read only by setting it."""
+    os.umask(before := os.umask(0o077))
+    return before
+
+
+def limits() -> dict[int, tuple[int, int]]:
+    return {number: resource.getrlimit(number) for number in LIMITS}
