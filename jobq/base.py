@@ -68,6 +68,10 @@ class Job:
     schedules: "ClassVar[Sequence[Schedule]]" = ()
     """The same several times over, each with a name and arguments of its own."""
 
+    end_processes = False
+    """Whether processes that `run()` started and left running are killed when it ends. If not, they are warned about
+    once, and end with the process that ran the job."""
+
     retry_when_row_is_gone = False
     """Whether a job is retried like after any error when a row that it was given is not there any more."""
 

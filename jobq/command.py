@@ -1,15 +1,14 @@
 """`Command`: a command line as a job, for what used to be a line of a crontab."""
 
 import os
-import signal
 import threading
 from collections import deque
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from jobq.base import Job
 from jobq.errors import ScheduleError
+from jobq.processes import children_of, kill_with_descendants
 
 READ_BYTES = 4096
 KEPT_CHUNKS = 8
@@ -86,24 +85,6 @@ def run_to_end(command: str) -> tuple[int, str]:
             process.wait()
         raise
     return exit_code, output.text()
-
-
-def kill_with_descendants(pid: int) -> None:
-    """Kills a process with all that it started. It stays in the child's process group, which ends with the child."""
-    started = children_of(pid, pid)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    for child in started:
-        kill_with_descendants(child)
-
-
-def children_of(pid: int, thread: int) -> set[int]:
-    """The processes that a thread of a process started. Elsewhere than on Linux none: the shell alone is killed."""
-    children = Path(f"/proc/{pid}/task/{thread}/children")
-    try:
-        return set(map(int, children.read_text().split()))
-    except OSError:
-        return set()
 
 
 class Tail:

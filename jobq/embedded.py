@@ -18,6 +18,7 @@ from typing import Self
 from jobq import embedded_supervisor
 from jobq.embedded_supervisor import LINUX, PORT, Account, Failure, Home, Report, end_processes, server_account
 from jobq.errors import EmbeddedServerError
+from jobq.processes import MARK
 
 if sys.platform != "win32":
     import fcntl
@@ -381,6 +382,8 @@ def start_supervisor(layout: Home, server_lock: int, linger: float, announce: Ca
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C in our terminal is not meant for it
+            # It is no part of the job that may have needed it, and outlives that.
+            env={name: value for name, value in os.environ.items() if name != MARK},
             pass_fds=[server_lock],
             check=False,
         )

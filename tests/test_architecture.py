@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
-    "telemetry", "on_demand", "options", "commands", "schedules", "filters", "fingerprints", "histograms", "tracebacks",
+    "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
+    "tracebacks",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {

@@ -4,6 +4,8 @@ Timers, signal handlers, blocked signals, the working directory and the umask ar
 or where there is no way back (a lowered priority, another user), the process is replaced. A changed environment and
 changed limits are reported, and stay: code may set them on purpose.
 
+Processes that a job started and left running are warned about, and killed where its class says `end_processes`.
+
 Coroutines side by side share their process at every moment, so nothing can be told apart there, and nothing is looked
 at. Nor are module globals, threads, locale, or what a C library changed without Python's knowledge.
 """
@@ -16,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from jobq.processes import children_of, kill_with_descendants
+from jobq.registry import registry
 from jobq.runtime.guard import INTERRUPT, SHOW_STACK
 from jobq.runtime.protocol import pack_message
 
@@ -57,6 +61,7 @@ class Leftovers:
         self._handlers = dict(zip(HANDLED, self._snapshot.handlers, strict=True))
         self._environment = dict(os.environ)
         self._limits = limits()
+        self._children: set[int] = set()
 
     def look(self, job_class: str, started: float | None, ended: float) -> None:
         """Looks at the process after a job, and puts back what it left; after short jobs only now and then."""
@@ -70,6 +75,8 @@ class Leftovers:
             gone = self._no_way_back()
         if seconds >= LONG_SECONDS or self._number % (SHORT_JOBS * 16) == 0:
             left += self._changes()
+        if has_children():
+            left += self._processes(job_class)
         for what in (*left, *gone):
             self._report(job_class, what, is_worn=what in gone)
 
@@ -118,6 +125,22 @@ class Leftovers:
             self._limits = now_limits
             yield f"changed limits ({', '.join(changed)})"
 
+    def _processes(self, job_class: str) -> Iterator[str]:
+        """What the job started, and what its class wants done with that."""
+        now = children_of(os.getpid())
+        started, self._children = sorted(now - self._children), now
+        names = sorted({name for pid in started if (name := program_of(pid)) is not None})
+        if not names:
+            return
+        what = f"running processes ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
+        if not getattr(registry.find(job_class), "end_processes", False):
+            yield f"{what}, which end with its own"
+            return
+        for pid in started:
+            if program_of(pid) is not None:
+                kill_with_descendants(pid)
+        yield f"{what}, now killed"
+
     def _report(self, job_class: str, what: str, *, is_worn: bool) -> None:
         if (job_class, what) not in self._told or is_worn:
             self._told.add((job_class, what))
@@ -146,6 +169,31 @@ def snapshot() -> Snapshot:
         tuple(map(signal.getitimer, TIMERS)),
         tuple(map(_signal.getsignal, HANDLED)),
     )
+
+
+def has_children() -> bool:
+    """Asks the kernel, without taking an ended process from whoever waits for it."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver", b"loky")
+"""Processes that a library keeps for the jobs to come, by what their command lines hold."""
+
+
+def program_of(pid: int) -> str | None:
+    """The program of a process; None where it has ended, or is a library's helper."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            command_line = file.read()
+    except OSError:
+        return None
+    if not command_line or any(helper in command_line for helper in HELPERS):  # a zombie has none
+        return None
+    return os.path.basename(command_line.split(b"\0")[0]).decode(errors="replace")
 
 
 def folder() -> str | None:

@@ -24,6 +24,7 @@ from typing import Any, get_args, get_type_hints
 
 from jobq.clean import line
 from jobq.fingerprints import fingerprint
+from jobq.processes import MARK, end_marked
 from jobq.records import Assignment, Report
 from jobq.retries import exponential
 from jobq.runtime.board import ORDER, PROGRESS, WORKER, Board
@@ -154,6 +155,7 @@ class Child:
     ring: RingReader
     lane: Lane | None = None  # where coroutines may run side by side
     generation: int = 0  # which state of the application's code it has imported
+    mark: str = ""  # of all processes that its jobs start
     in_flight: dict[int, Assignment] = field(default_factory=dict)  # in the order sent; the first one runs
     numbers: dict[int, int] = field(default_factory=dict)  # by which the ring knows them
     next_number: int = 1
@@ -290,6 +292,7 @@ class Pool:
         selector: selectors.BaseSelector,
         wake: Callable[[], None],
         *,
+        mark: str,
         on_reports: Callable[[list[Report]], None],
         on_loaded: Callable[[dict[str, Any]], None],
         on_not_loaded: Callable[[str, str], None],
@@ -319,6 +322,8 @@ class Pool:
         self._is_renewed = True  # a child has imported the latest one …
         self._is_unfit = False  # … or could not
         self._leftovers: set[tuple[str, str]] = set()
+        self._mark = mark
+        self._started = 0
 
     def tell_worker(self, worker_id: int) -> None:
         """Under what id this worker goes now: jobs that complete themselves have to know it."""
@@ -426,6 +431,8 @@ class Pool:
             lane = Lane(self.settings.concurrency) if self.settings.concurrency > 1 else None
             if lane is not None:
                 undo.callback(lane.close)
+            self._started += 1
+            mark = f"{self._mark}.{self._started}"
             lane_fd = -1 if lane is None else lane.inbox.fileno()
             process = subprocess.Popen(
                 [
@@ -434,11 +441,11 @@ class Pool:
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(inbox.fileno(), child_reports_fd, board.fd, *([] if lane is None else [lane_fd])),
-                env={**os.environ, **self.settings.environment},
+                env={**os.environ, **self.settings.environment, MARK: mark},
                 process_group=0,  # what a job leaves running ends with its child; the terminal's Ctrl-C stays with us
             )
             ring = RingReader(board, PLAIN_REPORT.size)
-            child = Child(process, outbox, inbox, reports_fd, board, ring, lane, self._generation)
+            child = Child(process, outbox, inbox, reports_fd, board, ring, lane, self._generation, mark)
             waiter = threading.Thread(
                 target=self._await_death, args=[child], name=f"jobq-await-{child.pid}", daemon=True
             )
@@ -461,6 +468,8 @@ class Pool:
     def _await_death(self, child: Child) -> None:
         """A thread of its own for each child: the kernel then also tells its exit and the peak of its memory."""
         _, status, usage = os.wait4(child.pid, 0)
+        end_group(child.pid)
+        end_marked(child.mark)  # before its death is known: what it started must not meet the next run of its job
         exit_code = os.waitstatus_to_exitcode(status)
         child.process.returncode = exit_code
         unit = 1 if sys.platform == "darwin" else 1024
@@ -1080,8 +1089,6 @@ class Pool:
         if child.stack_asked_at is not None:
             self._on_stack(child.stack_job, "its process has just ended")
         self._forget(child, death)
-        if death.exit_code != 0 or child.closing_since is None:  # a job can end its process with 0 as well
-            end_group(child.pid)
         if next_one is not None and not child.in_flight and child.doomed is None:
             unstarted = self._without_suspect(unstarted, next_one, child, death)
         if unstarted:

@@ -22,6 +22,7 @@ from jobq.runtime.claimer import Claimer, CoroutineClaimer, Waiting
 from jobq.runtime.completer import Completer
 from jobq.runtime.control import Control
 from jobq.runtime.heartbeat import Heartbeat
+from jobq.runtime.janitor import Janitor
 from jobq.runtime.listener import Listener
 from jobq.runtime.machine import usable_cpus
 from jobq.runtime.maintenance import Maintenance
@@ -142,10 +143,12 @@ class Supervisor:
         self._flushing_since: float | None = None
         self._forced_exit_code = 0
         self.ownership = Ownership(0)
+        self.janitor = Janitor()
         self.pool = Pool(
             pool_settings(settings, self.processes),
             self._selector,
             self.wake,
+            mark=self.janitor.mark,
             on_reports=self._on_reports,
             on_loaded=self._on_loaded,
             on_not_loaded=self._on_not_loaded,
@@ -218,6 +221,7 @@ class Supervisor:
         self._register()
         self._catch_signals()
         try:
+            self.janitor.keep_up()
             self.pool.keep_up()
             for service in self.services:
                 service.start()
@@ -463,6 +467,7 @@ class Supervisor:
         while not self.pool.is_empty and monotonic() < deadline:
             self.pool.keep_up()
             self._selector.select(0.02)
+        self.janitor.close()
         try:
             with self.database.connect("worker sign off") as connection:
                 workers.stop(connection, self.database.schema, worker_id=self.ownership.worker_id)

@@ -242,7 +242,7 @@ def test_children_die_with_their_supervisor_at_once(
             stuck = add(store, "Misbehave", {"how": "hold_the_gil"})
             eventually(lambda: store.job(stuck).state == "running")
         children = worker.descendants()
-        assert len(children) == 2
+        assert len(children) == 3  # and the janitor
         worker.signal(signal.SIGKILL)
         worker.wait()
         eventually(lambda: not any(is_alive(child) for child in children))

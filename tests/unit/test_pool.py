@@ -64,6 +64,7 @@ class Supervised:
             SETTINGS,
             selectors.DefaultSelector(),
             lambda: None,
+            mark="test",
             on_reports=self.reports.extend,
             on_loaded=lambda _: None,
             on_not_loaded=lambda *_: None,

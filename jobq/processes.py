@@ -1,0 +1,108 @@
+"""The processes that jobs start: how they are found, and how they end with what they belong to.
+
+A child process of a worker carries a mark in its environment, and so does what its jobs start, also in a session of its
+own, also after its parent has ended. (Jenkins finds what a build leaves behind in the same way.) A process that was
+started with another environment is found as long as it stays in the child's process group.
+
+Run as a program, this is the janitor of a worker: it waits until the worker is gone, however it ended, and then ends
+what carries the worker's mark. It imports nothing but Python's own modules.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+MARK = "JOBQ_PROCESS"
+"""The variable that holds the mark: the worker's own, a dot, and the child's number."""
+
+MAX_ROUNDS = 100
+"""A process may start others while it is looked for. A program that starts them faster than they are ended wins."""
+
+ROUND_SECONDS = 0.01
+
+
+def end_marked(mark: str) -> int:
+    """Kills every process with this mark, or with one that begins with it and a dot. Returns their number.
+
+    Returns when none is left, or after some seconds. Only Linux tells what is in a process's environment: elsewhere
+    none is found.
+    """
+    ended = 0
+    for round_number in range(MAX_ROUNDS):
+        found = list(marked(mark))
+        if not found:
+            break
+        if round_number:
+            time.sleep(ROUND_SECONDS)  # those that were killed are still on their way out
+        for pid in found:
+            ended += kill(pid, mark)
+    return ended
+
+
+def marked(mark: str) -> Iterator[int]:
+    """The processes with this mark, or with one that begins with it and a dot; zombies are none."""
+    for folder in os.scandir("/proc") if sys.platform == "linux" else ():
+        if folder.name.isdecimal() and int(folder.name) != os.getpid() and has_mark(int(folder.name), mark):
+            yield int(folder.name)
+
+
+def has_mark(pid: int, mark: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = b"\0" + file.read()
+    except OSError:  # it has ended, or belongs to somebody else
+        return False
+    place = environment.find(wanted := f"\0{MARK}={mark}".encode())
+    return place >= 0 and environment[place + len(wanted) :][:1] in (b"\0", b".", b"")
+
+
+def kill(pid: int, mark: str) -> bool:
+    """Kills a process if it still is the one that was found: the kernel gives the numbers of the dead to others."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if not has_mark(pid, mark):
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def kill_with_descendants(pid: int) -> None:
+    """Kills a process with all that it started and that has not been orphaned since."""
+    started = children_of(pid)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    for child in started:
+        kill_with_descendants(child)
+
+
+def children_of(pid: int, thread: int | None = None) -> set[int]:
+    """The processes that a process has started, or one of its threads. Elsewhere than on Linux: none."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*" if thread is None else str(thread)):
+        with suppress(OSError):
+            found |= set(map(int, (task / "children").read_text().split()))
+    return found
+
+
+def main(mark: str) -> None:
+    """The janitor: standard input ends when the worker does."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the worker; this process ends right after it in any case
+    while os.read(0, 1):
+        pass
+    end_marked(mark)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,51 @@
+"""The janitor of a worker: ends what its jobs started when the worker itself cannot, because it was killed."""
+
+import logging
+import subprocess
+import sys
+from contextlib import suppress
+from secrets import token_hex
+
+from jobq import processes
+
+log = logging.getLogger("jobq.worker.janitor")
+
+LEAVE_SECONDS = 5.0
+
+
+class Janitor:
+    """A small process that outlives the worker by a moment. It is told by the end of a pipe that only the worker holds.
+
+    `mark` is what every process of the worker's jobs carries in its environment.
+    """
+
+    def __init__(self) -> None:
+        self.mark = token_hex(8)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._has_complained = False
+
+    def keep_up(self) -> None:
+        """Starts it where it is not there. Without it a worker works on, and says once what that means."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", processes.__file__, self.mark],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # what ends the worker's whole group must not end it
+                cwd="/",
+            )
+        except OSError as error:
+            if not self._has_complained:
+                log.warning("what jobs start may outlive this worker if it is killed error=%s", error)
+            self._has_complained = True
+
+    def close(self) -> None:
+        """Lets it end what is left, and waits for that."""
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):  # it goes on by itself
+            self._process.wait(LEAVE_SECONDS)
