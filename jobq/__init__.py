@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from jobq.command import Command
     from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
     from jobq.enqueueing import enqueue_many, enqueue_many_async
-    from jobq.errors import JobqError
-    from jobq.records import AttemptRecord, JobRecord
+    from jobq.errors import JobNotFinished, JobNotFound, JobqError
+    from jobq.handles import find, find_async, get, get_async, wait, wait_async
+    from jobq.records import AttemptRecord, FoundJob, JobAct, JobRecord
     from jobq.registration import register_job, register_schedule
     from jobq.schedules import Schedule
 
@@ -20,9 +21,13 @@ __all__ = [
     "Command",
     "Defer",
     "Fail",
+    "FoundJob",
     "Job",
+    "JobAct",
     "JobCancelled",
     "JobInterrupted",
+    "JobNotFinished",
+    "JobNotFound",
     "JobRecord",
     "JobTimedOut",
     "JobqError",
@@ -30,8 +35,14 @@ __all__ = [
     "Secret",
     "enqueue_many",
     "enqueue_many_async",
+    "find",
+    "find_async",
+    "get",
+    "get_async",
     "register_job",
     "register_schedule",
+    "wait",
+    "wait_async",
 ]
 
 __version__ = "0.1.0"
@@ -39,11 +50,12 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("Cancel", "Defer", "Fail", "JobCancelled", "JobInterrupted", "JobTimedOut"), "jobq.directives"),
     **dict.fromkeys(("enqueue_many", "enqueue_many_async"), "jobq.enqueueing"),
-    **dict.fromkeys(("AttemptRecord", "JobRecord"), "jobq.records"),
+    **dict.fromkeys(("JobNotFinished", "JobNotFound", "JobqError"), "jobq.errors"),
+    **dict.fromkeys(("find", "find_async", "get", "get_async", "wait", "wait_async"), "jobq.handles"),
+    **dict.fromkeys(("AttemptRecord", "FoundJob", "JobAct", "JobRecord"), "jobq.records"),
     **dict.fromkeys(("register_job", "register_schedule"), "jobq.registration"),
     "Command": "jobq.command",
     "Job": "jobq.base",
-    "JobqError": "jobq.errors",
     "Schedule": "jobq.schedules",
     "Secret": "jobq.arguments",
 }

@@ -26,10 +26,16 @@
     │   ├── SchemaMissing           `jobq migrate` has not been run
     │   ├── SchemaBehind            … has not been run since jobq was upgraded
     │   └── SchemaAhead             this jobq is older than the schema
+    ├── JobNotFinished              a job has not ended in the time given         exit code 124
     ├── QueryTooSlow                a look took longer than a look may            exit code 1
     ├── AttemptSuperseded           an attempt that is not the job's any more     exit code 1
     └── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobq.records import AttemptRecord
 
 
 class JobqError(Exception):
@@ -109,6 +115,19 @@ class FilterError(UsageError):
 
 class ActNotUndone(UsageError):
     pass
+
+
+class JobNotFinished(JobqError, TimeoutError):
+    """Jobs have not ended in the time given. `finished` has the last attempts of those that have, by the job's id;
+    `unfinished` says where each of the others is.
+    """
+
+    exit_code = 124  # as of timeout(1)
+
+    def __init__(self, message: str, finished: "dict[int, AttemptRecord]", unfinished: dict[int, str]) -> None:
+        super().__init__(message)
+        self.finished = finished
+        self.unfinished = unfinished
 
 
 class QueryTooSlow(JobqError):

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jobq.on_demand import OnDemand
+from jobq.states import FINISHED
 
 
 class NewJob(NamedTuple):
@@ -121,12 +122,74 @@ class JobRecord:
         parts = (self.traceparent or "").split("-")
         return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None
 
+    # What a record does goes through jobq.handles, which asks the database of `run_in_worker()`.
+
+    def refresh(self) -> "FoundJob":
+        """The job as it is now, with its attempts. Raises JobNotFound where it is not there any more."""
+        from jobq import handles
+
+        return handles.get(self.id)
+
+    async def refresh_async(self) -> "FoundJob":
+        """`refresh` for code that runs in an event loop."""
+        from jobq import handles
+
+        return await handles.get_async(self.id)
+
+    def wait(self, timeout: float | timedelta | None = None) -> "AttemptRecord":
+        """Waits until the job has ended for good, and returns its last attempt, whatever its outcome.
+
+        A job that is retried has not ended. `timeout` is in seconds, or a timedelta; None: as long as it takes; 0: one
+        look. Raises JobNotFinished, which says what the job waits for; JobNotFound where it was purged, or where the
+        transaction that enqueued it has not been committed.
+        """
+        from jobq import handles
+
+        return handles.wait([self], timeout=timeout)[self.id]
+
+    async def wait_async(self, timeout: float | timedelta | None = None) -> "AttemptRecord":
+        """`wait` for code that runs in an event loop."""
+        from jobq import handles
+
+        return (await handles.wait_async([self], timeout=timeout))[self.id]
+
+    def cancel(self, *, by: str | None = None) -> "JobAct":
+        """Calls the job off at once where it waits, or asks for its end where it runs; see `JobAct`.
+
+        `by` names in the audit who did it; without it, that is this process's user@host. Raises JobNotFound.
+        """
+        from jobq import handles
+
+        return handles.cancel(self.id, by=by)
+
+    async def cancel_async(self, *, by: str | None = None) -> "JobAct":
+        """`cancel` for code that runs in an event loop."""
+        from jobq import handles
+
+        return await handles.cancel_async(self.id, by=by)
+
+    def retry(self, *, by: str | None = None) -> "JobAct":
+        """Queues the job again, where it has ended: it gets one more attempt; see `JobAct`.
+
+        `by` names in the audit who did it; without it, that is this process's user@host. Raises JobNotFound.
+        """
+        from jobq import handles
+
+        return handles.retry(self.id, by=by)
+
+    async def retry_async(self, *, by: str | None = None) -> "JobAct":
+        """`retry` for code that runs in an event loop."""
+        from jobq import handles
+
+        return await handles.retry_async(self.id, by=by)
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One attempt that ended. `started_at` is None where run() never began.
 
-    CPU time is that of all threads of its process; memory is the most that its process held meanwhile.
+    CPU time is that of all threads of its process; memory is the most that its process held meanwhile. `hidden` names
+    the fields that the database's role may not read: they are None here, whatever they are.
     """
 
     attempt: int
@@ -141,6 +204,53 @@ class AttemptRecord:
     value: Any
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob(JobRecord):
+    """A job with every attempt that has ended, as `jobq.get` finds it.
+
+    `hidden` names the fields that the database's role may not read: they are empty here, whatever they are.
+    """
+
+    attempts: tuple[AttemptRecord, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state == FINISHED
+
+    @property
+    def value(self) -> Any:
+        """What run() returned; None until the job has ended for good, or where it returned nothing."""
+        return self.attempts[-1].value if self.is_finished and self.attempts else None
+
+    @property
+    def error(self) -> str | None:
+        """The error of the last attempt that had one, as `ValueError: its message`."""
+        if self.error_type is None:
+            return None
+        return f"{self.error_type}: {self.error_message}" if self.error_message else self.error_type
+
+
+@dataclass(frozen=True, slots=True)
+class JobAct:
+    """What came of an act on one job. It is true where something was done.
+
+    `asked` is of a job that runs: it was told to stop, and its end is still to come. `act` is the act's number in the
+    audit.
+    """
+
+    job_id: int
+    verb: str
+    done: bool = False
+    asked: bool = False
+    why_not: str | None = None
+    act: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.done or self.asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ COMMANDS = {
     "list": ("jobq.cli.jobs", "List jobs, newest first."),
     "show": ("jobq.cli.jobs", "Show one job, with every attempt and its traceback."),
     "why": ("jobq.cli.why", "Say why a job has not run yet."),
+    "wait": ("jobq.cli.wait", "Wait until jobs have ended, and say how by the exit code."),
     "failures": ("jobq.cli.failures", "Show what failed, in groups of what is alike."),
     "retry": ("jobq.cli.acts", "Queue finished jobs again."),
     "cancel": ("jobq.cli.acts", "Call off jobs that wait, and stop jobs that run."),
@@ -101,7 +102,7 @@ def cli(ctx: click.Context) -> None:
     """Background jobs from the PostgreSQL database you already have.
 
     Settings come from [tool.jobq] in pyproject.toml, then JOBQ_* variables, then options. Exit codes: 0 done, 1 the
-    work failed, 2 the call was wrong, 3 the database could not be reached or is not ready.
+    work failed, 2 the call was wrong, 3 the database could not be reached or is not ready, 124 the time was up (wait).
     """
     if "NO_COLOR" in os.environ:
         ctx.color = False

@@ -22,7 +22,7 @@ DEFAULT_PREFIX = "jobq_"
     "kind",
     is_flag=False,
     flag_value="all",
-    type=click.Choice(["enqueuer", "worker", "reader", "operator", "all"]),
+    type=click.Choice(["enqueuer", "web", "worker", "reader", "operator", "all"]),
     help="Print the least GRANT statements for a kind of role, or for all, and run nothing.",
 )
 @click.option("--to", "grantee", metavar="ROLE", help="With --grants: the role, instead of jobq_worker and so on.")
@@ -60,7 +60,7 @@ def print_grants(kind: str, grantee: str | None, settings: Settings) -> None:
     from jobq.store import rights
 
     if kind == "all" and grantee is not None:
-        raise UsageError(f"Say what {grantee} is to be: --grants enqueuer, worker, reader or operator.")
+        raise UsageError(f"Say what {grantee} is to be: --grants enqueuer, web, worker, reader or operator.")
     if grantee is not None and not is_identifier(grantee):
         raise UsageError(f"--to is {grantee!r}, but must be a name of 1 to 63 bytes, as PostgreSQL's names are.")
     chosen = list(rights.ROLES) if kind == "all" else [kind]

@@ -4,7 +4,21 @@ from jobq.observe.acts import act, acts_on, audit
 from jobq.observe.doctor import Finding, Verdict, doctor
 from jobq.observe.failures import FailureGroup, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
-from jobq.observe.jobs import Ended, Page, Position, Selected, ended, list_jobs, select, shapes, show, stored_arguments
+from jobq.observe.following import finding, following, legible_value, listing, look, standing
+from jobq.observe.jobs import (
+    Ended,
+    Page,
+    Position,
+    Selected,
+    ended,
+    list_jobs,
+    not_found,
+    require_id,
+    select,
+    shapes,
+    show,
+    stored_arguments,
+)
 from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
@@ -36,15 +50,23 @@ __all__ = [
     "ended",
     "failures",
     "figures",
+    "finding",
+    "following",
+    "legible_value",
     "list_jobs",
+    "listing",
+    "look",
+    "not_found",
     "preview",
     "queues",
     "require_all",
+    "require_id",
     "schedules",
     "select",
     "shapes",
     "show",
     "slow_parts",
+    "standing",
     "stats",
     "stored_arguments",
     "unknown_classes",

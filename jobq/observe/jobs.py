@@ -1,7 +1,7 @@
 """Jobs to look at: one with all its attempts, or those that a filter selects, a page at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,8 +49,13 @@ def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: 
     slow = slow_terms(selection)
     with reading(database, slow=slow) as connection:
         rows = page_of(connection, database.schema, "observe", selection, limit + 1, after)
-    page = tuple(record_of(row) for row in rows[:limit])
-    more = len(rows) > limit
+    return page_from([record_of(row) for row in rows], limit, slow)
+
+
+def page_from(jobs: Sequence[JobRecord], limit: int, slow: tuple[str, ...] = ()) -> Page:
+    """A page of those that were read: one more than fit on it, where there is a next."""
+    page = tuple(jobs[:limit])
+    more = len(jobs) > limit
     return Page(page, Position(page[-1].id, page[-1].ended_at) if more else None, slow)
 
 
@@ -82,14 +87,19 @@ def select(database: Database, selection: Filter, *, progress: Callable[[int], N
 def page_of(
     connection: Connection, schema: str, verb: str, selection: Filter, limit: int, after: Position | None
 ) -> list[DictRow]:
+    return read(connection, *statement_of(schema, verb, selection, limit, after))
+
+
+def statement_of(
+    schema: str, verb: str, selection: Filter, limit: int, after: Position | None
+) -> tuple[bytes, dict[str, Any]]:
+    """The statement that reads a page, and its parameters."""
     condition, parameters = condition_of(selection, schema)
     name = STATEMENTS[verb, selection.is_finished]
-    parameters |= {
-        "limit": limit,
-        "below": after.id if after else None,
-        "below_time": after.ended_at if after else None,
-    }
-    return read(connection, filtered(name, schema, condition), parameters)
+    parameters |= {"limit": limit, "below": after.id if after else None}
+    if selection.is_finished:
+        parameters["below_time"] = after.ended_at if after else None
+    return filtered(name, schema, condition), parameters
 
 
 STATEMENTS = {
@@ -103,19 +113,32 @@ STATEMENTS = {
 
 def show(database: Database, job_id: int) -> JobDetail:
     """One job, with every attempt that is kept. Raises JobNotFound."""
-    if not 0 < job_id < 2**63:
-        raise JobNotFound(f"There is no job {job_id}: ids are positive numbers.")
+    require_id(job_id)
     with reading(database) as connection:
         found = dicts(connection, "observe_job", database.schema, {"id": job_id})
         if not found:
-            raise JobNotFound(
-                f"There is no job {job_id} in schema {database.schema!r}. It may have been purged, or be older than "
-                "the history that is kept."
-            )
-        attempts = dicts(connection, "observe_attempts", database.schema, {"id": job_id})
+            raise not_found(database.schema, job_id)
+        attempts = dicts(connection, "observe_attempts", database.schema, {"ids": [job_id], "every": True})
         job = record_of(found[0])
         ((known,),) = tuples(connection, "observe_known", database.schema, {"job_class": job.job_class})
-    return JobDetail(job, tuple(AttemptRecord(**attempt) for attempt in attempts), known)
+    return JobDetail(job, tuple(map(attempt_of, attempts)), known)
+
+
+def attempt_of(row: DictRow) -> AttemptRecord:
+    del row["id"]
+    return AttemptRecord(**row)
+
+
+def require_id(job_id: int) -> None:
+    if not 0 < job_id < 2**63:
+        raise JobNotFound(f"There is no job {job_id}: ids are positive numbers.")
+
+
+def not_found(schema: str, job_id: int) -> JobNotFound:
+    return JobNotFound(
+        f"There is no job {job_id} in schema {schema!r}. It may have been purged, or be older than "
+        "the history that is kept."
+    )
 
 
 def record_of(row: DictRow) -> JobRecord:

@@ -30,12 +30,18 @@ class Act:
     """One act of an operator: one row of the audit, in however many transactions it is done."""
 
     def __init__(
-        self, database: Database, verb: str, *, selection: str | None = None, undoes: int | None = None
+        self,
+        database: Database,
+        verb: str,
+        *,
+        selection: str | None = None,
+        undoes: int | None = None,
+        who: str | None = None,
     ) -> None:
         database.prepare()
         self.database = database
         self.verb = verb
-        self.who = who_am_i()
+        self.who = who or who_am_i()
         self.id: int | None = None  # its row, once something was done
         self._selection = selection
         self._undoes = undoes

@@ -1,9 +1,10 @@
+-- The attempts of jobs that have ended, in their order: every one, or only the last of each job that is finished.
 SELECT
-    results.attempt, results.outcome, results.retried, results.started_at, results.ended_at,
+    results.id, results.attempt, results.outcome, results.retried, results.started_at, results.ended_at,
     coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker,
     results.error_type, results.error_message, results.traceback, results.value,
     results.cpu_seconds, results.peak_memory_kilobytes::bigint * 1024 AS peak_memory_bytes
 FROM {schema}.results
 LEFT JOIN {schema}.workers ON workers.id = results.worker_id
-WHERE results.id = %(id)s
-ORDER BY results.attempt, results.ended_at
+WHERE results.id = ANY (%(ids)s::bigint[]) AND (%(every)s::boolean OR NOT results.retried)
+ORDER BY results.id, results.attempt, results.ended_at

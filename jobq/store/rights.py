@@ -45,6 +45,16 @@ NEW_JOB = (
 )  # fmt: skip
 """The columns of jobs that enqueueing fills; the rest is what workers write."""
 
+SEEN_OF_JOBS = (
+    "id", "job_class", "queue", "priority", "state", "attempt", "retries", "enqueued_at", "run_at", "started_at",
+    "timeout", "expires_at", "cancel_requested_at", "progress",
+)  # fmt: skip
+SEEN_OF_RESULTS = (
+    "id", "job_class", "queue", "priority", "outcome", "attempt", "retries", "retried", "enqueued_at", "run_at",
+    "started_at", "ended_at", "timeout", "error_type", "cpu_seconds", "peak_memory_kilobytes",
+)  # fmt: skip
+"""How a job stands: the columns that observe_job_state.sql and observe_attempt_states.sql read."""
+
 DRAW_IDS = on("jobs_id_seq", "USAGE")
 
 READ = tuple(
@@ -71,6 +81,17 @@ ENQUEUER = Role(
         *on("workers", "SELECT", columns=("id", "waiting", "classes")),
         *DRAW_IDS,
         *on("enqueue", "EXECUTE"),
+    ),
+)
+
+WEB = Role(
+    "web",
+    "enqueues jobs, and sees how a job stands: not its arguments, its value, its messages, or who runs it",
+    (
+        *on("jobs", "INSERT", columns=NEW_JOB),
+        *on("jobs", "SELECT", columns=(*SEEN_OF_JOBS, "unique_key")),  # the key as an enqueuer
+        *on("results", "SELECT", columns=SEEN_OF_RESULTS),
+        *(right for right in ENQUEUER.rights if right.thing != "jobs"),
     ),
 )
 
@@ -125,7 +146,7 @@ OPERATOR = Role(
     ),
 )
 
-ROLES = {role.name: role for role in (ENQUEUER, WORKER, READER, OPERATOR)}
+ROLES = {role.name: role for role in (ENQUEUER, WEB, WORKER, READER, OPERATOR)}
 
 
 def grants(role: Role, schema: str, grantee: str) -> str:

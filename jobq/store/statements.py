@@ -33,6 +33,11 @@ def filtered(name: str, schema: str, condition: str) -> bytes:
     return statement(name, schema).replace(b"{condition}", condition.encode())
 
 
+def with_rows(name: str, rows: bytes) -> bytes:
+    """A statement over the rows of another, whose text is put in."""
+    return statement(name, "").replace(b"{rows}", rows)
+
+
 def migration_texts(schema: str) -> list[tuple[int, str, str]]:
     """Every migration in order: its number, its name, its SQL for execution without parameters."""
     files = [entry for entry in resources.files("jobq.sql.migrations").iterdir() if entry.name.endswith(".sql")]

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def roles(application: Any, connection: Any, database_url: str) -> Iterator[dict[str, dict[str, str]]]:
     """For each kind of role, the environment in which `jobq` is it."""
-    names = {kind: f"{kind}_{connection.info.dbname}" for kind in ("enqueuer", "worker", "reader", "operator")}
+    names = {kind: f"{kind}_{connection.info.dbname}" for kind in ("enqueuer", "web", "worker", "reader", "operator")}
     environments = {}
     for kind, name in names.items():
         connection.execute(f"CREATE ROLE {name} LOGIN")
@@ -56,6 +56,11 @@ def test_each_role_does_its_work_and_is_told_what_it_may_not(sample: Any, store:
     assert store.rows("SELECT FROM jobq.metrics")
     assert "may not INSERT jobq.queues (and 3 more)" in refused("worker", "pause", "mail")
 
+    standing = sample.jobq("wait", "1", environment=roles["web"])
+    assert (standing.returncode, "successful" in standing.stdout) == (0, True), standing.stderr
+    assert "--grants web" in refused("enqueuer", "wait", "1")
+    refused("web", "show", "1")
+
     failed = next(result.id for result in store.results() if result.outcome == "errored" and not result.retried)
     for command in (["stats"], ["show", str(failed)], ["doctor"]):
         sample_run = sample.jobq(*command, environment=roles["reader"])
@@ -75,7 +80,7 @@ def test_grants_without_a_kind_are_for_all_and_need_no_database(application: Any
     environment = {"JOBQ_DATABASE_URL": "postgresql://127.0.0.1:1/none", "JOBQ_SCHEMA": "the jobs"}
     printed = application.jobq("migrate", "--grants", environment=environment)
     assert printed.returncode == 0
-    for kind in ("enqueuer", "worker", "reader", "operator"):
+    for kind in ("enqueuer", "web", "worker", "reader", "operator"):
         assert f'GRANT USAGE ON SCHEMA "the jobs" TO "jobq_{kind}";' in printed.stdout
     for wrong in (["--grants", "--to", "app"], ["--to", "app"], ["--grants", "worker", "--to", "x" * 64]):
         refused = application.jobq("migrate", *wrong, environment=environment)

@@ -13,14 +13,15 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
+import jobq
 from jobq import observe, operate
-from jobq.errors import DatabaseForbidden, NotRunning
+from jobq.errors import DatabaseForbidden, JobNotFinished, NotRunning
 from jobq.filters import Filter, Moment, of
 from jobq.operate.rights import NEEDS
 from jobq.records import ClassRecord, NewJob
 from jobq.store import history, jobs, migrations, rights
-from jobq.store.database import Database
-from jobq.store.rights import ENQUEUER, OPERATOR, READER, WORKER, Right, Role
+from jobq.store.database import Database, use_database
+from jobq.store.rights import ENQUEUER, OPERATOR, READER, WEB, WORKER, Right, Role
 
 JOB_CLASS = "shop.jobs.Work"
 
@@ -85,6 +86,78 @@ def test_an_enqueuer_enqueues_and_reads_nothing_of_others(store: Any) -> None:
     assert len(store.unfinished()) == 4
 
 
+@contextmanager
+def as_default(database: Database) -> Iterator[None]:
+    use_database(database)
+    try:
+        yield
+    finally:
+        use_database(None)
+
+
+def ended_with_secrets(store: Any, report: Any, outcome: str = "successful") -> int:
+    """A job that has ended, with something in every column that is nobody's business."""
+    private = '{"card": "4111"}'
+    job_id: int = store.add(arguments=private, unique_key="ada@home", source="shop.py:7")
+    worker = store.worker(host="inside.example")
+    (claimed,) = store.claim(worker)
+    told = {"error_type": "E", "error_message": "4111", "traceback": "4111"} if outcome == "errored" else {}
+    store.finish(worker, report(claimed, outcome, value='"4111"', **told))
+    return job_id
+
+
+def test_a_web_tier_enqueues_and_sees_how_jobs_stand_and_no_more(store: Any, report: Any) -> None:
+    done, failed = ended_with_secrets(store, report), ended_with_secrets(store, report, "errored")
+    open_ = store.add(arguments='{"card": "4111"}', unique_key="eve@home", queue="mail")
+    with granted(WEB, store) as database, as_default(database), database.connect("test") as connection:
+        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
+        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a")) is None
+        found = jobq.get(done)
+        assert (found.state, found.outcome, found.attempt, found.value) == ("finished", "successful", 1, None)
+        assert found.arguments == {}
+        assert {"arguments", "unique_key", "source", "worker", "error_message"} <= set(found.hidden)
+        assert {"value", "traceback", "worker", "error_message"} <= set(found.attempts[0].hidden)
+        assert "state" not in found.hidden
+        assert (jobq.get(failed).error, jobq.get(failed, connection=connection).outcome) == ("E", "errored")
+        looked_up = [jobq.get(done), jobq.get(failed), jobq.get(open_, connection=connection)]
+        seen = [*looked_up, *jobq.wait([done, failed]).values()]
+        for told in ("4111", "@home", "inside.example", "shop.py"):
+            assert told not in repr(seen)
+        with pytest.raises(JobNotFinished, match=r"Job \d+ is pending\. Waited"):
+            jobq.get(open_).wait(timeout=0)
+        with pytest.raises(DatabaseForbidden, match="jobq migrate --grants"):
+            list(jobq.find())
+        with pytest.raises(DatabaseForbidden, match="--grants operator"):
+            jobq.get(open_).cancel()
+        refused(
+            connection,
+            "SELECT arguments FROM jobq.jobs",
+            "SELECT value FROM jobq.results",
+            "SELECT traceback FROM jobq.results",
+            "SELECT error_message FROM jobq.results",
+            "SELECT unique_key FROM jobq.results",
+            "SELECT arguments FROM jobq.results",
+            "SELECT host FROM jobq.workers",
+            "SELECT 1 FROM jobq.audit",
+            "UPDATE jobq.jobs SET queue = 'mine'",
+            "DELETE FROM jobq.results",
+        )
+    with granted(ENQUEUER, store) as database, as_default(database):
+        with pytest.raises(DatabaseForbidden, match=r"may not SELECT jobq\.results.*--grants web --to "):
+            jobq.get(done)
+        with pytest.raises(DatabaseForbidden, match="--grants web"):
+            jobq.wait([done], timeout=0)
+
+
+def test_a_look_that_a_role_may_not_take_leaves_the_callers_transaction_whole(store: Any, report: Any) -> None:
+    done = ended_with_secrets(store, report)
+    with granted(WEB, store) as database, as_default(database):
+        with database.connect("test") as connection, connection.transaction():
+            assert jobq.get(done, connection=connection).outcome == "successful"
+            assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}"))
+    assert len(store.unfinished()) == 1
+
+
 def test_a_worker_keeps_a_history_that_it_does_not_own(store: Any, report: Any) -> None:
     """The rest of its work is done by a real one, in tests/cli."""
     old, tomorrow = (store.rows(f"SELECT current_date + {days} AS day")[0].day for days in (-90, 1))
@@ -120,6 +193,7 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "failures": lambda database: observe.failures(database, hour),
         "figures": lambda database: observe.figures(database, hour),
         "list_jobs": lambda database: [observe.list_jobs(database, one) for one in (Filter(), of("state", "finished"))],
+        "look": lambda database: observe.look(database, observe.finding("jobq", job_id)),
         "preview": lambda database: observe.preview(database, timedelta(hours=1)),
         "queues": observe.queues,
         "require_all": lambda database: observe.require_all(database, ["nightly"], {"nightly"}),

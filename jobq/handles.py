@@ -1,0 +1,303 @@
+"""Jobs from Python: look one up, find some, wait for their ends, cancel and retry.
+
+In the database of `run_in_worker()`; what only looks can use a connection of the caller's, and then sees what its
+transaction sees.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+from jobq import filters, observe, operate
+from jobq.errors import DatabaseError, JobNotFinished, JobNotFound, QueryTooSlow
+from jobq.filters import Filter
+from jobq.observe import Page, Position
+from jobq.records import AttemptRecord, FoundJob, JobAct, JobRecord
+from jobq.states import FINISHED
+from jobq.store import callers
+from jobq.store.database import Database, default_database
+from jobq.watch import Wait, watch
+
+AnyJob = JobRecord | int
+"""What names a job: its record, or its id."""
+
+PAGE = 500
+
+MIN_LOOK_SECONDS = 5.0
+"""For so long a caller waits for the first look, whatever its timeout: the database may have to be started."""
+
+LATE_SECONDS = 0.25
+"""How much later than its timeout a caller gives up on a look that is under way."""
+
+MAX_SECONDS = 100 * 365 * 86400.0
+"""Longer than that is for ever, and more than an operating system can be told."""
+
+MAX_EXPLAINED = 5
+"""For so many jobs an error says what they wait for."""
+
+
+# Looking
+
+
+def get(job: AnyJob, *, connection: Any = None) -> FoundJob:
+    """A job by its id: its state, outcome, progress, attempts, value and error.
+
+    With a `connection` of yours, as in `Job.run_in_worker`, it is read there: also what its transaction has enqueued.
+    What the database's role may not read is named by `FoundJob.hidden`. Raises JobNotFound.
+    """
+    database, job_id = default_database(), checked_id(job)
+    steps = observe.finding(database.schema, job_id)
+    if connection is None:
+        return legible(database, job_id, observe.look(database, steps))
+    with database.explained():
+        found = callers.on(connection, steps)
+    return legible(database, job_id, found)
+
+
+async def get_async(job: AnyJob, *, connection: Any = None) -> FoundJob:
+    """`get` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
+    if connection is None:
+        return await asyncio.to_thread(get, job)
+    database, job_id = default_database(), checked_id(job)
+    with database.explained():
+        found = await callers.on_async(connection, observe.finding(database.schema, job_id))
+    return legible(database, job_id, found)
+
+
+def find(selection: str = "", *, limit: int | None = None, connection: Any = None) -> Iterator[JobRecord]:
+    """The jobs that a filter selects, newest first, as `jobq list` has them: `find("queue:mail since:1h")`.
+
+    They are read a page at a time, as they are asked for; `limit` is how many there are at most. Without a state in the
+    filter: those that have not ended. Raises FilterError.
+    """
+    return found_by(filters.parse(selection).checked(), limit, connection)
+
+
+def found_by(selection: Filter, limit: int | None, connection: Any) -> Iterator[JobRecord]:
+    database = default_database()
+    after, left = None, math.inf if limit is None else limit
+    while left > 0:
+        page = page_of(database, selection, int(min(left, PAGE)), after, connection)
+        yield from page.jobs
+        if (after := page.next) is None:
+            return
+        left -= len(page.jobs)
+
+
+def page_of(database: Database, selection: Filter, limit: int, after: Position | None, connection: Any) -> Page:
+    if connection is None:
+        return observe.list_jobs(database, selection, limit=limit, after=after)
+    with database.explained():
+        return callers.on(connection, observe.listing(database.schema, selection, limit=limit, after=after))
+
+
+def find_async(selection: str = "", *, limit: int | None = None, connection: Any = None) -> AsyncIterator[JobRecord]:
+    """`find` for code that runs in an event loop: `async for record in find_async(…)`."""
+    return found_by_async(filters.parse(selection).checked(), limit, connection)
+
+
+async def found_by_async(selection: Filter, limit: int | None, connection: Any) -> AsyncIterator[JobRecord]:
+    database = default_database()
+    after, left = None, math.inf if limit is None else limit
+    while left > 0:
+        page = await page_of_async(database, selection, int(min(left, PAGE)), after, connection)
+        for record in page.jobs:
+            yield record
+        if (after := page.next) is None:
+            return
+        left -= len(page.jobs)
+
+
+async def page_of_async(
+    database: Database, selection: Filter, limit: int, after: Position | None, connection: Any
+) -> Page:
+    if connection is None:
+        return await asyncio.to_thread(page_of, database, selection, limit, after, None)
+    steps = observe.listing(database.schema, selection, limit=limit, after=after)
+    with database.explained():
+        return await callers.on_async(connection, steps)
+
+
+# Waiting
+
+
+def wait(
+    jobs: Iterable[AnyJob | None], *, timeout: float | timedelta | None = None, first: bool = False
+) -> dict[int, AttemptRecord]:
+    """Waits until jobs have ended for good, and returns the last attempt of each, by the job's id.
+
+    With `first`, until one has; those that have ended by then are returned. None among the jobs is passed over: it is
+    what `enqueue_many` returns for a unique key that is held. `timeout` is in seconds, or a timedelta; None: as long as
+    it takes; 0: one look. Raises JobNotFinished, which has those that have ended, and says what the others wait for;
+    JobNotFound where one is not there.
+    """
+    ended = wait_for_ends(jobs, timeout=timeout, first=first)
+    return {job_id: observe.legible_value(attempt) for job_id, attempt in ended.items()}
+
+
+def wait_for_ends(
+    jobs: Iterable[AnyJob | None], *, timeout: float | timedelta | None = None, first: bool = False
+) -> dict[int, AttemptRecord]:
+    """`wait`, with values as they are stored."""
+    database = default_database()
+    with followed(database, jobs, timeout) as waits:
+        until = futures.FIRST_COMPLETED if first else futures.FIRST_EXCEPTION
+        futures.wait([one.ending for one in waits], patience(timeout), until)
+        if (ended := ended_of(waits, first=first)) is not None:
+            return ended
+        raise not_finished(database, waits, timeout)
+
+
+async def wait_async(
+    jobs: Iterable[AnyJob | None], *, timeout: float | timedelta | None = None, first: bool = False
+) -> dict[int, AttemptRecord]:
+    """`wait` for code that runs in an event loop. It can be cancelled at any time."""
+    database = default_database()
+    with followed(database, jobs, timeout) as waits:
+        until = asyncio.FIRST_COMPLETED if first else asyncio.FIRST_EXCEPTION
+        if waits:
+            await asyncio.wait([watched(one) for one in waits], timeout=patience(timeout), return_when=until)
+        if (ended := ended_of(waits, first=first)) is None:
+            raise await asyncio.to_thread(not_finished, database, waits, timeout)
+    return {job_id: observe.legible_value(attempt) for job_id, attempt in ended.items()}
+
+
+def watched(one: Wait) -> "asyncio.Future[AttemptRecord | None]":
+    """For the event loop. An error is taken from the other side: here, nobody may ask for it, which would be logged."""
+    ending = asyncio.wrap_future(one.ending)
+    ending.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return ending
+
+
+@contextmanager
+def followed(
+    database: Database, jobs: Iterable[AnyJob | None], timeout: float | timedelta | None
+) -> Iterator[list[Wait]]:
+    """Follows jobs for as long as the caller waits, however the waiting ends."""
+    ids = list(dict.fromkeys(checked_id(job) for job in jobs if job is not None))
+    waits = watch(database).follow(ids, monotonic() + seconds_of(timeout))
+    try:
+        yield waits
+    finally:
+        for one in waits:
+            one.ending.cancel()
+
+
+def ended_of(waits: list[Wait], *, first: bool) -> dict[int, AttemptRecord] | None:
+    """The last attempts, where the caller has what it waits for; raises what stood in the way."""
+    ended = ended_by_now(waits)
+    return ended if len(ended) == len(waits) or (first and ended) else None
+
+
+def ended_by_now(waits: list[Wait]) -> dict[int, AttemptRecord]:
+    """The attempts of those that have ended; raises what stood in the way."""
+    answered = [one for one in waits if one.is_answered]
+    return {one.job_id: attempt for one in answered if (attempt := one.ending.result()) is not None}
+
+
+def not_finished(database: Database, waits: list[Wait], timeout: float | timedelta | None) -> JobNotFinished:
+    """Says what those jobs wait for that have not ended."""
+    futures.wait([one.ending for one in waits], LATE_SECONDS)  # their time is up all at once
+    finished = ended_by_now(waits)
+    late = [one for one in waits if one.job_id not in finished]
+    why = {one.job_id: why_late(database, one) for one in late[:MAX_EXPLAINED]}
+    told = " ".join(f"Job {job_id} {reason}" for job_id, reason in why.items())
+    if len(waits) > 1:
+        told = f"{len(late)} of {len(waits)} jobs have not ended. {told}{' …' if len(late) > MAX_EXPLAINED else ''}"
+    unfinished = {one.job_id: why.get(one.job_id) or standing(one) for one in late}
+    return JobNotFinished(f"{told} Waited for {seconds_of(timeout):g} s.", finished, unfinished)
+
+
+def why_late(database: Database, one: Wait) -> str:
+    """Where a job is, and what it waits for, as a sentence about it."""
+    if not one.is_answered:
+        return "has not been seen to end: the database does not answer."
+    if one.trouble is not None:
+        return f"has not been seen to end. {one.trouble}"
+    try:
+        found = observe.why(database, one.job_id)
+    except (DatabaseError, JobNotFound, QueryTooSlow):  # a role that may not see workers, say: its state is known
+        return standing(one)
+    if found.job.state == FINISHED:
+        return f"has ended just now, as {found.job.outcome}."
+    reasons = [f"{reason.text} ({reason.mend})" if reason.mend else reason.text for reason in found.reasons]
+    return f"is {found.job.state}: {'; '.join(reasons)}."
+
+
+def standing(one: Wait) -> str:
+    return f"is {one.state}."
+
+
+# Acting
+
+
+def cancel(job: AnyJob, *, by: str | None = None) -> JobAct:
+    """`JobRecord.cancel` by id."""
+    return acted("cancel", operate.cancel, checked_id(job), by)
+
+
+async def cancel_async(job: AnyJob, *, by: str | None = None) -> JobAct:
+    return await asyncio.to_thread(cancel, job, by=by)
+
+
+def retry(job: AnyJob, *, by: str | None = None) -> JobAct:
+    """`JobRecord.retry` by id."""
+    return acted("retry", operate.retry, checked_id(job), by)
+
+
+async def retry_async(job: AnyJob, *, by: str | None = None) -> JobAct:
+    return await asyncio.to_thread(retry, job, by=by)
+
+
+def acted(verb: str, act: Callable[..., operate.Acted], job_id: int, by: str | None) -> JobAct:
+    came = act(default_database(), [job_id], who=by)
+    if job_id in came.skipped:
+        require_all_there([job_id])
+    return JobAct(job_id, verb, job_id in came.done, job_id in came.asked, came.skipped.get(job_id), came.act)
+
+
+# What they share
+
+
+def checked_id(job: AnyJob) -> int:
+    job_id = job.id if isinstance(job, JobRecord) else job
+    if isinstance(job_id, bool) or not isinstance(job_id, int):
+        raise TypeError(f"a job is given as its record or its id, not as {type(job).__name__}.")
+    observe.require_id(job_id)
+    return job_id
+
+
+def require_all_there(ids: list[int]) -> None:
+    """Raises JobNotFound where one of the jobs is not there."""
+    database = default_database()
+    there = observe.look(database, observe.standing(database.schema, ids))
+    for job_id in ids:
+        if job_id not in there:
+            raise observe.not_found(database.schema, job_id)
+
+
+def seconds_of(timeout: float | timedelta | None) -> float:
+    if timeout is None:
+        return math.inf
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds != seconds:
+        raise TypeError(f"timeout is {timeout!r}, but must be seconds, a timedelta, or None.")
+    return max(0.0, float(seconds))
+
+
+def patience(timeout: float | timedelta | None) -> float | None:
+    """How long a caller waits for its answer: that of a look which is under way, too."""
+    seconds = seconds_of(timeout)
+    return None if seconds > MAX_SECONDS else max(seconds + LATE_SECONDS, MIN_LOOK_SECONDS)
+
+
+def legible(database: Database, job_id: int, found: FoundJob | None) -> FoundJob:
+    if found is None:
+        raise observe.not_found(database.schema, job_id)
+    return replace(found, attempts=tuple(map(observe.legible_value, found.attempts)))
