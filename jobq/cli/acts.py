@@ -27,6 +27,7 @@ from jobq.states import FINISHED, State
 
 if TYPE_CHECKING:
     from jobq.observe import Selected
+    from jobq.records import AttemptRecord
 
 CLASSES_SHOWN = 3
 
@@ -125,7 +126,7 @@ def act(
             selection=None if selection is None else str(selection),
             progress=lambda seen: bar.update(seen - bar.pos),
         )
-    ended = wait_for(database, acted.asked) if wait else None
+    ended = wait_for(acted.asked) if wait else None
     show_acted(acted, done, ended, as_json=as_json)
     if acted.act is not None and acted.done:
         say(f"jobq undo takes it back, within {operate_seconds():g} s")
@@ -137,7 +138,7 @@ def operate_seconds() -> float:
     return UNDO_SECONDS
 
 
-def show_acted(acted: Any, done: str, ended: dict[int, Any] | None = None, *, as_json: bool) -> None:
+def show_acted(acted: Any, done: str, ended: "dict[int, AttemptRecord] | None" = None, *, as_json: bool) -> None:
     """What was done, and why not to the rest. Exit code 1 where it was done to none of them.
 
     `ended` is how the running jobs ended that were waited for.
@@ -165,12 +166,12 @@ def show_acted(acted: Any, done: str, ended: dict[int, Any] | None = None, *, as
         click.get_current_context().exit(1)
 
 
-def wait_for(database: Any, ids: list[int]) -> dict[int, Any]:
-    from jobq import operate
+def wait_for(ids: list[int]) -> "dict[int, AttemptRecord]":
+    from jobq import handles
 
     if ids:
         say(f"waiting for {len(ids)} running jobs to end; Ctrl-C ends the waiting, not the request")
-    return operate.wait_for_end(database, ids)
+    return handles.wait_for_ends(ids)
 
 
 def check_states(verb: str, selection: filters.Filter, states: list[str]) -> None:

@@ -4,7 +4,7 @@ from jobq.operate.acting import Act, Part, acting
 from jobq.operate.editing import run_again, stored_name
 from jobq.operate.enqueueing import argument_of, enqueue
 from jobq.operate.failures import MUTE_SECONDS, mute_failures, unmute_failures
-from jobq.operate.jobs import Acted, Progress, cancel, purge, retry, wait_for_end
+from jobq.operate.jobs import Acted, Progress, cancel, purge, retry
 from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.rights import refusals
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
@@ -43,7 +43,6 @@ __all__ = [
     "stored_name",
     "undo",
     "unmute_failures",
-    "wait_for_end",
     "wait_until_stopped",
     "why_not_stopped",
 ]

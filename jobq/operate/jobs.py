@@ -1,13 +1,11 @@
 """Acts on jobs: retry, cancel, purge. Each says truly what it did, and why it left the rest."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from jobq import observe
 from jobq.errors import JobNotFound
-from jobq.observe import Ended
 from jobq.operate.acting import Act, Part
 from jobq.states import FINISHED, WAITING, State
 from jobq.store import jobs
@@ -17,8 +15,6 @@ CHUNK = 500
 
 CANCEL_ROUNDS = 3
 """A job may be claimed, or put back, just while it is being cancelled: then it is looked for where it is now."""
-
-WAIT_SECONDS = 0.1
 
 Progress = Callable[[int], None]
 """Called with the number of jobs seen to so far."""
@@ -65,7 +61,7 @@ def cancel(
     progress: Progress | None = None,
     who: str | None = None,
 ) -> Acted:
-    """Calls off jobs that wait, at once, and asks for the end of those that run; see `wait_for_end`."""
+    """Calls off jobs that wait, at once, and asks for the end of those that run."""
     act = Act(database, "cancel", selection=selection, who=who)
     asked: set[int] = set()
 
@@ -86,17 +82,6 @@ def cancel(
     acted.done = [job_id for job_id in acted.done if job_id not in asked]
     acted.asked = sorted(asked)
     return acted
-
-
-def wait_for_end(database: Database, ids: Iterable[int], *, timeout: float | None = None) -> dict[int, Ended]:
-    """Waits until jobs have ended, for `timeout` seconds at most, and returns how each of those that have did."""
-    waiting = list(dict.fromkeys(ids))
-    deadline = None if timeout is None else time.monotonic() + timeout
-    while True:
-        ended = observe.ended(waiting, database=database)
-        if len(ended) == len(waiting) or (deadline is not None and time.monotonic() >= deadline):
-            return ended
-        time.sleep(WAIT_SECONDS)
 
 
 def purge(

@@ -69,8 +69,8 @@ def test_a_call_that_cannot_be_is_refused(
 def test_ctrl_c_ends_the_waiting_and_not_the_job(sample: "Application", store: "Store", eventually: Any) -> None:
     job = store.add(job_class="jobs.Echo")
     with sample.start("wait", str(job)) as waiting:
-        watching = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'jobq client %' AND state = 'idle'"
-        eventually(lambda: store.rows(watching))
+        here = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+        eventually(lambda: store.rows(f"{here} AND query LIKE '%%unnest%%'", store.connection.info.backend_pid))
         waiting.signal(signal.SIGINT)
         assert waiting.wait() == 130
     assert waiting.stderr.strip() == ""

@@ -270,3 +270,19 @@ def test_the_counts_between_the_steps_of_a_chart_are_not_read(store: Any) -> Non
     levels = Planned(store, "observe_levels", parameters).run(**parameters)
     assert 55 <= levels["Actual Rows"] <= 65
     assert pages(levels) < 600
+
+
+def test_where_jobs_stand_is_found_by_their_ids_and_the_history_is_asked_about_the_ended_only(
+    store: Any, worker: int
+) -> None:
+    looks = {"ids": [1, 2, 3]}
+    states = Planned(store, "observe_states", looks)
+    fill(store)
+    (running,) = store.rows("SELECT array_agg(id) AS ids FROM (SELECT id FROM jobq.jobs LIMIT 100) AS jobs")
+    looked = states.run(ids=running.ids)
+    assert looked["Actual Rows"] == 100
+    assert ways_into(looked, "jobs") == {"jobs_pkey"}
+    assert pages(looked) < 500
+    history = [node for node in nodes(looked) if node.get("Relation Name", "").startswith("results")]
+    assert history
+    assert all(node["Actual Loops"] == 0 for node in history)

@@ -149,12 +149,16 @@ def test_a_web_tier_enqueues_and_sees_how_jobs_stand_and_no_more(store: Any, rep
             jobq.wait([done], timeout=0)
 
 
-def test_a_look_that_a_role_may_not_take_leaves_the_callers_transaction_whole(store: Any, report: Any) -> None:
+def test_a_look_that_shows_less_leaves_the_callers_transaction_whole(store: Any, report: Any) -> None:
     done = ended_with_secrets(store, report)
-    with granted(WEB, store) as database, as_default(database):
-        with database.connect("test") as connection, connection.transaction():
-            assert jobq.get(done, connection=connection).outcome == "successful"
-            assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}"))
+    with (
+        granted(WEB, store) as database,
+        as_default(database),
+        database.connect("test") as connection,
+        connection.transaction(),
+    ):
+        assert jobq.get(done, connection=connection).outcome == "successful"
+        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}"))
     assert len(store.unfinished()) == 1
 
 

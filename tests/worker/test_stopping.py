@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import jobq
 from jobq import observe, operate
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def test_a_running_job_is_stopped_where_it_is_and_by_whom_is_kept(
         eventually(lambda: notes.has_begun)
         acted = operate.cancel(database, [job])
         assert (acted.done, acted.asked, acted.skipped) == ([], [job], {})
-        ended = operate.wait_for_end(database, [job])
+        ended = jobq.wait([job], timeout=30)
         after = add(store, "Echo")
         eventually(lambda: store.results(after))
 
