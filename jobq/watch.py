@@ -80,11 +80,11 @@ class Watch:
         now = monotonic()
         waits = [Wait(job_id, deadline, now) for job_id in ids]
         with self._changed:
-            self._waits.update(waits)
             if self._thread is None and waits:
                 thread = threading.Thread(target=self._run, name="jobq watch", daemon=True)
                 thread.start()
                 self._thread = thread
+            self._waits.update(waits)
             self._changed.notify()
         return waits
 
@@ -109,7 +109,9 @@ class Watch:
         return [wait for wait in self._waits if wait.due - wait.every / 2 <= now]
 
     def _look(self, waits: list[Wait]) -> None:
-        if (database := self._database()) is None:
+        if (database := self._database()) is None:  # … and so nobody waits
+            for wait in waits:
+                wait.ending.cancel()
             return
         ids = list({wait.job_id for wait in waits})
         try:

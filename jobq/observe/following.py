@@ -109,15 +109,15 @@ def rows_of(text: bytes, parameters: dict[str, Any]) -> Asking[list[Row]]:
     return [row_of(*row) for row in rows]
 
 
-def row_of(stored: str, arguments: str | None, value: str | None) -> Row:
+def row_of(stored: str, arguments: str | None, value: str | None, progress: str | None) -> Row:
     row: Row = json.loads(stored)
-    for name, text in (("arguments", arguments), ("value", value)):
-        if text is not None:
-            row[name] = shown(text)
     for name, text in row.items():
         if name.endswith("_at") and text is not None:
             row[name] = datetime.fromisoformat(text)
-    if row.get("progress"):
+    for name, text in (("arguments", arguments), ("value", value), ("progress", progress)):
+        if text is not None:
+            row[name] = shown(text)
+    if row.get("progress") is not None:
         row["progress"] = progress_of(row["progress"], row["attempt"])
     return row
 

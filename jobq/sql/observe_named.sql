@@ -1,9 +1,11 @@
--- The rows of another statement by the names of their columns, as text: every driver gives text alike. The JSON of users
--- comes beside the rest, so that one value nested too deep to be read does not hide the row.
+-- The rows of another statement by the names of their columns, as text: every driver gives text alike. JSON that others
+-- have written comes beside the rest, so that a value nested too deep to be read does not hide the row.
 SELECT
-    (to_jsonb(found) - ARRAY['arguments', 'value'])::text AS fields,
-    (to_jsonb(found) -> 'arguments')::text AS arguments,
-    (to_jsonb(found) -> 'value')::text AS value
+    (document - ARRAY['arguments', 'value', 'progress'])::text AS fields,
+    (document -> 'arguments')::text AS arguments,
+    (document -> 'value')::text AS value,
+    (document -> 'progress')::text AS progress
 FROM (
 {rows}
 ) AS found
+CROSS JOIN LATERAL (SELECT to_jsonb(found) AS document OFFSET 0) AS named

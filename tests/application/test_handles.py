@@ -143,6 +143,14 @@ def test_a_value_nested_too_deep_to_be_read_hides_nothing_else(database: Databas
     assert "characters" in str(found.value)
 
 
+def test_progress_that_no_worker_would_have_written_is_none(database: Database, store: "Store") -> None:
+    record = enqueued(Give())
+    store.claim(store.worker(), classes=[record.job_class])
+    store.execute("UPDATE jobq.jobs SET progress = (repeat('[', 3000) || repeat(']', 3000))::jsonb")
+    found = record.refresh()
+    assert (found.state, found.progress) == ("running", None)
+
+
 def test_a_value_whose_type_nobody_knows_here_comes_as_it_is_stored(database: Database, store: "Store") -> None:
     record = enqueued(Give())
     run_due_jobs()
