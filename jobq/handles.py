@@ -53,10 +53,7 @@ def get(job: AnyJob, *, connection: Any = None) -> FoundJob:
     """
     database, job_id = default_database(), checked_id(job)
     steps = observe.finding(database.schema, job_id)
-    if connection is None:
-        return legible(database, job_id, observe.look(database, steps))
-    with database.explained():
-        found = callers.on(connection, steps)
+    found = observe.look(database, steps) if connection is None else callers.on(connection, steps)
     return legible(database, job_id, found)
 
 
@@ -65,8 +62,7 @@ async def get_async(job: AnyJob, *, connection: Any = None) -> FoundJob:
     if connection is None:
         return await asyncio.to_thread(get, job)
     database, job_id = default_database(), checked_id(job)
-    with database.explained():
-        found = await callers.on_async(connection, observe.finding(database.schema, job_id))
+    found = await callers.on_async(connection, observe.finding(database.schema, job_id))
     return legible(database, job_id, found)
 
 
@@ -93,8 +89,7 @@ def found_by(selection: Filter, limit: int | None, connection: Any) -> Iterator[
 def page_of(database: Database, selection: Filter, limit: int, after: Position | None, connection: Any) -> Page:
     if connection is None:
         return observe.list_jobs(database, selection, limit=limit, after=after)
-    with database.explained():
-        return callers.on(connection, observe.listing(database.schema, selection, limit=limit, after=after))
+    return callers.on(connection, observe.listing(database.schema, selection, limit=limit, after=after))
 
 
 def find_async(selection: str = "", *, limit: int | None = None, connection: Any = None) -> AsyncIterator[JobRecord]:
@@ -120,8 +115,7 @@ async def page_of_async(
     if connection is None:
         return await asyncio.to_thread(page_of, database, selection, limit, after, None)
     steps = observe.listing(database.schema, selection, limit=limit, after=after)
-    with database.explained():
-        return await callers.on_async(connection, steps)
+    return await callers.on_async(connection, steps)
 
 
 # Waiting

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from jobq.arguments import decoded
 from jobq.errors import ArgumentsError, DatabaseForbidden
 from jobq.filters import Filter
-from jobq.observe.jobs import Page, Position, page_from, progress_of, statement_of
+from jobq.observe.jobs import Page, Position, attempt_of, page_from, progress_of, statement_of
 from jobq.observe.reading import reading, shown
 from jobq.records import AttemptRecord, FoundJob, JobRecord
 from jobq.states import FINISHED
@@ -99,7 +99,7 @@ def attempts_of(
     attempts: dict[int, list[AttemptRecord]] = {}
     for row in rows:
         hidden = () if may_read else tuple(name for name in OF_AN_ATTEMPT if name not in row)
-        attempts.setdefault(row.pop("id"), []).append(AttemptRecord(**{**dict.fromkeys(hidden), **row}, hidden=hidden))
+        attempts.setdefault(row["id"], []).append(attempt_of(row, hidden=hidden))
     return attempts
 
 

@@ -124,9 +124,10 @@ def show(database: Database, job_id: int) -> JobDetail:
     return JobDetail(job, tuple(map(attempt_of, attempts)), known)
 
 
-def attempt_of(row: DictRow) -> AttemptRecord:
+def attempt_of(row: DictRow, *, hidden: tuple[str, ...] = ()) -> AttemptRecord:
+    """An attempt from its row; what the role may not read is not in it."""
     del row["id"]
-    return AttemptRecord(**row)
+    return AttemptRecord(**{**dict.fromkeys(hidden), **row}, hidden=hidden)
 
 
 def require_id(job_id: int) -> None:

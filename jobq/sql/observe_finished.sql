@@ -10,10 +10,10 @@ FROM (
     SELECT *
     FROM {schema}.results
     WHERE NOT retried
-        AND (%(below_time)s::timestamptz IS NULL OR (ended_at, id) < (%(below_time)s, %(below)s))
+        AND (%(below_time)s::timestamptz IS NULL OR (ended_at, id) < (%(below_time)s::timestamptz, %(below)s::bigint))
         AND {condition}
     ORDER BY ended_at DESC, id DESC
-    LIMIT %(limit)s
+    LIMIT %(limit)s::bigint
 ) AS results
 LEFT JOIN {schema}.workers ON workers.id = results.worker_id
 ORDER BY results.ended_at DESC, results.id DESC

@@ -13,7 +13,7 @@ LEFT JOIN LATERAL (
     ORDER BY attempt DESC
     LIMIT 1
 ) AS failed ON true
-WHERE jobs.id = %(id)s
+WHERE jobs.id = %(id)s::bigint
 UNION ALL
 (
     SELECT
@@ -21,7 +21,7 @@ UNION ALL
         results.retries, results.enqueued_at, results.run_at, results.started_at, results.ended_at, results.error_type,
         results.timeout, NULL, NULL, NULL
     FROM {schema}.results
-    WHERE results.id = %(id)s AND NOT results.retried
+    WHERE results.id = %(id)s::bigint AND NOT results.retried
     ORDER BY results.attempt DESC
     LIMIT 1
 )

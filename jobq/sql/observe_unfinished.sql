@@ -10,10 +10,10 @@ SELECT
 FROM (
     SELECT *
     FROM {schema}.jobs
-    WHERE (%(below)s::bigint IS NULL OR id < %(below)s)
+    WHERE (%(below)s::bigint IS NULL OR id < %(below)s::bigint)
         AND {condition}
     ORDER BY id DESC
-    LIMIT %(limit)s
+    LIMIT %(limit)s::bigint
 ) AS jobs
 LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
 LEFT JOIN LATERAL (
