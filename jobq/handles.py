@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
@@ -250,7 +250,8 @@ async def retry_async(job: AnyJob, *, by: str | None = None) -> JobAct:
 
 
 def acted(verb: str, act: Callable[..., operate.Acted], job_id: int, by: str | None) -> JobAct:
-    came = act(default_database(), [job_id], who=by)
+    with operate.acting_as(by) if by else nullcontext():
+        came = act(default_database(), [job_id])
     if job_id in came.skipped:
         require_all_there([job_id])
     return JobAct(job_id, verb, job_id in came.done, job_id in came.asked, came.skipped.get(job_id), came.act)

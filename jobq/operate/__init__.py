@@ -1,6 +1,6 @@
 """What operators may do. Each act says truly what it did, and leaves a record of who did it."""
 
-from jobq.operate.acting import Act, Part, acting
+from jobq.operate.acting import Act, Part, acting, acting_as
 from jobq.operate.editing import run_again, stored_name
 from jobq.operate.enqueueing import argument_of, enqueue
 from jobq.operate.failures import MUTE_SECONDS, mute_failures, unmute_failures
@@ -24,6 +24,7 @@ __all__ = [
     "Progress",
     "Stack",
     "acting",
+    "acting_as",
     "argument_of",
     "cancel",
     "declare_dead",

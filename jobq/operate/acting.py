@@ -2,11 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from jobq.operate.rights import permitted
 from jobq.store import audit
 from jobq.store.database import Connection, Database, who_am_i
+
+_operator: ContextVar[str | None] = ContextVar("jobq_operator", default=None)
+
+
+@contextmanager
+def acting_as(who: str) -> Iterator[None]:
+    """Acts inside are those of a person whom a web application knows: the process's own user is nobody's name there."""
+    token = _operator.set(who)
+    try:
+        yield
+    finally:
+        _operator.reset(token)
 
 
 @dataclass(slots=True)
@@ -30,18 +43,12 @@ class Act:
     """One act of an operator: one row of the audit, in however many transactions it is done."""
 
     def __init__(
-        self,
-        database: Database,
-        verb: str,
-        *,
-        selection: str | None = None,
-        undoes: int | None = None,
-        who: str | None = None,
+        self, database: Database, verb: str, *, selection: str | None = None, undoes: int | None = None
     ) -> None:
         database.prepare()
         self.database = database
         self.verb = verb
-        self.who = who or who_am_i()
+        self.who = _operator.get() or who_am_i()
         self.id: int | None = None  # its row, once something was done
         self._selection = selection
         self._undoes = undoes

@@ -35,34 +35,24 @@ class Acted:
 
 
 def retry(
-    database: Database,
-    ids: Iterable[int],
-    *,
-    selection: str | None = None,
-    progress: Progress | None = None,
-    who: str | None = None,
+    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
 ) -> Acted:
     """Queues finished jobs again, under their own ids and with all they had; each gets one more attempt.
 
-    `selection` is the filter that chose them, for the audit; `who` did it, if not the user at hand.
+    `selection` is the filter that chose them, for the audit.
     """
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
         return jobs.retry_by_hand(part.connection, database.schema, chunk, act=part.act)
 
-    return in_chunks(Act(database, "retry", selection=selection, who=who), ids, do, why_not_retried, progress)
+    return in_chunks(Act(database, "retry", selection=selection), ids, do, why_not_retried, progress)
 
 
 def cancel(
-    database: Database,
-    ids: Iterable[int],
-    *,
-    selection: str | None = None,
-    progress: Progress | None = None,
-    who: str | None = None,
+    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
 ) -> Acted:
     """Calls off jobs that wait, at once, and asks for the end of those that run."""
-    act = Act(database, "cancel", selection=selection, who=who)
+    act = Act(database, "cancel", selection=selection)
     asked: set[int] = set()
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
