@@ -27,7 +27,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, Union
 
 from jobq.clean import line
-from jobq.errors import ArgumentsError
+from jobq.errors import ArgumentsError, RowGone
 from jobq.names import name_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 TAG: Final = "$"
 SECRET: Final = "secret"  # noqa: S105 - a tag
+UNKEPT: Final = "unkept"
 MASK: Final = "•••"
 MIGRATE: Final = "migrate_arguments"
 MAX_DEPTH: Final = 100
@@ -364,21 +365,34 @@ def safe_text(show: Callable[[], str], otherwise: str, most: int) -> str:
 def encode(arguments: Mapping[str, Any], *, max_bytes: int | None = None) -> str:
     """Arguments as JSON text for a jsonb column. Raises ArgumentsError, which names the place of the culprit."""
     members = [f"{quoted(name)}:{encoded(value, name, 1)}" for name, value in arguments.items()]
-    return limited(f"{{{','.join(members)}}}", max_bytes, "the arguments")
+    text = f"{{{','.join(members)}}}"
+    if max_bytes is not None and (size := len(text.encode())) > max_bytes:
+        raise ArgumentsError(
+            f"the arguments take {size:,} bytes as JSON; {max_bytes:,} are allowed (max_arguments_bytes). "
+            "Store the data elsewhere, and pass a reference to it."
+        )
+    return text
 
 
 def encode_value(value: Any, *, max_bytes: int | None = None) -> str:
     """Any one value as JSON text: what run() returned. Raises ArgumentsError as `encode` does."""
-    return limited(encoded(value, "value", 0), max_bytes, "the value")
-
-
-def limited(text: str, max_bytes: int | None, what: str) -> str:
+    text = encoded(value, "value", 0)
     if max_bytes is not None and (size := len(text.encode())) > max_bytes:
-        raise ArgumentsError(
-            f"{what} take {size:,} bytes as JSON; {max_bytes:,} are allowed (max_arguments_bytes). "
-            "Store the data elsewhere, and pass a reference to it."
-        )
+        raise ArgumentsError(f"it takes {size:,} bytes as JSON; {max_bytes:,} are allowed")
     return text
+
+
+def encode_note(note: str) -> str:
+    """What takes the place of a value that cannot be kept: why not. No value is stored like this."""
+    return tagged(UNKEPT, quoted(note))
+
+
+def value_and_note(stored: Any) -> tuple[Any, str | None]:
+    """A stored value, and the note in its place where it was not kept."""
+    match stored:
+        case {"$": "unkept", "v": str(note)}:
+            return None, note
+    return stored, None
 
 
 def encoded(value: Any, path: str, depth: int) -> str:
@@ -574,6 +588,7 @@ class RowAdapter:
     recognises: Callable[[Any], bool]
     refer: Callable[[Any], Any]
     load: Callable[[Any], Any]
+    refer_to_key: Callable[[type, str], Any] | None = None
 
     def load_row(self, stored: Any) -> Any:
         """Not as a codec does it: that the row is gone, or its database away, is no fault of what is stored."""
@@ -586,14 +601,21 @@ ROWS: dict[str, RowAdapter] = {}
 
 
 def register_rows(
-    name: str, *, recognises: Callable[[Any], bool], refer: Callable[[Any], Any], load: Callable[[Any], Any]
+    name: str,
+    *,
+    recognises: Callable[[Any], bool],
+    refer: Callable[[Any], Any],
+    load: Callable[[Any], Any],
+    refer_to_key: Callable[[type, str], Any] | None = None,
 ) -> None:
     """Lets rows of your own database be arguments: a job gets them as they are when it runs.
 
     `refer` gives what identifies a row, as something that can be stored; `load` gets that back, and loads the row, or
-    raises `jobq.errors.RowGone` with a message that names it. `jobq.references` has this for Django and SQLAlchemy.
+    raises `jobq.errors.RowGone` with a message that names it. `refer_to_key` is for the shell: it gets the class in an
+    annotation and what was typed, and returns what `refer` would; None where these rows are of no such class; it raises
+    ValueError where no key looks like that. `jobq.references` has all this for Django and SQLAlchemy.
     """
-    ROWS[name] = RowAdapter(name, recognises, refer, load)
+    ROWS[name] = RowAdapter(name, recognises, refer, load, refer_to_key)
 
 
 CODECS_BY_TYPE: dict[type, Codec] = {}
@@ -769,7 +791,7 @@ def fitted(value: Any, hint: Any, name: str) -> Any:
     if hint is None or hint is Any:
         return value
     options = options_of(hint)
-    if type(value) in options or any(reader_of(option) is guessed for option in options):
+    if type(value) in options or any(reader_of(option) is guessed and not is_row_class(option) for option in options):
         return value
     if isinstance(value, str):
         return first_that_reads(value, options, hint, name)
@@ -779,15 +801,42 @@ def fitted(value: Any, hint: Any, name: str) -> Any:
 def first_that_reads(text: str, options: Sequence[Any], hint: Any, name: str) -> Any:
     for option in options:
         try:
-            return reader_of(option)(text)
+            if (row := reference_of(option, text)) is None:
+                return reader_of(option)(text)
+        except RowGone:  # one of a list, say
+            raise
         except (ValueError, TypeError, KeyError, ArithmeticError):
             continue
+        adapter, reference = row
+        return adapter.load(reference)  # what it raises says more than we could
     raise ArgumentsError(f"{name} is {safe_repr(text)}, but must be {wanted(hint)}.")
 
 
+def reference_of(option: Any, text: str) -> tuple[RowAdapter, Any] | None:
+    """What names the row with this key, where an annotation is a class of rows; None where it is another type.
+
+    Raises ValueError where no such key can be.
+    """
+    if not isinstance(option, type):
+        return None
+    for adapter in ROWS.values():
+        if adapter.refer_to_key is not None and (reference := adapter.refer_to_key(option, text)) is not None:
+            return adapter, reference
+    return None
+
+
+def is_row_class(option: Any) -> bool:
+    try:
+        return reference_of(option, "") is not None
+    except ValueError:
+        return True
+
+
 def wanted(hint: Any) -> str:
-    """The annotation, with the names of an Enum's members."""
+    """The annotation, with the names of an Enum's members; of a row, that it is its key."""
     members = [name for option in options_of(hint) if is_enum(option) for name in option.__members__]
+    if any(is_row_class(option) for option in options_of(hint)):
+        return f"the key of a row: {annotation_text(hint)}"
     return f"{annotation_text(hint)}: {', '.join(members[:20])}" if members else annotation_text(hint)
 
 

@@ -43,6 +43,18 @@ def refer_to_django_row(row: Any) -> dict[str, Any]:
     return {"model": row._meta.label_lower, "key": row.pk, "database": row._state.db or "default"}
 
 
+def refer_to_django_key(cls: Any, text: str) -> dict[str, Any] | None:
+    models = sys.modules.get("django.db.models")
+    if models is None or not issubclass(cls, models.Model) or cls._meta.pk is None:
+        return None
+    try:
+        several = arguments.guessed(text)
+        key = several if isinstance(several, list) else cls._meta.pk.to_python(text)
+    except sys.modules["django.core.exceptions"].ValidationError as error:
+        raise ValueError(text) from error
+    return {"model": cls._meta.label_lower, "key": key, "database": cls._base_manager.db}
+
+
 def load_django_row(stored: dict[str, Any]) -> Any:
     """Only a model of the installed applications can be named, and its manager is asked for no more than the key."""
     apps = sys.modules.get("django.apps")
@@ -61,7 +73,13 @@ def load_django_row(stored: dict[str, Any]) -> Any:
         raise RowGone(f"{model._meta.label} {stored['key']!r} is gone: there is no such row any more.") from None
 
 
-arguments.register_rows("django row", recognises=is_django_row, refer=refer_to_django_row, load=load_django_row)
+arguments.register_rows(
+    "django row",
+    recognises=is_django_row,
+    refer=refer_to_django_row,
+    load=load_django_row,
+    refer_to_key=refer_to_django_key,
+)
 
 
 # SQLAlchemy
@@ -95,6 +113,28 @@ def refer_to_sqlalchemy_row(row: Any) -> dict[str, Any]:
             f"a {class_name(type(row))} without its key cannot be referred to. Flush its session first."
         )
     return {"class": class_name(type(row)), "key": list(identity)}
+
+
+def refer_to_sqlalchemy_key(cls: Any, text: str) -> dict[str, Any] | None:
+    if "sqlalchemy.orm" not in sys.modules or not hasattr(cls, "__mapper__"):
+        return None
+    columns = cls.__mapper__.primary_key
+    if len(columns) == 1:
+        return {"class": class_name(cls), "key": [arguments.converted(text, type_of(columns[0]), "the key")]}
+    parts = arguments.read_json(text)
+    if not isinstance(parts, list) or len(parts) != len(columns):
+        raise ValueError(text)
+    key = [arguments.fitted(part, type_of(column), column.name) for part, column in zip(parts, columns, strict=True)]
+    return {"class": class_name(cls), "key": key}
+
+
+def type_of(column: Any) -> type | None:
+    """The type of a column's values; None where its own type does not tell."""
+    try:
+        found: type = column.type.python_type
+    except NotImplementedError:
+        return None
+    return found
 
 
 def load_sqlalchemy_row(stored: dict[str, Any]) -> Any:
@@ -133,5 +173,9 @@ def class_name(cls: type) -> str:
 
 
 arguments.register_rows(
-    "sqlalchemy row", recognises=is_sqlalchemy_row, refer=refer_to_sqlalchemy_row, load=load_sqlalchemy_row
+    "sqlalchemy row",
+    recognises=is_sqlalchemy_row,
+    refer=refer_to_sqlalchemy_row,
+    load=load_sqlalchemy_row,
+    refer_to_key=refer_to_sqlalchemy_key,
 )

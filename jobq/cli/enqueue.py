@@ -123,8 +123,8 @@ def build(
     load_application(settings.root, [*settings.app, *app])
     job_class = resolve(name)
     by_name = {} if named is None else json_object("--kwargs", named)
-    args, kwargs = arguments.from_command_line(job_class, positional, by_name)
     with code_of(name):
+        args, kwargs = arguments.from_command_line(job_class, positional, by_name)  # may load rows
         job = job_class(*args, **kwargs)
     assert isinstance(job, Job)
     return job

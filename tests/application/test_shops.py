@@ -74,3 +74,33 @@ def test_a_row_that_is_gone_is_waited_for_where_the_class_asks(shop: "Applicatio
     (waiting,) = store.unfinished()
     (gone,) = store.results(waiting.id)
     assert (gone.error_type, gone.retried, waiting.state) == ("jobq.errors.RowGone", True, "scheduled")
+
+
+def ship_by_key(shop: "Application", key: str) -> list[str]:
+    """What `jobq enqueue jobs.Ship KEY` says: exit code, output, error."""
+    done = shop.jobq("enqueue", "jobs.Ship", key)
+    assert "Traceback" not in done.stderr
+    return [str(done.returncode), done.stdout.strip(), done.stderr]
+
+
+@pytest.mark.parametrize("name", ["django", "sqlalchemy"])
+def test_a_row_is_enqueued_from_the_shell_by_its_key(shop: "Application", store: "Store", name: str) -> None:
+    """A number in its place would reach the job as a number, and fail there."""
+    move_in(shop, name)
+    shop.python("-m", "main")
+    before = {job.id for job in store.unfinished()}
+
+    code, job_id, _ = ship_by_key(shop, "1")
+    missing, text = ship_by_key(shop, "99"), ship_by_key(shop, "ada")
+    named = shop.jobq("enqueue", "jobs.Ship", "--kwargs", '{"order": 1}')
+
+    assert (code, named.returncode) == ("0", 0)
+    typed, by_name = (store.job(int(one)).arguments["order"] for one in (job_id, named.stdout))
+    assert typed == by_name == store.job(min(before)).arguments["order"]
+    assert missing[0] == "2"
+    assert "shop.Order" in missing[2]
+    assert "99" in missing[2]
+    assert "gone" in missing[2]
+    assert text[0] == "2"
+    assert "order is 'ada', but must be the key of a row: shop" in text[2]
+    assert len(store.unfinished()) == len(before) + 2
