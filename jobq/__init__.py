@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
     from jobq.enqueueing import enqueue_many, enqueue_many_async
     from jobq.errors import JobNotFinished, JobNotFound, JobqError
+    from jobq.functions import job
     from jobq.handles import find, find_async, get, get_async, wait, wait_async
     from jobq.records import AttemptRecord, FoundJob, JobAct, JobRecord
     from jobq.registration import register_job, register_schedule
+    from jobq.running import current
     from jobq.schedules import Schedule
 
 __all__ = [
@@ -33,12 +35,14 @@ __all__ = [
     "JobqError",
     "Schedule",
     "Secret",
+    "current",
     "enqueue_many",
     "enqueue_many_async",
     "find",
     "find_async",
     "get",
     "get_async",
+    "job",
     "register_job",
     "register_schedule",
     "wait",
@@ -58,6 +62,8 @@ _HOMES = {
     "Job": "jobq.base",
     "Schedule": "jobq.schedules",
     "Secret": "jobq.arguments",
+    "current": "jobq.running",
+    "job": "jobq.functions",
 }
 """Where the names of `__all__` are defined. They are imported when they are asked for: a command of the shell, or a
 process that only looks, does not wait for what it does not use."""

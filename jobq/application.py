@@ -25,7 +25,7 @@ NOT_PACKAGES = {"build", "dist", "docs", "node_modules", "site-packages", "tests
 def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
     """Imports the modules that define jobs, and returns their names.
 
-    They are jobs.py and {package}/jobs.py below `root` (and below its src/), and those named by `app`.
+    They are those named by `app`, and what `find_job_modules` finds below `root` and below its src/.
     `root` goes on the import path. Raises ApplicationError with the user's own traceback.
     """
     roots = [root / "src", root] if (root / "src").is_dir() else [root]
@@ -40,17 +40,34 @@ def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
 
 
 def find_job_modules(root: Path) -> list[str]:
-    """The names of `jobs` and `{package}.jobs` where these files are."""
+    """The names of `jobs`, `{package}.jobs` and `{package}.{package}.jobs` where these files are.
+
+    The outer one of two packages must have an `__init__.py`: a folder without one may hold anything.
+    """
     found = ["jobs"] if (root / "jobs.py").is_file() else []
+    for outer in packages_of(root):
+        found += [f"{outer.name}.jobs"] if (outer / "jobs.py").is_file() else []
+        if (outer / "__init__.py").is_file():
+            inside = [inner.name for inner in packages_of(outer) if (inner / "jobs.py").is_file()]
+            found += [f"{outer.name}.{name}.jobs" for name in inside]
+    return found
+
+
+def job_modules_deeper(root: Path, levels: int = 3) -> list[Path]:
+    """The first few files called jobs.py in packages further down, which `find_job_modules` may not find."""
+    found = []
+    for folder in packages_of(root) if levels else []:
+        found += [folder / "jobs.py"] if (folder / "jobs.py").is_file() else job_modules_deeper(folder, levels - 1)
+    return found[:3]
+
+
+def packages_of(folder: Path) -> list[Path]:
+    """The folders in a folder that may be packages, by name."""
     try:
-        folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+        folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
     except OSError:
-        return found
-    return found + [
-        f"{folder}.jobs"
-        for folder in folders
-        if folder.isidentifier() and folder not in NOT_PACKAGES and (root / folder / "jobs.py").is_file()
-    ]
+        return []
+    return [entry for entry in folders if entry.name.isidentifier() and entry.name not in NOT_PACKAGES]
 
 
 def describe() -> tuple[ClassRecord, ...]:

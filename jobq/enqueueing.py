@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobq import arguments, references, telemetry  # noqa: F401 - rows are arguments by its being imported
 from jobq.errors import ArgumentsError, UnknownJobClass
-from jobq.names import name_of
+from jobq.names import check_name, may_be_unknown, name_of
 from jobq.on_demand import OnDemand
 from jobq.options import (
     MAX_PRIORITY,
@@ -152,6 +152,8 @@ def new_job(
     name = name_of(job_class)
     if registry.find(name) is None:
         raise UnknownJobClass(f"{name} is not registered. Decorate the class with @register_job.")
+    if may_be_unknown(job_class, name):
+        check_name(job_class, name, project_folder)
     seconds, run_at = due(delay)
     expires_in, expires_at = checked_expiry(expires, seconds, run_at)
     return NewJob(
@@ -176,6 +178,13 @@ def most_bytes() -> int:
     from jobq.store.database import default_database
 
     return default_database().settings.max_arguments_bytes
+
+
+def project_folder() -> Path:
+    """The folder of the project that has the queue, by the settings."""
+    from jobq.store.database import default_database
+
+    return default_database().settings.root
 
 
 def encoded_arguments(job: "Job", max_bytes: int) -> str:

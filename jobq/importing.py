@@ -3,6 +3,7 @@
 import importlib
 import sys
 import traceback
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,14 @@ def traceback_of_user(error: BaseException) -> str:
     return "".join(frames.format())
 
 
+PACKAGE = Path(__file__).parent
+
+
 def is_import_machinery(filename: str) -> bool:
-    return filename.startswith("<frozen importlib") or filename in (__file__, importlib.__file__)
+    """Whether a frame is of what imports and registers: Python's own, and the modules of jobq that have no folder."""
+    return (
+        filename.startswith("<frozen importlib") or filename == importlib.__file__ or Path(filename).parent == PACKAGE
+    )
 
 
 def resolve(name: str) -> "type[Job]":

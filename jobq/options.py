@@ -10,6 +10,7 @@ MAX_KEY_CHARACTERS = 250
 MAX_PRIORITY = 32767
 MAX_RETRIES = 1_000_000
 MAX_DELAY_SECONDS = 100 * 365.25 * 86400
+MAX_RETRY_DELAY_SECONDS = 10 * 365 * 86400
 LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
 
 
@@ -70,6 +71,16 @@ def checked_timeout(timeout: Any) -> float | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DELAY_SECONDS:
         raise EnqueueError(
             f"timeout is {shortened(timeout)}, but must be seconds or a timedelta, above 0 and up to 100 years."
+        )
+    return float(seconds)
+
+
+def checked_retry_delay(delay: Any) -> float:
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_RETRY_DELAY_SECONDS:
+        raise EnqueueError(
+            f"retry_delay is {shortened(delay)}, but must be seconds, a timedelta, or a function of the attempt; "
+            "at most 10 years."
         )
     return float(seconds)
 

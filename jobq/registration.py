@@ -1,5 +1,6 @@
 """`@register_job` and `register_schedule`: what is checked before a class or a schedule is in the registry."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -118,10 +119,32 @@ def check_call(job_class: "type[Job]", schedule: "Schedule", name: str) -> None:
 
 
 def check_job_class(job_class: Any) -> None:
+    if not isinstance(job_class, type) and callable(job_class):
+        name = getattr(job_class, "__qualname__", repr(job_class))
+        raise RegistrationError(f"{name} is a function: decorate it with @job. @register_job is for classes.")
     if not isinstance(job_class, type) or not issubclass(job_class, Job):
         raise RegistrationError(f"{job_class!r} is no Job: derive the class from jobq.Job.")
     if job_class.run is Job.run:
         raise RegistrationError(f"{name_of(job_class)} has no run(): define what the job does.")
+    if required := required_parameters(job_class):
+        raise RegistrationError(
+            f"{name_of(job_class)}.run() requires {', '.join(required)}, but a worker calls run() without arguments. "
+            "Take them in __init__ and keep them on self. (@job makes a job of a function with parameters.)"
+        )
+
+
+def required_parameters(job_class: "type[Job]") -> list[str]:
+    """The parameters of run() that have no default, besides self."""
+    run = inspect.getattr_static(job_class, "run")
+    function = getattr(run, "__func__", run)  # of a static or a class method
+    try:
+        parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+    except (TypeError, ValueError):  # written in C, or made up
+        return []
+    if not isinstance(run, staticmethod) and parameters and parameters[0].kind in arguments.BY_POSITION:
+        del parameters[0]
+    named = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    return [one.name for one in named if one.default is one.empty]
 
 
 def check_alias(alias: Any, name: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobq.errors import RegistrationError, UnknownJobClass
-from jobq.names import name_of
+from jobq.names import name_of, suggestion
 
 if TYPE_CHECKING:
     from jobq.base import Job
@@ -86,16 +86,10 @@ class Registry:
         return len(self._classes)
 
     def _suggestion(self, name: str) -> str:
-        from difflib import get_close_matches
-
         if not self._classes:
             return "None is: decorate your Job classes with @register_job in a jobs.py, or name modules with --app."
-        last = name.rpartition(".")[2]
-        near = get_close_matches(name, self._classes, n=3) or [
-            known for known in sorted(self._classes) if known.rpartition(".")[2] == last
-        ]
-        if near:
-            return f"Did you mean {' or '.join(near)}?"
+        if suggested := suggestion(name, self._classes):
+            return suggested
         known = sorted(self._classes)
         return f"Registered are: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
 

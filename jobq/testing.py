@@ -23,6 +23,7 @@ import pytest
 
 if TYPE_CHECKING:
     from jobq.base import Job
+    from jobq.functions import JobFunction
     from jobq.records import Assignment, Report
     from jobq.settings import Settings
     from jobq.store.database import Connection, Database
@@ -110,7 +111,7 @@ class EnqueuedJob:
 class Wanted:
     """What a job must be like; None is anything."""
 
-    job_class: "type[Job] | str"
+    job_class: "type[Job] | JobFunction[..., Any] | str"
     queue: str | None
     priority: int | None
     arguments: Mapping[str, Any] | None
@@ -131,15 +132,19 @@ class Wanted:
         )
 
     def _is_class_of(self, job: EnqueuedJob) -> bool:
+        from jobq.names import name_of
         from jobq.registry import registry
 
-        return job.job_class == self._name or registry.find(job.job_class) is self.job_class
+        found = registry.find(job.job_class)
+        return job.job_class == self._name or (found is not None and name_of(found) == self._name)
 
     @property
     def _name(self) -> str:
         from jobq.names import name_of
 
-        return self.job_class if isinstance(self.job_class, str) else name_of(self.job_class)
+        if isinstance(self.job_class, str):
+            return self.job_class
+        return name_of(self.job_class if isinstance(self.job_class, type) else self.job_class.job_class)
 
     def __str__(self) -> str:
         options = {
@@ -154,7 +159,7 @@ class Wanted:
 
 
 def assert_enqueued(
-    job_class: "type[Job] | str",
+    job_class: "type[Job] | JobFunction[..., Any] | str",
     *,
     queue: str | None = None,
     priority: int | None = None,
@@ -179,7 +184,7 @@ def assert_enqueued(
 
 
 def refute_enqueued(
-    job_class: "type[Job] | str",
+    job_class: "type[Job] | JobFunction[..., Any] | str",
     *,
     queue: str | None = None,
     priority: int | None = None,
@@ -242,6 +247,7 @@ class Attempt:
     error_type: str | None
     error_message: str | None
     traceback: str | None
+    value_note: str | None = None  # why what run() returned was not kept
 
 
 def run_due_jobs(
@@ -383,15 +389,17 @@ class Runner:
 
 
 def attempt_of(assignment: "Assignment", report: "Report") -> Attempt:
-    from jobq.arguments import decoded
+    from jobq.arguments import decoded, value_and_note
 
+    stored, note = value_and_note(None if report.value is None else json.loads(report.value))
     return Attempt(
         id=report.id,
         job_class=assignment.job_class,
         attempt=report.attempt,
         outcome=report.outcome,
         retried=report.retry_delay is not None,
-        value=None if report.value is None else decoded(json.loads(report.value)),
+        value=decoded(stored),
+        value_note=note,
         error_type=report.error_type,
         error_message=report.error_message,
         traceback=report.traceback,

@@ -21,7 +21,7 @@ PURE = {
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
     "base", "enqueueing", "registry", "registration", "importing", "application", "schedule_table", "command",
-    "observe", "operate", "testing", "handles", "watch",
+    "functions", "handles", "observe", "operate", "running", "testing", "watch",
 }  # fmt: skip
 PUBLIC = {""}  # `import jobq` itself: the names that users have
 
@@ -33,7 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": PURE | STORE | USE | {"runtime"} | PUBLIC,
     "observe": PURE | STORE | USE | PUBLIC,  # `jobq doctor` compares versions
     "": PURE | USE,
-    "runtime": PURE | STORE | {"base", "registry", "importing", "application", "enqueueing", "runtime"} | PUBLIC,
+    "runtime": PURE | STORE | {
+        "base", "running", "registry", "importing", "application", "enqueueing", "runtime",
+    } | PUBLIC,
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
     "cli": PURE | USE | {"cli", "embedded", "runtime", "tui", "demo", "bench"} | PUBLIC,
     "tui": {

@@ -16,12 +16,14 @@ import psycopg.sql
 from jobq import __version__
 from jobq.commands import command, psql_command, term
 from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.names import suggestion
 from jobq.observe.overview import unknown_records, worker_records
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
 from jobq.store import migrations
 from jobq.store.database import Connection, Database, said
 from jobq.store.statements import quote_identifier
+from jobq.store.workers import known_classes
 
 OLD_SNAPSHOT_SECONDS = 300.0
 """A transaction older than this holds back vacuum for longer than jobq can hide."""
@@ -292,10 +294,12 @@ def queues_check(patient: Patient) -> Iterator[Finding]:
 
 def classes_check(patient: Patient) -> Iterator[Finding]:
     unknown = unknown_records(patient.connection, patient.schema)
+    names = [record.name for record in known_classes(patient.connection, patient.schema)] if unknown else []
     for one in unknown:
+        waiting = f"waiting: {many(one.jobs, 'job')} in {', '.join(one.queues)}. {suggestion(one.job_class, names)}"
         yield wrong(
             "classes",
-            f"no worker knows {one.job_class}; waiting: {many(one.jobs, 'job')} in {', '.join(one.queues)}",
+            f"no worker knows {one.job_class}; {waiting}".rstrip(". "),
             f"Deploy it, register it as an alias, or: {command('cancel', term('class', one.job_class))}",
         )
     if not unknown:

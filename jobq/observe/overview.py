@@ -5,7 +5,8 @@ from jobq.records import ClassRecord, QueueStats, Stats, UnknownClass, WorkerRec
 from jobq.states import Outcome
 from jobq.store import jobs
 from jobq.store.database import Connection, Database
-from jobq.store.statements import quote_identifier, statement
+from jobq.store.statements import quote_identifier
+from jobq.store.workers import known_classes
 
 COUNT_LIMIT = 10_000
 """Unfinished jobs are counted exactly up to here, for each queue; beyond it PostgreSQL's statistics speak."""
@@ -61,11 +62,7 @@ def workers(database: Database) -> tuple[WorkerRecord, ...]:
 def classes(database: Database) -> tuple[ClassRecord, ...]:
     """The job classes that live workers know, by name; of several versions, that of the youngest worker."""
     with reading(database) as connection:
-        rows = connection.execute(statement("observe_classes", database.schema), {}).fetchall()
-    known: dict[str, ClassRecord] = {}
-    for (entry,) in rows:
-        known.setdefault(entry["name"], ClassRecord.from_json(entry))
-    return tuple(known[name] for name in sorted(known))
+        return known_classes(connection, database.schema)
 
 
 def unknown_classes(database: Database) -> tuple[UnknownClass, ...]:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobq.commands import command
+from jobq.names import suggestion
 from jobq.observe.jobs import show
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
 from jobq.records import JobRecord
 from jobq.states import FINISHED, State
 from jobq.store.database import Database
+from jobq.store.workers import known_classes
 
 AHEAD_LIMIT = 20_000
 """Jobs before it are counted up to here."""
@@ -51,14 +53,20 @@ def why(database: Database, job_id: int) -> Why:
     with reading(database) as connection:
         asked = {"id": job_id, "limit": AHEAD_LIMIT, "rate_seconds": float(RATE_SECONDS)}
         rows = dicts(connection, "observe_why", database.schema, asked)
+        names = [record.name for record in known_classes(connection, database.schema)] if is_unknown(rows) else []
     if not rows:  # it ended in between
         return why(database, job_id)
     facts = rows[0]
     if facts["state"] == State.RUNNING:
         return Why(job, tuple(why_running(facts)))
     seconds = estimate(facts)
-    reasons = (*why_not_due(facts), *why_never(facts), *why_later(facts, seconds))
+    reasons = (*why_not_due(facts), *why_never(facts, names), *why_later(facts, seconds))
     return Why(job, reasons or (NEXT,), facts["ahead"] if facts["state"] == State.PENDING else None, seconds)
+
+
+def is_unknown(rows: list[dict[str, Any]]) -> bool:
+    """Whether workers are there for the queue of a job, and none of them knows its class."""
+    return any(facts["working_it"] and not facts["knowing_it"] for facts in rows)
 
 
 NEXT = Reason("next", "nothing is wrong: it is next, and starts as soon as a worker asks")
@@ -115,8 +123,8 @@ def why_not_due(facts: dict[str, Any]) -> Iterator[Reason]:
         yield Reason("due", "its time has just come: a worker queues it within seconds")
 
 
-def why_never(facts: dict[str, Any]) -> Iterator[Reason]:
-    """What keeps it from running however long it waits."""
+def why_never(facts: dict[str, Any], names: list[str]) -> Iterator[Reason]:
+    """What keeps it from running however long it waits. `names` are the classes that workers know."""
     if facts["paused_at"] is not None:
         by = f" by {facts['paused_by']}" if facts["paused_by"] else ""
         yield Reason(
@@ -136,7 +144,8 @@ def why_never(facts: dict[str, Any]) -> Iterator[Reason]:
         yield Reason(
             "class not known",
             f"of {many(facts['working_it'], 'worker')} of its queue, none knows the class {facts['job_class']}: deploy "
-            "the code that has it, or register it as an alias of what it is called now",
+            "the code that has it, or register it as an alias of what it is called now. "
+            f"{suggestion(facts['job_class'], names)}".rstrip(". "),
             "jobq jobs",
         )
 

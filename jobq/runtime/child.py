@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from jobq import settings, telemetry
-from jobq.application import describe, describe_schedules, load_application
+from jobq.application import describe, describe_schedules, job_modules_deeper, load_application
 from jobq.errors import ApplicationError, JobqError
 from jobq.registry import registry
 from jobq.runtime import middleware
@@ -122,11 +122,23 @@ def load(setup: dict[str, Any], ways: Ways) -> None:
 
 def require_classes(modules: list[str], root: str) -> None:
     if not len(registry):
-        where = ", ".join(modules) or "any jobs.py or {package}/jobs.py"
+        where = ", ".join(modules) or "any jobs.py, {package}/jobs.py or {package}/{package}/jobs.py"
+        deeper = "" if modules else told_deeper(Path(root))
         raise ApplicationError(
             f"No job class is registered in {where} of {root}. "
-            "Decorate Job classes with @register_job, or name their modules with --app."
+            f"Decorate Job classes with @register_job, or name their modules with --app.{deeper}"
         )
+
+
+def told_deeper(root: Path) -> str:
+    """Where a jobs.py lies that is not looked for, and how to have it found."""
+    found = [path.relative_to(root) for path in job_modules_deeper(root)]
+    if not found:
+        return ""
+    return (
+        f" There is {', '.join(map(str, found))}, which is not looked for: the outer of two packages needs an "
+        "__init__.py, and a folder that is no package is where jobq is to be started, or what PYTHONPATH names."
+    )
 
 
 def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring: RingWriter) -> None:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from itertools import dropwhile
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import monotonic
@@ -18,10 +19,12 @@ from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobTimedOut
 from jobq.errors import ArgumentsError, RowGone
 from jobq.fingerprints import fingerprint, own_frame
 from jobq.names import name_of
+from jobq.options import MAX_RETRY_DELAY_SECONDS
 from jobq.records import Assignment, AttemptRecord, Completion, Report, RunningJob
 from jobq.registry import Registry
 from jobq.registry import registry as known
 from jobq.retries import exponential
+from jobq.running import CURRENT
 from jobq.runtime import loop, middleware
 from jobq.runtime.guard import Guard
 from jobq.runtime.protocol import CANCELLED, DEFERRED, NOT_COMMITTED, TIMED_OUT, Order, OrderKind
@@ -30,9 +33,13 @@ from jobq.states import Outcome
 MAX_MESSAGE_CHARACTERS = 10_000
 MAX_TRACEBACK_CHARACTERS = 100_000
 MAX_VALUE_BYTES = 256 * 1024
+MAX_NOTE_CHARACTERS = 500
 
-OWN_FOLDERS = tuple(str(Path(__file__).parents[1] / folder) + os.sep for folder in ("runtime", "cli"))
+PACKAGE = Path(__file__).parents[1]
+OWN_CODE = (*(str(PACKAGE / folder) + os.sep for folder in ("runtime", "cli")), str(PACKAGE / "functions.py"))
 """Where the code lies that calls the user's."""
+ASYNCIO = str(Path(traceback.__file__).with_name("asyncio")) + os.sep
+"""Where the loop's own code lies, which calls jobq's."""
 
 
 def execute(
@@ -102,6 +109,7 @@ async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard
         try:
             guard.open(assignment.id, assignment.attempt)
             job = await built_beside_others(assignment, registry, running)
+            CURRENT.set(running)  # in the context of this task, which ends with it
             value = job.run() if middleware.chain is None else middleware.chain.call_async(job, guard)
             value = await value if inspect.isawaitable(value) else value
         finally:
@@ -145,9 +153,13 @@ def perform(job: Job) -> Any:
 def run(job: Job, guard: Guard | None = None) -> Any:
     """Runs a job with its middleware around it; a coroutine is run to its end."""
     guard = guard or Guard()
-    if (chain := middleware.chain) is None:
-        return awaited(job.run(), guard)
-    return chain.call(job, lambda job: awaited(chain.call_async(job, guard), guard))
+    token = CURRENT.set(job._attempt)
+    try:
+        if (chain := middleware.chain) is None:
+            return awaited(job.run(), guard)
+        return chain.call(job, lambda job: awaited(chain.call_async(job, guard), guard))
+    finally:
+        CURRENT.reset(token)
 
 
 def awaited(value: Any, guard: Guard) -> Any:
@@ -163,7 +175,11 @@ def call_hook(job: Job, hook: str, guard: Guard) -> Any:
     for name in ("started_at", "ended_at"):
         result[name] = datetime.fromisoformat(result[name]) if result.get(name) else None
     tell: Callable[[AttemptRecord], Any] = job.on_aborted  # it may be a coroutine too
-    return awaited(tell(AttemptRecord(**{"worker": None, "value": None, "traceback": None, **result})), guard)
+    token = CURRENT.set(job._attempt)
+    try:
+        return awaited(tell(AttemptRecord(**{"worker": None, "value": None, "traceback": None, **result})), guard)
+    finally:
+        CURRENT.reset(token)
 
 
 class Running:
@@ -313,7 +329,7 @@ def succeeded(assignment: Assignment, value: Any, started: float) -> Report:
         ended,
         cpu,
         memory,
-        None if value is None else as_json(value),
+        None if value is None else as_json(value, assignment),
     )
 
 
@@ -417,7 +433,7 @@ def delay_of(job: Job | None, assignment: Assignment) -> tuple[float, str]:
         return usual, ""
     try:
         delay = job.get_retry_delay(tries)
-        if isinstance(delay, bool) or not 0 <= delay <= 10 * 365 * 86400:
+        if isinstance(delay, bool) or not 0 <= delay <= MAX_RETRY_DELAY_SECONDS:
             raise ValueError(f"get_retry_delay({tries}) returned {delay!r}, which is no number of seconds")
         return float(delay), ""
     except Exception as error:  # noqa: BLE001 - the user's method may raise anything; the attempt's own error counts
@@ -425,17 +441,22 @@ def delay_of(job: Job | None, assignment: Assignment) -> tuple[float, str]:
         return usual, f"\nThen get_retry_delay failed, so the retry waits {usual:g} s:\n\n{told}"
 
 
-def as_json(value: Any) -> str | None:
-    """What run() returned, as JSON; None where it cannot be kept."""
+def as_json(value: Any, assignment: Assignment) -> str:
+    """What run() returned, as JSON; a note in its place where it cannot be kept."""
     try:
         return arguments.encode_value(value, max_bytes=MAX_VALUE_BYTES)
-    except ArgumentsError:
-        return None
+    except ArgumentsError as error:
+        note = f"run() returned a value of type {kind_of(value)}, which is not kept: {error}"
+        return arguments.encode_note(storable(without_secrets(note, assignment), MAX_NOTE_CHARACTERS))
+
+
+def kind_of(value: Any) -> str:
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def type_of(error: BaseException) -> str:
-    cls = type(error)
-    return storable(cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}", 500)
+    return storable(kind_of(error), 500)
 
 
 def message_of(error: BaseException, assignment: Assignment | None = None) -> str:
@@ -466,7 +487,8 @@ def without_secrets(text: str, assignment: Assignment | None) -> str:
 def without_own_frames(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
     """A traceback begins where the user's code does. Where it never got there, jobq's frames are the story."""
     listed = list(frames)
-    return [frame for frame in listed if not frame.filename.startswith(OWN_FOLDERS)] or listed
+    others = [frame for frame in listed if not frame.filename.startswith(OWN_CODE)]
+    return list(dropwhile(lambda frame: frame.filename.startswith(ASYNCIO), others)) or listed
 
 
 def storable(text: str, most: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
+from jobq.names import suggestion
 from jobq.runtime.control import look_seconds
 from jobq.runtime.service import Service, jittered
 from jobq.store import audit, control, history, jobs, metrics, workers
@@ -101,8 +102,12 @@ class Maintenance(Service):
         audit.forget_kept(connection, schema)
 
     def _report_unknown(self, connection: Connection) -> None:
-        """Says once of each class that its jobs wait in vain, and says it again if it comes back."""
-        found = {job_class: count for job_class, count, _ in jobs.unknown_classes(connection, self.database.schema)}
-        for job_class in sorted(found.keys() - self._unknown):
-            log.warning("no worker knows %s jobs=%s", job_class, found[job_class])
+        """Says once of each class that no worker can run its jobs, and says it again if it comes back."""
+        schema = self.database.schema
+        found = {job_class: count for job_class, count, _ in jobs.unknown_classes(connection, schema)}
+        new = sorted(found.keys() - self._unknown)
+        names = [record.name for record in workers.known_classes(connection, schema)] if new else []
+        for job_class in new:
+            meant = suggestion(job_class, names)
+            log.warning("no worker knows %s jobs=%s%s", job_class, found[job_class], meant and f" ({meant})")
         self._unknown = frozenset(found)

@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 
 OWN_FOLDER = str(Path(__file__).parent) + "/"
+FUNCTIONS = str(Path(__file__).parents[1] / "functions.py")
 
 FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
 TASK = "Coroutine"
 """Begins the lines of one coroutine, as others begin those of a thread."""
 
-MACHINERY = ("<frozen runpy>", OWN_FOLDER)
+MACHINERY = ("<frozen runpy>", OWN_FOLDER, FUNCTIONS)
 
 
 def readable(written: str) -> str:

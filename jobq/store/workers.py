@@ -63,6 +63,14 @@ def learn_classes(
     )
 
 
+def known_classes(connection: Connection, schema: str) -> tuple[ClassRecord, ...]:
+    """The job classes that live workers know, by name; of several versions, that of the youngest worker."""
+    known: dict[str, ClassRecord] = {}
+    for (entry,) in connection.execute(statement("observe_classes", schema), {}).fetchall():
+        known.setdefault(entry["name"], ClassRecord.from_json(entry))
+    return tuple(known[name] for name in sorted(known))
+
+
 @dataclass(frozen=True, slots=True)
 class Pulse:
     """What a worker hears when it says that it is alive."""

@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from jobq import Job, Secret
+from jobq.arguments import decoded, value_and_note
 from jobq.names import name_of
 from jobq.records import Assignment, Report
 from jobq.registration import add_class
@@ -61,14 +62,35 @@ def test_what_run_returns_is_kept_as_json() -> None:
     assert json.loads(report.value or "") == {"files": [1, 2.5, None, True, "text"]}
 
 
-def test_what_cannot_be_json_is_left_out_and_the_job_is_successful() -> None:
+@pytest.mark.parametrize(
+    ("returned", "note"),
+    [
+        (object(), "run() returned a value of type object, which is not kept: value: a object cannot be stored."),
+        ([1, {"a": {1: len}}], "which is not kept: value[1].a[1]: the function len cannot be stored."),
+        ("x" * 300_000, "which is not kept: it takes 300,002 bytes as JSON; 262,144 are allowed"),
+    ],
+)
+def test_a_note_takes_the_place_of_a_value_that_cannot_be_kept(returned: Any, note: str) -> None:
     class Returns(Job):
         def run(self) -> Any:
-            return object()
+            return returned
 
     report = run(Returns)
 
-    assert (report.outcome, report.value) == ("successful", None)
+    value, told = value_and_note(json.loads(report.value or ""))
+    assert (report.outcome, value) == ("successful", None)
+    assert told is not None
+    assert note in told
+
+
+def test_no_value_of_the_users_passes_for_a_note() -> None:
+    class Returns(Job):
+        def run(self) -> Any:
+            return {"$": "unkept", "v": "a lie"}
+
+    stored = json.loads(run(Returns).value or "")
+    assert value_and_note(stored) == (stored, None)
+    assert decoded(stored) == {"$": "unkept", "v": "a lie"}
 
 
 def test_the_traceback_begins_in_the_users_code() -> None:

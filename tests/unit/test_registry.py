@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import wraps
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -13,7 +14,7 @@ from jobq import Job
 from jobq.application import find_job_modules, load_application
 from jobq.errors import ApplicationError, RegistrationError, UnknownJobClass
 from jobq.importing import import_module, resolve
-from jobq.names import name_of
+from jobq.names import name_of, suggestion
 from jobq.registration import add_class, register_job
 from jobq.registry import Registry
 from jobq.registry import registry as the_registry
@@ -108,10 +109,56 @@ def test_a_class_whose_name_is_an_alias_already_is_refused(registry: Registry) -
         add_class(registry, job_named("Old"))
 
 
-@pytest.mark.parametrize("thing", [5, str, object(), len])
+@pytest.mark.parametrize("thing", [5, str, object()])
 def test_what_is_no_job_is_refused(thing: Any, registry: Registry) -> None:
     with pytest.raises(RegistrationError, match="is no Job"):
         add_class(registry, thing)
+
+
+def test_a_function_is_refused_and_named_what_it_needs(registry: Registry) -> None:
+    with pytest.raises(RegistrationError, match=r"len is a function: decorate it with @job\."):
+        add_class(registry, len)  # type: ignore[arg-type]
+
+
+def test_a_run_with_parameters_is_refused(registry: Registry) -> None:
+    class Pays(Job):
+        def run(self, amount: int, *, currency: str, note: str = "") -> None:  # type: ignore[override]
+            pass
+
+    with pytest.raises(RegistrationError, match=r"Pays\.run\(\) requires amount, currency, but a worker calls run\(\)"):
+        add_class(registry, Pays)
+
+
+def test_a_run_that_can_be_called_without_arguments_is_registered(registry: Registry) -> None:
+    def injected(run: Any) -> Any:
+        @wraps(run)
+        def called(self: Any) -> Any:
+            return run(self, "a service")
+
+        return called
+
+    class Optional(Job):
+        def run(self, amount: int = 1, *rest: int, **named: int) -> None:
+            pass
+
+    class Static(Job):
+        @staticmethod
+        def run() -> None:  # type: ignore[override]
+            pass
+
+    class ByClass(Job):
+        @classmethod
+        def run(cls) -> None:  # type: ignore[override]
+            pass
+
+    class Injected(Job):
+        @injected
+        def run(self, service: str) -> None:  # type: ignore[override]
+            pass
+
+    for job_class in (Optional, Static, ByClass, Injected):
+        add_class(registry, job_class)
+    assert len(registry) == 4
 
 
 def test_a_class_without_run_is_refused(registry: Registry) -> None:
@@ -167,6 +214,22 @@ def test_jobs_py_and_the_jobs_py_of_every_package_are_found(folder: Path) -> Non
     for name in ("tests/jobs.py", "build/jobs.py", "not-a-name/jobs.py", "node_modules/jobs.py", ".venv/jobs.py"):
         write(folder, name, "raise AssertionError('not to be imported')")
     assert find_job_modules(folder) == ["jobs", "mail.jobs", "shop.jobs"]
+
+
+def test_the_jobs_py_of_a_package_in_a_package_is_found(folder: Path) -> None:
+    """The outer one must have an `__init__.py`: a folder without one may hold anything."""
+    for name in ("site/__init__.py", "site/jobs.py", "site/shop/jobs.py", "site/tests/jobs.py", "site/a/b/jobs.py"):
+        write(folder, name, "")
+    for name in ("backend/shop/jobs.py", "venv/shop/jobs.py"):
+        write(folder, name, "raise AssertionError('not to be imported')")
+    assert find_job_modules(folder) == ["site.jobs", "site.shop.jobs"]
+
+
+def test_a_name_by_a_longer_or_shorter_path_suggests_the_class_that_is_known() -> None:
+    known = ["shop.jobs.Pay", "shop.jobs.Ship", "mail.jobs.Pay"]
+    assert suggestion("src.shop.jobs.Pay", known) == "Did you mean shop.jobs.Pay?"
+    assert suggestion("jobs.Ship", known) == "Did you mean shop.jobs.Ship?"
+    assert suggestion("crm.contacts.Merge", known) == ""
 
 
 def test_a_folder_that_is_not_there_has_no_modules(folder: Path) -> None:
