@@ -188,6 +188,8 @@ class JobRecord:
 class AttemptRecord:
     """One attempt that ended. `started_at` is None where run() never began.
 
+    `value` is what run() returned; where that could not be kept, it is None and `value_note` says why.
+
     CPU time is that of all threads of its process; memory is the most that its process held meanwhile. `hidden` names
     the fields that the database's role may not read: they are None here, whatever they are.
     """
@@ -204,6 +206,7 @@ class AttemptRecord:
     value: Any
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    value_note: str | None = None
     hidden: tuple[str, ...] = ()
 
 

@@ -185,3 +185,5 @@ def show_attempt(attempt: AttemptRecord) -> None:
         out.print(Text(f"  {line(attempt.error_type)}"))
     if attempt.value is not None:
         out.print(Text(f"  returned {line(json.dumps(attempt.value, ensure_ascii=False), 4000)}"), soft_wrap=True)
+    if attempt.value_note is not None:
+        out.print(Text(f"  {line(attempt.value_note, 1000)}", style="yellow"), soft_wrap=True)

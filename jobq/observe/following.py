@@ -32,7 +32,7 @@ EVERYTHING = ("jobs", "results", "workers")
 """The tables that a role must be able to read to see everything of a job."""
 
 OF_A_JOB = tuple(field.name for field in fields(JobRecord))
-OF_AN_ATTEMPT = tuple(field.name for field in fields(AttemptRecord) if field.name != "hidden")
+OF_AN_ATTEMPT = tuple(field.name for field in fields(AttemptRecord) if field.name not in ("hidden", "value_note"))
 
 
 def look(database: Database, steps: Steps[Result]) -> Result:

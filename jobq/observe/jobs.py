@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
+from jobq.arguments import value_and_note
 from jobq.errors import JobNotFound
 from jobq.filters import Filter
 from jobq.observe.reading import dicts, read, reading, tuples
@@ -127,7 +128,8 @@ def show(database: Database, job_id: int) -> JobDetail:
 def attempt_of(row: DictRow, *, hidden: tuple[str, ...] = ()) -> AttemptRecord:
     """An attempt from its row; what the role may not read is not in it."""
     del row["id"]
-    return AttemptRecord(**{**dict.fromkeys(hidden), **row}, hidden=hidden)
+    value, note = value_and_note(row.get("value"))
+    return AttemptRecord(**{**dict.fromkeys(hidden), **row, "value": value, "value_note": note}, hidden=hidden)
 
 
 def require_id(job_id: int) -> None:
@@ -176,6 +178,7 @@ class Ended:
     value: Any
     error_type: str | None
     error_message: str | None
+    value_note: str | None = None  # why the value was not kept
 
 
 def ended(ids: Iterable[int], *, database: Database | None = None) -> dict[int, Ended]:
@@ -183,7 +186,11 @@ def ended(ids: Iterable[int], *, database: Database | None = None) -> dict[int, 
     database = database or default_database()
     with reading(database) as connection:
         rows = dicts(connection, "observe_ended", database.schema, {"ids": list(ids)})
-    return {row["id"]: Ended(**row) for row in rows}
+    found = {}
+    for row in rows:
+        value, note = value_and_note(row["value"])
+        found[row["id"]] = Ended(**{**row, "value": value, "value_note": note})
+    return found
 
 
 def stored_arguments(database: Database, job_id: int) -> str:

@@ -12,6 +12,7 @@ from jobq.tui.app import place_of
 from jobq.tui.live import LiveSource
 from jobq.tui.source import Target
 
+from jobq.arguments import encode_note
 from jobq.records import ClassRecord, ParameterRecord
 from jobq.settings import Settings
 from jobq.store import migrations
@@ -55,6 +56,25 @@ def test_enter_opens_the_job_under_the_cursor_and_escape_leads_back(source: Live
             assert f"#{second} {WORK}" in text_of(pilot.app)
             await press(pilot, "escape")
             assert "newest first" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_value_that_was_not_kept_is_told_in_the_list_and_on_the_jobs_page(
+    source: LiveSource, store: Any, report: Callable[..., Any]
+) -> None:
+    store.add()
+    worker = store.worker()
+    note = "run() returned a Response, \x1b[2J which is not kept"
+    store.finish(worker, *(report(one, "successful", value=encode_note(note)) for one in store.claim(worker)))
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "2", *["right"] * 4)
+            assert "run() returned a Response, ␛[2J which is not kept" in text_of(pilot.app)
+            await press(pilot, "enter")
+            assert "run() returned a Response, ␛[2J which is not kept" in text_of(pilot.app)
+            assert "unkept" not in text_of(pilot.app)
 
     run(flow)
 

@@ -321,6 +321,8 @@ class JobPage(ConsoleScreen):
         if attempt.value is not None:
             lines.append(Text("returned", theme.style(theme.DIM)))
             lines += [Text(line) for line in formats.pretty(attempt.value).splitlines()]
+        if attempt.value_note is not None:
+            lines.append(Text(attempt.value_note, theme.style(theme.WAIT)))
         return lines or [Text("it left nothing behind", theme.style(theme.DIM))]
 
     # Keys

@@ -677,6 +677,8 @@ def peek_lines(job: JobRecord, detail: JobDetail | None) -> list[Text]:
     if detail is not None and detail.attempts and detail.attempts[-1].value is not None:
         value = formats.compact(detail.attempts[-1].value, 600)
         return [facts, Text.assemble(("returned ", theme.style(theme.DIM)), value)]
+    if detail is not None and detail.attempts and (note := detail.attempts[-1].value_note) is not None:
+        return [facts, Text(note, theme.style(theme.WAIT))]
     if detail is not None and job.state == State.PENDING and not detail.known:
         return [facts, Text(f"no live worker knows {job.job_class}: it waits in vain", theme.style(theme.WAIT))]
     return [facts]
