@@ -1,7 +1,7 @@
 """docs/processes.md does what it says."""
 
-import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pages import docs
@@ -19,19 +19,12 @@ def test_the_process_that_the_page_leaves_running_is_killed(
 
     with application.start("run", "--max-processes", "1") as worker:
         (result,) = eventually(store.results)
-        eventually(lambda: not os.path.exists(f"/proc/{result.value}") or f"{result.value} " not in listing())
+        eventually(lambda: not is_running(result.value))
         eventually(lambda: "a job left running processes (sleep), now killed job_class=jobs.Render" in worker.stderr)
 
 
-def listing() -> str:
-    """The living processes by number; a zombie does not live."""
-    found = []
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                state = file.read().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            continue
-        if state != "Z":
-            found.append(f"{pid} ")
-    return "".join(found)
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
