@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobq import arguments, references, telemetry  # noqa: F401 - rows are arguments by its being imported
+from jobq import arguments, references, stand_ins, telemetry  # noqa: F401 - rows are arguments by its being imported
 from jobq.errors import ArgumentsError, UnknownJobClass
 from jobq.names import check_name, may_be_unknown, name_of
 from jobq.on_demand import OnDemand
@@ -59,10 +59,13 @@ async def only(added: Coroutine[Any, Any, Sequence[JobRecord | None]]) -> JobRec
 def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
     if not new:
         return []
+    if stand_ins.run_inline is not None:
+        return stand_ins.run_inline(new)
     from jobq.store import callers
     from jobq.store import jobs as store
     from jobq.store.database import default_database
 
+    connection = stand_ins.given_or_lent(connection)
     database = default_database()
     with telemetry.sending(new) as sending:
         steps = store.adding_all(database.schema, sending.jobs)
@@ -78,7 +81,9 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
 
 
 async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
-    if connection is None:
+    if stand_ins.is_of_loop:
+        connection = stand_ins.given_or_lent(connection)
+    if connection is None or stand_ins.run_inline is not None:
         # The pool of this process, which knows about forks, failovers and the embedded server; loops come and go.
         from asyncio import to_thread
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
     "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
-    "tracebacks",
+    "tracebacks", "stand_ins",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
@@ -221,9 +221,11 @@ def test_the_faces_know_of_the_worker_only_how_to_start_it() -> None:
 
 
 def test_the_plugin_for_tests_has_of_the_worker_only_what_runs_a_job() -> None:
-    (testing,) = [module for module in MODULES if module.name == "jobq.testing"]
-    needed = {"jobq.runtime.executor", "jobq.runtime.middleware"}
-    assert {name for name in imports_of(testing) if name.startswith("jobq.runtime")} == needed
+    """And what serves the ticks of schedules, which it needs to know which worker it is for."""
+    testing = [module for module in MODULES if module.part == "testing"]
+    needed = {"executor", "middleware", "ownership", "scheduler"}
+    found = {name for module in testing for name in imports_of(module) if name.startswith("jobq.runtime")}
+    assert found == {f"jobq.runtime.{name}" for name in needed}
 
 
 def test_the_console_is_imported_only_inside_the_command_that_opens_it() -> None:
@@ -265,9 +267,15 @@ def test_importing_jobq_loads_no_library() -> None:
 
 def test_the_pytest_plugin_loads_no_library_but_pytest() -> None:
     """It is loaded in every run of pytest where jobq is installed, also by those who do not use it."""
-    loaded = loaded_by("import jobq.testing", after="import pytest")
+    loaded = loaded_by("import jobq.testing, jobq.testing.plugin", after="import pytest")
     assert "jobq" in loaded
     assert loaded & LAZY == set()
+
+
+def test_the_tools_for_tests_need_no_pytest() -> None:
+    for module in MODULES:
+        if module.part == "testing" and module.name != "jobq.testing.plugin":
+            assert "pytest" not in imports_of(module), module.name
 
 
 def test_every_file_of_sql_is_one_statement() -> None:
@@ -278,7 +286,7 @@ def test_every_file_of_sql_is_one_statement() -> None:
         text = text.replace("'{}'", "").replace("{condition}", "true")  # a filter's, put in by `filtered`
         text = text.replace("{rows}", "SELECT 1")  # another statement, put in by `with_rows`
         assert "{" not in text, f"{file.name} has a placeholder that nobody fills"
-        code = re.sub(r"--.*|'[^']*'", "", text)
+        code = re.sub(r"--[^\n]*|'[^']*'|\$(\w*)\$.*?\$\1\$", "", text, flags=re.S)
         assert ";" not in code, f"{file.name} has more than one statement"
 
 

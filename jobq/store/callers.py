@@ -78,7 +78,8 @@ def executed(
 ) -> list[tuple[Any, ...]]:
     if isinstance(parameters, dict):
         # The session is the caller's: a form of dates that psycopg cannot read may be set. In binary there is only one.
-        return cursor.execute(statement, parameters, binary=True).fetchall()
+        cursor.execute(statement, parameters, binary=True)
+        return cursor.fetchall() if cursor.description else []
     with cursor.copy(statement) as copy:
         for block in parameters:
             copy.write(block)
@@ -90,7 +91,7 @@ async def executed_async(
 ) -> list[tuple[Any, ...]]:
     if isinstance(parameters, dict):
         await cursor.execute(statement, parameters, binary=True)
-        return await cursor.fetchall()
+        return await cursor.fetchall() if cursor.description else []
     async with cursor.copy(statement) as copy:
         for block in parameters:
             await copy.write(block)

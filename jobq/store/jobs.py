@@ -332,8 +332,9 @@ def give_back(
 def notify(connection: Connection, schema: str, queues: Sequence[str]) -> None:
     """Tells every listening worker that there is something to do in these queues."""
     connection.execute(
-        "SELECT pg_notify(%s, queue) FROM unnest(%s::text[]) AS queue WHERE pg_notification_queue_usage() < 0.9",
-        [channel(schema), list(queues)]
+        "SELECT pg_notify(%(channel)s, queue) FROM unnest(%(queues)s::text[]) AS queue "
+        "WHERE pg_notification_queue_usage() < 0.9",
+        {"channel": channel(schema), "queues": list(queues)},
     )
 
 

@@ -9,6 +9,19 @@ BOUNDS = "ARRAY[" + ", ".join(f"'{bound} s'" for bound in histograms.BOUNDS) + "
 """The bounds of the histograms, for width_bucket()."""
 
 
+CLOCK = "statement_timestamp()"
+"""How statements ask for the time: always the database's, and never that of the transaction's begin."""
+
+_clock = CLOCK
+
+
+def read_time_from(expression: str | None) -> None:
+    """Has every statement read the time from this expression from now on; None: PostgreSQL's clock again. For tests."""
+    global _clock
+    _clock = CLOCK if expression is None else expression
+    statement.cache_clear()
+
+
 def quote_identifier(name: str) -> str:
     """A schema's or table's name as SQL reads it, whatever characters it holds."""
     return '"' + name.replace('"', '""') + '"'
@@ -23,6 +36,7 @@ def quote_literal(text: str) -> str:
 def statement(name: str, schema: str) -> bytes:
     """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
     text = resources.files("jobq.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    text = text.replace(CLOCK, _clock)
     # A percent sign in the schema's name would read as a placeholder. The bounds of the histograms are a constant of
     # the plan: as a parameter they would be read anew each time, which takes longer than the rest of the counting.
     return text.replace("{bounds}", BOUNDS).replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
@@ -30,7 +44,8 @@ def statement(name: str, schema: str) -> bytes:
 
 def filtered(name: str, schema: str, condition: str) -> bytes:
     """A statement with a condition put in: text of ours, in which values stand as placeholders."""
-    return statement(name, schema).replace(b"{condition}", condition.encode())
+    own = condition.replace(CLOCK, _clock.replace("{schema}", quote_identifier(schema).replace("%", "%%")))
+    return statement(name, schema).replace(b"{condition}", own.encode())
 
 
 def with_rows(name: str, rows: bytes) -> bytes:

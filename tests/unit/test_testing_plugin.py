@@ -15,11 +15,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from jobq import Job, embedded, register_job, testing
+from jobq import Job, embedded, register_job
 from jobq.registry import registry
 from jobq.settings import Settings
 from jobq.store.database import Database, default_database
-from jobq.testing import Databases, assert_enqueued, refute_enqueued, run_due_jobs
+from jobq.testing import Databases, assert_enqueued, assertions, databases, refute_enqueued, run_due_jobs, running, used
+from jobq.testing.databases import server_url
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -159,7 +160,7 @@ def test_a_failure_with_nothing_enqueued_says_so() -> None:
 
 
 def test_a_failure_does_not_list_hundreds_of_jobs() -> None:
-    for _ in range(testing.MAX_SHOWN + 5):
+    for _ in range(assertions.MAX_SHOWN + 5):
         Note("a").run_in_worker()
     with pytest.raises(AssertionError, match=r"… and 5 more$"):
         assert_enqueued(Again)
@@ -207,7 +208,7 @@ def test_what_jobs_enqueue_runs_too() -> None:
 
 
 def test_a_job_that_enqueues_itself_without_end_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testing, "MAX_JOBS", 7)
+    monkeypatch.setattr(running, "MAX_JOBS", 7)
     Again().run_in_worker()
     with pytest.raises(AssertionError, match=r"7 jobs were run, the last of .*Again.*Give a limit"):
         run_due_jobs()
@@ -255,7 +256,7 @@ def test_a_job_that_schedules_itself_runs_as_often_as_the_time_allows() -> None:
 
 def test_a_retry_that_is_due_runs_too() -> None:
     Fails(times=2).run_in_worker()
-    attempts = run_due_jobs()
+    attempts = run_due_jobs(raise_errors=False)
     assert [(attempt.attempt, attempt.outcome, attempt.retried) for attempt in attempts] == [
         (1, "errored", True),
         (2, "errored", True),
@@ -267,23 +268,23 @@ def test_a_retry_that_is_due_runs_too() -> None:
 
 def test_a_retry_waits_for_its_delay_as_any_scheduled_job() -> None:
     Fails(times=1, delay=600).run_in_worker()
-    assert [attempt.outcome for attempt in run_due_jobs()] == ["errored"]
+    assert [attempt.outcome for attempt in run_due_jobs(raise_errors=False)] == ["errored"]
     assert_enqueued(Fails, delay_between=(600, 700))
     assert [attempt.outcome for attempt in run_due_jobs(until=601)] == ["successful"]
 
 
-def test_an_error_ends_in_the_history_and_not_in_the_test(store: Any) -> None:
+def test_where_errors_are_not_raised_they_are_in_the_history(store: Any) -> None:
     Fails(times=9).run_in_worker(retries=0)
     Note("after").run_in_worker()
-    assert [attempt.outcome for attempt in run_due_jobs()] == ["errored", "successful"]
+    assert [attempt.outcome for attempt in run_due_jobs(raise_errors=False)] == ["errored", "successful"]
     assert [result.outcome for result in store.results()] == ["errored", "successful"]
 
 
-def test_the_first_error_is_raised_as_it_is_where_asked_for(store: Any) -> None:
+def test_the_first_error_is_raised_as_it_is(store: Any) -> None:
     Fails(times=9).run_in_worker(retries=0)
     Note("after").run_in_worker()
     with pytest.raises(LookupError, match="no paint, 9 times") as caught:
-        run_due_jobs(raise_errors=True)
+        run_due_jobs()
     last = traceback.extract_tb(caught.value.__traceback__)[-1]
     assert (last.filename, last.name) == (__file__, "run")
     assert [result.outcome for result in store.results()] == ["errored"], "recorded all the same"
@@ -316,21 +317,21 @@ def test_jobs_of_unknown_classes_and_paused_queues_stay(store: Any) -> None:
 def names_in(url: str) -> set[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         rows = connection.execute("SELECT datname FROM pg_database UNION SELECT nspname FROM pg_namespace").fetchall()
-    return {name for (name,) in rows if name.startswith(testing.PREFIX)}
+    return {name for (name,) in rows if name.startswith(databases.PREFIX)}
 
 
 def test_each_test_has_a_database_that_nobody_else_sees(server: str) -> None:
-    with Databases.on(server, Settings()) as databases, databases.new() as one, databases.new() as two:
+    with Databases.on(server, Settings()) as found, found.new() as one, found.new() as two:
         assert one.database_url != two.database_url
-        with testing.used(one):
+        with used(one):
             Note("a").run_in_worker()
             assert_enqueued(Note)
-        with testing.used(two):
+        with used(two):
             refute_enqueued(Note)
 
 
 def test_nothing_is_left_behind(server: str) -> None:
-    with Databases.on(server, Settings()) as databases, databases.new() as settings:
+    with Databases.on(server, Settings()) as found, found.new() as settings:
         name = psycopg.conninfo.conninfo_to_dict(settings.database_url or "")["dbname"]
         session = str(name).rpartition("_")[0]
         assert name in names_in(server)
@@ -367,15 +368,15 @@ def poor_url(server: str, database_url: str) -> Iterator[str]:
 
 
 def test_a_role_that_may_not_create_databases_gets_a_schema_for_each_test(poor_url: str) -> None:
-    with Databases.on(poor_url, Settings()) as databases:
-        with databases.new() as one, databases.new() as two:
+    with Databases.on(poor_url, Settings()) as found:
+        with found.new() as one, found.new() as two:
             assert one.database_url == two.database_url
             assert one.schema != two.schema
-            with testing.used(one):
+            with used(one):
                 Note("a").run_in_worker(delay=60)
                 assert_enqueued(Note)
                 assert len(run_due_jobs(until=61)) == 1
-            with testing.used(two):
+            with used(two):
                 refute_enqueued(Note)
         assert names_in(poor_url) & {one.schema, two.schema} == set()
 
@@ -384,13 +385,13 @@ def test_without_an_address_the_databases_are_on_the_embedded_server(monkeypatch
     home = Path(os.environ["JOBQ_TEST_HOME"]) / "server"
     monkeypatch.delenv("JOBQ_TEST_DATABASE_URL", raising=False)
     monkeypatch.setattr(embedded, "default_home", lambda root: home)
-    with testing.server_url(Settings()) as url, psycopg.connect(url) as connection:
+    with server_url(Settings()) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_outside_of_a_test_with_a_database_the_configured_one_is_used_again(server: str) -> None:
-    with Databases.on(server, Settings()) as databases, databases.new() as settings:
-        with testing.used(settings) as database:
+    with Databases.on(server, Settings()) as found, found.new() as settings:
+        with used(settings) as database:
             assert default_database() is database
         assert default_database() is not database
 
@@ -421,7 +422,7 @@ TESTS = """
 
     def test_that_fails(jobq_database):
         Hello("nobody").run_in_worker()
-        run_due_jobs(raise_errors=True)
+        run_due_jobs()
 
     def test_without_a_database():
         pass
@@ -448,7 +449,7 @@ def test_the_plugin_works_in_an_application_of_its_own(application: Any, server:
 
 def test_a_database_keeps_the_other_settings_of_the_application(server: str) -> None:
     own = replace(Settings(), max_losses=9, schema="their own")
-    with Databases.on(server, own) as databases, databases.new() as settings:
+    with Databases.on(server, own) as found, found.new() as settings:
         assert (settings.max_losses, settings.schema) == (9, "their own")
         with Database(settings).connect("test") as connection:
             assert connection.execute('SELECT count(*) FROM "their own".jobs').fetchone() == (0,)

@@ -1,0 +1,2 @@
+-- The time by the clock that every statement reads.
+SELECT statement_timestamp()

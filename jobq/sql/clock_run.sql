@@ -1,0 +1,1 @@
+SELECT {schema}.test_run(%(command)s::text)

@@ -1,0 +1,20 @@
+"""What takes the place of jobq's own database in a test. There is nothing, unless `jobq.testing` has put it here."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jobq.records import JobRecord, NewJob
+
+connection: Any = None
+"""The connection to use where none is given: that of `jobq.testing.on_connection`."""
+
+is_of_loop = False
+"""Whether that connection is one of an event loop."""
+
+run_inline: Callable[[Sequence[NewJob]], Sequence[JobRecord | None]] | None = None
+"""Runs jobs at once instead of adding them: `jobq.testing.immediately`."""
+
+
+def given_or_lent(given: Any) -> Any:
+    """The connection that the caller gave, else that of the test; None: jobq's own."""
+    return connection if given is None else given

@@ -1,0 +1,198 @@
+"""Databases for tests: one of its own for each test, and jobq's tables in the one that a framework made."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from secrets import token_hex
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from jobq import embedded
+from jobq.settings import Settings, load
+from jobq.store import migrations
+from jobq.store.database import Database, default_database, use_database
+from jobq.store.statements import statement
+from jobq.testing.connections import connected
+
+PREFIX = "jobq_test_"
+
+
+@contextmanager
+def used(settings: Settings) -> Iterator[Database]:
+    """Opens a database and makes it the one that `run_in_worker()` enqueues into."""
+    database = Database(settings)
+    use_database(database)
+    try:
+        yield database
+    finally:
+        use_database(None)
+        database.close()
+
+
+@contextmanager
+def server_url(settings: Settings) -> Iterator[str]:
+    """The address of the server for tests, kept running meanwhile where it is the embedded one."""
+    if url := os.environ.get("JOBQ_TEST_DATABASE_URL"):
+        yield url
+        return
+    server = embedded.attach(embedded.default_home(settings.root))
+    try:
+        yield server.url
+    finally:
+        server.close()
+
+
+class Databases:
+    """Databases for the tests of one session, each a copy of a template that was migrated once.
+
+    Where the role may not create databases, each test gets a schema of its own instead.
+    """
+
+    def __init__(self, connection: Any, url: str, settings: Settings) -> None:
+        self._connection = connection
+        self._url = url
+        self._settings = settings
+        self._session = token_hex(4)
+        # Advisory locks are a database's own: only what was made from the same one can be told dead or alive.
+        (origin,) = self._execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        self._prefix = f"{PREFIX}{origin}_"
+        self._names = (f"{self._prefix}{self._session}_{number}" for number in count())
+        self._template: str | None = None
+        # To copy the files takes a checkpoint, which is cheap only where nothing waits for the disk.
+        is_durable = self._execute("SHOW fsync").fetchone() == ("on",)
+        self._strategy = "WAL_LOG" if is_durable else "FILE_COPY"
+
+    @classmethod
+    @contextmanager
+    def on(cls, url: str, settings: Settings) -> "Iterator[Databases]":
+        """Makes databases on the server at `url`, and leaves nothing behind."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            databases = cls(connection, url, settings)
+            databases._sweep()
+            try:
+                if databases._may_create_databases():
+                    databases._make_template()
+                yield databases
+            finally:
+                if databases._template is not None:
+                    databases._drop("DATABASE", databases._template)
+
+    @contextmanager
+    def new(self) -> Iterator[Settings]:
+        """A database for one test, as the settings that lead to it; dropped afterwards."""
+        if self._template is not None:
+            with self._clone(self._template) as settings:
+                yield settings
+        else:
+            with self._schema() as settings:
+                yield settings
+
+    @contextmanager
+    def _clone(self, template: str) -> Iterator[Settings]:
+        name = next(self._names)
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {self._strategy}")
+        try:
+            yield self._settings_for(name)
+        finally:
+            self._drop("DATABASE", name)
+
+    @contextmanager
+    def _schema(self) -> Iterator[Settings]:
+        name = next(self._names)
+        settings = replace(self._settings, database_url=self._url, schema=name)
+        try:
+            migrate(settings)
+            yield settings
+        finally:
+            self._drop("SCHEMA", name)
+
+    def _make_template(self) -> None:
+        self._template = next(self._names)
+        self._execute(f"CREATE DATABASE {self._template}")
+        migrate(self._settings_for(self._template))
+
+    def _settings_for(self, name: str) -> Settings:
+        return replace(self._settings, database_url=make_conninfo(self._url, dbname=name))
+
+    def _may_create_databases(self) -> bool:
+        (may,) = self._execute("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        return bool(may)
+
+    def _sweep(self) -> None:
+        """Drops what sessions left behind that were killed: a session that lives holds a lock on its name."""
+        self._execute("SELECT pg_advisory_lock(hashtext(%s))", [self._session])
+        for kind, catalog, column in (
+            ("DATABASE", "pg_database", "datname"),
+            ("SCHEMA", "pg_namespace", "nspname"),
+        ):
+            found = self._execute(f"SELECT {column} FROM {catalog} WHERE starts_with({column}, %s)", [self._prefix])
+            for (name,) in found.fetchall():
+                session = name.removeprefix(self._prefix).split("_")[0]
+                if session == self._session:
+                    continue
+                (dead,) = self._execute("SELECT pg_try_advisory_lock(hashtext(%s))", [session]).fetchone()
+                if dead:
+                    self._drop(kind, name)
+                    self._execute("SELECT pg_advisory_unlock(hashtext(%s))", [session])
+
+    def _drop(self, kind: str, name: str) -> None:
+        # FORCE: a connection that a test forgot is that test's failure, not the next one's.
+        self._execute(f"DROP {kind} IF EXISTS {name} {'WITH (FORCE)' if kind == 'DATABASE' else 'CASCADE'}")
+
+    def _execute(self, statement: str, parameters: list[str] | None = None) -> Any:
+        return self._connection.execute(statement, parameters)
+
+
+def migrate(settings: Settings) -> None:
+    database = Database(settings)
+    try:
+        migrations.migrate(database)
+    finally:
+        database.close()
+
+
+def create_tables(place: Any) -> None:
+    """Creates jobq's tables in a database that something else made for tests. Those that are there stay as they are.
+
+    `place` leads to the database: its address, an Engine, Connection or Session of SQLAlchemy, Django's connection, or
+    psycopg's. The tables are created on a connection of jobq's own, and committed.
+    """
+    migrate(replace(load(), database_url=address_of(place)))
+
+
+def address_of(place: Any) -> str:
+    """The address of the database that something leads to. Raises TypeError where jobq does not know its kind."""
+    if isinstance(place, str):
+        return place
+    if hasattr(place, "settings_dict"):  # Django's
+        return address_of_django(place.settings_dict)
+    if isinstance(place, psycopg.Connection | psycopg.AsyncConnection):
+        return make_conninfo(place.info.dsn, password=place.info.password or None)
+    place = place.get_bind() if hasattr(place, "get_bind") else place
+    place = getattr(place, "engine", place)
+    if hasattr(place, "url"):
+        return str(place.url.set(drivername="postgresql").render_as_string(hide_password=False))
+    raise TypeError(
+        f"{type(place).__name__} does not lead to a database. Give an address, an Engine, Connection or Session of "
+        "SQLAlchemy, Django's connection, or psycopg's."
+    )
+
+
+def address_of_django(settings: dict[str, Any]) -> str:
+    """What Django's DATABASES say, as an address. Of OPTIONS only those that are PostgreSQL's own."""
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    options = {name: value for name, value in settings.get("OPTIONS", {}).items() if name in known}
+    return make_conninfo(**options, **{names[key]: settings[key] for key in names if settings.get(key)})
+
+
+def empty_tables(connection: Any = None) -> None:
+    """Empties all of jobq's tables, after a test that has committed; `connection` is as in `assert_enqueued`."""
+    schema = default_database().schema
+    with connected(connection) as found:
+        for (command,) in found.execute(statement("empty_tables", schema), {"schema": schema}).fetchall():
+            found.execute(command.replace("%", "%%"), {})
