@@ -9,13 +9,13 @@ WITH reader AS (
     JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
     JOIN pg_class ON pg_class.oid = adrelid
     JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE nspname = %(schema)s
+    WHERE nspname = %(schema)s::text
     UNION ALL
     SELECT '', pg_get_functiondef(pg_proc.oid)
     FROM pg_proc
     JOIN pg_namespace ON pg_namespace.oid = pronamespace
-    WHERE nspname = %(schema)s AND prokind = 'f' AND proname NOT IN ('test_clock', 'test_run')
+    WHERE nspname = %(schema)s::text AND prokind = 'f' AND proname NOT IN ('test_clock', 'test_run')
 )
-SELECT beginning || replace(code, %(reads)s, %(instead)s) AS change, beginning || code AS original
+SELECT beginning || replace(code, %(reads)s::text, %(instead)s::text) AS change, beginning || code AS original
 FROM reader
-WHERE position(%(reads)s IN code) > 0
+WHERE position(%(reads)s::text IN code) > 0
