@@ -55,7 +55,10 @@ class OfDjango:
         self._id = self._connection.savepoint()
 
     def keep(self) -> None:
-        self._connection.savepoint_commit(self._id)
+        if self._connection.needs_rollback:  # an atomic block without a savepoint has failed
+            self.undo()
+        else:
+            self._connection.savepoint_commit(self._id)
 
     def undo(self) -> None:
         self._connection.needs_rollback = False  # else Django refuses the very statement that mends it

@@ -21,7 +21,7 @@ from jobq import Job, enqueue_many, register_job, register_schedule
 from jobq.errors import EnqueueError
 from jobq.registry import registry
 from jobq.settings import Settings
-from jobq.store.database import Database
+from jobq.store.database import Database, use_database
 from jobq.testing import (
     Clock,
     Databases,
@@ -50,6 +50,9 @@ class Writes(Job):
         Writes.execute(f"INSERT INTO notes VALUES ('{self.text}')")
         if self.then == "fail":
             raise LookupError("no paint")
+        if self.then == "fail in a block":
+            with transaction.atomic(using="of the test", savepoint=False):
+                raise LookupError("no paint")
         if self.then == "break":
             Writes.execute("SELECT 1 / 0")
         if self.then == "enqueue":
@@ -151,7 +154,8 @@ def lent(request: pytest.FixtureRequest, database_url: str, connection: psycopg.
 
 @pytest.fixture
 def own(lent: Any) -> Iterator[Any]:
-    """The same connection, as that of every job of the test."""
+    """The same connection, as that of every job of the test. No other can be used: no database is configured."""
+    use_database(Database(Settings(env="production")))
     with on_connection(lent):
         yield lent
 
@@ -200,6 +204,14 @@ def count_of_notes(own: Any) -> int:
             cursor.execute("SELECT count(*) FROM notes")
             return int(cursor.fetchone()[0])
     return int(Writes.execute("SELECT count(*) FROM notes").fetchone()[0])
+
+
+def test_a_failed_atomic_block_without_a_savepoint_is_undone_alone(database_url: str) -> None:
+    with of_django(database_url) as connection, on_connection(connection):
+        Writes("a", then="fail in a block").run_in_worker()
+        Writes("b").run_in_worker()
+        assert outcomes(raise_errors=False) == ["errored", "successful"]
+        assert count_of_notes(connection) == 1
 
 
 def test_time_passes_on_the_connection_of_the_test(own: Any) -> None:

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from jobq import Job, embedded, register_job
+from jobq import Job, embedded, register_job, testing
 from jobq.registry import registry
 from jobq.settings import Settings
 from jobq.store.database import Database, default_database
@@ -445,6 +445,15 @@ def test_the_plugin_works_in_an_application_of_its_own(application: Any, server:
     assert "ValueError: nobody is there" in done.stdout
     assert 'raise ValueError("nobody is there")' in done.stdout, "the line of the user's own job"
     assert done.stderr == ""
+
+
+def test_without_pytest_everything_but_the_fixtures_is_there() -> None:
+    program = (
+        "import sys; sys.modules['pytest'] = None; import jobq.testing as testing; "
+        "print(*(getattr(testing, name).__name__ for name in testing.__all__))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == testing.__all__
 
 
 def test_a_database_keeps_the_other_settings_of_the_application(server: str) -> None:
