@@ -36,3 +36,4 @@ SET successful = metrics.successful + excluded.successful,
         SELECT array_agg(coalesce(before, 0) + coalesce(now, 0) ORDER BY place)
         FROM unnest(metrics.runs, excluded.runs) WITH ORDINALITY AS added (before, now, place)
     )
+RETURNING minute

@@ -5,3 +5,4 @@ WHERE fired_at < statement_timestamp() - %(days)s * interval '1 day'
         tick_at < (SELECT max(later.tick_at) FROM {schema}.ticks AS later WHERE later.schedule = ticks.schedule)
         OR NOT EXISTS (SELECT FROM {schema}.schedules WHERE schedules.name = ticks.schedule)
     )
+RETURNING tick_at

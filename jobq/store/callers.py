@@ -78,8 +78,7 @@ def executed(
 ) -> list[tuple[Any, ...]]:
     if isinstance(parameters, dict):
         # The session is the caller's: a form of dates that psycopg cannot read may be set. In binary there is only one.
-        cursor.execute(statement, parameters, binary=True)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.execute(statement, parameters, binary=True).fetchall()
     with cursor.copy(statement) as copy:
         for block in parameters:
             copy.write(block)
@@ -91,7 +90,7 @@ async def executed_async(
 ) -> list[tuple[Any, ...]]:
     if isinstance(parameters, dict):
         await cursor.execute(statement, parameters, binary=True)
-        return await cursor.fetchall() if cursor.description else []
+        return await cursor.fetchall()
     async with cursor.copy(statement) as copy:
         for block in parameters:
             await copy.write(block)

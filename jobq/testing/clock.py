@@ -13,7 +13,7 @@ from jobq.errors import DatabaseBusy, UsageError
 from jobq.store import statements
 from jobq.store.database import Connection, default_database
 from jobq.store.statements import quote_identifier, statement
-from jobq.testing.connections import connected, is_usable, on_connection, sqlstate_of
+from jobq.testing.connections import command, connected, is_usable, on_connection, sqlstate_of
 
 LOCK_TIMEOUT = "55P03"
 
@@ -133,7 +133,7 @@ class MovedTime:
     def begin(cls, connection: Connection) -> "MovedTime":
         global in_place
         time = cls(default_database().schema)
-        connection.execute(statement("clock_runner", time._schema), {})
+        command(connection, statement("clock_runner", time._schema).decode().replace("%%", "%"))
         time.set(connection, 0.0)
         try:
             time._change_readers(connection)
@@ -175,8 +175,8 @@ class MovedTime:
             self._run(connection, change)
             self._originals.append(original)
 
-    def _run(self, connection: Connection, command: str) -> None:
-        connection.execute(statement("clock_run", self._schema), {"command": command})
+    def _run(self, connection: Connection, text: str) -> None:
+        connection.execute(statement("clock_run", self._schema), {"command": text})
 
 
 def held_by_another() -> UsageError:

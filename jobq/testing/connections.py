@@ -76,12 +76,23 @@ class Lent:
         self.given = given
 
     def execute(self, statement: bytes | str, parameters: dict[str, Any] | None = None) -> "Rows":
+        """Executes what answers with rows: whatever a statement of the store changes, it says so."""
         text = statement.encode() if isinstance(statement, str) else statement
 
         def steps() -> Steps[list[Row]]:
             return (yield text, parameters or {})
 
         return Rows(self.carry_out(steps()))
+
+    def command(self, text: str) -> None:
+        """Executes what has no rows to answer with, as each framework and driver has it."""
+        given = self.given
+        if hasattr(given, "execute"):
+            clause = sys.modules["sqlalchemy"].text(text) if hasattr(given, "begin_nested") else text
+            self.call(lambda: given.execute(clause))
+        else:
+            with given.cursor() as cursor:
+                cursor.execute(text)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -132,6 +143,14 @@ class Rows:
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
+
+
+def command(connection: Connection | Lent, text: str) -> None:
+    """Executes what has no rows to answer with: whatever is no query, and changes no rows."""
+    if isinstance(connection, Lent):
+        connection.command(text)
+    else:
+        connection.execute(text.encode())
 
 
 def is_usable(connection: Connection | Lent) -> bool:

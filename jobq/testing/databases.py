@@ -16,7 +16,7 @@ from jobq.settings import Settings, load
 from jobq.store import migrations
 from jobq.store.database import Database, default_database, use_database
 from jobq.store.statements import statement
-from jobq.testing.connections import connected
+from jobq.testing.connections import command, connected
 
 PREFIX = "jobq_test_"
 
@@ -194,5 +194,5 @@ def empty_tables(connection: Any = None) -> None:
     """Empties all of jobq's tables, after a test that has committed; `connection` is as in `assert_enqueued`."""
     schema = default_database().schema
     with connected(connection) as found:
-        for (command,) in found.execute(statement("empty_tables", schema), {"schema": schema}).fetchall():
-            found.execute(command.replace("%", "%%"), {})
+        for (text,) in found.execute(statement("empty_tables", schema), {"schema": schema}).fetchall():
+            command(found, text)

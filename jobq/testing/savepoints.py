@@ -82,11 +82,11 @@ class OfSqlAlchemy:
 class OfDriver:
     def __init__(self, lent: Lent) -> None:
         self._lent = lent
-        lent.execute(b"SAVEPOINT jobq_attempt")
+        lent.command("SAVEPOINT jobq_attempt")
 
     def keep(self) -> None:
-        self._lent.execute(b"RELEASE SAVEPOINT jobq_attempt")
+        self._lent.command("RELEASE SAVEPOINT jobq_attempt")
 
     def undo(self) -> None:
-        self._lent.execute(b"ROLLBACK TO SAVEPOINT jobq_attempt")
-        self._lent.execute(b"RELEASE SAVEPOINT jobq_attempt")
+        self._lent.command("ROLLBACK TO SAVEPOINT jobq_attempt")
+        self._lent.command("RELEASE SAVEPOINT jobq_attempt")
