@@ -8,8 +8,8 @@ from jobq.records import JobRecord, NewJob
 connection: Any = None
 """The connection to use where none is given: that of `jobq.testing.on_connection`."""
 
-is_of_loop = False
-"""Whether that connection is one of an event loop."""
+is_awaited = False
+"""Whether coroutines await what they do on that connection; else they use it in a thread."""
 
 run_inline: Callable[[Sequence[NewJob]], Sequence[JobRecord | None]] | None = None
 """Runs jobs at once instead of adding them: `jobq.testing.immediately`."""

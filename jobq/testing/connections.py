@@ -24,13 +24,14 @@ def on_connection(connection: Any = None) -> Iterator[Any]:
     It is one of SQLAlchemy, of Django or of a driver; None: the default one of Django. What is enqueued is part of its
     transaction, and goes when that is rolled back.
     """
-    before = stand_ins.connection, stand_ins.is_of_loop
+    before = stand_ins.connection, stand_ins.is_awaited
     connection = django_connection() if connection is None else connection
-    stand_ins.connection, stand_ins.is_of_loop = connection, is_of_loop(connection)
+    # Django's connections are each thread's own, so coroutines await Django's way to the right thread.
+    stand_ins.connection, stand_ins.is_awaited = connection, is_of_loop(connection) or is_django(connection)
     try:
         yield connection
     finally:
-        stand_ins.connection, stand_ins.is_of_loop = before
+        stand_ins.connection, stand_ins.is_awaited = before
 
 
 def connection_at_hand(given: Any) -> Any:
@@ -49,6 +50,10 @@ def connection_at_hand(given: Any) -> Any:
 
 def django_connection() -> Any:
     return import_module("django.db").connection
+
+
+def is_django(connection: Any) -> bool:
+    return hasattr(connection, "ensure_connection")
 
 
 def is_of_loop(connection: Any) -> bool:

@@ -159,7 +159,7 @@ def create_tables(place: Any) -> None:
     """Creates jobq's tables in a database that something else made for tests. Those that are there stay as they are.
 
     `place` leads to the database: its address, an Engine, Connection or Session of SQLAlchemy, Django's connection, or
-    psycopg's. The tables are created on a connection of jobq's own, and committed.
+    one of psycopg or psycopg2. The tables are created on a connection of jobq's own, and committed.
     """
     migrate(replace(load(), database_url=address_of(place)))
 
@@ -172,22 +172,29 @@ def address_of(place: Any) -> str:
         return address_of_django(place.settings_dict)
     if isinstance(place, psycopg.Connection | psycopg.AsyncConnection):
         return make_conninfo(place.info.dsn, password=place.info.password or None)
+    if isinstance(parameters := getattr(getattr(place, "info", None), "dsn_parameters", None), dict):  # psycopg2's
+        return make_conninfo(**parameters, password=place.info.password or None)
     place = place.get_bind() if hasattr(place, "get_bind") else place
     place = getattr(place, "engine", place)
     if hasattr(place, "url"):
-        return str(place.url.set(drivername="postgresql").render_as_string(hide_password=False))
+        query = {name: value for name, value in place.url.query.items() if name in options_of_postgresql()}
+        return str(place.url.set(drivername="postgresql", query=query).render_as_string(hide_password=False))
     raise TypeError(
         f"{type(place).__name__} does not lead to a database. Give an address, an Engine, Connection or Session of "
-        "SQLAlchemy, Django's connection, or psycopg's."
+        "SQLAlchemy, Django's connection, or one of psycopg or psycopg2."
     )
 
 
 def address_of_django(settings: dict[str, Any]) -> str:
-    """What Django's DATABASES say, as an address. Of OPTIONS only those that are PostgreSQL's own."""
+    """What Django's DATABASES say, as an address."""
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
-    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
-    options = {name: value for name, value in settings.get("OPTIONS", {}).items() if name in known}
+    options = {name: value for name, value in settings.get("OPTIONS", {}).items() if name in options_of_postgresql()}
     return make_conninfo(**options, **{names[key]: settings[key] for key in names if settings.get(key)})
+
+
+def options_of_postgresql() -> set[str]:
+    """What an address may say. Frameworks and drivers have options beside these."""
+    return {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
 
 
 def empty_tables(connection: Any = None) -> None:

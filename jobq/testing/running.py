@@ -4,10 +4,12 @@ import asyncio
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from importlib import import_module
 from time import monotonic
 from typing import Any
 
@@ -28,6 +30,7 @@ from jobq.testing.connections import (
     LentByLoop,
     connected,
     connection_at_hand,
+    is_django,
     is_of_loop,
     is_usable,
     on_connection,
@@ -105,7 +108,7 @@ async def run_due_jobs_async(
     """
     given = connection_at_hand(connection)
     if given is None or not is_of_loop(given):
-        return await asyncio.to_thread(
+        run = partial(
             run_due_jobs,
             until=until,
             limit=limit,
@@ -113,6 +116,7 @@ async def run_due_jobs_async(
             with_schedules=with_schedules,
             connection=given,
         )
+        return await (asyncio.to_thread(run) if given is None or not is_django(given) else in_thread_of_django(run))
     runner = Runner(LentByLoop(given, asyncio.get_running_loop()), until, with_schedules=with_schedules)
     return runner.checked(await asyncio.to_thread(runner.run, limit, raise_errors=raise_errors))
 
@@ -240,6 +244,13 @@ class Runner:
     def _record(self, report: Report) -> None:
         record = jobs.finish if report.retry_delay is None else jobs.retry
         record(self._connection, self._schema, worker_id=self._worker_id, reports=[report], now=monotonic())
+
+
+async def in_thread_of_django(run: Callable[[], list[Attempt]]) -> list[Attempt]:
+    """Runs where Django has what is synchronous: its connections are each thread's own."""
+    sync_to_async = import_module("asgiref.sync").sync_to_async
+    attempts: list[Attempt] = await sync_to_async(run, thread_sensitive=True)()
+    return attempts
 
 
 def known_names() -> list[str]:

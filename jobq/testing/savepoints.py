@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from jobq.testing.connections import Lent, is_usable, sqlstate_of
+from jobq.testing.connections import Lent, is_django, is_usable, sqlstate_of
 
 NO_TRANSACTION = "25P01"
 """The SQLSTATE of a SAVEPOINT outside of a transaction: the connection is in autocommit."""
@@ -37,7 +37,7 @@ def savepoint(connection: Any) -> Iterator[None]:
 def begun(lent: Lent) -> Savepoint | None:
     """A savepoint of the framework's own, so that it knows of it; None: the connection is in autocommit."""
     given = lent.given
-    if hasattr(given, "ensure_connection"):
+    if is_django(given):
         return OfDjango(lent) if given.in_atomic_block else None
     if hasattr(given, "begin_nested"):
         return OfSqlAlchemy(lent)
@@ -68,14 +68,15 @@ class OfDjango:
 class OfSqlAlchemy:
     def __init__(self, lent: Lent) -> None:
         self._lent = lent
-        self._nested = lent.call(lent.given.begin_nested)
+        self._session = lent.given() if hasattr(lent.given, "registry") else lent.given  # of a scoped_session
+        self._nested = lent.call(self._session.begin_nested)
 
     def keep(self) -> None:
         if self._nested.is_active:  # else the job has committed by itself
             self._lent.call(self._nested.commit)
 
     def undo(self) -> None:
-        if self._lent.given.in_nested_transaction():  # else the job has rolled back by itself
+        if self._session.in_nested_transaction():  # else the job has rolled back by itself
             self._lent.call(self._nested.rollback)
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
 import django
 import psycopg
+import psycopg2
 import pytest
 import sqlalchemy as sa
 from django.conf import settings as django_settings
@@ -15,7 +16,7 @@ from django.db import transaction
 from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from jobq import Job, enqueue_many, register_job, register_schedule
 from jobq.errors import EnqueueError
@@ -107,6 +108,17 @@ def of_session(url: str) -> Iterator[Any]:
 
 
 @contextmanager
+def of_scoped_session(url: str) -> Iterator[Any]:
+    """As Flask-SQLAlchemy's `db.session` is; a job that fails in it has its session need a rollback."""
+    engine = sa.create_engine(sqlalchemy_url(url))
+    session = scoped_session(sessionmaker(engine))
+    Writes.execute = lambda text: session.execute(sa.text(text))
+    yield session
+    session.remove()
+    engine.dispose()
+
+
+@contextmanager
 def of_django(url: str) -> Iterator[Any]:
     connection = django_connection(url)
     Writes.execute = lambda text: connection.cursor().execute(text)
@@ -143,7 +155,9 @@ def notes(database: Database, connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE TABLE notes (text text)")
 
 
-@pytest.fixture(params=[of_psycopg, of_sqlalchemy, of_session, of_django], ids=lambda of: of.__name__[3:])
+@pytest.fixture(
+    params=[of_psycopg, of_sqlalchemy, of_session, of_scoped_session, of_django], ids=lambda of: of.__name__[3:]
+)
 def lent(request: pytest.FixtureRequest, database_url: str, connection: psycopg.Connection[Any]) -> Iterator[Any]:
     """A connection in a transaction that is rolled back; afterwards nothing may have been left."""
     with request.param(database_url) as lent:
@@ -212,6 +226,44 @@ def test_a_failed_atomic_block_without_a_savepoint_is_undone_alone(database_url:
         Writes("b").run_in_worker()
         assert outcomes(raise_errors=False) == ["errored", "successful"]
         assert count_of_notes(connection) == 1
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Unit(Base):
+    __tablename__ = "units"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+@register_job
+class Flushes(Job):
+    """Adds a row through the session of the test, which needs a rollback where the row is there already."""
+
+    session: Any
+
+    def run(self) -> None:
+        Flushes.session.add(Unit(id=1))
+        Flushes.session.flush()
+
+
+@pytest.mark.parametrize("of", [of_session, of_scoped_session])
+def test_a_flush_that_fails_leaves_the_session_of_the_test_usable(
+    of: Any, database_url: str, connection: psycopg.Connection[Any]
+) -> None:
+    connection.execute("CREATE TABLE units (id integer PRIMARY KEY)")
+    with of(database_url) as session, on_connection(session):
+        Flushes.session = session
+        Flushes().run_in_worker()
+        assert outcomes() == ["successful"]
+        session.expunge_all()
+        Flushes().run_in_worker()
+        with pytest.raises(sa.exc.IntegrityError):
+            run_due_jobs()
+        assert session.scalars(sa.select(Unit.id)).all() == [1]
+        Writes("after").run_in_worker()
+        assert outcomes() == ["successful"]
 
 
 def test_time_passes_on_the_connection_of_the_test(own: Any) -> None:
@@ -369,8 +421,11 @@ def test_the_tables_are_created_in_the_database_of_a_connection(of: Any, bare_ur
 def test_the_tables_are_created_by_an_address_or_an_engine(bare_url: str) -> None:
     engine = sa.create_engine(sqlalchemy_url(bare_url))
     create_tables(engine)
-    create_tables(create_async_engine(sqlalchemy_url(bare_url, "asyncpg")))
+    asyncpg_url = sqlalchemy_url(bare_url, "asyncpg").update_query_dict({"prepared_statement_cache_size": "0"})
+    create_tables(create_async_engine(asyncpg_url))
     create_tables(bare_url)
+    with closing(psycopg2.connect(bare_url)) as connection:
+        create_tables(connection)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM jobq.jobs").scalar() == 0
     engine.dispose()
