@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from jobq.arguments import decode
+from jobq.arguments import decode, encode_value
 from jobq.base import Job
+from jobq.errors import ArgumentsError
 from jobq.functions import JobFunction
 from jobq.names import name_of
 from jobq.registry import registry
 from jobq.store.database import default_database
 from jobq.store.statements import statement
 from jobq.testing.connections import connected
+from jobq.testing.rows import rows_of_test
 
 MAX_SHOWN = 20
 
@@ -59,7 +61,8 @@ class Wanted:
             and self.unique_key in (None, job.unique_key)
             and least <= job.delay_seconds <= most
             and all(
-                name in job.arguments and job.arguments[name] == value for name, value in (self.arguments or {}).items()
+                name in job.arguments and is_same(job.arguments[name], value)
+                for name, value in (self.arguments or {}).items()
             )
         )
 
@@ -132,10 +135,23 @@ def enqueued_jobs(*, connection: Any = None) -> list[EnqueuedJob]:
     """Every unfinished job, in the order in which they were enqueued; `connection` is as in `assert_enqueued`."""
     with connected(connection) as found:
         rows = found.execute(statement("enqueued", default_database().schema), {}).fetchall()
-    return [
-        EnqueuedJob(job_id, name, queue, priority, state, key, decode(stored), delay)
-        for job_id, name, queue, priority, state, key, stored, delay in rows
-    ]
+        with rows_of_test(found):
+            return [
+                EnqueuedJob(job_id, name, queue, priority, state, key, decode(stored), delay)
+                for job_id, name, queue, priority, state, key, stored, delay in rows
+            ]
+
+
+def is_same(found: Any, wanted: Any) -> bool:
+    """Whether an argument is the one that is meant. A row is, where it is the same row of the database."""
+    return bool(found == wanted) or (type(found) is type(wanted) and as_stored(found) == as_stored(wanted))
+
+
+def as_stored(value: Any) -> str | None:
+    try:
+        return encode_value(value)
+    except ArgumentsError:
+        return None
 
 
 def listed(jobs: list[EnqueuedJob]) -> str:

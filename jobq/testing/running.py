@@ -36,6 +36,7 @@ from jobq.testing.connections import (
     on_connection,
 )
 from jobq.testing.here import run_here
+from jobq.testing.rows import rows_of_test
 from jobq.testing.savepoints import savepoint
 
 MAX_JOBS = 10_000
@@ -235,7 +236,7 @@ class Runner:
 
     def _run_one(self) -> tuple[Attempt, BaseException | None]:
         (assignment,) = self._held
-        with savepoint(self._connection):
+        with savepoint(self._connection), rows_of_test(self._connection):
             report, error = run_here(assignment)
         self._record(report)
         self._held = []

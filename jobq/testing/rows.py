@@ -1,0 +1,36 @@
+"""Rows that are arguments of a job: those of SQLAlchemy are loaded in the transaction of the test."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jobq import references
+from jobq.testing.connections import Lent, LentByLoop
+
+
+@contextmanager
+def rows_of_test(connection: Any) -> Iterator[None]:
+    """Has the rows of the job that runs next loaded where the test has written them.
+
+    The session leaves the transaction alone when it is closed. Another one would roll back to where it began, and undo
+    what the job has done since.
+    """
+    sessions = references.SQLALCHEMY.get("sessions")
+    is_ordinary = isinstance(connection, Lent) and not isinstance(connection, LentByLoop)
+    if sessions is None or not is_ordinary or not hasattr(connection.given, "begin_nested"):
+        try:
+            yield
+        finally:
+            references.close_opened()
+        return
+    factory = getattr(sessions, "session_factory", sessions)  # of a scoped_session
+    with factory(bind=connection_of(connection.given), join_transaction_mode="rollback_only") as session:
+        token = references.SESSION.set(session)
+        try:
+            yield
+        finally:
+            references.SESSION.reset(token)
+
+
+def connection_of(given: Any) -> Any:
+    return given.connection() if hasattr(given, "get_bind") else given
