@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
-from jobq.errors import DatabaseBusy, UsageError
+from jobq.errors import UsageError
 from jobq.store import statements
 from jobq.store.database import Connection, default_database
 from jobq.store.statements import quote_identifier, statement
@@ -136,11 +136,10 @@ class MovedTime:
         command(connection, statement("clock_runner", time._schema).decode().replace("%%", "%"))
         time.set(connection, 0.0)
         try:
-            time._change_readers(connection)
-        except Exception as error:
+            with locks_explained():
+                time._change_readers(connection)
+        except BaseException:
             time.end(connection)
-            if isinstance(error, DatabaseBusy) or sqlstate_of(error) == LOCK_TIMEOUT:
-                raise held_by_another() from None
             raise
         statements.read_time_from("{schema}.test_clock()")
         in_place = time
@@ -153,8 +152,10 @@ class MovedTime:
         in_place = None
         if not is_usable(connection):
             return
-        while self._originals:
-            self._run(connection, self._originals.pop())
+        with locks_explained():
+            while self._originals:
+                self._run(connection, self._originals[-1])
+                self._originals.pop()
         self._run(connection, f"DROP FUNCTION {self._function}, {quote_identifier(self._schema)}.test_run(text)")
 
     def move(self, connection: Connection, seconds: float) -> None:
@@ -179,8 +180,14 @@ class MovedTime:
         connection.execute(statement("clock_run", self._schema), {"command": text})
 
 
-def held_by_another() -> UsageError:
-    return UsageError(
-        "Another transaction holds jobq's tables, so the clock cannot be put in place. End that transaction first, or "
-        "give the clock its connection."
-    )
+@contextmanager
+def locks_explained() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if sqlstate_of(error) != LOCK_TIMEOUT:
+            raise
+        raise UsageError(
+            "Another transaction holds jobq's tables, so the clock cannot be put in place, or taken away. End that "
+            "transaction first, or give the clock its connection."
+        ) from None

@@ -65,6 +65,11 @@ def is_of_loop(connection: Any) -> bool:
 def connected(given: Any) -> Iterator[Connection]:
     """A connection as the statements of the store expect it: the test's own, or one of jobq's pool."""
     given = connection_at_hand(given)
+    if is_of_loop(given):
+        raise TypeError(
+            f"{type(given).__name__} is a connection of an event loop, and only run_due_jobs_async takes it. For the "
+            "others, with SQLAlchemy: await session.run_sync(lambda session: …(connection=session))."
+        )
     if given is not None:
         yield cast(Connection, Lent(given))
         return

@@ -83,12 +83,7 @@ def run_due_jobs(
     Jobs are claimed, run and recorded on the `connection`, in its transaction; where none is given, on that of
     `on_connection`, or on Django's inside an atomic block, or on jobq's own.
     """
-    given = connection_at_hand(connection)
-    if given is not None and is_of_loop(given):
-        raise TypeError(
-            f"{type(given).__name__} is a connection of an event loop: await run_due_jobs_async(connection=…) instead."
-        )
-    with connected(given) as found:
+    with connected(connection) as found:
         runner = Runner(found, until, with_schedules=with_schedules)
         attempts = runner.run(limit, raise_errors=raise_errors)
     return runner.checked(attempts)

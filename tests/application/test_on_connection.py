@@ -29,6 +29,7 @@ from jobq.testing import (
     assert_enqueued,
     create_tables,
     empty_tables,
+    enqueued_jobs,
     on_connection,
     refute_enqueued,
     run_due_jobs,
@@ -368,8 +369,9 @@ def test_jobs_run_on_a_connection_of_an_event_loop(of: Any, database_url: str) -
                 await Says("a").run_in_worker_async()
                 await Says("b").run_in_worker_async(delay=3600)
                 assert [attempt.value for attempt in await run_due_jobs_async()] == ["a"]
-                with pytest.raises(TypeError, match="run_due_jobs_async"):
-                    run_due_jobs()
+                for refused in (run_due_jobs, enqueued_jobs, Clock().__enter__):
+                    with pytest.raises(TypeError, match="only run_due_jobs_async takes it"):
+                        refused()
                 assert [attempt.value for attempt in await run_due_jobs_async(until=3600)] == ["b"]
 
     asyncio.run(in_loop())
