@@ -81,8 +81,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
 
 
 async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
-    if stand_ins.is_awaited:
-        connection = stand_ins.given_or_lent(connection)
+    connection = stand_ins.given_or_awaited(connection)
     if connection is None or stand_ins.run_inline is not None:
         # The pool of this process, which knows about forks, failovers and the embedded server; loops come and go.
         from asyncio import to_thread

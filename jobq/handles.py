@@ -14,7 +14,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-from jobq import filters, observe, operate
+from jobq import filters, observe, operate, stand_ins
 from jobq.errors import DatabaseError, JobNotFinished, JobNotFound, QueryTooSlow
 from jobq.filters import Filter
 from jobq.observe import Page, Position
@@ -53,12 +53,14 @@ def get(job: AnyJob, *, connection: Any = None) -> FoundJob:
     """
     database, job_id = default_database(), checked_id(job)
     steps = observe.finding(database.schema, job_id)
+    connection = stand_ins.given_or_lent(connection)
     found = observe.look(database, steps) if connection is None else callers.on(connection, steps)
     return legible(database, job_id, found)
 
 
 async def get_async(job: AnyJob, *, connection: Any = None) -> FoundJob:
     """`get` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
+    connection = stand_ins.given_or_awaited(connection)
     if connection is None:
         return await asyncio.to_thread(get, job)
     database, job_id = default_database(), checked_id(job)
@@ -87,6 +89,7 @@ def found_by(selection: Filter, limit: int | None, connection: Any) -> Iterator[
 
 
 def page_of(database: Database, selection: Filter, limit: int, after: Position | None, connection: Any) -> Page:
+    connection = stand_ins.given_or_lent(connection)
     if connection is None:
         return observe.list_jobs(database, selection, limit=limit, after=after)
     return callers.on(connection, observe.listing(database.schema, selection, limit=limit, after=after))
@@ -112,6 +115,7 @@ async def found_by_async(selection: Filter, limit: int | None, connection: Any) 
 async def page_of_async(
     database: Database, selection: Filter, limit: int, after: Position | None, connection: Any
 ) -> Page:
+    connection = stand_ins.given_or_awaited(connection)
     if connection is None:
         return await asyncio.to_thread(page_of, database, selection, limit, after, None)
     steps = observe.listing(database.schema, selection, limit=limit, after=after)

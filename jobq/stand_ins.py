@@ -18,3 +18,8 @@ run_inline: Callable[[Sequence[NewJob]], Sequence[JobRecord | None]] | None = No
 def given_or_lent(given: Any) -> Any:
     """The connection that the caller gave, else that of the test; None: jobq's own."""
     return connection if given is None else given
+
+
+def given_or_awaited(given: Any) -> Any:
+    """The same for a coroutine: one of the test only where coroutines await it."""
+    return given_or_lent(given) if is_awaited else given

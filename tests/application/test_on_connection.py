@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
+import jobq
 from jobq import Job, enqueue_many, register_job, register_schedule
 from jobq.errors import EnqueueError
 from jobq.registry import registry
@@ -192,6 +193,15 @@ def test_jobs_without_a_connection_go_to_that_of_the_test(own: Any) -> None:
     enqueue_many([Writes("b"), Writes("c")])
     assert_enqueued(Writes, count=3)
     assert [attempt.value for attempt in run_due_jobs()] == ["a", "b", "c", "after a"]
+
+
+def test_jobs_are_looked_up_on_the_connection_of_the_test(own: Any) -> None:
+    record = Writes("a").run_in_worker()
+    assert record is not None
+    assert [found.id for found in jobq.find()] == [record.id]
+    assert jobq.get(record).state == "pending"
+    run_due_jobs()
+    assert jobq.get(record).outcome == "successful"
 
 
 def test_what_a_failed_job_did_stays_as_under_a_worker(own: Any) -> None:
