@@ -4,12 +4,14 @@ Neither is imported here unless the application uses it.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from jobq import arguments
 from jobq.errors import ArgumentsError, RowGone
+
+Result = TypeVar("Result")
 
 OPENED: ContextVar["list[Callable[[], None]] | None"] = ContextVar("jobq_opened", default=None)
 """What is to be closed after the attempt for which rows were loaded."""
@@ -88,14 +90,83 @@ arguments.register_rows(
 def use_sqlalchemy(sessions: Callable[[], Any], base: Any) -> None:
     """Lets rows of SQLAlchemy's mapped classes be arguments: those of `base`, loaded in sessions that `sessions` makes.
 
-    Call it where the models are defined, say, with your sessionmaker and your declarative base. All rows of one job
-    share a session, which is closed after the job. In an application that has only asynchronous sessions, make a
-    synchronous sessionmaker for this.
+    Call it where the models are defined, with your `sessionmaker` or `scoped_session` (Flask-SQLAlchemy's
+    `db.session`) and your declarative base. All rows of one job share a session, which is closed after the job.
+
+    An `async_sessionmaker` loads rows for jobs whose run() is `async def`, in the event loop that they run in. These
+    rows belong to no session: `session.add(row)` puts one into yours. An application that has ordinary jobs with rows
+    too calls this a second time, with an ordinary sessionmaker. Raises ArgumentsError where `sessions` makes none.
     """
-    SQLALCHEMY["sessions"], SQLALCHEMY["base"] = sessions, base
+    global belong_to_loops
+    if not hasattr(getattr(base, "registry", base), "mappers"):
+        raise ArgumentsError(f"use_sqlalchemy takes a declarative base as its second argument, but got {base!r}.")
+    if not callable(sessions):
+        raise ArgumentsError(
+            f"use_sqlalchemy takes what makes sessions (a sessionmaker), but got a {class_name(type(sessions))}: pass "
+            "sessionmaker(engine), or async_sessionmaker(engine)."
+        )
+    SQLALCHEMY["base"] = base
+    SQLALCHEMY["async sessions" if are_asynchronous(sessions) else "sessions"] = sessions
+    belong_to_loops = "async sessions" in SQLALCHEMY
 
 
 SQLALCHEMY: dict[str, Any] = {}
+
+belong_to_loops = False
+"""Whether there are asynchronous sessions: a coroutine's rows are loaded in the loop that it runs in."""
+
+
+def are_asynchronous(sessions: Any) -> bool:
+    module = sys.modules.get("sqlalchemy.ext.asyncio")
+    if module is None:
+        return False
+    is_session = isinstance(sessions, type) and issubclass(sessions, module.AsyncSession)
+    return is_session or isinstance(sessions, module.async_sessionmaker | module.async_scoped_session)
+
+
+def are_of_loops(stored: str) -> bool:
+    """Whether a coroutine's rows come from asynchronous sessions."""
+    return belong_to_loops and f'"{SQLALCHEMY_ROW}"' in stored
+
+
+async def in_session_of_loop(load: Callable[[], Result]) -> Result:
+    """Calls a function that loads rows, in an asynchronous session of this loop.
+
+    The session is closed then: a job would hold a connection of the pool while it waits for another.
+    """
+    sessions = SQLALCHEMY["async sessions"]
+
+    def in_greenlet(session: Any) -> Result:
+        SESSION.set(session)
+        try:
+            return load()
+        finally:
+            SESSION.set(None)
+
+    async with getattr(sessions, "session_factory", sessions)() as session:
+        result: Result = await session.run_sync(in_greenlet)
+        return result
+
+
+def remove_session_of_thread() -> None:
+    """Ends the session that this thread has in a `scoped_session`, with its transaction."""
+    if (sessions := SQLALCHEMY.get("sessions")) is not None and is_scoped_by_thread(sessions):
+        sessions.remove()
+
+
+def is_scoped_by_thread(sessions: Any) -> bool:
+    util = sys.modules.get("sqlalchemy.util")
+    return util is not None and isinstance(getattr(sessions, "registry", None), util.ThreadLocalRegistry)
+
+
+def engines_of_sessions() -> Iterator[Any]:
+    """The engines that the sessions use, where they name one: for asynchronous sessions, the engine below."""
+    for kind in ("sessions", "async sessions"):
+        sessions = SQLALCHEMY.get(kind)
+        factory = getattr(sessions, "session_factory", sessions)
+        engine = getattr(factory, "kw", {}).get("bind")
+        if hasattr(engine, "dispose"):  # it may be a connection
+            yield getattr(engine, "sync_engine", engine)
 
 SESSION: ContextVar[Any] = ContextVar("jobq_session", default=None)
 
@@ -140,10 +211,11 @@ def type_of(column: Any) -> type | None:
 def load_sqlalchemy_row(stored: dict[str, Any]) -> Any:
     if not SQLALCHEMY:
         raise ArgumentsError(
-            f"a row of {stored['class']} cannot be loaded: call jobq.references.use_sqlalchemy(sessionmaker, Base) "
-            "where the models are defined."
+            f"a row of {stored['class']} cannot be loaded: call jobq.use_sqlalchemy(sessionmaker, Base) where the "
+            "models are defined."
         )
-    for mapper in SQLALCHEMY["base"].registry.mappers:
+    base = SQLALCHEMY["base"]
+    for mapper in getattr(base, "registry", base).mappers:
         if class_name(mapper.class_) == stored["class"]:
             row = session_of_attempt().get(mapper.class_, tuple(stored["key"]))
             if row is None:
@@ -156,12 +228,25 @@ def load_sqlalchemy_row(stored: dict[str, Any]) -> Any:
 def session_of_attempt() -> Any:
     session = SESSION.get()
     if session is None:
-        session = SQLALCHEMY["sessions"]()
+        session = new_session()
         SESSION.set(session)
         if (opened := OPENED.get()) is None:
             OPENED.set(opened := [])
         opened += [session.close, forget_session]
     return session
+
+
+def new_session() -> Any:
+    sessions = SQLALCHEMY.get("sessions")
+    if sessions is None:
+        raise ArgumentsError(
+            "rows are loaded with an async_sessionmaker for jobs whose run() is `async def` only. Make run() one, or "
+            "call jobq.use_sqlalchemy(sessionmaker, Base) too, with an ordinary sessionmaker."
+        )
+    is_beside_others = OPENED.get() is not None
+    if is_beside_others and is_scoped_by_thread(sessions):  # the thread goes on to load the rows of another job
+        return sessions.session_factory()
+    return sessions()
 
 
 def forget_session() -> None:
@@ -172,8 +257,10 @@ def class_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+SQLALCHEMY_ROW = "sqlalchemy row"
+
 arguments.register_rows(
-    "sqlalchemy row",
+    SQLALCHEMY_ROW,
     recognises=is_sqlalchemy_row,
     refer=refer_to_sqlalchemy_row,
     load=load_sqlalchemy_row,

@@ -21,7 +21,7 @@ PURE = {
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
     "base", "enqueueing", "registry", "registration", "importing", "application", "schedule_table", "command",
-    "functions", "handles", "observe", "operate", "running", "testing", "watch",
+    "frameworks", "functions", "handles", "observe", "operate", "running", "testing", "watch",
 }  # fmt: skip
 PUBLIC = {""}  # `import jobq` itself: the names that users have
 
@@ -33,8 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": PURE | STORE | USE | {"runtime"} | PUBLIC,
     "observe": PURE | STORE | USE | PUBLIC,  # `jobq doctor` compares versions
     "": PURE | USE,
+    "frameworks": PURE | {"frameworks"},
     "runtime": PURE | STORE | {
-        "base", "running", "registry", "importing", "application", "enqueueing", "runtime",
+        "base", "running", "registry", "importing", "application", "enqueueing", "frameworks",
+        "runtime",
     } | PUBLIC,
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
     "cli": PURE | USE | {"cli", "embedded", "runtime", "tui", "demo", "bench"} | PUBLIC,
@@ -68,7 +70,11 @@ ONLY_IN: dict[str, set[str]] = {
     "croniter": {"schedules"},
     "opentelemetry": {"telemetry"},
     "pytest": {"testing"},
-    "sqlalchemy": {"references"},
+    # What an application has loaded itself; nothing of it is imported where it has not.
+    "sqlalchemy": {"references", "frameworks"},
+    "django": {"frameworks"},
+    "asgiref": {"frameworks"},
+    "flask": {"frameworks"},
     "watchfiles": {"runtime"},
     "textual_serve": {"tui"},
     "aiohttp": {"tui"},

@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 from jobq import settings, telemetry
 from jobq.application import describe, describe_schedules, job_modules_deeper, load_application
 from jobq.errors import ApplicationError, JobqError
+from jobq.frameworks import surroundings
+from jobq.frameworks.sockets import is_readable
 from jobq.registry import registry
 from jobq.runtime import middleware
 from jobq.runtime.board import Board
@@ -105,6 +107,7 @@ def load(setup: dict[str, Any], ways: Ways) -> None:
         modules = load_application(Path(setup["root"]), setup["app"])
         middleware.use(setup["middleware"])
         require_classes(modules, setup["root"])
+        surroundings.use_care()
         if setup["concurrency"] > 1:
             middleware.require_asynchronous()
         schedules = describe_schedules(settings.load(Path(setup["root"])))
@@ -146,7 +149,7 @@ def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring
     buffer = memoryview(bytearray(MAX_PACKET))  # kept: to have one made for each packet costs more than a short job
     leftovers = Leftovers(guard.listen, tell)
     told_at = 0.0
-    while packet := receive(inbox, buffer):
+    while packet := next_packet(inbox, buffer):
         first, assignments = unpack_assignments(packet)
         for number, assignment in enumerate(assignments, first):
             if not ring.begin(number):
@@ -162,6 +165,14 @@ def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring
                     told_at = report.ended
                     tell(WAKE)
             leftovers.look(assignment.job_class, report.started, report.ended)
+
+
+def next_packet(inbox: socket.socket, buffer: memoryview) -> bytes:
+    """The next packet of assignments. Meanwhile the process lets go of connections that are past their age."""
+    if surroundings.cares:
+        while (seconds := surroundings.rest()) is not None and not is_readable(inbox.fileno(), seconds):
+            pass
+    return receive(inbox, buffer)
 
 
 def work_beside_coroutines(

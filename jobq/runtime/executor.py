@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import dropwhile
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobq.base import Job
 from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobTimedOut
 from jobq.errors import ArgumentsError, RowGone
 from jobq.fingerprints import fingerprint, own_frame
+from jobq.frameworks import surroundings
 from jobq.names import name_of
 from jobq.options import MAX_RETRY_DELAY_SECONDS
 from jobq.records import Assignment, AttemptRecord, Completion, Report, RunningJob
@@ -36,7 +38,7 @@ MAX_VALUE_BYTES = 256 * 1024
 MAX_NOTE_CHARACTERS = 500
 
 PACKAGE = Path(__file__).parents[1]
-OWN_CODE = (*(str(PACKAGE / folder) + os.sep for folder in ("runtime", "cli")), str(PACKAGE / "functions.py"))
+OWN_CODE = (*(str(PACKAGE / folder) + os.sep for folder in ("runtime", "frameworks", "cli")), str(PACKAGE / "functions.py"))
 """Where the code lies that calls the user's."""
 ASYNCIO = str(Path(traceback.__file__).with_name("asyncio")) + os.sep
 """Where the loop's own code lies, which calls jobq's."""
@@ -75,8 +77,11 @@ def attempt(
     try:
         try:
             guard.open(assignment.id, assignment.attempt)
-            job = build(assignment, registry, running)
-            value = run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
+            if surroundings.are_needed or references.belong_to_loops:
+                value = surrounded(assignment, registry, running, guard)
+            else:  # most are plain, and short
+                job = build(assignment, registry, running)
+                value = run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
         finally:
             guard.close()
             references.close_opened()
@@ -84,11 +89,38 @@ def attempt(
         leave_if_forked(process)
         if on_error is not None:
             on_error(error)
-        report = running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
+        report = running.unsuccessful(ended_by(error, assignment, job or running.made, guard.delivered))
     else:
         report = running.successful(value)
     leave_if_forked(process)  # the report too asks code of the user's, such as get_retry_delay()
+    if surroundings.are_needed:
+        surroundings.leave()
     return report
+
+
+def surrounded(assignment: Assignment, registry: Registry, running: "Running", guard: Guard) -> Any:
+    """What `run` returned, with what the application and its frameworks want around an attempt.
+
+    None where a context manager takes an error upon itself. A copy that the job forked ends in here: it must not leave
+    the surroundings of its parent too.
+    """
+    process = os.getpid()
+    with surroundings.entered():
+        try:
+            job = running.made = build_in_turn(assignment, registry, running, guard)
+            return run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
+        finally:
+            leave_if_forked(process)
+            guard.close()
+            references.close_opened()
+
+
+def build_in_turn(assignment: Assignment, registry: Registry, running: "Running", guard: Guard) -> Job:
+    """A coroutine's rows come from the loop that it will run in, where the application's sessions belong to loops."""
+    if not references.are_of_loops(assignment.arguments) or not is_coroutine(assignment, registry):
+        return build(assignment, registry, running)
+    job: Job = loop.run(references.in_session_of_loop(lambda: build(assignment, registry, running)), guard)
+    return job
 
 
 async def execute_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
@@ -102,36 +134,51 @@ async def execute_async(assignment: Assignment, registry: Registry, guard: Guard
 
 
 async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
-    job: Job | None = None
     process = os.getpid()
     running = Running(assignment, guard)
     try:
         try:
             guard.open(assignment.id, assignment.attempt)
-            job = await built_beside_others(assignment, registry, running)
-            CURRENT.set(running)  # in the context of this task, which ends with it
-            value = job.run() if middleware.chain is None else middleware.chain.call_async(job, guard)
-            value = await value if inspect.isawaitable(value) else value
+            value = await surrounded_beside_others(assignment, registry, running, guard)
         finally:
             guard.close()
-            references.close_opened()
     except BaseException as error:  # noqa: BLE001 - the edge around the user's code
         leave_if_forked(process)
-        report = running.unsuccessful(ended_by(error, assignment, job, guard.delivered))
+        report = running.unsuccessful(ended_by(error, assignment, running.made, guard.delivered))
     else:
         report = running.successful(value)
     leave_if_forked(process)
     return report
 
 
+async def surrounded_beside_others(
+    assignment: Assignment, registry: Registry, running: "Running", guard: Guard
+) -> Any:
+    process = os.getpid()
+    async with surroundings.entered_beside_others() if surroundings.are_needed else nullcontext():
+        try:
+            job = running.made = await built_beside_others(assignment, registry, running)
+            CURRENT.set(running)  # in the context of this task, which ends with it
+            value = job.run() if middleware.chain is None else middleware.chain.call_async(job, guard)
+            return await value if inspect.isawaitable(value) else value
+        finally:
+            leave_if_forked(process)
+            guard.close()
+            references.close_opened()
+
+
 async def built_beside_others(assignment: Assignment, registry: Registry, running: "Running") -> Job:
     """Rows are loaded in a thread: the database that they come from must not hold the others up."""
     if not references.may_be_in(assignment.arguments):
         return build(assignment, registry, running)
-    import asyncio
-
+    if references.are_of_loops(assignment.arguments):
+        return await references.in_session_of_loop(lambda: build(assignment, registry, running))
     references.OPENED.set([])  # a list that the thread's copy of this context shares
-    return await asyncio.to_thread(build, assignment, registry, running)
+    return await surroundings.in_thread(build, assignment, registry, running)
+
+
+def is_coroutine(assignment: Assignment, registry: Registry) -> bool:
+    return inspect.iscoroutinefunction(getattr(registry.get(assignment.job_class), "run", None))
 
 
 def build(assignment: Assignment, registry: Registry, running: "Running | None" = None) -> Job:
@@ -185,12 +232,13 @@ def call_hook(job: Job, hook: str, guard: Guard) -> Any:
 class Running:
     """An attempt while it runs, and how it ended: what a job knows of itself."""
 
-    __slots__ = ("_assignment", "_guard", "_is_completed", "_started")
+    __slots__ = ("_assignment", "_guard", "_is_completed", "_started", "made")
 
     def __init__(self, assignment: Assignment, guard: Guard) -> None:
         self._assignment = assignment
         self._guard = guard
         self._is_completed = False
+        self.made: Job | None = None  # from its arguments, where something surrounds the attempt
         self._started = monotonic()
         usage.begin(self._started)
 

@@ -30,9 +30,6 @@ def test_a_row_travels_with_its_transaction_and_comes_back_as_it_is_then(
     shop: "Application", store: "Store", name: str, table: str, gone: str
 ) -> None:
     move_in(shop, name)
-    if name == "django":
-        file = shop.path / "pyproject.toml"
-        file.write_text(file.read_text() + 'middleware = ["shop.middleware.fresh_connections"]\n')
 
     assert shop.python("-m", "main").stdout == "nothing was placed for bob\n"
     assert len(store.unfinished()) == 2
