@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from jobq.directives import Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut
     from jobq.enqueueing import enqueue_many, enqueue_many_async
     from jobq.errors import JobNotFinished, JobNotFound, JobqError
+    from jobq.frameworks.flask import use_flask
+    from jobq.frameworks.surroundings import around_attempts
     from jobq.functions import job
     from jobq.handles import find, find_async, get, get_async, wait, wait_async
     from jobq.records import AttemptRecord, FoundJob, JobAct, JobRecord
+    from jobq.references import use_sqlalchemy
     from jobq.registration import register_job, register_schedule
     from jobq.running import current
     from jobq.schedules import Schedule
@@ -35,6 +38,7 @@ __all__ = [
     "JobqError",
     "Schedule",
     "Secret",
+    "around_attempts",
     "current",
     "enqueue_many",
     "enqueue_many_async",
@@ -45,6 +49,8 @@ __all__ = [
     "job",
     "register_job",
     "register_schedule",
+    "use_flask",
+    "use_sqlalchemy",
     "wait",
     "wait_async",
 ]
@@ -62,8 +68,11 @@ _HOMES = {
     "Job": "jobq.base",
     "Schedule": "jobq.schedules",
     "Secret": "jobq.arguments",
+    "around_attempts": "jobq.frameworks.surroundings",
     "current": "jobq.running",
     "job": "jobq.functions",
+    "use_flask": "jobq.frameworks.flask",
+    "use_sqlalchemy": "jobq.references",
 }
 """Where the names of `__all__` are defined. They are imported when they are asked for: a command of the shell, or a
 process that only looks, does not wait for what it does not use."""

@@ -55,8 +55,11 @@ def enqueue(
     as_json: bool,
     **chosen: Any,
 ) -> None:
+    from jobq.application import load_application
+
     open_database(settings)
-    job = build(job_class, positional, named, app, settings)
+    load_application(settings.root, [*settings.app, *app])
+    job = build(job_class, positional, named)
     options: dict[str, Any] = {
         "delay": None if delay is None else delay_of("--delay", delay),
         "timeout": None if timeout is None else duration_of("--timeout", timeout),
@@ -89,15 +92,24 @@ def perform(
     app: tuple[str, ...],
     settings: Settings,
 ) -> None:
-    from jobq.directives import Cancel, Defer, JobInterrupted
-    from jobq.runtime import executor, middleware
+    from jobq.application import load_application
+    from jobq.frameworks import surroundings
+    from jobq.runtime import middleware
     from jobq.store.database import Database, use_database
 
     database = Database(settings)  # what the job itself enqueues goes there
     use_database(database)
     ctx.call_on_close(database.close)
-    job = build(job_class, positional, named, app, settings)
+    load_application(settings.root, [*settings.app, *app])
     middleware.use(settings.middleware)
+    with surroundings.entered():
+        perform_here(ctx, build(job_class, positional, named))
+
+
+def perform_here(ctx: click.Context, job: Job) -> None:
+    from jobq.directives import Cancel, Defer, JobInterrupted
+    from jobq.runtime import executor
+
     try:
         value = executor.perform(job)
     except Defer as directive:
@@ -112,15 +124,11 @@ def perform(
     show_value(value)
 
 
-def build(
-    name: str, positional: tuple[str, ...], named: str | None, app: tuple[str, ...], settings: Settings
-) -> Job:
+def build(name: str, positional: tuple[str, ...], named: str | None) -> Job:
     """The job that was typed. Raises UnknownJobClass, ApplicationError or ArgumentsError."""
     from jobq import arguments
-    from jobq.application import load_application
     from jobq.importing import resolve
 
-    load_application(settings.root, [*settings.app, *app])
     job_class = resolve(name)
     by_name = {} if named is None else json_object("--kwargs", named)
     with code_of(name):

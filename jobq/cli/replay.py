@@ -31,6 +31,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     """
     from jobq import observe
     from jobq.application import load_application
+    from jobq.frameworks import surroundings
     from jobq.registry import registry
     from jobq.runtime.executor import MAX_TRACEBACK_CHARACTERS, build, run, traceback_of
 
@@ -43,7 +44,8 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     say(f"then, it was {job.outcome}{f', {line(job.error_type)}' if job.error_type else ''}")
     assignment = assignment_of(job, observe.stored_arguments(database, job_id))
     try:
-        value = run(build(assignment, registry))
+        with surroundings.entered():
+            value = run(build(assignment, registry))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's code
         sys.stderr.write(plain(traceback_of(error, assignment), MAX_TRACEBACK_CHARACTERS))
         if is_debugged:
