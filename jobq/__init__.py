@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jobq.registration import register_job, register_schedule
     from jobq.running import current
     from jobq.schedules import Schedule
+    from jobq.web import lifespan, worker
 
 __all__ = [
     "AttemptRecord",
@@ -47,12 +48,14 @@ __all__ = [
     "get",
     "get_async",
     "job",
+    "lifespan",
     "register_job",
     "register_schedule",
     "use_flask",
     "use_sqlalchemy",
     "wait",
     "wait_async",
+    "worker",
 ]
 
 __version__ = "0.1.0"
@@ -60,9 +63,10 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("Cancel", "Defer", "Fail", "JobCancelled", "JobInterrupted", "JobTimedOut"), "jobq.directives"),
     **dict.fromkeys(("enqueue_many", "enqueue_many_async"), "jobq.enqueueing"),
+    **dict.fromkeys(("AttemptRecord", "FoundJob", "JobAct", "JobRecord"), "jobq.records"),
     **dict.fromkeys(("JobNotFinished", "JobNotFound", "JobqError"), "jobq.errors"),
     **dict.fromkeys(("find", "find_async", "get", "get_async", "wait", "wait_async"), "jobq.handles"),
-    **dict.fromkeys(("AttemptRecord", "FoundJob", "JobAct", "JobRecord"), "jobq.records"),
+    **dict.fromkeys(("lifespan", "worker"), "jobq.web"),
     **dict.fromkeys(("register_job", "register_schedule"), "jobq.registration"),
     "Command": "jobq.command",
     "Job": "jobq.base",

@@ -35,9 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": PURE | USE,
     "frameworks": PURE | {"frameworks"},
     "runtime": PURE | STORE | {
-        "base", "running", "registry", "importing", "application", "enqueueing", "frameworks",
-        "runtime",
+        "base", "running", "registry", "importing", "application", "enqueueing", "frameworks", "runtime",
     } | PUBLIC,
+    "web": PURE,  # starts the command as any program does
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
     "cli": PURE | USE | {"cli", "embedded", "runtime", "tui", "demo", "bench"} | PUBLIC,
     "tui": {

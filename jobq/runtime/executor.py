@@ -38,7 +38,10 @@ MAX_VALUE_BYTES = 256 * 1024
 MAX_NOTE_CHARACTERS = 500
 
 PACKAGE = Path(__file__).parents[1]
-OWN_CODE = (*(str(PACKAGE / folder) + os.sep for folder in ("runtime", "frameworks", "cli")), str(PACKAGE / "functions.py"))
+OWN_CODE = (
+    *(str(PACKAGE / folder) + os.sep for folder in ("runtime", "frameworks", "cli")),
+    str(PACKAGE / "functions.py"),
+)
 """Where the code lies that calls the user's."""
 ASYNCIO = str(Path(traceback.__file__).with_name("asyncio")) + os.sep
 """Where the loop's own code lies, which calls jobq's."""
@@ -151,9 +154,7 @@ async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard
     return report
 
 
-async def surrounded_beside_others(
-    assignment: Assignment, registry: Registry, running: "Running", guard: Guard
-) -> Any:
+async def surrounded_beside_others(assignment: Assignment, registry: Registry, running: "Running", guard: Guard) -> Any:
     process = os.getpid()
     async with surroundings.entered_beside_others() if surroundings.are_needed else nullcontext():
         try:

@@ -1,0 +1,239 @@
+"""A worker beside a web application: `jobq run` as a child process of the web process, with its life.
+
+For small deployments and for development. It is the ordinary worker: nothing of it runs in the web process but a
+thread that starts it, and starts it again when it has failed.
+"""
+
+import asyncio
+import atexit
+import fcntl
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+from weakref import WeakSet
+
+from jobq.errors import ConfigurationError
+from jobq.options import checked_queue
+from jobq.settings import Settings, load
+
+log = logging.getLogger("jobq.web")
+
+FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 60.0
+
+LOOK_SECONDS = 1.0
+"""How often a web process looks whether the one that has the worker is gone."""
+
+KILL_SECONDS = 5.0
+"""How long the worker may take to end, beyond the graces that its jobs have."""
+
+
+def worker(*queues: str, every_process: bool = False, reload: bool = False, **settings: Any) -> "Worker":
+    """A worker with the life of this process: `async with jobq.worker():`, `with jobq.worker():` or `.start()`.
+
+    It works `queues`, or all where none is named. Settings are given by their names, as in `max_processes=2`. Of the
+    web processes on a machine that make the same call for the same application, one has the worker; another takes over
+    when it is gone. With `every_process`, each has its own. `reload` has the worker follow changes of the code.
+
+    It returns at once, also where the database is away: the worker is started again until it runs. Raises
+    ConfigurationError where a setting cannot be.
+    """
+    names = [checked_queue(queue) for queue in queues]
+    return Worker(names, load(**settings), settings, is_alone=not every_process, reload=reload)
+
+
+@asynccontextmanager
+async def lifespan(_app: Any = None) -> AsyncIterator[None]:
+    """For `FastAPI(lifespan=jobq.lifespan)` and Starlette: all queues are worked while the application runs."""
+    async with worker():
+        yield
+
+
+class Worker:
+    """One `jobq run`, kept running by a thread from `start` to `stop`."""
+
+    def __init__(
+        self, queues: list[str], settings: Settings, given: dict[str, Any], *, is_alone: bool, reload: bool
+    ) -> None:
+        self._settings = settings
+        chosen = {name: value for name, value in given.items() if value is not None}
+        self._environment = {f"JOBQ_{name.upper()}": as_text(value) for name, value in chosen.items()}
+        self._options = [*(word for queue in queues for word in ("--queue", queue)), *(["--reload"] if reload else [])]
+        self._lock = Lock(lock_file(settings, self._options, self._environment)) if is_alone else None
+        self._mutex = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: tuple[int, int] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the worker, where this process has it and it runs."""
+        process = self._process
+        return None if process is None or process.poll() is not None else process.pid
+
+    def start(self) -> Self:
+        """Starts it, until `stop` is called or this process ends."""
+        if self._thread is None:
+            if self._lock is not None:
+                self._lock.open()
+            self._stopping.clear()
+            self._pipe = os.pipe()
+            self._thread = threading.Thread(target=self._keep, name="jobq-worker", daemon=True)
+            self._thread.start()
+            STARTED.add(self)
+            atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """Stops it as SIGTERM does: running jobs may end within `shutdown_grace`. Waits until it has ended."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        atexit.unregister(self.stop)
+        STARTED.discard(self)
+        self._stopping.set()
+        with self._mutex:
+            process = self._process
+        if process is not None:
+            end(process, self._settings.shutdown_grace + self._settings.cancel_grace + KILL_SECONDS)
+        thread.join()
+        self._close()
+
+    def _close(self) -> None:
+        if self._pipe is not None:
+            for descriptor in self._pipe:
+                os.close(descriptor)
+        if self._lock is not None:
+            self._lock.close()
+        self._forget()
+
+    def leave_to_parent(self) -> None:
+        """In a process that this one forked: the worker is not its own, and must not outlive its parent by it."""
+        self._mutex = threading.Lock()  # a thread that is not here may have held it
+        atexit.unregister(self.stop)
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    # In the thread
+
+    def _keep(self) -> None:
+        while self._lock is not None and not self._lock.take():
+            if self._stopping.wait(LOOK_SECONDS):
+                return
+        backoff = FIRST_BACKOFF_SECONDS
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            code = self._run()
+            if self._stopping.is_set():
+                return
+            if code == 0:
+                log.info("the worker was stopped from outside: it is not started again")
+                return
+            if time.monotonic() - began > MAX_BACKOFF_SECONDS:
+                backoff = FIRST_BACKOFF_SECONDS
+            log.error("the worker ended with exit code %s: it is started again in %g s", code, backoff)
+            self._stopping.wait(backoff)
+            backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)
+
+    def _run(self) -> int:
+        with self._mutex:
+            if self._stopping.is_set() or self._pipe is None:
+                return 0
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jobq.cli.beside", str(self._pipe[0]), *self._options],
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[self._pipe[0]],
+                start_new_session=True,  # Ctrl-C is the web server's: it stops the worker when it ends
+            )
+        return self._process.wait()
+
+
+STARTED: "WeakSet[Worker]" = WeakSet()
+
+
+def leave_all_to_parent() -> None:
+    for started in list(STARTED):
+        started.leave_to_parent()
+    STARTED.clear()
+
+
+os.register_at_fork(after_in_child=leave_all_to_parent)
+
+
+def end(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        log.error("the worker did not end within %g s: it is killed, and its jobs are rescued", seconds)
+        process.kill()
+
+
+def as_text(value: Any) -> str:
+    """A setting as its environment variable has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+class Lock:
+    """Held by the one web process of a machine that has the worker; the kernel lets go of it when that ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def open(self) -> None:
+        """Raises ConfigurationError where the file cannot be opened."""
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The lock that keeps a second web process from starting a worker cannot be opened: {error}. Set "
+                "TMPDIR to a folder that can be written to, or use jobq.worker(every_process=True)."
+            ) from None
+
+    def take(self) -> bool:
+        if self._descriptor is None:
+            return False
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def lock_file(settings: Settings, *parts: Any) -> Path:
+    """The same for web processes of one user whose workers would do the same."""
+    what = [settings.root, settings.database_url, settings.schema, *parts]
+    name = hashlib.sha256(repr(what).encode()).hexdigest()[:24]
+    return Path(tempfile.gettempdir()) / f"jobq-worker-{os.getuid()}-{name}.lock"
