@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
         return stand_ins.run_inline(new)
     from jobq.store import callers
     from jobq.store import jobs as store
+    from jobq.store.callers import psycopg3
     from jobq.store.database import default_database
 
     connection = stand_ins.given_or_lent(connection)
@@ -75,7 +76,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
         else:
             database.prepare()
             with database.connection(changes=True) as own:
-                added = callers.carry_out(own, steps, is_atomic=is_atomic)
+                added = psycopg3.carry_out(own, steps, is_atomic=is_atomic)
         sending.sent(added, partial(callers.when_committed, connection))
     return OnDemand(range(len(new)), lambda place: record_of(new[place], added[place]))
 
@@ -96,7 +97,10 @@ async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Seq
     with telemetry.sending(new) as sending:
         steps = store.adding_all(default_database().schema, sending.jobs)
         added = await callers.on_async(connection, steps, is_atomic=len(new) > 1)
-        sending.sent(added, partial(callers.when_committed, connection))
+        counts: list[Callable[[], None]] = []
+        sending.sent(added, counts.append)
+        for count in counts:
+            await callers.when_committed_async(connection, count)
     return OnDemand(range(len(new)), lambda place: record_of(new[place], added[place]))
 
 

@@ -71,9 +71,9 @@ ONLY_IN: dict[str, set[str]] = {
     "opentelemetry": {"telemetry"},
     "pytest": {"testing"},
     # What an application has loaded itself; nothing of it is imported where it has not.
-    "sqlalchemy": {"references", "frameworks"},
+    "sqlalchemy": {"references", "frameworks", "store"},
     "django": {"frameworks"},
-    "asgiref": {"frameworks"},
+    "asgiref": {"frameworks", "store"},
     "flask": {"frameworks"},
     "watchfiles": {"runtime"},
     "textual_serve": {"tui"},

@@ -21,7 +21,8 @@ from jobq.observe.overview import unknown_records, worker_records
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
 from jobq.store import migrations
-from jobq.store.database import Connection, Database, said
+from jobq.store.database import Connection, Database
+from jobq.store.explanations import said
 from jobq.store.statements import quote_identifier
 from jobq.store.workers import known_classes
 

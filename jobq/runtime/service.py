@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 
 from jobq import telemetry
-from jobq.store.database import Connection, Database, explain, is_transient, said
+from jobq.store.database import Connection, Database, explain, is_transient
+from jobq.store.explanations import said
 
 log = logging.getLogger("jobq.worker")
 

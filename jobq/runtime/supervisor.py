@@ -35,7 +35,8 @@ from jobq.runtime.service import Service
 from jobq.settings import Settings
 from jobq.store import migrations, rights, workers
 from jobq.store.control import CancelRequest, StackRequest
-from jobq.store.database import Database, host_name, said
+from jobq.store.database import Database, host_name
+from jobq.store.explanations import said
 
 log = logging.getLogger("jobq.worker")
 

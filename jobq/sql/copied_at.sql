@@ -1,2 +1,2 @@
 -- When a COPY took its jobs: any one of them tells, and nobody else sees it yet.
-SELECT enqueued_at FROM {schema}.jobs WHERE id = %(id)s
+SELECT (extract(epoch FROM enqueued_at) * 1000000)::bigint FROM {schema}.jobs WHERE id = %(id)s::bigint

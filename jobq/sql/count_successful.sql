@@ -1,7 +1,7 @@
 -- Of reports that found no row to end: those of attempts that have been recorded as successful already, counted as in
 -- finish.sql. Asked only then, which is rare; the way in is the index results_job of each partition.
 SELECT
-    date_bin('1 minute', results.ended_at, to_timestamp(0)) AS minute, results.queue, results.job_class, results.outcome,
+    extract(epoch FROM date_bin('1 minute', results.ended_at, to_timestamp(0)))::bigint AS minute, results.queue, results.job_class, results.outcome,
     false AS retried,
     width_bucket(results.started_at - results.run_at, {bounds}) AS wait_bucket,
     width_bucket(results.ended_at - results.started_at, {bounds}) AS run_bucket,

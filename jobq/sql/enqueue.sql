@@ -8,25 +8,27 @@ INSERT INTO {schema}.jobs
     (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, state,
      timeout, expires_at, has_abort_hook)
 SELECT
-    %(job_class)s, %(arguments)s::jsonb, %(queue)s, %(priority)s, %(retries)s, %(unique_key)s,
-    %(source)s, %(trace_context)s::jsonb, due.run_at,
+    %(job_class)s::text, %(arguments)s::text::jsonb, %(queue)s::text, %(priority)s::smallint, %(retries)s::integer,
+    %(unique_key)s::text, %(source)s::text, %(trace_context)s::text::jsonb, due.run_at,
     CASE WHEN due.run_at > statement_timestamp() THEN 'scheduled' ELSE 'pending' END,
     %(timeout)s::real,
     coalesce(
-        %(expires_at)s::timestamptz,
+        %(expires_at)s::text::timestamptz,
         statement_timestamp() + %(expires_in)s::float8 * interval '1 second'
     ),
-    %(has_abort_hook)s
+    %(has_abort_hook)s::boolean
 FROM (
     SELECT coalesce(
-        %(run_at)s::timestamptz,
+        %(run_at)s::text::timestamptz,
         statement_timestamp() + %(delay)s::float8 * interval '1 second'
     ) AS run_at
 ) AS due
 ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
 RETURNING
-    id, state, enqueued_at, run_at, expires_at,
+    id, state, (extract(epoch FROM enqueued_at) * 1000000)::bigint AS enqueued_at,
+    (extract(epoch FROM run_at) * 1000000)::bigint AS run_at,
+    (extract(epoch FROM expires_at) * 1000000)::bigint AS expires_at,
     CASE
         WHEN EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
-            THEN pg_notify(%(channel)s, queue)
+            THEN pg_notify(%(channel)s::text, queue)
     END AS notified

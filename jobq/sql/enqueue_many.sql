@@ -11,7 +11,7 @@ WITH given AS (
     FROM unnest(
         %(ids)s::bigint[], %(job_classes)s::text[], %(arguments)s::text[], %(queues)s::text[],
         %(priorities)s::smallint[], %(retries)s::integer[], %(unique_keys)s::text[], %(sources)s::text[], %(trace_contexts)s::text[],
-        %(run_ats)s::timestamptz[], %(delays)s::float8[], %(timeouts)s::real[], %(expires_ats)s::timestamptz[],
+        %(run_ats)s::text[]::timestamptz[], %(delays)s::float8[], %(timeouts)s::real[], %(expires_ats)s::text[]::timestamptz[],
         %(expires_ins)s::float8[], %(abort_hooks)s::boolean[]
     ) WITH ORDINALITY AS row (
         id, job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, delay,
@@ -30,9 +30,13 @@ WITH given AS (
     ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
     RETURNING id, state, queue, enqueued_at, run_at, expires_at
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
+    SELECT pg_notify(%(channel)s::text, queue)
     FROM (SELECT DISTINCT queue FROM added) AS touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
 )
-SELECT id, state, enqueued_at, run_at, expires_at, (SELECT count(*) FROM woken) AS notified
+SELECT
+    id, state, (extract(epoch FROM enqueued_at) * 1000000)::bigint AS enqueued_at,
+    (extract(epoch FROM run_at) * 1000000)::bigint AS run_at,
+    (extract(epoch FROM expires_at) * 1000000)::bigint AS expires_at,
+    (SELECT count(*) FROM woken) AS notified
 FROM added

@@ -13,9 +13,9 @@
 WITH ended AS (
     DELETE FROM {schema}.jobs
     USING unnest(
-        %(ids)s::bigint[], %(attempts)s::integer[], %(outcomes)s::text[], %(start_ages)s::float8[],
-        %(end_ages)s::float8[], %(values)s::text[], %(error_types)s::text[], %(error_messages)s::text[],
-        %(tracebacks)s::text[], %(cpu_microseconds)s::bigint[], %(peak_memories)s::integer[], %(aborted)s::boolean[],
+        %(ids)s::text::bigint[], %(attempts)s::text::integer[], %(outcomes)s::text[], %(start_ages)s::text::float8[],
+        %(end_ages)s::text::float8[], %(values)s::text[], %(error_types)s::text[], %(error_messages)s::text[],
+        %(tracebacks)s::text[], %(cpu_microseconds)s::text::bigint[], %(peak_memories)s::text::integer[], %(aborted)s::boolean[],
         %(fingerprints)s::text[], %(frames)s::text[]
     ) AS report (
         id, attempt, outcome, start_age, end_age, value, error_type, error_message, traceback,
@@ -23,7 +23,7 @@ WITH ended AS (
     )
     WHERE jobs.id = report.id
         AND jobs.attempt = report.attempt
-        AND coalesce(jobs.worker_id, 0) = %(worker_id)s
+        AND coalesce(jobs.worker_id, 0) = %(worker_id)s::bigint
     RETURNING
         jobs.id, jobs.attempt,
         statement_timestamp() - report.end_age * interval '1 second' AS ended_at,
@@ -59,7 +59,7 @@ WITH ended AS (
     FROM ended
 )
 SELECT
-    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, false AS retried,
+    extract(epoch FROM date_bin('1 minute', ended_at, to_timestamp(0)))::bigint AS minute, queue, job_class, outcome, false AS retried,
     width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
     width_bucket(ended_at - started_at, {bounds}) AS run_bucket,
     count(*) AS attempts

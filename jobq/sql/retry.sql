@@ -75,7 +75,7 @@ WITH ended AS (
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
 )
 SELECT
-    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, retried,
+    extract(epoch FROM date_bin('1 minute', ended_at, to_timestamp(0)))::bigint AS minute, queue, job_class, outcome, retried,
     width_bucket(began_at - run_at, {bounds}) AS wait_bucket,
     width_bucket(ended_at - began_at, {bounds}) AS run_bucket,
     count(*) AS attempts, (SELECT count(*) FROM woken) AS notified

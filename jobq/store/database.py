@@ -22,13 +22,12 @@ from jobq.errors import (
     ConfigurationError,
     DatabaseBusy,
     DatabaseError,
-    DatabaseForbidden,
     DatabaseReadOnly,
     DatabaseTooOld,
     DatabaseUnreachable,
-    SchemaMissing,
 )
 from jobq.settings import Settings, hide_password, load
+from jobq.store.explanations import explanation, said
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -243,14 +242,6 @@ def without_quotations(message: str) -> str:
     return re.sub(r'("[=\]]")|".*"', lambda found: found[1] or '"…"', message.strip(), flags=re.S)
 
 
-def said(error: BaseException) -> str:
-    """The message of an error of the driver, on one line and without a password.
-
-    A name of a host with an "@" in it is the end of a password that was not quoted.
-    """
-    return re.sub(r"(?<=')[^'\s]*@", "***@", hide_password(" ".join(str(error).split())))
-
-
 def attach_embedded(settings: Settings) -> embedded.EmbeddedServer:
     if settings.env == "production":
         raise ConfigurationError(
@@ -317,25 +308,11 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
     """What the user can do about an error of the database; None where it is a defect of ours."""
     where = database.shown_url
     detail = said(error)
+    if isinstance(error, psycopg.Error):
+        role = f"the role {database.role}"
+        if found := explanation(error.sqlstate, detail, where=where, role=role, schema=database.schema):
+            return found
     match error:
-        case pg.ReadOnlySqlTransaction():
-            return DatabaseReadOnly(
-                f"{where} is read-only: a standby, or a session that may only read. Use the primary's address."
-            )
-        case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn() | pg.UndefinedFunction():
-            return SchemaMissing(
-                f"{where} does not have jobq's tables as this version knows them in schema "
-                f"{database.schema!r} ({detail.split(' LINE ')[0]}). Run: jobq migrate"
-            )
-        case pg.InsufficientPrivilege():
-            return DatabaseForbidden(
-                f"{where} does not allow that to the role {database.role}: {detail}. Use a role that may, or give this "
-                "one the rights: jobq migrate --grants prints what each kind of role needs."
-            )
-        case pg.UntranslatableCharacter():
-            return DatabaseError(
-                f"{where} cannot store every character ({detail.split(' CONTEXT: ')[0]}). One of encoding UTF8 can."
-            )
         case pg.TooManyConnections():
             return DatabaseUnreachable(
                 f"{where} has no connection left ({detail}). Raise max_connections, or close some."

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from time import monotonic
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ from jobq.on_demand import OnDemand
 from jobq.records import Assignment, Count, NewJob, NewJobs, Report
 from jobq.states import Outcome, State
 from jobq.store import audit, metrics
-from jobq.store.callers import Steps, carry_out
+from jobq.store.callers.psycopg3 import carry_out
+from jobq.store.callers.steps import NoCopy, Steps
 from jobq.store.database import Connection
 from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
@@ -106,16 +107,36 @@ def adding(schema: str, job: NewJob) -> Steps[Added | None]:
             "unique_key": job.unique_key,
             "source": job.source,
             "trace_context": job.trace_context,
-            "run_at": job.run_at,
+            "run_at": text_of(job.run_at),
             "delay": job.delay,
             "timeout": job.timeout,
-            "expires_at": job.expires_at,
+            "expires_at": text_of(job.expires_at),
             "expires_in": job.expires_in,
             "has_abort_hook": job.has_abort_hook,
             "channel": channel(schema),
         },
     )
-    return Added(*rows[0][:5]) if rows else None
+    return added_of(rows[0]) if rows else None
+
+
+def added_of(row: tuple[Any, ...]) -> Added:
+    job_id, state, enqueued_at, run_at, expires_at, *_ = row
+    return Added(
+        job_id, state, moment(enqueued_at), moment(run_at), None if expires_at is None else moment(expires_at)
+    )
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(microseconds: int) -> datetime:
+    """A time as statements answer it that run on callers' connections: no setting and no codec changes a number."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def text_of(time: datetime | None) -> str | None:
+    """A time as such statements take it."""
+    return None if time is None else time.isoformat()
 
 
 def enqueue_many(
@@ -133,12 +154,16 @@ def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | N
         {"table": f"{quote_identifier(schema)}.jobs", "count": len(new)},
     )
     ids = sorted(drawn)
-    numbered = zip(ids, new.likes, new.arguments, strict=True)
+    numbered = list(zip(ids, new.likes, new.arguments, strict=True))
     if len(new) < LEAST_TO_COPY:
-        inserted = yield from inserting(schema, list(numbered))
+        inserted = yield from inserting(schema, numbered)
         return [inserted.get(job_id) for job_id in ids]
     inserted = yield from inserting(schema, [entry for entry in numbered if entry[1].unique_key is not None])
-    decided = yield from copying(schema, ids, new, now)
+    try:
+        decided = yield from copying(schema, ids, new, moment(now))
+    except NoCopy:
+        inserted |= yield from inserting(schema, [entry for entry in numbered if entry[1].unique_key is None])
+        return [inserted.get(job_id) for job_id in ids]
 
     def added(place: int) -> Added | None:
         like = new.likes[place]
@@ -159,7 +184,7 @@ def copying(schema: str, ids: Sequence[int], new: NewJobs, now: datetime) -> Ste
         yield statement("copy_due_jobs", schema), blocks_of(ids, new, {key: fields_of(due[key]) for key in due})
         first = next(job_id for job_id, like in zip(ids, new.likes, strict=True) if id(like) in due)
         ((at,),) = yield statement("copied_at", schema), {"id": first}
-        decided.update({key: decided_of(like, at) for key, like in due.items()})
+        decided.update({key: decided_of(like, moment(at)) for key, like in due.items()})
     if free:
         queues = sorted({like.queue for like in free.values()})
         yield statement("wake", schema), {"channel": channel(schema), "queues": queues}
@@ -226,7 +251,7 @@ def inserting(schema: str, numbered: list[Numbered]) -> Steps[dict[int, Added]]:
     numbered.sort(key=order_of_insertion)
     for start in range(0, len(numbered), CHUNK):
         rows = yield statement("enqueue_many", schema), columns_of(numbered[start : start + CHUNK], schema)
-        added.update({row[0]: Added(*row[:5]) for row in rows})
+        added.update({row[0]: added_of(row) for row in rows})
     return added
 
 
@@ -249,10 +274,10 @@ def columns_of(numbered: Sequence[Numbered], schema: str) -> dict[str, Any]:
         "unique_keys": [job.unique_key for job in jobs],
         "sources": [job.source for job in jobs],
         "trace_contexts": [job.trace_context for job in jobs],
-        "run_ats": [job.run_at for job in jobs],
+        "run_ats": [text_of(job.run_at) for job in jobs],
         "delays": [job.delay for job in jobs],
         "timeouts": [job.timeout for job in jobs],
-        "expires_ats": [job.expires_at for job in jobs],
+        "expires_ats": [text_of(job.expires_at) for job in jobs],
         "expires_ins": [job.expires_in for job in jobs],
         "abort_hooks": [job.has_abort_hook for job in jobs],
     }
@@ -380,7 +405,7 @@ def retry(
 
 
 def recorded_by(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Recorded:
-    counts = tuple([Count._make(row[:8]) for row in cursor.fetchall()])
+    counts = tuple([Count(moment(row[0] * 1_000_000), *row[1:8]) for row in cursor.fetchall()])
     return Recorded(sum([count.attempts for count in counts]), counts)
 
 

@@ -1,0 +1,160 @@
+"""SQLAlchemy's connections and sessions, with whichever driver: through SQLAlchemy itself.
+
+So its events, its log and its errors are those of any other statement of the caller's.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+
+from jobq.errors import EnqueueError
+from jobq.store.callers import psycopg3
+from jobq.store.callers.explaining import explained
+from jobq.store.callers.placeholders import pieces
+from jobq.store.callers.steps import NoCopy, Parameters, Result, Rows, Steps, take, transaction
+
+AT_ONCE = {"stream_results": False, "yield_per": None}
+"""A connection may be set to read through cursors of the server, which are for queries only."""
+
+
+def on(given: Any, steps: Steps[Result], is_atomic: bool) -> Result:
+    """Carries out the steps, in one transaction if they are atomic: the caller's, where there is one."""
+    connection = connection_of(given)
+    if connection.dialect.name != "postgresql":
+        raise EnqueueError(
+            f"connection is SQLAlchemy's to {connection.dialect.name}, and jobq's jobs are in PostgreSQL. Give one to "
+            "PostgreSQL, or leave connection= out."
+        )
+
+    def answer(statement: bytes, parameters: Parameters) -> Rows:
+        if not isinstance(parameters, dict):
+            return copied(connection, statement, parameters)
+        result = connection.execute(clause(statement), parameters, execution_options=AT_ONCE)
+        return [tuple(row) for row in result]
+
+    with (
+        explained(),
+        transaction(connection.exec_driver_sql) if is_atomic and is_in_autocommit(connection) else nullcontext(),
+    ):
+        return take(steps, answer)
+
+
+async def on_async(given: Any, steps: Steps[Result], is_atomic: bool) -> Result:
+    """The same on a connection or session of an event loop."""
+    result: Result = await current(given).run_sync(on, steps, is_atomic)
+    return result
+
+
+def current(given: Any) -> Any:
+    """The session of a scoped_session, which every thread, request or task has of its own; anything else as it is."""
+    return given() if hasattr(given, "registry") and callable(given) else given
+
+
+def connection_of(given: Any) -> Any:
+    """The Connection of a Session; a Connection as it is."""
+    given = current(given)
+    return given.connection() if hasattr(given, "get_bind") else given
+
+
+def is_in_autocommit(connection: Any) -> bool:
+    """Whether `isolation_level="AUTOCOMMIT"` is set, where a transaction of SQLAlchemy's is none."""
+    return bool(getattr(connection.connection.dbapi_connection, "autocommit", False))
+
+
+@lru_cache(maxsize=256)
+def clause(statement: bytes) -> Any:
+    """A statement with parameters bound as SQLAlchemy does it, whose types the statement itself names."""
+    import sqlalchemy
+
+    text, names = [], []
+    for literal, name in pieces(statement):
+        text.append(literal.replace("\\", "\\\\").replace(":", "\\:"))
+        if name:
+            # A cast that follows at once would be read as part of the name.
+            text.append(f"(:{name})")
+            names.append(name)
+    bound = [sqlalchemy.bindparam(name, type_=sqlalchemy.types.NullType()) for name in dict.fromkeys(names)]
+    return sqlalchemy.text("".join(text)).bindparams(*bound)
+
+
+def copied(connection: Any, statement: bytes, blocks: Iterable[bytes]) -> Rows:
+    """Runs a COPY past SQLAlchemy, which has none, where the driver is psycopg 3."""
+    driver = connection.connection.driver_connection
+    try:
+        if isinstance(driver, psycopg.Connection):
+            with psycopg.Cursor(driver) as cursor:
+                return psycopg3.executed(cursor, statement, blocks)
+        if isinstance(driver, psycopg.AsyncConnection):
+            rows: Rows = connection.connection.dbapi_connection.run_async(copying(statement, blocks))
+            return rows
+    except psycopg.Error as error:
+        from sqlalchemy.exc import DBAPIError
+
+        raise DBAPIError.instance(statement.decode(), None, error, psycopg.Error, dialect=connection.dialect) from error
+    raise NoCopy
+
+
+def copying(statement: bytes, blocks: Iterable[bytes]) -> Callable[[psycopg.AsyncConnection[Any]], Any]:
+    async def copy(driver: psycopg.AsyncConnection[Any]) -> Rows:
+        async with psycopg.AsyncCursor(driver) as cursor:
+            return await psycopg3.executed_async(cursor, statement, blocks)
+
+    return copy
+
+
+# What waits for a commit
+
+
+class Pending:
+    """What to call when the transaction of a Connection commits; each call with the savepoint that it belongs to."""
+
+    def __init__(self, connection: Any) -> None:
+        self._calls: list[tuple[int, Callable[[], None]]] = []
+        for name, listener in (
+            ("commit", self._committed),
+            ("commit_twophase", self._committed),
+            ("rollback", self._rolled_back),
+            ("rollback_twophase", self._rolled_back),
+            ("rollback_savepoint", self._savepoint_rolled_back),
+        ):
+            sys.modules["sqlalchemy"].event.listen(connection, name, listener)
+
+    def add(self, savepoint: str | None, call: Callable[[], None]) -> None:
+        self._calls.append((number_of(savepoint), call))
+
+    def _committed(self, *_arguments: Any) -> None:
+        calls, self._calls = self._calls, []
+        for _, call in calls:
+            call()
+
+    def _rolled_back(self, *_arguments: Any) -> None:
+        self._calls = []
+
+    def _savepoint_rolled_back(self, _connection: Any, name: str, _context: Any) -> None:
+        """With a savepoint all that were set after it are rolled back, the released ones too."""
+        self._calls = [(number, call) for number, call in self._calls if number < number_of(name)]
+
+
+def number_of(savepoint: str | None) -> int:
+    """SQLAlchemy numbers the savepoints of a connection in their names; 0 outside of any."""
+    return int(savepoint.rpartition("_")[2]) if savepoint else 0
+
+
+PENDING: "WeakKeyDictionary[Any, Pending]" = WeakKeyDictionary()
+"""By Connection."""
+
+
+def when_committed(given: Any, call: Callable[[], None]) -> None:
+    connection = connection_of(getattr(current(given), "sync_session", getattr(given, "sync_connection", given)))
+    if is_in_autocommit(connection):
+        call()
+        return
+    if connection not in PENDING:
+        PENDING[connection] = Pending(connection)
+    savepoint = getattr(connection.get_nested_transaction(), "_savepoint", None)
+    PENDING[connection].add(savepoint, call)
