@@ -105,8 +105,8 @@ class Job(WithAttempt):
 
         `delay` is in seconds, a timedelta, or an aware datetime before which the job does not start; `expires` is the
         same, after which it does not start any more, but ends as cancelled. `timeout` is how long each attempt may run.
-        With a `connection` of yours (psycopg's, a Connection or Session of SQLAlchemy, Django's) the job is part of its
-        transaction.
+        With a `connection` of yours the job is part of its transaction: a Connection or Session of SQLAlchemy, Django's
+        connection, or one of psycopg or psycopg2.
 
         Returns the job's record, or None where an unfinished job holds its unique key. Raises ArgumentsError where
         the arguments cannot be stored, EnqueueError where an option cannot be, DatabaseError where the database
@@ -130,6 +130,7 @@ class Job(WithAttempt):
     ) -> Coroutine[Any, Any, JobRecord | None]:
         """`run_in_worker` for code that runs in an event loop, to be awaited: it does not hold the loop up.
 
-        `connection` is psycopg's AsyncConnection, or an AsyncConnection or AsyncSession of SQLAlchemy.
+        `connection` is an AsyncConnection or AsyncSession of SQLAlchemy, Django's connection, psycopg's
+        AsyncConnection, or a connection of asyncpg.
         """
         return only(added_to_database_async([new_job(self, **options)], connection))

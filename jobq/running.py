@@ -83,7 +83,7 @@ class WithAttempt:
         self._completed(callers.on(connection, steps))
 
     async def complete_async(self, connection: Any, value: Any = None) -> None:
-        """`complete` on a connection of an event loop."""
+        """`complete` on a connection of an event loop, as in `run_in_worker_async`."""
         if (completion := self._completion(value)) is None:
             return
         from jobq.store import callers, jobs
