@@ -1,8 +1,10 @@
 """What happens to rows of `jobs`: each function makes one transition of `states.py`, for one job or for many."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from operator import itemgetter
 from time import monotonic
 from typing import Any, NamedTuple
@@ -154,15 +156,16 @@ def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | N
         {"table": f"{quote_identifier(schema)}.jobs", "count": len(new)},
     )
     ids = sorted(drawn)
-    numbered = list(zip(ids, new.likes, new.arguments, strict=True))
+    numbered = partial(zip, ids, new.likes, new.arguments, strict=True)
     if len(new) < LEAST_TO_COPY:
-        inserted = yield from inserting(schema, numbered)
+        inserted = yield from inserting(schema, list(numbered()))
         return [inserted.get(job_id) for job_id in ids]
-    inserted = yield from inserting(schema, [entry for entry in numbered if entry[1].unique_key is not None])
-    try:
+    inserted = yield from inserting(schema, [entry for entry in numbered() if entry[1].unique_key is not None])
+    decided: dict[int, Decided] | None = None
+    with suppress(NoCopy):
         decided = yield from copying(schema, ids, new, moment(now))
-    except NoCopy:
-        inserted |= yield from inserting(schema, [entry for entry in numbered if entry[1].unique_key is None])
+    if decided is None:
+        inserted |= yield from inserting(schema, [entry for entry in numbered() if entry[1].unique_key is None])
         return [inserted.get(job_id) for job_id in ids]
 
     def added(place: int) -> Added | None:

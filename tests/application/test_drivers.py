@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,15 @@ import pytest
 import sqlalchemy as sa
 from connections import NAMES, SYNC, Address, Kind, On, django_settings_of, kind_named
 from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
+from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from jobq import Job, enqueue_many, enqueue_many_async, register_job
 from jobq.errors import DatabaseForbidden, DatabaseReadOnly, EnqueueError, SchemaMissing
-from jobq.store import callers
+from jobq.store import callers, migrations
 from jobq.store.database import Database
+from jobq.testing import used
 
 if TYPE_CHECKING:
     from conftest import Application, Store
@@ -244,8 +247,9 @@ def test_a_serialization_failure_reaches_the_callers_retry(kind: Kind, store: "S
 
     async def act(on: On) -> None:
         with pytest.raises(error_of(kind, on.caller.connection)) as caught:
-            await (on.enqueue(Deliver()) if count == 1 else on.enqueue_many(many(count)))
+            await (on.enqueue(Deliver(1, NOTE)) if count == 1 else on.enqueue_many(many(count)))
         assert state_of(caught.value) == "40001"
+        assert "100%" not in str(caught.value)  # SQLAlchemy shows parameters
         await on.rollback()
 
     kind.run(act)
@@ -295,6 +299,23 @@ def test_in_autocommit_nothing_waits_for_a_commit(kind: Kind, database: Database
         assert called == ["at once"]
 
     kind.run(act, autocommit=True)
+
+
+def test_a_schema_of_any_name_is_found_by_every_driver(database: Database, database_url: str) -> None:
+    schema = "it's :name %(name)s 100% \\: $1"
+    with used(replace(database.settings, schema=schema)) as odd:
+        migrations.migrate(odd)
+        for name in NAMES:
+            kind_named(name, database_url).run(enqueue_and_commit)
+        with odd.connection() as connection:
+            table = sql.Identifier(schema, "jobs")
+            found = connection.execute(sql.SQL("SELECT arguments FROM {}").format(table)).fetchall()
+    assert found == [({"order": 1, "note": NOTE},)] * len(NAMES)
+
+
+async def enqueue_and_commit(on: On) -> None:
+    await on.enqueue(Deliver(1, NOTE))
+    await on.commit()
 
 
 # SQLAlchemy
@@ -354,6 +375,7 @@ def test_sqlalchemys_own_log_and_events_see_what_jobq_executes(engine: sa.Engine
     assert any("INSERT INTO" in statement for statement in seen)
 
 
+@pytest.mark.parametrize("engine", ["psycopg", "psycopg2"], indirect=True)  # pg8000 leaves the socket open
 def test_a_connection_that_broke_is_replaced_by_sqlalchemys_pool(engine: sa.Engine, store: "Store") -> None:
     with engine.connect() as connection:
         (pid,) = connection.execute(sa.text("SELECT pg_backend_pid()")).one()
@@ -552,6 +574,11 @@ def test_a_connection_that_would_hold_up_the_event_loop_is_refused(name: str, ad
             assert "which would hold up the event loop. Use an AsyncConnection or AsyncSession" in refusal
 
     asyncio.run(main())
+
+
+def test_an_async_connection_of_psycopg2_is_refused(address: Address) -> None:
+    with closing(psycopg2.connect(address.url, async_=1)) as connection:
+        assert "async one of psycopg2" in refused(connection)
 
 
 def test_another_database_than_postgresql_is_refused_by_its_name(database: Database) -> None:

@@ -82,7 +82,7 @@ def test_a_pool_of_asyncpg_as_on_the_page_commits_its_order_with_its_job(shop: "
     (use,) = PAGE.code("asyncpg")
     shop.python(
         f"{use}\nimport asyncio\nfrom shop import parts\n"
-        "async def main():\n    async with asyncpg.create_pool(**parts, min_size=1) as pool:\n        await place(pool)\n"
+        "async def main():\n    async with asyncpg.create_pool(**parts, min_size=1) as pool: await place(pool)\n"
         "asyncio.run(main())"
     )
     assert shipped(store) == [("eve",)]

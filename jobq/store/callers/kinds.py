@@ -98,7 +98,8 @@ def refusal(given: Any, kind: Kind | None, *, is_async: bool) -> EnqueueError:
     """Why a connection cannot be used, and which can be."""
     cls = given.__class__
     name = f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins.")
-    what = "connection is None" if given is None else f"connection is a {name}"
+    article = "an" if name[0].lower() in "aeiou" else "a"
+    what = "connection is None" if given is None else f"connection is {article} {name}"
     if kind is not None and is_async:
         return EnqueueError(
             f"{what}, which would hold up the event loop. Use {TAKEN_ASYNC}; or call job.run_in_worker(connection=…), "

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+PLACEHOLDER = re.compile(r"%%|%\((\w+)\)s")
 
 
 @lru_cache(maxsize=256)
@@ -22,8 +22,9 @@ def numbered(statement: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def pieces(statement: bytes) -> Iterator[tuple[str, str]]:
-    """The text of a statement up to each placeholder, with the placeholder's name; the rest with none."""
-    parts = PLACEHOLDER.split(statement.decode())
-    names = [*parts[1::2], ""]
-    for literal, name in zip(parts[::2], names, strict=True):
-        yield literal.replace("%%", "%"), name
+    """The text of a statement up to each placeholder, with the placeholder's name; `%%` and the rest with none."""
+    text, done = statement.decode(), 0
+    for found in PLACEHOLDER.finditer(text):
+        literal, done = text[done : found.start()], found.end()
+        yield (literal, found[1]) if found[1] else (f"{literal}%", "")
+    yield text[done:], ""

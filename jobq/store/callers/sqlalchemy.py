@@ -34,7 +34,7 @@ def on(given: Any, steps: Steps[Result], is_atomic: bool) -> Result:
     def answer(statement: bytes, parameters: Parameters) -> Rows:
         if not isinstance(parameters, dict):
             return copied(connection, statement, parameters)
-        result = connection.execute(clause(statement), parameters, execution_options=AT_ONCE)
+        result = connection.execute(clause(statement), unshown(parameters), execution_options=AT_ONCE)
         return [tuple(row) for row in result]
 
     with (
@@ -73,13 +73,33 @@ def clause(statement: bytes) -> Any:
 
     text, names = [], []
     for literal, name in pieces(statement):
-        text.append(literal.replace("\\", "\\\\").replace(":", "\\:"))
+        text.append(literal.replace(":", "\\:"))
         if name:
             # A cast that follows at once would be read as part of the name.
             text.append(f"(:{name})")
             names.append(name)
     bound = [sqlalchemy.bindparam(name, type_=sqlalchemy.types.NullType()) for name in dict.fromkeys(names)]
     return sqlalchemy.text("".join(text)).bindparams(*bound)
+
+
+class Unshown(str):
+    """A text that SQLAlchemy's errors and log do not show, as they show all parameters: a secret may be in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'•••'"
+
+
+def unshown(parameters: dict[str, Any]) -> dict[str, Any]:
+    """With arguments and values of jobs hidden."""
+    return {name: hidden(value) if name in ("arguments", "values") else value for name, value in parameters.items()}
+
+
+def hidden(value: Any) -> Any:
+    if isinstance(value, list):
+        return [hidden(one) for one in value]
+    return Unshown(value) if isinstance(value, str) else value
 
 
 def copied(connection: Any, statement: bytes, blocks: Iterable[bytes]) -> Rows:
