@@ -16,8 +16,9 @@ from jobq.observe.jobs import Page, Position, attempt_of, page_from, progress_of
 from jobq.observe.reading import reading, shown
 from jobq.records import AttemptRecord, FoundJob, JobRecord
 from jobq.states import FINISHED
-from jobq.store import callers, rights
-from jobq.store.callers import Steps
+from jobq.store import rights
+from jobq.store.callers import psycopg3
+from jobq.store.callers.steps import Call, Steps
 from jobq.store.database import Database
 from jobq.store.statements import quote_identifier, statement, with_rows
 
@@ -26,7 +27,7 @@ Result = TypeVar("Result")
 Row = dict[str, Any]
 """A row by the names of its columns."""
 
-Asking = Generator[callers.Call, list[tuple[Any, ...]], Result]
+Asking = Generator[Call, list[tuple[Any, ...]], Result]
 
 EVERYTHING = ("jobs", "results", "workers")
 """The tables that a role must be able to read to see everything of a job."""
@@ -39,7 +40,7 @@ def look(database: Database, steps: Steps[Result]) -> Result:
     """Carries out these steps on a connection of jobq's own. DatabaseForbidden names the right to give."""
     try:
         with reading(database) as connection:
-            return callers.carry_out(connection, steps)
+            return psycopg3.carry_out(connection, steps)
     except DatabaseForbidden:
         rights.require(database, rights.WEB)
         raise
