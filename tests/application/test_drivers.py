@@ -21,6 +21,7 @@ from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
+import jobq
 from jobq import Job, enqueue_many, enqueue_many_async, register_job
 from jobq.errors import DatabaseForbidden, DatabaseReadOnly, EnqueueError, SchemaMissing
 from jobq.store import callers, migrations
@@ -84,6 +85,23 @@ def test_a_job_is_there_when_its_transaction_commits_and_not_when_it_rolls_back(
     assert (job.run_at, job.expires_at) == (later, later + timedelta(hours=1))
     assert (record.id, record.state, record.enqueued_at) == (job.id, "scheduled", job.enqueued_at)
     assert (record.run_at, record.expires_at) == (job.run_at, job.expires_at)
+
+
+def test_a_job_is_looked_up_in_the_transaction_that_enqueued_it(kind: Kind, database: Database) -> None:
+    async def act(on: On) -> None:
+        await on.execute("SET LOCAL datestyle = 'German'")
+        record = await on.enqueue(Deliver(1, NOTE), priority=3)
+        connection = on.caller.connection
+        if on.is_async:
+            found = await jobq.get_async(record.id, connection=connection)
+            listed = [one async for one in jobq.find_async("class:*Deliver", connection=connection)]
+        else:
+            found = jobq.get(record.id, connection=connection)
+            listed = list(jobq.find("class:*Deliver", connection=connection))
+        assert (found.arguments, found.enqueued_at) == ({"order": 1, "note": NOTE}, record.enqueued_at)
+        assert [(one.id, one.run_at) for one in listed] == [(record.id, record.run_at)]
+
+    kind.run(act)
 
 
 def test_a_job_whose_key_is_held_is_none_and_the_transaction_goes_on(kind: Kind, store: "Store") -> None:
