@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from jobq import stand_ins
 from jobq.store import callers
-from jobq.store.callers import Steps
+from jobq.store.callers.steps import Steps
 from jobq.store.database import Connection, default_database
 
 Result = TypeVar("Result")
