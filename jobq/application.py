@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from jobq.clean import line
 from jobq.enqueueing import new_job
 from jobq.errors import ApplicationError, JobqError
 from jobq.importing import import_module, traceback_of_user
+from jobq.projects import put_on_import_path, require_trusted
 from jobq.records import ClassRecord, DeclaredSchedule, ParameterRecord
 from jobq.registry import Scheduled, registry
 from jobq.schedule_table import load_schedules
@@ -26,12 +26,10 @@ def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
     """Imports the modules that define jobs, and returns their names.
 
     They are those named by `app`, and what `find_job_modules` finds below `root` and below its src/.
-    `root` goes on the import path. Raises ApplicationError with the user's own traceback.
+    `root` goes on the import path. Raises ApplicationError with the user's own traceback, and ConfigurationError where
+    a file is somebody else's.
     """
-    roots = [root / "src", root] if (root / "src").is_dir() else [root]
-    for folder in reversed(roots):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+    roots = put_on_import_path(root)
     modules = [*app, *(name for folder in roots for name in find_job_modules(folder) if name not in app)]
     for name in modules:
         import_module(name)
@@ -44,11 +42,11 @@ def find_job_modules(root: Path) -> list[str]:
 
     The outer one of two packages must have an `__init__.py`: a folder without one may hold anything.
     """
-    found = ["jobs"] if (root / "jobs.py").is_file() else []
+    found = ["jobs"] if is_job_module(root / "jobs.py") else []
     for outer in packages_of(root):
-        found += [f"{outer.name}.jobs"] if (outer / "jobs.py").is_file() else []
+        found += [f"{outer.name}.jobs"] if is_job_module(outer / "jobs.py") else []
         if (outer / "__init__.py").is_file():
-            inside = [inner.name for inner in packages_of(outer) if (inner / "jobs.py").is_file()]
+            inside = [inner.name for inner in packages_of(outer) if is_job_module(inner / "jobs.py")]
             found += [f"{outer.name}.{name}.jobs" for name in inside]
     return found
 
@@ -68,6 +66,15 @@ def packages_of(folder: Path) -> list[Path]:
     except OSError:
         return []
     return [entry for entry in folders if entry.name.isidentifier() and entry.name not in NOT_PACKAGES]
+
+
+def is_job_module(path: Path) -> bool:
+    """Raises ConfigurationError where somebody else may have put it there."""
+    if not path.is_file():
+        return False
+    require_trusted(path.parent)
+    require_trusted(path)
+    return True
 
 
 def describe() -> tuple[ClassRecord, ...]:

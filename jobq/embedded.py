@@ -19,6 +19,7 @@ from jobq import embedded_supervisor
 from jobq.embedded_supervisor import LINUX, PORT, Account, Failure, Home, Report, end_processes, server_account
 from jobq.errors import EmbeddedServerError
 from jobq.processes import MARK
+from jobq.projects import require_own_place
 
 if sys.platform != "win32":
     import fcntl
@@ -81,8 +82,7 @@ def attach(
     come up. `announce` gets one line when the cluster is about to be created, so once in a home's life.
     Raises EmbeddedServerError.
     """
-    refuse_windows()
-    layout = Home(home.expanduser().resolve())
+    layout = layout_of(home)
     deadline = Deadline(timeout, layout)
     with explained(layout):
         make_home(layout.path)
@@ -161,13 +161,9 @@ class EmbeddedServer:
         return f"<EmbeddedServer {self.version} in {self.home}{' (closed)' if self._holder is None else ''}>"
 
 
-def default_home(start: Path) -> Path:
-    """`.jobq` beside the nearest pyproject.toml of `start` or its parents, else a folder of the user's."""
-    from jobq.settings import find_pyproject
-
-    start = start.resolve()
-    pyproject = find_pyproject(start)
-    home = pyproject.parent / ".jobq" if pyproject else user_home()
+def default_home(root: Path) -> Path:
+    """`.jobq` in the application's folder, so that no two applications share one."""
+    home = root.resolve() / ".jobq"
     if sys.platform != "win32" and os.geteuid() == 0 and first_closed(home, account_for(Home(home))):
         # The server may not be root, and must be able to reach its data: what is below /root is closed to it.
         import hashlib
@@ -176,14 +172,17 @@ def default_home(start: Path) -> Path:
     return home
 
 
-def user_home() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share").resolve() / "jobq/default"
+def layout_of(home: Path) -> Home:
+    """Raises ConfigurationError where the folder is somebody else's: files in it would be written as they want."""
+    refuse_windows()
+    place = home.expanduser().absolute()
+    require_own_place(place)
+    return Home(place.resolve())
 
 
 def status(home: Path) -> ServerStatus:
     """What there is; it changes nothing, and starts nothing."""
-    refuse_windows()
-    layout = Home(home.expanduser().resolve())
+    layout = layout_of(home)
     with explained(layout):
         report = layout.read_report()
         clusters = layout.clusters()
@@ -203,8 +202,7 @@ def stop(home: Path, timeout: float = 30.0) -> bool:
 
     Raises EmbeddedServerError where it has not ended within `timeout` seconds.
     """
-    refuse_windows()
-    layout = Home(home.expanduser().resolve())
+    layout = layout_of(home)
     deadline = Deadline(timeout, layout)
     if not layout.server_lock.exists():
         return False
@@ -216,8 +214,7 @@ def reset(home: Path, timeout: float = 30.0) -> None:
     """Stops the server and deletes its cluster, with all that is in it. The caller has asked for confirmation."""
     import shutil
 
-    refuse_windows()
-    layout = Home(home.expanduser().resolve())
+    layout = layout_of(home)
     deadline = Deadline(timeout, layout)
     if not layout.path.is_dir():
         return
@@ -367,7 +364,7 @@ def start_supervisor(layout: Home, server_lock: int, linger: float, announce: Ca
     binaries = binaries_for(layout)
     if announce and not layout.clusters():
         announce(
-            f"no JOBQ_DATABASE_URL: using an embedded PostgreSQL {binaries.version} in "
+            f"no database is configured: using an embedded PostgreSQL {binaries.version} in "
             f"{shown(layout.path)} (stops by itself)"
         )
     log = open_log(layout)

@@ -364,13 +364,30 @@ def socket_directory(home: Home, account: Account) -> Path:
     directory = runtime_directory() / name
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
-    # The name can be guessed, and anybody may write in /tmp: no link is followed, nobody else's folder is used.
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), account.uid):
-        raise Failure(f"{directory}, the folder for the server's socket, belongs to somebody else. Remove it.")
-    directory.chmod(0o700)
-    os.chown(directory, account.uid, account.gid, follow_symlinks=False)
+    if not is_taken(directory, account):
+        # The name can be guessed, and anybody may write in /tmp: who made it first must not keep us from running.
+        directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=runtime_directory()))
+        is_taken(directory, account)
     return directory
+
+
+def is_taken(directory: Path, account: Account) -> bool:
+    """Makes a folder the server's own; False where it is somebody else's, or a link.
+
+    By its descriptor: its owner could put something else in its place between a look and an act.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        if os.fstat(descriptor).st_uid not in (os.geteuid(), account.uid):
+            return False
+        os.fchmod(descriptor, 0o700)
+        os.fchown(descriptor, account.uid, account.gid)
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def runtime_directory() -> Path:

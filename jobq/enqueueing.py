@@ -61,13 +61,15 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
         return []
     if stand_ins.run_inline is not None:
         return stand_ins.run_inline(new)
-    from jobq.store import callers
+    from jobq.store import callers, identity
     from jobq.store import jobs as store
     from jobq.store.callers import psycopg3
     from jobq.store.database import default_database
 
-    connection = stand_ins.given_or_lent(connection)
     database = default_database()
+    if connection is not None:
+        identity.compare_once(database, connection)
+    connection = stand_ins.given_or_lent(connection)
     with telemetry.sending(new) as sending:
         steps = store.adding_all(database.schema, sending.jobs)
         is_atomic = len(new) > 1
@@ -90,12 +92,14 @@ async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Seq
         return await to_thread(added_to_database, new, None)
     if not new:
         return []
-    from jobq.store import callers
+    from jobq.store import callers, identity
     from jobq.store import jobs as store
     from jobq.store.database import default_database
 
+    database = default_database()
+    await identity.compare_once_async(database, connection)
     with telemetry.sending(new) as sending:
-        steps = store.adding_all(default_database().schema, sending.jobs)
+        steps = store.adding_all(database.schema, sending.jobs)
         added = await callers.on_async(connection, steps, is_atomic=len(new) > 1)
         counts: list[Callable[[], None]] = []
         sending.sent(added, counts.append)

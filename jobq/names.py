@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from jobq.errors import EnqueueError
@@ -25,12 +26,14 @@ def name_of_main() -> str:
         return str(spec.name)
     if (file := file_of_main()) is None:
         return "__main__"  # an interactive session: no worker can import it
-    path = file.with_suffix("")
-    from jobq.settings import find_pyproject
+    return name_in_project(file.with_suffix(""))
 
-    pyproject = find_pyproject(path.parent)
-    roots = [pyproject.parent / "src", pyproject.parent] if pyproject else [path.parent]
-    for root in roots:
+
+@cache
+def name_in_project(path: Path) -> str:
+    from jobq.projects import find_project, import_roots
+
+    for root in import_roots(find_project(path.parent, is_trusted=True) or path.parent):
         if path.is_relative_to(root):
             return ".".join(path.relative_to(root).parts)
     return path.name

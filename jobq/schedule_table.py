@@ -19,7 +19,8 @@ def load_schedules(pyproject: Path) -> None:
     """Registers what [tool.jobq.schedules] declares. Raises ConfigurationError, which names the schedule."""
     if not pyproject.is_file():
         return
-    from jobq.settings import SCHEDULES, read_table
+    from jobq.projects import read_table
+    from jobq.settings import SCHEDULES
 
     table = read_table(pyproject).get(SCHEDULES, {})
     where = f"[tool.jobq.{SCHEDULES}] in {pyproject}"

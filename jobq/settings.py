@@ -2,17 +2,21 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from jobq import addresses
 from jobq.errors import ConfigurationError, ScheduleError
-
-TABLE = "[tool.jobq]"
+from jobq.found_database import Found, find_database
+from jobq.projects import TABLE, find_project, pyproject_of, read_table
 
 SCHEDULES = "schedules"
 """A table within it that holds schedules, and is no setting."""
+
+EMBEDDED = "embedded"
+"""The database_url of who wants the embedded database, whatever else could be found."""
 
 
 def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word that the reader looks for
@@ -26,9 +30,14 @@ class Settings:
     """Everything that can be set. Durations are seconds."""
 
     root: Path = field(default_factory=Path.cwd)
-    """The application's folder: that of the nearest pyproject.toml, else the working directory."""
+    """The application's folder: that of its project, else the working directory."""
 
-    database_url: str | None = setting(None, "Address of the PostgreSQL database; none: an embedded server.")
+    found: Found | None = field(default=None, compare=False)
+    """What was looked for because no database is configured; None where one is, or `embedded` is."""
+
+    database_url: str | None = setting(
+        None, "Address of the PostgreSQL database, or `embedded`; none: the application's, else embedded."
+    )
     schema: str = setting("jobq", "Schema that holds jobq's tables.")
     app: tuple[str, ...] = setting((), "Modules that define jobs, besides jobs.py and {package}/jobs.py.")
     middleware: tuple[str, ...] = setting((), "Functions around every run, by dotted name; the first is the outermost.")
@@ -61,8 +70,8 @@ class Settings:
     log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            check(f.name, getattr(self, f.name), "Settings")
+        for name in NAMES:
+            check(name, getattr(self, name), "Settings")
         if self.heartbeat_timeout < 2 * self.heartbeat_every:
             raise ConfigurationError(
                 f"heartbeat_timeout ({self.heartbeat_timeout:g} s) must be at least twice heartbeat_every "
@@ -71,9 +80,9 @@ class Settings:
 
     def __repr__(self) -> str:
         shown = (
-            f"{f.name}={hide_password(value) if f.name == 'database_url' and value else value!r}"
+            f"{f.name}={addresses.shown(value) if f.name == 'database_url' and value else value!r}"
             for f in fields(self)
-            if (value := getattr(self, f.name)) != f.metadata.get("default")
+            if f.name != "found" and (value := getattr(self, f.name)) != f.metadata.get("default")
         )
         return f"Settings({', '.join(shown)})"
 
@@ -111,30 +120,45 @@ def load(start: Path | None = None, **flags: Any) -> Settings:
 
     Raises ConfigurationError, which names the setting and where it was made.
     """
+    start = working_directory(start)
+    project = find_project(start)
+    root = project or start
+    chosen: dict[str, Any] = {}
+    for _, values in sources(project):
+        chosen |= values
+    given = {name: value for name, value in flags.items() if value is not None and value != ()}
+    chosen |= converted(given, lambda name: f"--{name.replace('_', '-')}")
+    if "database_url" not in chosen:
+        found = find_database(root)
+        chosen |= {"found": found, "database_url": found.url}
+    elif chosen["database_url"] == EMBEDDED:
+        chosen["database_url"] = None
+    return Settings(root=root, **chosen)
+
+
+def working_directory(start: Path | None) -> Path:
     try:
-        start = (start or Path.cwd()).resolve()
+        return (start or Path.cwd()).resolve()
     except FileNotFoundError:
         raise ConfigurationError("The working directory is not there any more. Change to one that is.") from None
-    pyproject = find_pyproject(start)
-    chosen: dict[str, Any] = {"root": pyproject.parent if pyproject else start}
-    for _, values in sources(pyproject):
-        chosen |= values
-    chosen |= {
-        name: convert(name, value, f"--{name.replace('_', '-')}")
-        for name, value in flags.items()
-        if value is not None and value != ()
-    }
-    return Settings(**chosen)
 
 
-def sources(pyproject: Path | None) -> list[tuple[str, dict[str, Any]]]:
+def sources(project: Path | None) -> list[tuple[str, dict[str, Any]]]:
     """Where settings are made, the weaker first, and what is set there."""
     found = []
-    if pyproject:
+    if project and (pyproject := pyproject_of(project)):
         where = f"{TABLE} in {pyproject}"
         found.append((where, from_table(read_table(pyproject), where)))
     found += [(f"JOBQ_{name.upper()}", {name: value}) for name, value in from_environment(os.environ).items()]
     return found
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """What leads another process to the same tables, however this one was told of them.
+
+    As variables, since a command line can be read by everybody on the machine.
+    """
+    return {"JOBQ_SCHEMA": settings.schema, "JOBQ_DATABASE_URL": settings.database_url or EMBEDDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +174,13 @@ class Origin:
 def origins(start: Path | None = None) -> list[Origin]:
     """Every setting in force, with where it was made; passwords are hidden."""
     settings = load(start)
-    pyproject = find_pyproject((start or Path.cwd()).resolve())
-    made = {name: where for where, values in sources(pyproject) for name in values}
+    made = {name: where for where, values in sources(find_project(working_directory(start))) for name in values}
+    if settings.found is not None and settings.found.source:
+        made["database_url"] = settings.found.source
     return [
         Origin(
             name=f.name,
-            value=hide_password(value) if f.name == "database_url" and value else value,
+            value=addresses.shown(value) if f.name == "database_url" and value else value,
             origin=made.get(f.name, "default"),
             help=f.metadata["help"],
         )
@@ -165,37 +190,19 @@ def origins(start: Path | None = None) -> list[Origin]:
     ]
 
 
-def find_pyproject(start: Path) -> Path | None:
-    for folder in (start, *start.parents):
-        if (candidate := folder / "pyproject.toml").is_file():
-            return candidate
-    return None
-
-
-def read_table(pyproject: Path) -> dict[str, Any]:
-    import tomllib  # here: not everybody who imports jobq reads settings
-
-    try:
-        document = tomllib.loads(pyproject.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{pyproject} cannot be read: {error}.") from None
-    tool = document.get("tool", {})
-    table = tool.get("jobq", {}) if isinstance(tool, dict) else tool
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"tool.jobq in {pyproject} must be a table, {TABLE}.")
-    return table
-
-
 def from_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    return {name: convert(name, value, where) for name, value in table.items() if name != SCHEDULES}
+    return converted(table, lambda _: where)
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        name: convert(name, environment[variable], variable)
-        for name in NAMES
-        if (variable := f"JOBQ_{name.upper()}") in environment and environment[variable] != ""
-    }
+    given = {name: environment.get(f"JOBQ_{name.upper()}", "") for name in NAMES}
+    return converted({name: value for name, value in given.items() if value != ""}, lambda name: f"JOBQ_{name.upper()}")
+
+
+def converted(given: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
+    """What was given at one place, as settings. An address of blanks and quotes alone is a variable without a value."""
+    found = {name: convert(name, value, where(name)) for name, value in given.items() if name != SCHEDULES}
+    return {name: value for name, value in found.items() if name != "database_url" or value}
 
 
 def convert(name: str, value: Any, where: str) -> Any:
@@ -206,11 +213,14 @@ def convert(name: str, value: Any, where: str) -> Any:
         )
     wanted = TYPES[name]
     try:
-        converted = CONVERTERS[wanted](value)
+        result = CONVERTERS[wanted](value)
     except (TypeError, ValueError):
-        raise ConfigurationError(f"{where}: {name} is {value!r}, but must be {WORDS[wanted]}.") from None
-    check(name, converted, where)
-    return converted
+        shown = "something else" if name == "database_url" else repr(value)  # there may be a password in it
+        raise ConfigurationError(f"{where}: {name} is {shown}, but must be {WORDS[wanted]}.") from None
+    if name == "database_url":
+        result = addresses.understood(result)
+    check(name, result, where)
+    return result
 
 
 def check(name: str, value: Any, where: str) -> None:
@@ -307,17 +317,5 @@ WORDS: Mapping[Any, str] = {
 }
 
 TYPES = get_type_hints(Settings)
-NAMES = {f.name for f in fields(Settings)} - {"root"}
+NAMES = {f.name for f in fields(Settings)} - {"root", "found"}
 
-
-def hide_password(text: str) -> str:
-    """A database's address, or a message with one in it, as it may be shown: without the password, in any form.
-
-    Rather too much is hidden than too little: a password that is wrongly quoted is still a password.
-    """
-    is_url = re.search(r"postgres(?:ql)?://", text)
-    text = re.sub(r"(?s)((?://|^(?![^:/\s]*://))[^:/\s=]*):\S*@", r"\1:***@", text)
-    # Of a conninfo the words that follow without a key are part of a password that was not quoted.
-    bare = r"[^\s&]+" if is_url else r"(?:\\.|[^\s\\])+(?:\s+[^\s=]+(?=\s+[^\s=]|\s*$))*"
-    value = rf"'(?:[^'\\]|\\.)*'?|{bare}"
-    return re.sub(rf"(?si)(p(?:as+|w)\w*\s*=\s*)({value})", r"\1***", text)

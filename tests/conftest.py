@@ -35,9 +35,9 @@ OLDEST = Path("/usr/lib/postgresql/15/bin")
 """Where Debian has the oldest PostgreSQL that is supported; it is tested where it is installed."""
 
 for variable in list(os.environ):  # the developer's shell must not change what the tests see
-    if variable in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME", "COLUMNS", "LINES") or (
-        variable.startswith("JOBQ_") and variable not in KEPT
-    ):
+    if variable in (
+        "NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME", "COLUMNS", "LINES", "DATABASE_URL", "DJANGO_SETTINGS_MODULE",
+    ) or (variable.startswith("JOBQ_") and variable not in KEPT):  # fmt: skip
         del os.environ[variable]
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
     "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
-    "tracebacks", "stand_ins",
+    "tracebacks", "stand_ins", "addresses", "projects", "found_database",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": PURE | USE | {"demo"} | PUBLIC,
     "bench": PURE | STORE | USE | {"bench"} | PUBLIC,  # makes a schema, and looks at what is in it
     "__main__": {"cli"},
+    "django_child": PURE,  # imports the user's settings, in a process of its own
 }
 """For each part of jobq, the parts that it may import. The design's section 5 has the reasons."""
 
@@ -65,7 +66,7 @@ ONLY_IN: dict[str, set[str]] = {
     "rich": {"cli", "tui"},
     "textual": {"tui"},
     "tomlkit": {"tui"},
-    "psycopg": {"store", "observe", "testing"},
+    "psycopg": {"store", "observe", "testing", "addresses"},  # libpq reads addresses as it will use them
     "psycopg_pool": {"store"},
     "croniter": {"schedules"},
     "opentelemetry": {"telemetry"},
@@ -205,6 +206,11 @@ def test_the_supervisor_never_imports_the_users_code() -> None:
         if module.part == "runtime" and "load_application" in module.path.read_text(encoding="utf-8")
     ]
     assert loaders == ["jobq.runtime.child"]
+
+
+@every_module
+def test_the_process_that_imports_djangos_settings_is_nobodys_module(module: Module) -> None:
+    assert "jobq.django_child" not in imports_of(module)
 
 
 @every_module

@@ -14,6 +14,7 @@ from typing import IO, Any
 from jobq import enqueue_many
 from jobq.bench.jobs import Clock, Nothing
 from jobq.errors import JobqError
+from jobq.settings import environment_of
 from jobq.store import scratch
 from jobq.store.database import Database, use_database
 
@@ -124,9 +125,7 @@ def worker(
     command = [sys.executable, "-m", "jobq", "run", "--app", "jobq.bench.jobs", "--stats-every", "0", *options]
     if processes is not None:
         command += ["--max-processes", str(processes)]
-    environment = {**os.environ, "JOBQ_SCHEMA": database.schema}
-    if database.settings.database_url is not None:
-        environment["JOBQ_DATABASE_URL"] = database.settings.database_url
+    environment = {**os.environ, **environment_of(database.settings)}
     with tempfile.TemporaryFile("w+b") as log:
         running = subprocess.Popen(command, stderr=log, env=environment, start_new_session=True)
         try:

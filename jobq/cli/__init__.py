@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from jobq.addresses import redacted
 from jobq.errors import ApplicationError, JobqError
 
 COMMANDS = {
@@ -118,7 +119,9 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.stderr.write("\n")
         code = 130
     except click.ClickException as error:
-        error.show()
+        message = io.StringIO()
+        error.show(message)
+        sys.stderr.write(redacted(message.getvalue()))  # an address may have been typed where another word belongs
         code = error.exit_code
     except JobqError as error:
         code = explain(error)
@@ -166,5 +169,5 @@ def explain(error: JobqError) -> int:
 
     if isinstance(error, ApplicationError) and error.user_traceback:
         sys.stderr.write(plain(error.user_traceback, 20_000))
-    sys.stderr.write(f"jobq: error: {plain(str(error), 4000)}\n")
+    sys.stderr.write(f"jobq: error: {redacted(plain(str(error), 4000))}\n")
     return error.exit_code

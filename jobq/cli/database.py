@@ -154,7 +154,9 @@ def home() -> Path:
 
     settings = load()
     if settings.database_url is not None:
+        where = settings.found.source if settings.found else "JOBQ_DATABASE_URL, or database_url in [tool.jobq]"
         raise UsageError(
-            "A database is configured (JOBQ_DATABASE_URL, or database_url in [tool.jobq]), so there is no embedded one."
+            f"Another database is used ({where}), so there is no embedded one. To use that: "
+            "export JOBQ_DATABASE_URL=embedded"
         )
     return embedded.default_home(settings.root)

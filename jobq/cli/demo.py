@@ -54,7 +54,12 @@ def demo(most_files: int | None, max_processes: int | None, keep_running: bool, 
 
 
 def apart(settings: Settings) -> Settings:
-    """A database of the user's is shared: the demonstration gets a schema of its own."""
+    """A database of the user's is shared: the demonstration gets a schema of its own.
+
+    In one that was merely found, nothing is made unasked.
+    """
+    if settings.found is not None:
+        return replace(settings, database_url=None, found=None)
     if settings.database_url is None or settings.schema != Settings().schema:
         return settings
     return replace(settings, schema=DEMO_SCHEMA)

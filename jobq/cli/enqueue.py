@@ -95,11 +95,8 @@ def perform(
     from jobq.application import load_application
     from jobq.frameworks import surroundings
     from jobq.runtime import middleware
-    from jobq.store.database import Database, use_database
 
-    database = Database(settings)  # what the job itself enqueues goes there
-    use_database(database)
-    ctx.call_on_close(database.close)
+    open_database(settings)  # what the job itself enqueues goes there
     load_application(settings.root, [*settings.app, *app])
     middleware.use(settings.middleware)
     with surroundings.entered():

@@ -177,4 +177,5 @@ def open_database(settings: Settings) -> "Database":
     database = Database(settings)
     use_database(database)
     click.get_current_context().call_on_close(database.close)
+    database.tell()  # before a console has the terminal
     return database

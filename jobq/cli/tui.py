@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobq import addresses
 from jobq.cli.options import database_options, open_database
 from jobq.cli.web import WebOptions, is_served, serve, web_options
 from jobq.errors import UsageError
-from jobq.settings import Settings, hide_password
+from jobq.settings import Settings
 
 if TYPE_CHECKING:
     from jobq.store.database import Database
@@ -153,12 +154,9 @@ def recorded(source: "Source", path: Path) -> Iterator["Source"]:
 
 
 def name_of(settings: Settings) -> str:
-    """The database in a few words, without a password: user@host:port/name."""
     if settings.database_url is None:
         return "embedded"
-    return (
-        hide_password(settings.database_url).partition("://")[2].partition("?")[0].replace(":***@", "@") or "database"
-    )
+    return addresses.short(settings.database_url)
 
 
 @contextmanager

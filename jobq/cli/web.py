@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from jobq.errors import UsageError
-from jobq.settings import Settings
+from jobq.settings import Settings, environment_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,19 +54,14 @@ def web_options(function: Command) -> Command:
 
 
 def serve(web: WebOptions, settings: Settings, title: str, options: Sequence[str]) -> None:
-    """Serves consoles of these settings until it is told to stop.
-
-    Their processes get the database's address by a variable: a command line can be read by everybody on the machine.
-    """
+    """Serves consoles of these settings until it is told to stop."""
     try:
         from jobq.tui.web.server import WebConsole
     except ModuleNotFoundError as error:
         raise UsageError(
             f"jobq tui --web needs the extra 'web' (no module named {error.name!r}): pip install 'jobq[web]'"
         ) from None
-    environment = {**os.environ, "JOBQ_SCHEMA": settings.schema}
-    if settings.database_url is not None:
-        environment["JOBQ_DATABASE_URL"] = settings.database_url
+    environment = {**os.environ, **environment_of(settings)}
     command = [sys.executable, "-P", "-m", "jobq", "tui", *([] if web.is_writable else ["--read-only"]), *options]
     WebConsole(command, environment, title=title, tell=tell, port=web.port).serve()
 

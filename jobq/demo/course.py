@@ -139,9 +139,9 @@ def start_worker(settings: "Settings", processes: int | None, log: IO[bytes]) ->
     command = [sys.executable, "-m", "jobq", "run", "--app", "jobq.demo.jobs", "--stats-every", "0"]
     if processes is not None:
         command += ["--max-processes", str(processes)]
-    environment = {**os.environ, "JOBQ_SCHEMA": settings.schema}
-    if settings.database_url is not None:
-        environment["JOBQ_DATABASE_URL"] = settings.database_url
+    from jobq.settings import environment_of
+
+    environment = {**os.environ, **environment_of(settings)}
     # In a session of its own: Ctrl-C is ours, and the worker is then stopped in the ordinary way.
     return subprocess.Popen(command, stderr=log, env=environment, start_new_session=True)
 

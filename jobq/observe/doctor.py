@@ -22,7 +22,6 @@ from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
 from jobq.store import migrations
 from jobq.store.database import Connection, Database
-from jobq.store.explanations import said
 from jobq.store.statements import quote_identifier
 from jobq.store.workers import known_classes
 
@@ -87,7 +86,7 @@ def attempt(check: Check, database: Database) -> list[Finding]:
             return list(check(Patient(database, connection)))
     except (psycopg.Error, JobqError) as error:
         name = check.__name__.removesuffix("_check").replace("_", " ")
-        detail = said(error)
+        detail = database.said(error)
         return [Finding(name, Verdict.WRONG, f"could not be checked: {detail}")]
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from jobq import telemetry
 from jobq.store.database import Connection, Database, explain, is_transient
-from jobq.store.explanations import said
 
 log = logging.getLogger("jobq.worker")
 
@@ -100,7 +99,7 @@ class Service:
         try:
             self.on_stopping(self._connection)
         except Exception as error:  # noqa: BLE001 - the edge around the last words
-            log.warning("service=%s could not finish error=%s", self.name, said(error))
+            log.warning("service=%s could not finish error=%s", self.name, self.database.said(error))
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -126,7 +125,7 @@ class Service:
         if self._lost_since is None:
             self._lost_since = self._backoff
             if is_transient(error):
-                log.warning("database lost service=%s error=%s", self.name, said(error))
+                log.warning("database lost service=%s error=%s", self.name, self.database.said(error))
             elif explanation := explain(error, self.database):
                 log.error("service=%s cannot work: %s", self.name, explanation)
             else:

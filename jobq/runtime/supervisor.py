@@ -32,11 +32,10 @@ from jobq.runtime.reloader import Reloader
 from jobq.runtime.reporter import Reporter
 from jobq.runtime.scheduler import Scheduler
 from jobq.runtime.service import Service
-from jobq.settings import Settings
+from jobq.settings import Settings, environment_of
 from jobq.store import migrations, rights, workers
 from jobq.store.control import CancelRequest, StackRequest
 from jobq.store.database import Database, host_name
-from jobq.store.explanations import said
 
 log = logging.getLogger("jobq.worker")
 
@@ -473,7 +472,7 @@ class Supervisor:
             with self.database.connect("worker sign off") as connection:
                 workers.stop(connection, self.database.schema, worker_id=self.ownership.worker_id)
         except Exception as error:  # noqa: BLE001 - the edge of the process: others will find it silent
-            log.warning("could not sign off error=%s", said(error))
+            log.warning("could not sign off error=%s", self.database.said(error))
         self._selector.close()
         for fd in (self._wake_in, self._wake_out):
             os.close(fd)
@@ -734,14 +733,6 @@ def pool_settings(settings: Settings, processes: int) -> PoolSettings:
         root=str(settings.root),
         app=settings.app,
         middleware=settings.middleware,
-        environment=environment_of_children(settings),
+        environment=environment_of(settings),
         automatic_telemetry=telemetry.is_automatic(),
     )
-
-
-def environment_of_children(settings: Settings) -> dict[str, str]:
-    """What a job needs to enqueue jobs itself: the same database, however this worker was told of it."""
-    environment = {"JOBQ_SCHEMA": settings.schema}
-    if settings.database_url is not None:
-        environment["JOBQ_DATABASE_URL"] = settings.database_url
-    return environment

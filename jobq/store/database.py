@@ -2,13 +2,11 @@
 
 import logging
 import os
-import re
 import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -16,7 +14,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from jobq import embedded
+from jobq import addresses, embedded, found_database
 from jobq.errors import (
     AnswerLost,
     ConfigurationError,
@@ -26,7 +24,8 @@ from jobq.errors import (
     DatabaseTooOld,
     DatabaseUnreachable,
 )
-from jobq.settings import Settings, hide_password, load
+from jobq.settings import Settings, load
+from jobq.store import notices
 from jobq.store.explanations import explanation, said
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -77,8 +76,12 @@ class Database:
     With no address configured it starts or joins the embedded server, and stays its client until closed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_of_program: bool = False) -> None:
+        """`is_of_program`: it is that of a program which enqueues, not of a command of jobq's."""
         self.settings = settings
+        self.compared: set[Any] = set()  # where connections of callers lead; see `identity`
+        self._is_of_program = is_of_program
+        self._is_told = False
         self.schema = settings.schema
         self.role = "at hand"  # of the database, once there was a connection
         self.patience = POOL_SECONDS  # for which whoever needs a connection waits while the server is away
@@ -99,15 +102,26 @@ class Database:
         Raises ConfigurationError where the embedded server is refused, EmbeddedServerError where it fails.
         """
         if self.settings.database_url is not None:
+            self.tell()
             return self.settings.database_url
         with self._lock:
             if self._embedded is None:
-                self._embedded = attach_embedded(self.settings)
+                self._embedded = attach_embedded(self.settings, None if self._is_of_program else notices.announce)
+                if self._is_of_program:
+                    notices.tell_embedded(self.settings, self._embedded.home)
             return self._embedded.url
 
     @property
     def shown_url(self) -> str:
-        return hide_password(self.settings.database_url or "the embedded PostgreSQL")
+        if self.settings.database_url is None:
+            return "the embedded PostgreSQL"
+        return addresses.shown(self.settings.database_url)
+
+    def tell(self) -> None:
+        """Names the database, once a process, where it was found and not configured."""
+        if not self._is_told:
+            self._is_told = True
+            notices.tell_found(self.settings)
 
     def prepare(self) -> None:
         """Gives the embedded database its tables, once a process; nobody has to migrate it by hand."""
@@ -122,13 +136,10 @@ class Database:
         url = self.url
         if self._embedded is not None:  # whoever started it may have been killed, and taken it along
             self._embedded.ensure_running()
-        parameters = self._parameters(purpose)
-        try:
-            connection = psycopg.connect(
-                url, autocommit=True, prepare_threshold=None if self.settings.transaction_pooler else 2, **parameters
-            )
-        except psycopg.ProgrammingError as error:  # psycopg reads some parameters by itself, such as a timeout
-            raise no_address(error) from None
+        parameters = self.parameters(purpose)
+        connection = psycopg.connect(
+            url, autocommit=True, prepare_threshold=None if self.settings.transaction_pooler else 2, **parameters
+        )
         self.role = connection.info.user
         self._prepare_session(connection, walk_indexes=walk_indexes)
         return connection
@@ -141,6 +152,10 @@ class Database:
         milliseconds = round(self.settings.heartbeat_timeout * 1000)
         settings = [AS_WE_READ_AND_WRITE, LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds)]
         connection.execute("; ".join([WALK_INDEXES, *settings] if walk_indexes else settings).encode())
+
+    def said(self, error: BaseException | str) -> str:
+        """The message of an error of the driver, on one line and without a password."""
+        return said(error, self.settings.database_url or "")
 
     @contextmanager
     def connection(self, *, changes: bool = False) -> Iterator[Connection]:
@@ -179,15 +194,13 @@ class Database:
                 self._embedded.close()
                 self._embedded = None
 
-    def _parameters(self, purpose: str) -> dict[str, Any]:
+    def parameters(self, purpose: str, *, timeout: int = 10) -> dict[str, Any]:
+        """What libpq is told besides the address; what the address says itself wins. `timeout`: for connecting."""
         parameters: dict[str, Any] = {"application_name": f"jobq {purpose}", "client_encoding": "utf8", **KEEPALIVE}
         if self.settings.database_url is None:
             return parameters
-        try:
-            given = psycopg.conninfo.conninfo_to_dict(self.settings.database_url)
-        except (psycopg.ProgrammingError, UnicodeEncodeError) as error:
-            raise no_address(error) from None
-        parameters.setdefault("connect_timeout", 10)
+        given = addresses.parse(self.settings.database_url, notices.source_of(self.settings) or "database_url")
+        parameters["connect_timeout"] = timeout
         if "," in str(given.get("host", "")):
             # Of several hosts only the primary will do: the others refuse every statement of ours.
             parameters["target_session_attrs"] = "read-write"
@@ -203,7 +216,7 @@ class Database:
                         kwargs={
                             "autocommit": True,
                             "prepare_threshold": None if self.settings.transaction_pooler else 2,
-                            **self._parameters(f"client {os.getpid()}"),
+                            **self.parameters(f"client {os.getpid()}"),
                         },
                         name=POOL_NAME,
                         configure=self._prepare_session,
@@ -225,34 +238,13 @@ class Database:
         yield
 
 
-def no_address(error: Exception) -> ConfigurationError:
-    # What cannot be read may be a password in any place of it.
-    what = "it is not UTF-8" if isinstance(error, UnicodeEncodeError) else without_quotations(str(error))
-    return ConfigurationError(
-        f"database_url is no address of a PostgreSQL database: {what}. It is not shown, as there may be a password in "
-        "it. Its form is postgresql://user:password@host:port/database."
-    )
-
-
-def without_quotations(message: str) -> str:
-    """What libpq says of an address that it cannot read, without the parts of it that it quotes; but for an option's
-    name."""
-    if "option" in message or "parameter" in message:
-        return message.strip()
-    return re.sub(r'("[=\]]")|".*"', lambda found: found[1] or '"…"', message.strip(), flags=re.S)
-
-
-def attach_embedded(settings: Settings) -> embedded.EmbeddedServer:
+def attach_embedded(settings: Settings, announce: Callable[[str], None] | None) -> embedded.EmbeddedServer:
     if settings.env == "production":
         raise ConfigurationError(
-            "No database is configured, and with env = production the embedded PostgreSQL is refused. "
-            "Set JOBQ_DATABASE_URL, or database_url in [tool.jobq] of pyproject.toml."
+            f"No database is configured{notices.reasons(settings)}, and with env = production the embedded "
+            f"PostgreSQL is refused. To use yours, {found_database.CONFIGURE}."
         )
     return embedded.attach(embedded.default_home(settings.root), announce=announce)
-
-
-def announce(line: str) -> None:
-    os.write(2, f"jobq: {line}\n".encode())
 
 
 def connection_of(pool: "ConnectionPool[Connection]", patience: float) -> Connection:
@@ -297,7 +289,7 @@ def check_server(connection: Connection) -> None:
 
 
 def answer_lost(error: Exception, database: Database) -> AnswerLost:
-    detail = hide_password(" ".join(str(error).split()))
+    detail = database.said(error)
     return AnswerLost(
         f"{database.shown_url} went away before it had answered ({detail}): whether that was done is not known. Look, "
         "or do it again where that does no harm: a job with a unique key is never there twice while it is unfinished."
@@ -307,7 +299,7 @@ def answer_lost(error: Exception, database: Database) -> AnswerLost:
 def explain(error: Exception, database: Database) -> DatabaseError | None:
     """What the user can do about an error of the database; None where it is a defect of ours."""
     where = database.shown_url
-    detail = said(error)
+    detail = database.said(error)
     if isinstance(error, psycopg.Error):
         role = f"the role {database.role}"
         if found := explanation(error.sqlstate, detail, where=where, role=role, schema=database.schema):
@@ -372,20 +364,29 @@ def is_end_of_connection(error: psycopg.Error) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
-@cache
 def default_database() -> Database:
     """The database of the settings found from the working directory: what `run_in_worker()` uses."""
-    return _chosen or Database(load())
+    global _default
+    if _chosen is not None:
+        return _chosen
+    if _default is None or has_moved(_default):
+        _default = Database(load(), is_of_program=True)
+    return _default
+
+
+def has_moved(database: Database) -> bool:
+    found = database.settings.found
+    return found is not None and found_database.has_moved(found)
 
 
 _chosen: Database | None = None
+_default: Database | None = None
 
 
 def use_database(database: Database | None) -> None:
     """Makes `run_in_worker()` use this database from now on; None: the configured one again."""
-    global _chosen
-    _chosen = database
-    default_database.cache_clear()
+    global _chosen, _default
+    _chosen, _default = database, None
 
 
 def host_name() -> str:

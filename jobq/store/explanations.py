@@ -1,9 +1,7 @@
 """What the user can do about an error of PostgreSQL, by its SQLSTATE: on every connection, with every driver."""
 
-import re
-
+from jobq.addresses import redacted
 from jobq.errors import DatabaseError, DatabaseForbidden, DatabaseReadOnly, SchemaMissing
-from jobq.settings import hide_password
 
 
 def explanation(state: str | None, detail: str, *, where: str, role: str, schema: str) -> DatabaseError | None:
@@ -30,9 +28,6 @@ def explanation(state: str | None, detail: str, *, where: str, role: str, schema
     return None
 
 
-def said(error: BaseException | str) -> str:
-    """The message of an error of the driver, on one line and without a password.
-
-    A name of a host with an "@" in it is the end of a password that was not quoted.
-    """
-    return re.sub(r"(?<=')[^'\s]*@", "***@", hide_password(" ".join(str(error).split())))
+def said(error: BaseException | str, address: str = "") -> str:
+    """The message of an error of the driver, on one line and without a password; `address` may be quoted in it."""
+    return redacted(" ".join(str(error).split()), address)

@@ -44,14 +44,23 @@ def test_a_job_goes_its_whole_way_on_a_laptop_with_nothing_set_up(laptop: Applic
     enqueued = laptop.jobq("enqueue", "jobs.Add", "2", "3", "--json")
     assert enqueued.returncode == 0, enqueued.stderr
     assert "using an embedded PostgreSQL" in enqueued.stderr
-    laptop.python("from jobs import Add; Add(4, 5).run_in_worker()")
+    script = laptop.python("from jobs import Add; Add(4, 5).run_in_worker(); Add(4, 5).run_in_worker()")
+    assert script.stderr.splitlines() == [
+        f"jobq: no database is configured: jobs go to the embedded PostgreSQL in {laptop.path / '.jobq'}, which "
+        "workers elsewhere do not see. To use yours, set JOBQ_DATABASE_URL, or database_url in [tool.jobq] of "
+        "pyproject.toml."
+    ]
+    chosen = laptop.python(
+        "import os; os.environ['JOBQ_DATABASE_URL'] = 'embedded'; from jobs import Add; Add(4, 5).run_in_worker()"
+    )
+    assert chosen.stderr == ""
 
     worked = laptop.jobq("run", "--drain", "--max-processes", "1")
 
     assert worked.returncode == 0, worked.stderr
     assert "using an embedded" not in worked.stderr, "said once, at the first use"
     stats = json.loads(laptop.jobq("stats", "--json").stdout)
-    assert (stats["outcomes"]["successful"], stats["pending"]) == (2, 0)
+    assert (stats["outcomes"]["successful"], stats["pending"]) == (4, 0)
     job = json.loads(laptop.jobq("show", str(json.loads(enqueued.stdout)["id"]), "--json").stdout)
     assert [attempt["value"] for attempt in job["attempts"]] == [5]
 

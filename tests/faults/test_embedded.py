@@ -412,7 +412,7 @@ def test_a_home_is_announced_when_its_cluster_is_created_and_never_again(home: P
     for _ in range(2):
         with embedded.attach(home, linger=0, announce=lines.append) as server:
             expected = (
-                f"no JOBQ_DATABASE_URL: using an embedded PostgreSQL {server.version} in {home} (stops by itself)"
+                f"no database is configured: using an embedded PostgreSQL {server.version} in {home} (stops by itself)"
             )
         embedded.stop(home)
     assert lines == [expected]
@@ -430,17 +430,24 @@ def test_others_can_neither_read_the_data_nor_reach_the_server(home: Path) -> No
             assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
 
 
-def test_a_socket_folder_that_is_somebody_elses_is_refused(home: Path, folder: Path) -> None:
+def test_a_socket_folder_that_somebody_else_made_first_is_left_alone(home: Path, folder: Path) -> None:
     with embedded.attach(home, linger=0) as server:
         sockets = socket_directory(server)
     embedded.stop(home)
     sockets.symlink_to(folder)
     try:
-        with pytest.raises(EmbeddedServerError, match="belongs to somebody else"):
-            embedded.attach(home, linger=0)
+        with embedded.attach(home, linger=0) as server:
+            own = socket_directory(server)
+            with psycopg.connect(server.url) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+        embedded.stop(home)
     finally:
         sockets.unlink()
+    assert own != sockets
+    assert own.parent == sockets.parent
+    assert not own.exists(), "the server takes its folder along"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o711
+    assert list(folder.glob(".s.PGSQL*")) == []
 
 
 def test_a_server_in_another_container_is_neither_joined_nor_mistaken_for_a_local_process(

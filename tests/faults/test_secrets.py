@@ -156,6 +156,24 @@ def test_no_address_that_is_wrong_is_refused_with_its_password(
     assert leaks({address: repr(Settings(database_url=address)) for address in BAD_ADDRESSES}) == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"postgresql://u:{PASSWORD}@h/db"],
+        ["tui", f"postgresql://u:{PASSWORD}@h/db"],
+        ["stats", "--since", f"postgresql+asyncpg://u:{PASSWORD}@h/db"],
+        ["stats", f"--database={PASSWORD}"],
+        ["list", f"password={PASSWORD}"],
+    ],
+)
+def test_an_address_that_was_typed_in_another_place_is_not_repeated(
+    arguments: list[str], shown: Callable[..., str]
+) -> None:
+    said = shown(*arguments)
+    assert PASSWORD not in said
+    assert said
+
+
 def test_a_password_that_the_server_refuses_is_not_repeated(settings: Settings) -> None:
     assert settings.database_url is not None
     url = psycopg.conninfo.make_conninfo(settings.database_url, user="nobody_of_that_name", password=PASSWORD)

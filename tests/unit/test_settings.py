@@ -1,16 +1,21 @@
 """Settings: who wins, what is refused and in which words, and that no password is ever shown."""
 
+import sys
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from jobq.errors import ConfigurationError
-from jobq.settings import CHOICES, CONVERTERS, MINIMA, NAMES, TYPES, WORDS, Settings, hide_password, load
+from jobq.settings import CHOICES, CONVERTERS, MINIMA, NAMES, TYPES, WORDS, Settings, load
+
+
+@pytest.fixture(autouse=True)
+def no_django_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test of this process may have set it up: its database would be found."""
+    monkeypatch.delitem(sys.modules, "django.conf", raising=False)
+
 
 SOME_VALUES = {
     "database_url": ("postgresql://a/b", "postgresql://a/b"),
@@ -238,7 +243,7 @@ def test_every_type_of_setting_can_be_read_and_is_said_in_words() -> None:
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    assert [f.name for f in fields(Settings) if f.name != "root" and not f.metadata.get("help")] == []
+    assert [f.name for f in fields(Settings) if f.name in NAMES and not f.metadata.get("help")] == []
     assert set(MINIMA) | set(CHOICES) <= NAMES
 
 
@@ -248,66 +253,3 @@ def test_settings_as_shown_hide_the_password() -> None:
     assert "postgresql://ada:***@db/shop" in shown
     assert "max_losses=9" in shown
     assert "heartbeat_every" not in shown, "only what differs from the default"
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("postgresql://ada:s3cret@db:5432/shop", "postgresql://ada:***@db:5432/shop"),
-        ("postgres://:s3cret@/shop", "postgres://:***@/shop"),
-        ("postgresql://ada:s3cret@[::1]:5432/shop", "postgresql://ada:***@[::1]:5432/shop"),
-        ("postgresql://ada:s3cret@one:1,two:2/shop", "postgresql://ada:***@one:1,two:2/shop"),
-        ("postgresql://db/shop?user=ada&password=s3cret&port=1", "postgresql://db/shop?user=ada&password=***&port=1"),
-        ("postgresql://ada@db:5432/shop", "postgresql://ada@db:5432/shop"),
-        ("postgresql://[::1]:5432/shop", "postgresql://[::1]:5432/shop"),
-        ("host=db password=s3cret dbname=shop", "host=db password=*** dbname=shop"),
-        ("host=db PASSWORD = 's3 \\' cret' dbname=shop", "host=db PASSWORD = *** dbname=shop"),
-        ("host=db sslpassword=s3cret", "host=db sslpassword=***"),
-        ("host=db dbname=shop", "host=db dbname=shop"),
-        ('password authentication failed for user "ada"', 'password authentication failed for user "ada"'),
-    ],
-)
-def test_of_an_address_everything_is_shown_but_the_password(address: str, shown: str) -> None:
-    assert hide_password(address) == shown
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "postgresql://ada:s3@cret@db/shop",
-        "postgresql://ada:s3/cret@db/shop",
-        "postgresql://ada:s3#cret@db/shop",
-        "postgresql://ada:s3?cret@db/shop",
-        "postgresql://ad@a:s3cret@db/shop",
-        "host=db password='s3cret dbname=shop",
-        "host=db password=a&s3cret",
-        r"host=db password=a\ s3cret",
-        "connection to postgresql://ada:s3cret@db failed: password=s3cret",
-    ],
-)
-def test_a_password_that_was_not_quoted_as_it_should_is_hidden_too(address: str) -> None:
-    shown = hide_password(address)
-    assert "cret" not in shown
-    assert "***" in shown
-
-
-SECRET = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1).map(
-    "SECRET".__add__
-)
-
-
-@given(secret=SECRET, host=st.sampled_from(["db", "/run/postgresql", "one,two"]))
-def test_whatever_the_password_its_place_in_a_conninfo_is_taken_by_stars(secret: str, host: str) -> None:
-    address = make_conninfo(host=host, password=secret, dbname="shop")
-    shown = hide_password(address)
-    assert "SECRET" not in shown
-    assert conninfo_to_dict(shown) == {**conninfo_to_dict(address), "password": "***"}
-
-
-@given(
-    secret=st.text(st.characters(blacklist_characters="\0@/", blacklist_categories=["Cs", "Z", "Cc"]), min_size=1).map(
-        "SECRET".__add__
-    )
-)
-def test_whatever_the_password_in_an_url_none_of_it_is_shown(secret: str) -> None:
-    assert hide_password(f"postgresql://ada:{secret}@db/shop") == "postgresql://ada:***@db/shop"

@@ -1,0 +1,195 @@
+"""The database of an application that has configured none for jobq: Django's, else that of DATABASE_URL."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jobq import addresses
+from jobq.errors import ConfigurationError
+from jobq.projects import require_own_imports
+
+ASKING = "JOBQ_ASKING"
+"""Set in the process that is asked: the settings that it imports may import jobq, which must not ask again."""
+
+ASK_SECONDS = 20.0
+
+NOT_FOR_LIBPQ = {
+    "assume_role", "autocommit", "client_encoding", "context", "cursor_factory", "isolation_level", "pool",
+    "prepare_threshold", "row_factory", "server_side_binding",
+}  # fmt: skip
+"""OPTIONS that are Django's or psycopg's own, and do not say which database it is."""
+
+CONFIGURE = "set JOBQ_DATABASE_URL, or database_url in [tool.jobq] of pyproject.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found where nothing is configured for jobq. Without an address, jobq uses its embedded database."""
+
+    url: str | None = field(default=None, repr=False)
+    source: str = ""
+    """Where the address is from, in words."""
+    notes: tuple[str, ...] = ()
+    """Why other places were passed over, in words."""
+    alias: str = ""
+    """Of Django's connection, where this process has it."""
+    name: str | None = None
+    """Of the database that it led to."""
+
+
+def find_database(root: Path) -> Found:
+    """The database that the application in `root` uses.
+
+    Raises ConfigurationError where Django's settings cannot be read: another database would be the wrong one.
+    """
+    django = of_this_process() or of_project(root)
+    if django is not None and django.url is not None:
+        return django
+    notes = django.notes if django is not None else ()
+    variable = os.environ.get("DATABASE_URL", "").strip()
+    if addresses.is_postgresql(variable):
+        return Found(addresses.understood(variable), "DATABASE_URL", notes)
+    if variable:
+        notes += ("DATABASE_URL is not an address of PostgreSQL",)
+    return Found(notes=notes)
+
+
+# Django in this process
+
+
+def of_this_process() -> Found | None:
+    """That of Django's connection, as it is now (in tests the test database); None where Django is not set up here."""
+    conf = sys.modules.get("django.conf")
+    if conf is None or not conf.settings.configured:
+        return None
+    alias = getattr(conf.settings, "JOBQ_DATABASE_ALIAS", "default")
+    if alias not in conf.settings.DATABASES:
+        raise ConfigurationError(
+            f"Django's setting JOBQ_DATABASE_ALIAS is {alias!r}, but DATABASES has only: "
+            f"{', '.join(map(repr, conf.settings.DATABASES))}."
+        )
+    connection = import_module("django.db").connections[alias]
+    module = getattr(conf.settings, "SETTINGS_MODULE", None) or os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    return of_django(connection.settings_dict, vendor=connection.vendor, alias=alias, module=module)
+
+
+def has_moved(found: Found) -> bool:
+    """Whether Django's connection leads to another database now, as when a test runner has made its own."""
+    if not found.alias:
+        return False
+    name: str | None = import_module("django.db").connections[found.alias].settings_dict.get("NAME")
+    return name != found.name
+
+
+def of_django(
+    database: Mapping[str, Any], *, vendor: str = "postgresql", alias: str = "default", module: str = ""
+) -> Found:
+    """One entry of Django's DATABASES as an address, or why it is none. `vendor` is that of Django's connection."""
+    source = f'Django\'s DATABASES["{alias}"]' + (f" ({module})" if module else "")
+    if vendor != "postgresql":
+        return Found(notes=(f"{source} is {vendor}, not PostgreSQL",), alias=alias)
+    parameters = parameters_of(database)
+    if not parameters.keys() & {"dbname", "service"}:
+        return Found(notes=(f"{source} has no NAME",), alias=alias)
+    if unfit := sorted(name for name, value in parameters.items() if not isinstance(value, str | int | os.PathLike)):
+        return Found(notes=(f"{source}: {', '.join(unfit)} is made by code, which jobq cannot repeat",), alias=alias)
+    return Found(addresses.conninfo(parameters), source, alias=alias, name=database.get("NAME"))
+
+
+def parameters_of(database: Mapping[str, Any]) -> dict[str, Any]:
+    """What Django's backend tells libpq, by the names of libpq's options."""
+    options = dict(database.get("OPTIONS") or {})
+    parameters = {name: value for name, value in options.items() if name not in NOT_FOR_LIBPQ and value is not None}
+    if role := options.get("assume_role"):
+        parameters["options"] = f"{parameters.get('options', '')} -c role={escaped(role)}".strip()
+    name = database.get("NAME")
+    if name is None:
+        parameters.pop("service", None)
+        parameters["dbname"] = "postgres"
+    elif name:
+        parameters.setdefault("dbname", name)
+    for option, key in (("user", "USER"), ("password", "PASSWORD"), ("host", "HOST"), ("port", "PORT")):
+        if database.get(key):
+            parameters[option] = database[key]
+    return parameters
+
+
+def escaped(word: str) -> str:
+    """A word in libpq's `options`, which are separated by blanks."""
+    return word.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+# Django in another process
+
+
+def of_project(root: Path) -> Found | None:
+    """That of the Django project in `root`; None where there is no sign of one.
+
+    A process of its own imports the settings, since they are the user's code.
+    """
+    if ASKING in os.environ:
+        return None
+    module = os.environ.get("DJANGO_SETTINGS_MODULE") or settings_module_of(root / "manage.py")
+    if module is None:
+        return None
+    require_own_imports(root)
+    answer = ask(root, module)
+    if "error" in answer:
+        raise unanswered(module, answer["error"])
+    return Found(answer["url"], answer["source"], tuple(answer["notes"]))
+
+
+def settings_module_of(manage: Path) -> str | None:
+    """The settings that a manage.py names; None where it is no Django's."""
+    import re
+
+    try:
+        text = manage.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    named = re.search(r"""DJANGO_SETTINGS_MODULE["']\]?\s*[,=]\s*["']([\w.]+)["']""", text)
+    return named[1] if named else None
+
+
+def ask(root: Path, module: str) -> dict[str, Any]:
+    """What the process says. It answers by a pipe: the settings may print, and a command line can be read by all."""
+    import subprocess  # here: few ask
+
+    reader, writer = os.pipe()
+    command = [sys.executable, "-P", "-m", "jobq.django_child", str(writer), str(root)]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": module, ASKING: "1"}
+    with os.fdopen(reader, encoding="utf-8") as answer:
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=root,
+                env=environment,
+                pass_fds=[writer],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=ASK_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return {"error": f"they were not imported within {ASK_SECONDS:g} s"}
+        finally:
+            os.close(writer)
+        text = answer.readline()
+    if not text:
+        last = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return {"error": f"the process ended with exit code {ended.returncode}: {addresses.redacted(last)}"}
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def unanswered(module: str, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"No database is configured for jobq, and Django's settings ({module}) could not be asked for theirs: {what}. "
+        f"Put that right, or {CONFIGURE}."
+    )

@@ -1,0 +1,118 @@
+"""Whether a connection of the caller's leads to jobq's own database: compared once for each place that one leads to."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from jobq import embedded
+from jobq.errors import JobqError
+from jobq.found_database import CONFIGURE
+from jobq.store import callers, notices
+from jobq.store.callers import Steps
+from jobq.store.database import Database
+from jobq.store.statements import statement
+
+log = logging.getLogger("jobq")
+
+LOOK_SECONDS = 2
+"""For connecting to jobq's own database, while the caller's transaction is open."""
+
+MAX_PLACES = 32
+"""An application with more of them makes one for each connection; to look on would cost a round trip each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One database of one server, as the server says."""
+
+    database: str
+    started: str
+    address: str | None
+    port: str | None
+
+    def is_that_of(self, other: "Identity") -> bool:
+        """A server that was restarted between two looks has its address still; one behind a pooler its start."""
+        if self.database != other.database:
+            return False
+        place = (self.address, self.port)
+        return self.started == other.started or (self.address is not None and place == (other.address, other.port))
+
+    def __str__(self) -> str:
+        return f"{self.database!r}" + (f" on {self.address}:{self.port}" if self.address else " on this machine")
+
+
+def compare_once(database: Database, given: Any) -> None:
+    """Warns where jobs that are enqueued on this connection would not be seen by workers of the configured database."""
+    if is_new(database, given):
+        warn_of_other(database, callers.on(given, identifying()))
+
+
+async def compare_once_async(database: Database, given: Any) -> None:
+    """The same for a connection of an event loop."""
+    if is_new(database, given):
+        from asyncio import to_thread
+
+        await to_thread(warn_of_other, database, await callers.on_async(given, identifying()))
+
+
+def is_new(database: Database, given: Any) -> bool:
+    """Whether this is the first connection to where it leads."""
+    place = place_of(given)
+    if place in database.compared or len(database.compared) >= MAX_PLACES:
+        return False
+    database.compared.add(place)
+    found = database.settings.found
+    return not (found is not None and found.alias and place == found.alias)
+
+
+def place_of(given: Any) -> Any:
+    """What connections to one database have in common, found without asking anybody."""
+    if isinstance(alias := getattr(given, "alias", None), str):  # Django's
+        return alias
+    if (engine := getattr(given, "engine", None) or getattr(given, "bind", None)) is not None:  # SQLAlchemy's
+        return id(engine)
+    try:
+        return given.info.host, given.info.port, given.info.dbname  # psycopg's
+    except (AttributeError, psycopg.Error):
+        return type(given)
+
+
+def identifying() -> Steps[Identity]:
+    ((database, started, address, port),) = yield statement("identify", ""), {}
+    return Identity(database, started, address, port)
+
+
+def warn_of_other(database: Database, theirs: Identity) -> None:
+    try:
+        ours = own_identity(database)
+    except (psycopg.Error, JobqError) as error:
+        log.info("connection= cannot be compared with jobq's own database: %s", database.said(error))
+        return
+    if ours is None or not theirs.is_that_of(ours):
+        log.warning("connection= leads to database %s, but %s", theirs, configured(database))
+
+
+def own_identity(database: Database) -> Identity | None:
+    """None where it is the embedded database, and that does not run."""
+    url = database.settings.database_url
+    if url is None:
+        url = embedded.status(embedded.default_home(database.settings.root)).url
+    if url is None:
+        return None
+    parameters = database.parameters("comparison", timeout=LOOK_SECONDS)
+    with psycopg.connect(url, autocommit=True, **parameters) as connection:
+        return callers.on(connection, identifying())
+
+
+def configured(database: Database) -> str:
+    if database.is_embedded:
+        return (
+            f"no database is configured for jobq{notices.reasons(database.settings)}: workers and commands here use "
+            f"the embedded PostgreSQL, and do not see these jobs. To have them use yours, {CONFIGURE}."
+        )
+    return (
+        f"jobq's own is {database.shown_url}: workers and commands that use that do not see these jobs. Give both the "
+        f"same database: {CONFIGURE}."
+    )

@@ -1,0 +1,48 @@
+"""What a process is told, once, about the database that it uses."""
+
+import os
+from pathlib import Path
+
+from jobq import addresses
+from jobq.found_database import CONFIGURE
+from jobq.settings import Settings
+
+_told: set[str] = set()
+
+
+def announce(line: str) -> None:
+    os.write(2, f"jobq: {line}\n".encode(errors="replace"))
+
+
+def announce_once(line: str) -> None:
+    if line not in _told:
+        _told.add(line)
+        announce(line)
+
+
+def tell_found(settings: Settings) -> None:
+    """Names the database that was found though none is configured for jobq."""
+    if source := source_of(settings):
+        assert settings.database_url is not None
+        announce_once(f"using {source}: {addresses.shown(settings.database_url)}")
+
+
+def tell_embedded(settings: Settings, home: Path) -> None:
+    """For a program that enqueues: whoever looks for its jobs may look elsewhere."""
+    if settings.found is not None:
+        announce_once(
+            f"no database is configured{reasons(settings)}: jobs go to the embedded PostgreSQL in {home}, which "
+            f"workers elsewhere do not see. To use yours, {CONFIGURE}."
+        )
+
+
+def source_of(settings: Settings) -> str:
+    """Where an address is from that was found though none is configured for jobq; empty for any other."""
+    found = settings.found
+    return found.source if found is not None and found.url == settings.database_url else ""
+
+
+def reasons(settings: Settings) -> str:
+    """Why the places were passed over where a database was looked for."""
+    notes = settings.found.notes if settings.found is not None else ()
+    return f" ({'; '.join(notes)})" if notes else ""
