@@ -14,6 +14,7 @@ from jobq.addresses import redacted
 from jobq.errors import ApplicationError, JobqError
 
 COMMANDS = {
+    "init": ("jobq.cli.init", "Mark a project as one of jobq's, and give it a first job."),
     "run": ("jobq.cli.run", "Work the queues, with a pool of child processes."),
     "enqueue": ("jobq.cli.enqueue", "Enqueue a job."),
     "perform": ("jobq.cli.enqueue", "Run a job here and now, without a worker."),
