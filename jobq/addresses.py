@@ -38,8 +38,11 @@ SECRET_VALUE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-POSTGRESQL_URL = re.compile(r"(postgres\w*(?:\+\w+)?://)[^/\s]*?:.*@", re.IGNORECASE | re.DOTALL)
-OTHER_URL = re.compile(r"(//[^:/\s]*):[^\s]*@")
+FORM = "user:password@host:port"
+"""How a message of jobq's own says what an address looks like: there is no secret in it."""
+
+POSTGRESQL_URL = re.compile(rf"(postgres\w*(?:\+\w+)?://)(?!{FORM})[^/\s]*?:.*@", re.IGNORECASE | re.DOTALL)
+OTHER_URL = re.compile(rf"(//(?!{FORM})[^:/\s]*):[^\s]*@")
 
 MIN_SECRET = 3
 """Shorter ones cannot be looked for in a message: they are parts of ordinary words."""
@@ -130,7 +133,7 @@ def parse(address: str, where: str = "database_url") -> dict[str, str]:
 def unreadable(where: str, what: str) -> ConfigurationError:
     return ConfigurationError(
         f"{where} is no address of a PostgreSQL database: {what}. It is not shown, as there may be a password in "
-        "it. Its form is postgresql://user:password@host:port/database."
+        f"it. Its form is postgresql://{FORM}/database."
     )
 
 

@@ -14,16 +14,17 @@ from jobq import addresses, found_database
 from jobq.projects import put_on_import_path
 
 
-def main(answer_fd: int, root: str) -> None:
+def main(answer_fd: int, folders: list[str]) -> None:
     os.set_inheritable(answer_fd, False)  # what the settings start must not keep it open
-    answer = json.dumps(answer_of(Path(root)))
+    answer = json.dumps(answer_of([Path(folder) for folder in folders]))
     with os.fdopen(answer_fd, "w", encoding="utf-8") as pipe:
         pipe.write(f"{answer}\n")
 
 
-def answer_of(root: Path) -> dict[str, Any]:
+def answer_of(folders: list[Path]) -> dict[str, Any]:
     try:
-        put_on_import_path(root)
+        for folder in folders:
+            put_on_import_path(folder)
         import_module("django.conf").settings.is_overridden("DATABASES")  # the settings are imported when first asked
         found = found_database.of_this_process()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's settings
@@ -33,4 +34,4 @@ def answer_of(root: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2:])

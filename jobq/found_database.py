@@ -42,12 +42,12 @@ class Found:
     """Of the database that it led to."""
 
 
-def find_database(root: Path) -> Found:
-    """The database that the application in `root` uses.
+def find_database(root: Path, start: Path) -> Found:
+    """The database that the application in `root` uses, seen from `start`, a folder in it.
 
     Raises ConfigurationError where Django's settings cannot be read: another database would be the wrong one.
     """
-    django = of_this_process() or of_project(root)
+    django = of_this_process() or of_project(root, start)
     if django is not None and django.url is not None:
         return django
     notes = django.notes if django is not None else ()
@@ -67,8 +67,10 @@ def of_this_process() -> Found | None:
     conf = sys.modules.get("django.conf")
     if conf is None or not conf.settings.configured:
         return None
-    alias = getattr(conf.settings, "JOBQ_DATABASE_ALIAS", "default")
+    alias = getattr(conf.settings, "JOBQ_DATABASE_ALIAS", None) or "default"
     if alias not in conf.settings.DATABASES:
+        if alias == "default":
+            return Found(notes=("Django's DATABASES has no entry 'default'",))
         raise ConfigurationError(
             f"Django's setting JOBQ_DATABASE_ALIAS is {alias!r}, but DATABASES has only: "
             f"{', '.join(map(repr, conf.settings.DATABASES))}."
@@ -127,21 +129,38 @@ def escaped(word: str) -> str:
 # Django in another process
 
 
-def of_project(root: Path) -> Found | None:
+def of_project(root: Path, start: Path) -> Found | None:
     """That of the Django project in `root`; None where there is no sign of one.
 
     A process of its own imports the settings, since they are the user's code.
     """
     if ASKING in os.environ:
         return None
-    module = os.environ.get("DJANGO_SETTINGS_MODULE") or settings_module_of(root / "manage.py")
+    sites = django_sites(root, start)
+    module = os.environ.get("DJANGO_SETTINGS_MODULE") or (sites[0][1] if len(sites) == 1 else None)
     if module is None:
-        return None
-    require_own_imports(root)
-    answer = ask(root, module)
+        return Found(notes=(several(sites),)) if sites else None
+    folders = [folder for folder, named in sites if named == module] or [folder for folder, _ in sites] or [root]
+    for folder in folders:
+        require_own_imports(folder)
+    answer = ask(root, folders, module)
     if "error" in answer:
         raise unanswered(module, answer["error"])
     return Found(answer["url"], answer["source"], tuple(answer["notes"]))
+
+
+def django_sites(root: Path, start: Path) -> list[tuple[Path, str]]:
+    """Folders with a manage.py of Django, and the settings that it names: the nearest one, else those just below."""
+    above = [folder for folder in (start, *start.parents) if folder.is_relative_to(root)]
+    for folder in above:
+        if module := settings_module_of(folder / "manage.py"):
+            return [(folder, module)]
+    below = sorted(root.glob("*/manage.py"))
+    return [(path.parent, module) for path in below if (module := settings_module_of(path))]
+
+
+def several(sites: list[tuple[Path, str]]) -> str:
+    return f"DJANGO_SETTINGS_MODULE is not set, and could be {' or '.join(module for _, module in sites)}"
 
 
 def settings_module_of(manage: Path) -> str | None:
@@ -156,12 +175,12 @@ def settings_module_of(manage: Path) -> str | None:
     return named[1] if named else None
 
 
-def ask(root: Path, module: str) -> dict[str, Any]:
+def ask(root: Path, folders: list[Path], module: str) -> dict[str, Any]:
     """What the process says. It answers by a pipe: the settings may print, and a command line can be read by all."""
     import subprocess  # here: few ask
 
     reader, writer = os.pipe()
-    command = [sys.executable, "-P", "-m", "jobq.django_child", str(writer), str(root)]
+    command = [sys.executable, "-P", "-m", "jobq.django_child", str(writer), *map(str, folders)]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": module, ASKING: "1"}
     with os.fdopen(reader, encoding="utf-8") as answer:
         try:

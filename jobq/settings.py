@@ -129,7 +129,7 @@ def load(start: Path | None = None, **flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     chosen |= converted(given, lambda name: f"--{name.replace('_', '-')}")
     if "database_url" not in chosen:
-        found = find_database(root)
+        found = find_database(root, start)
         chosen |= {"found": found, "database_url": found.url}
     elif chosen["database_url"] == EMBEDDED:
         chosen["database_url"] = None

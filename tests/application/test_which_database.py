@@ -130,6 +130,21 @@ def test_a_process_in_which_django_is_set_up_uses_the_connections_database(site:
     assert PASSWORD not in ran.stderr
 
 
+def test_a_django_project_just_below_is_found_from_the_whole_repository(bare: Application, database_url: str) -> None:
+    for name in ("backend", "other"):
+        bare.write(f"{name}/manage.py", MANAGE.replace("site_settings", f"{name}_settings"))
+        bare.write(f"{name}/{name}_settings.py", SETTINGS.format(default=django_database(database_url)))
+    (bare.path / "pyproject.toml").write_text("[tool.jobq]\n")
+    assert database_of(Application(bare.path / "backend"))["from"].endswith("(backend_settings)")
+    assert database_of(bare, DJANGO_SETTINGS_MODULE="other_settings")["from"].endswith("(other_settings)")
+    refused = bare.jobq("list", environment={"JOBQ_ENV": "production"})
+    assert "DJANGO_SETTINGS_MODULE is not set, and could be backend_settings or other_settings" in refused.stderr
+    (bare.path / "other" / "manage.py").unlink()
+    bare.write("backend/production_settings.py", "from backend_settings import *")
+    assert database_of(bare, DJANGO_SETTINGS_MODULE="production_settings")["from"].endswith("(production_settings)")
+    assert database_of(bare)["from"].endswith("(backend_settings)")
+
+
 def test_in_djangos_tests_jobs_go_to_the_test_database(site: Application, settings: Settings) -> None:
     ran = site.python(
         SCRIPT
@@ -276,6 +291,13 @@ def test_an_entry_that_is_no_address_has_a_reason(fields: dict[str, Any], vendor
     found = found_database.of_django(fields, vendor=vendor)
     assert found.url is None
     assert reason in found.notes[0]
+
+
+def test_django_without_databases_is_passed_over(bare: Application) -> None:
+    ran = bare.python(
+        "from django.conf import settings; settings.configure(); from jobq.settings import load; print(load().found)"
+    )
+    assert "Django's DATABASES has no entry 'default'" in ran.stdout
 
 
 # A caller's connection to another database

@@ -131,6 +131,7 @@ def test_an_address_within_a_message_is_shown_without_its_secrets(message: str) 
         'password authentication failed for user "ada"',
         "the console, for one browser: http://127.0.0.1:8000/ by ada@here",
         "worker ada@here:17 stopped; queue=mail key=7",
+        f"Its form is postgresql://{addresses.FORM}/database.",
     ],
 )
 def test_a_message_without_a_secret_stays_as_it_is(message: str) -> None:
