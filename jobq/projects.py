@@ -130,7 +130,7 @@ def require_trusted(path: Path) -> None:
     if strangers and (path == folder or folder.stat().st_mode & stat.S_IWOTH):
         raise ConfigurationError(
             f"{path} belongs to {name_of_user(min(strangers))}, and you are {name_of_user(os.geteuid())}: jobq takes "
-            f"no settings, code or data from somebody else. If you trust all that is in it: export {SAFE}={folder}"
+            f"no settings, code or data from somebody else. If you trust all that is in it: {allowing(folder)}"
         )
 
 
@@ -140,7 +140,7 @@ def require_own_imports(folder: Path) -> None:
     if is_open_to_all(folder) and not is_allowed(folder):
         raise ConfigurationError(
             f"Everybody may put files into {folder}, so jobq imports no code from there. Keep your jobs in a folder of "
-            f"their own, or, if you trust all that is in it: export {SAFE}={folder}"
+            f"their own, or, if you trust all that is in it: {allowing(folder)}"
         )
 
 
@@ -172,6 +172,13 @@ def is_allowed(folder: Path) -> bool:
         if named and folder == Path(named).resolve():
             return True
     return False
+
+
+def allowing(folder: Path) -> str:
+    """The command that allows a folder. Its name may be anybody's text."""
+    from jobq.commands import command  # here: few are refused
+
+    return command(f"{SAFE}={folder}", program="export")
 
 
 def name_of_user(uid: int) -> str:

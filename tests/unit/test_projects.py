@@ -246,3 +246,21 @@ def test_root_runs_no_code_of_a_folder_above_that_is_somebody_elses(tmp_path: Pa
         assert "belongs to" in tried.stderr
         assert f"export JOBQ_SAFE_DIRECTORY={theirs}" in tried.stderr
     assert not (theirs / "it-ran").exists()
+
+
+@as_root
+def test_the_command_that_allows_a_folder_may_be_pasted_whatever_its_name(tmp_path: Path) -> None:
+    theirs = project(tmp_path / "it's $(touch pasted)")
+    give(STRANGER, theirs, theirs / "pyproject.toml")
+    with pytest.raises(ConfigurationError) as refused:
+        find_project(theirs)
+    line = str(refused.value).partition("in it: ")[2]
+    said = subprocess.run(
+        ["sh", "-c", f'{line}\nprintf %s "$JOBQ_SAFE_DIRECTORY"'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == str(theirs)
+    assert not (tmp_path / "pasted").exists()
