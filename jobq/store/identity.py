@@ -10,7 +10,7 @@ from jobq import embedded
 from jobq.errors import JobqError
 from jobq.found_database import CONFIGURE
 from jobq.store import callers, notices
-from jobq.store.callers import Steps
+from jobq.store.callers.steps import Steps
 from jobq.store.database import Database
 from jobq.store.statements import statement
 
