@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobq import arguments
+from jobq import arguments, django_project
 from jobq.clean import line
 from jobq.enqueueing import new_job
 from jobq.errors import ApplicationError, JobqError
@@ -26,10 +26,12 @@ def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
     """Imports the modules that define jobs, and returns their names.
 
     They are those named by `app`, and what `find_job_modules` finds below `root` and below its src/.
-    `root` goes on the import path. Raises ApplicationError with the user's own traceback, and ConfigurationError where
-    a file is somebody else's.
+    `root` goes on the import path. Django is set up first where the application is a project of it: "jobq.django" finds
+    the jobs of the installed applications. Raises ApplicationError with the user's own traceback, and
+    ConfigurationError where a file is somebody else's.
     """
     roots = put_on_import_path(root)
+    django_project.set_up(roots)
     modules = [*app, *(name for folder in roots for name in find_job_modules(folder) if name not in app)]
     for name in modules:
         import_module(name)

@@ -21,7 +21,7 @@ PURE = {
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
     "base", "enqueueing", "registry", "registration", "importing", "application", "schedule_table", "command",
-    "frameworks", "functions", "handles", "observe", "operate", "running", "testing", "watch",
+    "django_project", "frameworks", "functions", "handles", "observe", "operate", "running", "testing", "watch",
 }  # fmt: skip
 PUBLIC = {""}  # `import jobq` itself: the names that users have
 
@@ -45,6 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tui",
     } | PUBLIC,
     "demo": PURE | USE | {"demo"} | PUBLIC,
+    # An application of Django's: it migrates Django's databases, and enqueues on Django's own connections.
+    "django": PURE | STORE | USE | {"django"} | PUBLIC,
     "bench": PURE | STORE | USE | {"bench"} | PUBLIC,  # makes a schema, and looks at what is in it
     "__main__": {"cli"},
     "django_child": PURE,  # imports the user's settings, in a process of its own
@@ -73,7 +75,8 @@ ONLY_IN: dict[str, set[str]] = {
     "pytest": {"testing"},
     # What an application has loaded itself; nothing of it is imported where it has not.
     "sqlalchemy": {"references", "frameworks", "store"},
-    "django": {"frameworks"},
+    "django": {"frameworks", "django", "django_project"},
+    "django_tasks": {"django"},
     "asgiref": {"frameworks", "store"},
     "flask": {"frameworks"},
     "watchfiles": {"runtime"},
