@@ -251,15 +251,20 @@ def class_of(function: Callable[..., Any], attributes: dict[str, Any]) -> type[F
     )
 
 
-def constructor_like(function: Callable[..., Any]) -> Callable[..., None]:
-    """A constructor with the parameters of a function, and with what their annotations mean."""
+def constructor_like(function: Callable[..., Any], *, leave_out: int = 0) -> Callable[..., None]:
+    """A constructor with the parameters of a function, and with what their annotations mean.
+
+    `leave_out` is how many of the first parameters it does not have, as whoever calls the function fills them in.
+    """
 
     def __init__(self: Job, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it is one
         """`Job.__new__` has kept the arguments."""
 
     signature = inspect.signature(function)
     own = inspect.Parameter("own_instance_of_job", inspect.Parameter.POSITIONAL_ONLY)
-    __init__.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore[attr-defined]
+    __init__.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[own, *list(signature.parameters.values())[leave_out:]]
+    )
     __init__.__annotations__ = getattr(function, "__annotations__", {})
     __init__.__wrapped__ = function  # type: ignore[attr-defined]  # whose module knows the names in the annotations
     return __init__

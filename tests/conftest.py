@@ -398,9 +398,12 @@ class Application:
         return finished
 
     @contextmanager
-    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "Iterator[Started]":
+    def start(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, program: Sequence[str] = ("-m", "jobq")
+    ) -> "Iterator[Started]":
         """Runs `jobq` here; at the end of the block it is killed with everything that it started."""
-        started = Started(self.path, len(self._started), arguments, {**os.environ, **(environment or {})})
+        whole = [sys.executable, *program, *arguments]
+        started = Started(self.path, len(self._started), whole, {**os.environ, **(environment or {})})
         self._started.append(started)
         try:
             yield started
@@ -420,7 +423,7 @@ class Started:
         self._stderr = path / f".stderr-{number}"
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                command(arguments),
+                arguments,
                 cwd=path,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -39,7 +39,7 @@ MAX_NOTE_CHARACTERS = 500
 
 PACKAGE = Path(__file__).parents[1]
 OWN_CODE = (
-    *(str(PACKAGE / folder) + os.sep for folder in ("runtime", "frameworks", "cli")),
+    *(str(PACKAGE / folder) + os.sep for folder in ("runtime", "frameworks", "cli", "django")),
     str(PACKAGE / "functions.py"),
 )
 """Where the code lies that calls the user's."""
