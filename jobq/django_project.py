@@ -1,18 +1,15 @@
 """The project of Django around an application: found by the environment or by its manage.py, and set up."""
 
 import os
-import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from jobq.errors import ApplicationError
+from jobq.found_database import settings_module_of
 from jobq.importing import traceback_of_user
 
 VARIABLE = "DJANGO_SETTINGS_MODULE"
-
-NAMED = re.compile(rf"""["']{VARIABLE}["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
-"""Where manage.py names the settings: it is read, and not run."""
 
 
 def set_up(folders: Sequence[Path]) -> None:
@@ -20,7 +17,8 @@ def set_up(folders: Sequence[Path]) -> None:
 
     Raises ApplicationError, with the user's own traceback.
     """
-    name = os.environ.get(VARIABLE) or settings_module_of(folders)
+    named = (settings_module_of(folder / "manage.py") for folder in folders)
+    name = os.environ.get(VARIABLE) or next(filter(None, named), None)
     if not name or find_spec("django") is None:
         return
     os.environ[VARIABLE] = name
@@ -38,15 +36,3 @@ def set_up(folders: Sequence[Path]) -> None:
             f"Django cannot be set up with the settings {name!r} ({VARIABLE}): {type(error).__name__}: {error}",
             user_traceback=traceback_of_user(error),
         ) from None
-
-
-def settings_module_of(folders: Sequence[Path]) -> str | None:
-    """The settings that the manage.py in one of these folders names."""
-    for folder in folders:
-        try:
-            found = NAMED.search((folder / "manage.py").read_text(encoding="utf-8", errors="replace"))
-        except OSError:
-            continue
-        if found:
-            return found[1]
-    return None

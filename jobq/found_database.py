@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Found:
     """Of Django's connection, where this process has it."""
     name: str | None = None
     """Of the database that it led to."""
+    is_chosen: bool = False
+    """Whether this process has "jobq.django" among its applications: then its jobs belong into Django's database."""
 
 
 def find_database(root: Path, start: Path) -> Found:
@@ -77,7 +79,8 @@ def of_this_process() -> Found | None:
         )
     connection = import_module("django.db").connections[alias]
     module = getattr(conf.settings, "SETTINGS_MODULE", None) or os.environ.get("DJANGO_SETTINGS_MODULE", "")
-    return of_django(connection.settings_dict, vendor=connection.vendor, alias=alias, module=module)
+    found = of_django(connection.settings_dict, vendor=connection.vendor, alias=alias, module=module)
+    return replace(found, is_chosen="jobq.django" in conf.settings.INSTALLED_APPS)
 
 
 def has_moved(found: Found) -> bool:

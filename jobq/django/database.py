@@ -7,15 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from jobq import found_database
 from jobq.settings import Settings, load
 from jobq.store import database as store
 from jobq.store.database import Connection, Database
-
-OF_PYTHON = {"client_encoding", "connection_factory", "context", "cursor_factory", "prepare_threshold", "row_factory"}
-"""Parameters of a connection that are Django's or psycopg's, and no part of an address."""
 
 
 def alias() -> str:
@@ -31,21 +28,7 @@ def connection() -> Any:
 
 def address() -> str | None:
     """The address of Django's database as libpq reads it; None where it is no PostgreSQL, or has no name yet."""
-    if connection().vendor != "postgresql":
-        return None
-    try:
-        parameters = connection().get_connection_params()
-    except ImproperlyConfigured:  # an image is built without a database, say; whoever connects is told by Django
-        return None
-    return " ".join(
-        f"{name}={quoted(str(value))}"
-        for name, value in parameters.items()
-        if name not in OF_PYTHON and value is not None
-    )
-
-
-def quoted(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return found_database.of_django(connection().settings_dict, vendor=connection().vendor, alias=alias()).url
 
 
 def own_settings() -> Settings:
@@ -58,29 +41,26 @@ def schema() -> str:
 
 
 _used: str | None = None
-"""The address of Django's that this process uses."""
+"""The address of Django's test database that this process uses."""
 
 
 def use() -> None:
-    """Has jobq use Django's database in this process, unless jobq's own settings name another.
+    """In a test, has jobq use Django's test database: an address in jobq's settings is that of data not to be touched.
 
-    In a test it is Django's in any case: an address in the settings is that of data that a test must not touch.
+    Outside tests jobq finds Django's database by itself, where its own settings name no other.
     """
     global _used
-    if not in_tests() and load().database_url is not None:
-        return
-    url = address()
-    if url is None or url == _used:
+    if not in_tests() or (url := address()) is None or url == _used:
         return
     if _used is not None:
         store.default_database().close()
     _used = url
-    store.use_database((DatabaseOfTests if in_tests() else Database)(own_settings()))
+    store.use_database(DatabaseOfTests(own_settings()))
 
 
 def follow(connection: Any, **_kwargs: Any) -> None:
     """Receives `connection_created`. Test databases, and their clones, get their names after Django was set up."""
-    if in_tests() and connection.alias == alias():
+    if connection.alias == alias():
         use()
 
 

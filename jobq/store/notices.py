@@ -22,7 +22,7 @@ def announce_once(line: str) -> None:
 
 def tell_found(settings: Settings) -> None:
     """Names the database that was found though none is configured for jobq."""
-    if source := source_of(settings):
+    if (source := source_of(settings)) and settings.found is not None and not settings.found.is_chosen:
         assert settings.database_url is not None
         announce_once(f"using {source}: {addresses.shown(settings.database_url)}")
 

@@ -64,7 +64,12 @@ def test_settings_that_fail_are_told_with_the_users_own_traceback(project: Proje
     assert "Django cannot be set up with the settings 'project.settings'" in finished.stderr
     assert "LookupError: no such shelf" in finished.stderr
     missing = project.application.jobq(
-        "perform", "jobs.Any", environment={"DJANGO_SETTINGS_MODULE": "nowhere.settings"}
+        "perform",
+        "jobs.Any",
+        environment={
+            "DJANGO_SETTINGS_MODULE": "nowhere.settings",
+            "JOBQ_DATABASE_URL": os.environ["SHOP_DATABASE_URL"],
+        },
     )
     assert missing.returncode == 2
     assert "'nowhere.settings' (DJANGO_SETTINGS_MODULE): ModuleNotFoundError" in missing.stderr

@@ -10,9 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from jobq.django import database
 from jobq.errors import JobqError
-from jobq.settings import load
+from jobq.settings import environment_of
+from jobq.store.database import default_database
 
 
 class Command(BaseCommand):
@@ -49,9 +49,7 @@ def prepared(command: BaseCommand, arguments: list[str]) -> tuple[list[str], dic
 
 def environment() -> dict[str, str]:
     added = {"DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE, "PYTHONPATH": os.pathsep.join(import_path())}
-    if load().database_url is None and (url := database.address()) is not None:
-        added["JOBQ_DATABASE_URL"] = url
-    return {**os.environ, **added}
+    return {**os.environ, **added, **environment_of(default_database().settings)}
 
 
 def import_path() -> list[str]:
