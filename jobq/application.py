@@ -127,6 +127,7 @@ def describe_schedule(scheduled: Scheduled, settings: "Settings") -> DeclaredSch
         unique_key=new.unique_key,
         timeout=new.timeout,
         has_abort_hook=new.has_abort_hook,
+        key_rules=None if new.key_rules is None else new.key_rules._asdict(),
         expression=schedule.expression,
         timezone=schedule.timezone or settings.timezone,
         missed=schedule.missed,

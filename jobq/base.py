@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jobq.enqueueing import added_to_database, added_to_database_async, new_job, only
-from jobq.records import AttemptRecord, JobRecord
+from jobq.options import checked_key_rules
+from jobq.records import AttemptRecord, JobRecord, KeyRules
 from jobq.running import WithAttempt
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from jobq.options import Options
+    from jobq.options import OnHeld, Options, UniqueUntil
     from jobq.schedules import Schedule
 
 class Job(WithAttempt):
@@ -42,6 +43,24 @@ class Job(WithAttempt):
 
     retry_when_row_is_gone = False
     """Whether a job is retried like after any error when a row that it was given is not there any more."""
+
+    on_held: "ClassVar[OnHeld]" = "skip"
+    """What happens to a new job when an unfinished job of its class, the holder, has its unique key.
+
+    skip: it is not enqueued. return: it is not enqueued, and the holder's record is returned. replace: a waiting holder
+    gets its arguments and options. debounce: the same, and the holder waits its delay again, up to `debounce_limit`.
+    rerun: a waiting holder is replaced; a running one is followed by one more run. newest: as rerun, and a running
+    holder is cancelled. docs/unique-keys.md has examples.
+    """
+
+    unique_until: "ClassVar[UniqueUntil]" = "finished"
+    """When a job lets go of its unique key: when it has finished, or when it has started."""
+
+    unique_for: ClassVar[float | timedelta | None] = None
+    """Seconds after a job is enqueued in which no other with its unique key is, even when it has finished by then."""
+
+    debounce_limit: ClassVar[float | timedelta | None] = None
+    """With on_held = "debounce": the job is due this many seconds after the first enqueue at the latest."""
 
     _constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -75,7 +94,10 @@ class Job(WithAttempt):
         return None
 
     def get_unique_key(self) -> str | None:
-        """While an unfinished job of this class has the same key, no other is enqueued. None or "": no key."""
+        """While an unfinished job of this class has the same key, no other is enqueued. None or "": no key.
+
+        `on_held`, `unique_until` and `unique_for` say otherwise.
+        """
         return None
 
     def on_aborted(self, result: AttemptRecord) -> None:
@@ -88,6 +110,10 @@ class Job(WithAttempt):
     @classmethod
     def _has_abort_hook(cls) -> bool:
         return cls.on_aborted is not Job.on_aborted
+
+    @classmethod
+    def _key_rules(cls) -> KeyRules | None:
+        return checked_key_rules(cls.on_held, cls.unique_until, cls.unique_for, cls.debounce_limit)
 
     def run_in_worker(
         self,
@@ -108,9 +134,11 @@ class Job(WithAttempt):
         With a `connection` of yours the job is part of its transaction: a Connection or Session of SQLAlchemy, Django's
         connection, or one of psycopg or psycopg2.
 
-        Returns the job's record, or None where an unfinished job holds its unique key. Raises ArgumentsError where
-        the arguments cannot be stored, EnqueueError where an option cannot be, DatabaseError where the database
-        could not take it; of these, AnswerLost says that the job may have been enqueued all the same.
+        Returns the job's record, or None where an unfinished job holds its unique key. Where the class's `on_held`
+        says otherwise, returns the record of the job that holds it; its `on_held` says what was done.
+        Raises ArgumentsError where the arguments cannot be stored, EnqueueError where an option cannot be,
+        DatabaseError where the database could not take it; of these, AnswerLost says that the job may have been
+        enqueued all the same.
         """
         new = new_job(
             self,

@@ -29,6 +29,7 @@ from jobq.registry import registry
 if TYPE_CHECKING:
     from jobq.base import Job
     from jobq.store.jobs import Added
+    from jobq.store.keys import Holder
 
 PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
 DEMO_FOLDER = PACKAGE_FOLDER + "demo" + os.sep  # an application like any other
@@ -39,7 +40,8 @@ def enqueue_many(jobs: "Iterable[Job]", *, connection: Any = None) -> Sequence[J
 
     Queue, priority, retries and unique key are what each job's methods say; `connection` is as in `Job.run_in_worker`.
     Returns their records in the order given, None for each whose unique key is held by an unfinished job or by an
-    earlier one in the list. Raises as `Job.run_in_worker` does; then none is enqueued.
+    earlier one in the list, unless its class's `on_held` says otherwise. Raises as `Job.run_in_worker` does; then none
+    is enqueued.
     """
     return added_to_database(new_jobs(jobs, source_of_caller()), connection)
 
@@ -168,6 +170,7 @@ def new_job(
     if may_be_unknown(job_class, name):
         check_name(job_class, name, project_folder)
     seconds, run_at = due(delay)
+    key = checked_key(job.get_unique_key() if unique_key is None else unique_key)
     expires_in, expires_at = checked_expiry(expires, seconds, run_at)
     return NewJob(
         job_class=name,
@@ -175,7 +178,7 @@ def new_job(
         queue=checked_queue(job.get_queue() if queue is None else queue),
         priority=checked_int("priority", job.get_priority() if priority is None else priority, MAX_PRIORITY),
         retries=checked_int("retries", job.get_retries() if retries is None else retries, MAX_RETRIES, least=0),
-        unique_key=checked_key(job.get_unique_key() if unique_key is None else unique_key),
+        unique_key=key,
         delay=seconds,
         run_at=run_at,
         source=source or source_of_caller(),
@@ -183,6 +186,7 @@ def new_job(
         expires_in=expires_in,
         expires_at=expires_at,
         has_abort_hook=job_class._has_abort_hook(),
+        key_rules=None if key is None else job_class._key_rules(),
     )
 
 
@@ -224,6 +228,8 @@ def is_own(filename: str) -> bool:
 def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:
     if added is None:
         return None
+    if added.holder is not None:
+        return record_of_holder(new, added, added.holder)
     return JobRecord(
         id=added.id,
         job_class=new.job_class,
@@ -240,4 +246,29 @@ def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:
         source=new.source,
         timeout=new.timeout,
         expires_at=added.expires_at,
+    )
+
+
+def record_of_holder(new: NewJob, added: "Added", holder: "Holder") -> JobRecord:
+    """The job that held the key, and what was done with it: it was replaced by the new one, or is as it was."""
+    arguments_text = new.arguments if holder.verdict == "replaced" else holder.arguments or "{}"
+    return JobRecord(
+        id=added.id,
+        job_class=new.job_class,
+        queue=holder.queue,
+        priority=holder.priority,
+        state=added.state,
+        outcome=None,
+        attempt=holder.attempt,
+        retries=holder.retries,
+        unique_key=new.unique_key,
+        arguments=arguments.without_secrets(json.loads(arguments_text)),
+        enqueued_at=added.enqueued_at,
+        run_at=added.run_at,
+        started_at=holder.started_at,
+        source=new.source if holder.verdict == "replaced" else None,
+        timeout=holder.timeout,
+        expires_at=added.expires_at,
+        is_followed=holder.verdict == "followed",
+        on_held={"held": "returned"}.get(holder.verdict, holder.verdict),
     )

@@ -1,9 +1,10 @@
 """What a job may be enqueued with: every option checked, and what is wrong with it in words."""
 
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from jobq.errors import EnqueueError
+from jobq.records import KeyRules
 
 MAX_QUEUE_CHARACTERS = 100
 MAX_KEY_CHARACTERS = 250
@@ -12,6 +13,9 @@ MAX_RETRIES = 1_000_000
 MAX_DELAY_SECONDS = 100 * 365.25 * 86400
 MAX_RETRY_DELAY_SECONDS = 10 * 365 * 86400
 LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
+
+OnHeld = Literal["skip", "return", "replace", "debounce", "rerun", "newest"]
+UniqueUntil = Literal["finished", "started"]
 
 
 class Options(TypedDict, total=False):
@@ -65,14 +69,7 @@ def checked_expiry(
 
 
 def checked_timeout(timeout: Any) -> float | None:
-    if timeout is None:
-        return None
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DELAY_SECONDS:
-        raise EnqueueError(
-            f"timeout is {shortened(timeout)}, but must be seconds or a timedelta, above 0 and up to 100 years."
-        )
-    return float(seconds)
+    return checked_span("timeout", timeout)
 
 
 def checked_retry_delay(delay: Any) -> float:
@@ -107,6 +104,56 @@ def checked_key(key: Any) -> str | None:
             "Use a hash of it."
         )
     return key
+
+
+def checked_key_rules(on_held: Any, unique_until: Any, unique_for: Any, debounce_limit: Any) -> KeyRules | None:
+    """What becomes of a held key, as a class says it; None where that is what becomes of it without a word."""
+    checked_choice("on_held", on_held, get_args(OnHeld))
+    checked_choice("unique_until", unique_until, get_args(UniqueUntil))
+    rules = KeyRules(
+        on_held, unique_until, checked_span("unique_for", unique_for), checked_span("debounce_limit", debounce_limit)
+    )
+    if trouble := trouble_with(rules):
+        raise EnqueueError(trouble)
+    return None if (on_held, unique_until, unique_for) == ("skip", "finished", None) else rules
+
+
+def trouble_with(rules: KeyRules) -> str | None:
+    """Why the rules contradict each other, and what to do; None where they do not."""
+    if rules.on_held == "debounce" and rules.debounce_limit is None:
+        return (
+            "on_held = 'debounce' needs a debounce_limit: the seconds after the first enqueue at which the job is due, "
+            "however often it is put off."
+        )
+    if rules.on_held != "debounce" and rules.debounce_limit is not None:
+        return f"debounce_limit is for on_held = 'debounce', but on_held is {rules.on_held!r}. Leave it out."
+    if rules.on_held in ("rerun", "newest") and rules.unique_until == "started":
+        return (
+            f"on_held = {rules.on_held!r} is about a running job, but with unique_until = 'started' a running job "
+            "does not hold its key. Use 'replace', or leave unique_until out."
+        )
+    if rules.on_held in ("debounce", "rerun", "newest") and rules.unique_for is not None:
+        return (
+            f"unique_for allows one job in that time, but on_held = {rules.on_held!r} adds one after a running one. "
+            "Use 'skip', 'return' or 'replace'."
+        )
+    return None
+
+
+def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise EnqueueError(f"{name} is {shortened(value)}, but must be one of {', '.join(map(repr, choices))}.")
+
+
+def checked_span(name: str, value: Any) -> float | None:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DELAY_SECONDS:
+        raise EnqueueError(
+            f"{name} is {shortened(value)}, but must be seconds or a timedelta, above 0 and up to 100 years."
+        )
+    return float(seconds)
 
 
 def checked_int(name: str, value: Any, most: int, *, least: int | None = None) -> int:

@@ -9,6 +9,15 @@ from jobq.on_demand import OnDemand
 from jobq.states import FINISHED
 
 
+class KeyRules(NamedTuple):
+    """What a job's class says of a unique key that is held. Times are seconds. None in its place: it is passed over."""
+
+    on_held: str
+    unique_until: str
+    unique_for: float | None
+    debounce_limit: float | None
+
+
 class NewJob(NamedTuple):
     """A job on its way into the table of jobs. A tuple: there may be a hundred thousand in a list.
 
@@ -29,6 +38,7 @@ class NewJob(NamedTuple):
     expires_in: float | None = None  # seconds from the database's now, where expires_at is None
     expires_at: datetime | None = None  # no attempt begins after it
     has_abort_hook: bool = False
+    key_rules: KeyRules | None = None
 
 
 class NewJobs(OnDemand[NewJob]):
@@ -114,6 +124,8 @@ class JobRecord:
     cancel_requested_at: datetime | None = None
     cancel_requested_by: str | None = None
     progress: Progress | None = None
+    is_followed: bool = False  # when it ends, another run follows with newer arguments; only where one job is looked at
+    on_held: str | None = None  # only from enqueueing: this job held the key, and was returned, replaced or followed
     traceparent: str | None = None  # of the span that enqueued it (W3C); only where one job is looked at
 
     @property
@@ -328,6 +340,7 @@ class DeclaredSchedule:
     jitter: float
     timeout: float | None = None  # seconds
     has_abort_hook: bool = False
+    key_rules: dict[str, Any] | None = None  # the fields of KeyRules
 
 
 @dataclass(frozen=True, slots=True)

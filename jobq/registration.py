@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from jobq import arguments
 from jobq.base import Job
-from jobq.errors import ArgumentsError, RegistrationError
+from jobq.errors import ArgumentsError, EnqueueError, RegistrationError
 from jobq.names import name_of
 from jobq.registry import Registry, Scheduled, registry
 
@@ -131,6 +131,10 @@ def check_job_class(job_class: Any) -> None:
             f"{name_of(job_class)}.run() requires {', '.join(required)}, but a worker calls run() without arguments. "
             "Take them in __init__ and keep them on self. (@job makes a job of a function with parameters.)"
         )
+    try:
+        job_class._key_rules()
+    except EnqueueError as error:
+        raise RegistrationError(f"{name_of(job_class)}: {error}") from None
 
 
 def required_parameters(job_class: "type[Job]") -> list[str]:

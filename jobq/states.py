@@ -46,6 +46,8 @@ TRANSITIONS = (
     Transition("enqueue", None, State.PENDING),
     Transition("schedule", None, State.SCHEDULED),
     Transition("promote", State.SCHEDULED, State.PENDING),
+    Transition("put off", State.PENDING, State.SCHEDULED),
+    Transition("bring forward", State.SCHEDULED, State.PENDING),
     Transition("claim", State.PENDING, State.RUNNING),
     Transition("give back", State.RUNNING, State.PENDING),
     Transition("succeed", State.RUNNING, None, Outcome.SUCCESSFUL),

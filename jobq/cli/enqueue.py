@@ -69,12 +69,12 @@ def enqueue(
         new = new_job(job, **options, **chosen)
     (record,) = added_to_database([new], None)
     if record is None:
-        say("nothing was enqueued: an unfinished job of this class holds the unique key")
+        say("nothing was enqueued: another job of this class holds the unique key")
     if as_json:
         show_json(record)
     elif record is not None:
         click.echo(f"{record.id}")
-        say(f"enqueued {record.job_class} as job {record.id} in queue {record.queue}: {record.state}")
+        say(MET.get(record.on_held, MET[None]).format(job=record))
 
 
 @click.command(help=f"Run the job CLASS here and now, in this process: no queue, no worker.\n\n{ARGUMENTS_HELP}")
@@ -119,6 +119,15 @@ def perform_here(ctx: click.Context, job: Job) -> None:
         sys.stderr.write(plain(executor.traceback_of(error), executor.MAX_TRACEBACK_CHARACTERS))
         ctx.exit(1)
     show_value(value)
+
+
+MET = {
+    None: "enqueued {job.job_class} as job {job.id} in queue {job.queue}: {job.state}",
+    "returned": "nothing was enqueued: job {job.id} holds the unique key: {job.state}",
+    "replaced": "job {job.id} held the unique key, and has these arguments now: {job.state}",
+    "followed": "job {job.id} holds the unique key and is running; another run with these arguments follows",
+}
+"""What became of the job, by the `on_held` of its record."""
 
 
 def build(name: str, positional: tuple[str, ...], named: str | None) -> Job:

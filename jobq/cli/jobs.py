@@ -127,6 +127,7 @@ def show_detail(detail: JobDetail) -> None:
         "expires": f"{job.expires_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.expires_at)})" if job.expires_at else None,
         "progress": progress_text(job.progress) or None,
         "to stop": stop_text(job),
+        "then": "another run follows with newer arguments" if job.is_followed else None,
         "worker": job.worker,
         "enqueued by": job.source,
         "trace": job.trace_id,

@@ -69,6 +69,8 @@ def is_unknown(rows: list[dict[str, Any]]) -> bool:
     return any(facts["working_it"] and not facts["knowing_it"] for facts in rows)
 
 
+FOLLOWED = "another run follows with newer arguments: a job with its key was enqueued while it ran"
+
 NEXT = Reason("next", "nothing is wrong: it is next, and starts as soon as a worker asks")
 
 
@@ -99,6 +101,8 @@ def why_running(facts: dict[str, Any]) -> Iterator[Reason]:
     yield Reason("running", f"it runs, on {owner}")
     if facts["cancel_requested_at"] is not None:
         yield Reason("cancelling", "its end was asked for")
+    if facts["is_followed"]:
+        yield Reason("followed", FOLLOWED)
     if facts["is_owner_gone"] or facts["owner"] is None:
         yield Reason("lost", "that worker is gone: any other takes the job over", "jobq workers")
     elif facts["owner_silent_seconds"] > SILENT_SECONDS:

@@ -7,7 +7,7 @@ from itertools import chain
 from jobq.errors import DatabaseForbidden
 from jobq.store import rights
 from jobq.store.database import Database
-from jobq.store.rights import DRAW_IDS, OPERATOR, Right, on
+from jobq.store.rights import DRAW_IDS, ENQUEUE_HELD, OPERATOR, Right, on
 
 RECORD = on("audit", "INSERT", "UPDATE")
 
@@ -22,7 +22,9 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "run again": (*on("jobs", "INSERT"), *RECORD),
     "pause": (*on("queues", "INSERT", "UPDATE"), *RECORD),
     "resume": (*on("queues", "UPDATE"), *RECORD),
-    "run schedule": (*on("jobs", "INSERT"), *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *RECORD),
+    "run schedule": (
+        *on("jobs", "INSERT"), *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *ENQUEUE_HELD, *RECORD,
+    ),
     "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
     "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
     "mute": (*on("mutes", "INSERT", "UPDATE", "DELETE"), *RECORD),

@@ -8,7 +8,7 @@ from time import monotonic
 from jobq.names import suggestion
 from jobq.runtime.control import look_seconds
 from jobq.runtime.service import Service, jittered
-from jobq.store import audit, control, history, jobs, metrics, workers
+from jobq.store import audit, control, history, jobs, keys, metrics, workers
 from jobq.store.database import Connection, Database
 
 log = logging.getLogger("jobq.worker.maintenance")
@@ -100,6 +100,7 @@ class Maintenance(Service):
         control.forget_stacks(connection, schema)
         metrics.forget(connection, schema, keep_days=days)
         audit.forget_kept(connection, schema)
+        keys.forget_throttles(connection, schema)
 
     def _report_unknown(self, connection: Connection) -> None:
         """Says once of each class that no worker can run its jobs, and says it again if it comes back."""

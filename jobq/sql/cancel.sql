@@ -1,10 +1,18 @@
 -- Calls off jobs that are not running: they end as cancelled, by whom. One that was claimed in the meantime
 -- is no longer in these states, and is left alone. The record counts as the attempt that never began,
 -- so that no attempt has two ends. The rows come back as they were, so that they can be kept for an undo.
+-- They are locked in the order of ids, as by all who lock several.
 WITH ended AS (
     DELETE FROM {schema}.jobs
-    WHERE id = ANY (%(ids)s::bigint[]) AND state IN ('pending', 'scheduled')
-    RETURNING *, format('cancelled by %%s', %(cancelled_by)s::text) AS error_message
+    USING (
+        SELECT id
+        FROM {schema}.jobs
+        WHERE id = ANY (%(ids)s::bigint[]) AND state IN ('pending', 'scheduled')
+        ORDER BY id
+        FOR UPDATE
+    ) AS waiting
+    WHERE jobs.id = waiting.id
+    RETURNING jobs.*, format('cancelled by %%s', %(cancelled_by)s::text) AS error_message
 ), recorded AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, enqueued_at, run_at, retries, priority, retried, outcome,

@@ -3,6 +3,7 @@
 -- Job, attempt and worker do not tell one claim from another here, for the number of the attempt is used again: where the
 -- answer to this statement is lost and it is sent a second time, or comes late, the job may have been claimed anew by the
 -- same worker, and be running. So the fence has the time of the claim too, in the form in which the claim returned it.
+-- Later arguments of a job that was enqueued again meanwhile are put in place as in retry.sql.
 WITH unstarted AS (
     SELECT jobs.*
     FROM {schema}.jobs
@@ -20,7 +21,7 @@ WITH unstarted AS (
         started_at = NULL
     FROM unstarted
     WHERE jobs.id = unstarted.id AND unstarted.cancel_requested_at IS NULL
-    RETURNING jobs.id, jobs.queue
+    RETURNING jobs.id, jobs.queue, jobs.follow_up
 ), cancelled AS (
     DELETE FROM {schema}.jobs
     USING unstarted
@@ -52,4 +53,11 @@ WITH unstarted AS (
     FROM cancelled
     WHERE has_abort_hook
 )
-SELECT id, queue FROM returned
+SELECT
+    id, queue,
+    (
+        SELECT CASE WHEN count(*) > 0 THEN {schema}.follow_jobs(array_agg(id)) END
+        FROM returned
+        WHERE follow_up IS NOT NULL
+    ) AS followed
+FROM returned

@@ -5,7 +5,7 @@ SELECT
     failed.error_type, failed.error_message, workers.host || '/' || workers.pid AS worker, jobs.source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
     CASE WHEN jobs.state = 'running' THEN jobs.progress END AS progress,
-    jobs.trace_context ->> 'traceparent' AS traceparent
+    jobs.trace_context ->> 'traceparent' AS traceparent, jobs.follow_up IS NOT NULL AS is_followed
 FROM {schema}.jobs
 LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
 LEFT JOIN LATERAL (
@@ -23,7 +23,7 @@ UNION ALL
         results.retries, results.unique_key, results.arguments, results.enqueued_at, results.run_at,
         results.started_at, results.ended_at, results.error_type, results.error_message,
         coalesce(workers.host || '/' || workers.pid, results.worker_id::text), results.source,
-        results.timeout, NULL, NULL, NULL, NULL, results.trace_context ->> 'traceparent'
+        results.timeout, NULL, NULL, NULL, NULL, results.trace_context ->> 'traceparent', false
     FROM {schema}.results
     LEFT JOIN {schema}.workers ON workers.id = results.worker_id
     WHERE results.id = %(id)s AND NOT results.retried

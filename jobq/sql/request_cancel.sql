@@ -1,11 +1,19 @@
 -- Notes on running jobs that somebody wants their end, and tells the workers that have them. The first to ask is the one
 -- whose name is kept; asking again tells the worker again. What ended or was given back meanwhile is no longer running.
+-- They are locked in the order of ids, as by all who lock several.
 WITH requested AS (
     UPDATE {schema}.jobs
     SET cancel_requested_at = coalesce(cancel_requested_at, statement_timestamp()),
         cancel_requested_by = CASE WHEN cancel_requested_at IS NULL THEN %(cancelled_by)s ELSE cancel_requested_by END
-    WHERE id = ANY (%(ids)s::bigint[]) AND state = 'running'
-    RETURNING id, worker_id
+    FROM (
+        SELECT id
+        FROM {schema}.jobs
+        WHERE id = ANY (%(ids)s::bigint[]) AND state = 'running'
+        ORDER BY id
+        FOR UPDATE
+    ) AS running
+    WHERE jobs.id = running.id
+    RETURNING jobs.id, jobs.worker_id
 ), told AS (
     SELECT pg_notify(%(channel)s, worker_id::text) FROM (SELECT DISTINCT worker_id FROM requested) AS workers
     WHERE pg_notification_queue_usage() < 0.9

@@ -8,6 +8,7 @@
 -- Looked for between the workers that are alive: among what one of these has run lies whatever an open transaction
 -- elsewhere keeps from being vacuumed. A job that another rescue has put back, and that runs again by the time its row
 -- is locked, is no orphan: so the attempt has to be the one that was seen.
+-- Later arguments of a job that was enqueued again meanwhile are put in place as in retry.sql.
 WITH gap AS (
     SELECT after, lead(after, 1, 9223372036854775807) OVER (ORDER BY after) AS until
     FROM (
@@ -42,6 +43,7 @@ WITH gap AS (
         progress = NULL
     FROM orphaned
     WHERE jobs.id = orphaned.id AND orphaned.retried
+    RETURNING jobs.id, jobs.follow_up
 ), given_up AS (
     DELETE FROM {schema}.jobs
     USING orphaned
@@ -90,5 +92,10 @@ SELECT
     id, attempt, retried, has_abort_hook, outcome,
     date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class,
     width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
-    (SELECT count(*) FROM woken) AS notified
+    (SELECT count(*) FROM woken) AS notified,
+    (
+        SELECT CASE WHEN count(*) > 0 THEN {schema}.follow_jobs(array_agg(id)) END
+        FROM requeued
+        WHERE follow_up IS NOT NULL
+    ) AS followed
 FROM told

@@ -4,6 +4,8 @@
 -- a counted loss brings it nearer to its limit of losses.
 -- A job whose end somebody has asked for does not run again: this attempt then ends it as cancelled, whatever
 -- the attempt itself reported. What was recorded is counted as in finish.sql.
+-- A job that was enqueued again while it ran runs again with the later arguments: a function changes the row once more,
+-- when all of them are back in the queue, and before anybody can claim them.
 WITH ended AS (
     SELECT jobs.*, report.start_age, report.end_age, report.error_type, report.traceback, report.delay, report.excuse,
         report.loss, report.cpu_microseconds / 1000000.0::float8 AS cpu_seconds, report.peak_memory, report.aborted,
@@ -40,6 +42,7 @@ WITH ended AS (
         progress = NULL
     FROM ended
     WHERE jobs.id = ended.id AND ended.retried
+    RETURNING jobs.id, jobs.follow_up
 ), stopped AS (
     DELETE FROM {schema}.jobs
     USING ended
@@ -78,6 +81,11 @@ SELECT
     extract(epoch FROM date_bin('1 minute', ended_at, to_timestamp(0)))::bigint AS minute, queue, job_class, outcome, retried,
     width_bucket(began_at - run_at, {bounds}) AS wait_bucket,
     width_bucket(ended_at - began_at, {bounds}) AS run_bucket,
-    count(*) AS attempts, (SELECT count(*) FROM woken) AS notified
+    count(*) AS attempts, (SELECT count(*) FROM woken) AS notified,
+    (
+        SELECT CASE WHEN count(*) > 0 THEN {schema}.follow_jobs(array_agg(id)) END
+        FROM requeued
+        WHERE follow_up IS NOT NULL
+    ) AS followed
 FROM ended
 GROUP BY 1, 2, 3, 4, 5, 6, 7

@@ -2,6 +2,7 @@
 -- statement. Who served it first has moved it on, so that `next_at` is no longer what the others saw: they find no row. One
 -- who comes while another is at it skips the row, and looks again. No tick up to `last_at` is served again, and the key
 -- of `ticks` stands behind that. What was seen also includes what the next tick was calculated from.
+-- A class with rules for a held key has its jobs enqueued by them; the tick then goes by the job in which its own ended up.
 -- A paused schedule moves on, and nothing else. A worker must declare it at this moment, whatever the last survey found.
 WITH due AS MATERIALIZED (
     SELECT *
@@ -49,18 +50,37 @@ WITH due AS MATERIALIZED (
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, 'schedule ' || name,
         statement_timestamp() + delay, CASE WHEN delay > interval '0' THEN 'scheduled' ELSE 'pending' END
     FROM served
-    WHERE NOT is_overlapped
+    WHERE NOT is_overlapped AND key_rules IS NULL
     ORDER BY place
     ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
     RETURNING id, queue
+), ruled AS (
+    SELECT jsonb_agg(to_jsonb(job) || key_rules ORDER BY served.place) AS jobs
+    FROM served
+    CROSS JOIN LATERAL (
+        SELECT
+            place, job_id AS id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
+            'schedule ' || name AS source, statement_timestamp() + delay AS run_at
+    ) AS job
+    WHERE NOT is_overlapped AND key_rules IS NOT NULL
+), placed AS MATERIALIZED (
+    SELECT held.place, CASE WHEN held.verdict <> 'held' THEN (held.job).id END AS id
+    FROM ruled
+    CROSS JOIN LATERAL {schema}.enqueue_held(ruled.jobs) AS held
+    WHERE ruled.jobs IS NOT NULL
 ), recorded AS (
     INSERT INTO {schema}.ticks (schedule, tick_at, verdict, passed, job_id)
     SELECT
         served.name, served.tick_at,
-        CASE WHEN served.is_overlapped THEN 'overlapped' WHEN added.id IS NULL THEN 'held' ELSE 'enqueued' END,
-        CASE WHEN served.place = 1 THEN %(passed)s::integer ELSE 0 END, added.id
+        CASE
+            WHEN served.is_overlapped THEN 'overlapped'
+            WHEN coalesce(added.id, placed.id) IS NULL THEN 'held'
+            ELSE 'enqueued'
+        END,
+        CASE WHEN served.place = 1 THEN %(passed)s::integer ELSE 0 END, coalesce(added.id, placed.id)
     FROM served
     LEFT JOIN added ON added.id = served.job_id
+    LEFT JOIN placed ON placed.place = served.place
     UNION ALL
     SELECT due.name, %(served_to)s::timestamptz, 'missed', %(passed)s::integer - 1, NULL
     FROM due

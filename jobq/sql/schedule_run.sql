@@ -22,26 +22,42 @@ WITH chosen AS MATERIALIZED (
         'schedule ' || name || ', by ' || %(run_by)s, statement_timestamp(), 'pending'
     FROM chosen
     CROSS JOIN busy
-    WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy)
+    WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy) AND chosen.key_rules IS NULL
     ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
     RETURNING id, queue
+), ruled AS (
+    SELECT jsonb_build_array(to_jsonb(job) || key_rules) AS jobs
+    FROM chosen
+    CROSS JOIN busy
+    CROSS JOIN LATERAL (
+        SELECT
+            job_id AS id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
+            'schedule ' || name || ', by ' || %(run_by)s AS source
+    ) AS job
+    WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy) AND chosen.key_rules IS NOT NULL
+), placed AS MATERIALIZED (
+    SELECT CASE WHEN held.verdict <> 'held' THEN (held.job).id END AS id
+    FROM ruled
+    CROSS JOIN LATERAL {schema}.enqueue_held(ruled.jobs) AS held
+), enqueued AS (
+    SELECT id FROM added UNION ALL SELECT id FROM placed WHERE id IS NOT NULL
 ), recorded AS (
     INSERT INTO {schema}.ticks (schedule, tick_at, by_hand, verdict, job_id)
     SELECT %(name)s, statement_timestamp(), true, 'enqueued', id
-    FROM added
+    FROM enqueued
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM added
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
 )
 SELECT
-    added.id,
+    enqueued.id,
     CASE
-        WHEN added.id IS NOT NULL THEN 'enqueued'
+        WHEN enqueued.id IS NOT NULL THEN 'enqueued'
         WHEN chosen.overlap = 'skip' AND busy.is_busy THEN 'overlapped'
         ELSE 'held'
     END AS verdict,
     (SELECT count(*) FROM woken) AS notified
 FROM chosen
 CROSS JOIN busy
-LEFT JOIN added ON true
+LEFT JOIN enqueued ON true

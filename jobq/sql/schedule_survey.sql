@@ -5,7 +5,8 @@ WITH declared AS (
     FROM {schema}.workers
     CROSS JOIN LATERAL jsonb_to_recordset(workers.schedules) AS entry (
         name text, job_class text, arguments jsonb, queue text, priority smallint, retries integer, unique_key text,
-        timeout real, has_abort_hook boolean, expression text, timezone text, missed text, overlap text, jitter float8
+        timeout real, has_abort_hook boolean, key_rules jsonb, expression text, timezone text,
+        missed text, overlap text, jitter float8
     )
     WHERE workers.stopped_at IS NULL AND workers.schedules_at IS NOT NULL
     ORDER BY entry.name, workers.schedules_at DESC, workers.id DESC
@@ -20,10 +21,10 @@ WHERE kept.name IS NULL
     OR kept.next_at IS NULL
     OR (
         declared.job_class, declared.arguments, declared.queue, declared.priority, declared.retries,
-        declared.unique_key, declared.timeout, coalesce(declared.has_abort_hook, false),
+        declared.unique_key, declared.timeout, coalesce(declared.has_abort_hook, false), declared.key_rules,
         declared.expression, declared.timezone, declared.missed, declared.overlap, declared.jitter
     ) IS DISTINCT FROM (
         kept.job_class, kept.arguments, kept.queue, kept.priority, kept.retries,
-        kept.unique_key, kept.timeout, kept.has_abort_hook, kept.expression, kept.timezone, kept.missed, kept.overlap, kept.jitter
+        kept.unique_key, kept.timeout, kept.has_abort_hook, kept.key_rules, kept.expression, kept.timezone, kept.missed, kept.overlap, kept.jitter
     )
 ORDER BY declared.name

@@ -1,5 +1,5 @@
 -- Takes jobs that were queued again by hand back out of the queue, where no attempt has begun since: their last result
--- is their end again, as it was.
+-- is their end again, as it was. A job that was given new arguments since stays: somebody else has enqueued these.
 WITH taken AS (
     DELETE FROM {schema}.jobs
     USING {schema}.kept
@@ -8,6 +8,7 @@ WITH taken AS (
         AND jobs.id = kept.id
         AND jobs.attempt = kept.attempt
         AND jobs.state IN ('pending', 'scheduled')
+        AND jobs.replaced_at IS NULL
     RETURNING jobs.id, jobs.attempt
 ), marked AS (
     UPDATE {schema}.results

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from operator import itemgetter
 from time import monotonic
@@ -19,6 +19,7 @@ from jobq.store import audit, metrics
 from jobq.store.callers.psycopg3 import carry_out
 from jobq.store.callers.steps import NoCopy, Steps
 from jobq.store.database import Connection
+from jobq.store.keys import Holder, moment, placing
 from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
 CHUNK = 2000
@@ -35,6 +36,7 @@ class Added(NamedTuple):
     enqueued_at: datetime
     run_at: datetime
     expires_at: datetime | None
+    holder: Holder | None = None  # the key was held, and this is where the job is now
 
 
 class Decided(NamedTuple):
@@ -97,7 +99,10 @@ def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Ad
 
 
 def adding(schema: str, job: NewJob) -> Steps[Added | None]:
-    """Adds one job; None where its unique key is held."""
+    """Adds one job; None where its unique key is held, unless its class says otherwise."""
+    if job.key_rules is not None:
+        (placed,) = yield from placing(schema, [(None, job, job.arguments)])
+        return Added(*placed) if placed else None
     rows = yield (
         statement("enqueue", schema),
         {
@@ -128,14 +133,6 @@ def added_of(row: tuple[Any, ...]) -> Added:
     )
 
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(microseconds: int) -> datetime:
-    """A time as statements answer it that run on callers' connections: no setting and no codec changes a number."""
-    return EPOCH + timedelta(microseconds=microseconds)
-
-
 def text_of(time: datetime | None) -> str | None:
     """A time as such statements take it."""
     return None if time is None else time.isoformat()
@@ -158,9 +155,9 @@ def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | N
     ids = sorted(drawn)
     numbered = partial(zip, ids, new.likes, new.arguments, strict=True)
     if len(new) < LEAST_TO_COPY:
-        inserted = yield from inserting(schema, list(numbered()))
+        inserted = yield from adding_numbered(schema, list(numbered()))
         return [inserted.get(job_id) for job_id in ids]
-    inserted = yield from inserting(schema, [entry for entry in numbered() if entry[1].unique_key is not None])
+    inserted = yield from adding_numbered(schema, [entry for entry in numbered() if entry[1].unique_key is not None])
     decided: dict[int, Decided] | None = None
     with suppress(NoCopy):
         decided = yield from copying(schema, ids, new, moment(now))
@@ -258,6 +255,17 @@ def inserting(schema: str, numbered: list[Numbered]) -> Steps[dict[int, Added]]:
     return added
 
 
+def adding_numbered(schema: str, numbered: list[Numbered]) -> Steps[dict[int, Added]]:
+    """Adds jobs. Those with rules for a held key are one statement: it locks in one order all that it meets."""
+    ruled = [entry for entry in numbered if entry[1].key_rules is not None]
+    if not ruled:
+        return (yield from inserting(schema, numbered))
+    added = yield from inserting(schema, [entry for entry in numbered if entry[1].key_rules is None])
+    placed = yield from placing(schema, ruled)
+    added |= {job_id: Added(*one) for (job_id, *_), one in zip(ruled, placed, strict=True) if one}
+    return added
+
+
 def order_of_insertion(numbered: Numbered) -> tuple[str, str, int]:
     """By unique key, over all chunks: see enqueue_many.sql. Of two with one key the first comes first."""
     job_id, job, _ = numbered
@@ -351,7 +359,7 @@ def give_back(
             "waits": [assignment.waited_microseconds for assignment in assignments],
         },
     ).fetchall()
-    queues = sorted({queue for _, queue in rows})
+    queues = sorted({queue for _, queue, _ in rows})
     if queues:
         notify(connection, schema, queues)
     return queues

@@ -57,6 +57,8 @@ SEEN_OF_RESULTS = (
 
 DRAW_IDS = on("jobs_id_seq", "USAGE")
 
+ENQUEUE_HELD = on("enqueue_held(jsonb)", "EXECUTE")
+
 READ = tuple(
     right
     for table in (
@@ -81,6 +83,7 @@ ENQUEUER = Role(
         *on("workers", "SELECT", columns=("id", "waiting", "classes")),
         *DRAW_IDS,
         *on("enqueue", "EXECUTE"),
+        *ENQUEUE_HELD,
     ),
 )
 
@@ -117,6 +120,8 @@ WORKER = Role(
         *on("make_partition(date)", "EXECUTE"),
         *on("drop_partition(date)", "EXECUTE"),
         *on("enqueue", "EXECUTE"),
+        *ENQUEUE_HELD,
+        *on("throttles", "SELECT", "UPDATE", "DELETE"),  # those that are over: locked first, which takes the UPDATE
     ),
 )
 
@@ -143,6 +148,7 @@ OPERATOR = Role(
         *on("audit", "INSERT"),
         *on("audit", "UPDATE", columns=("ended_at", "affected", "ids", "names", "undone_at")),
         *DRAW_IDS,
+        *ENQUEUE_HELD,
     ),
 )
 

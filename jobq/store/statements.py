@@ -63,7 +63,8 @@ def migration_texts(schema: str) -> list[tuple[int, str, str]]:
             entry.read_text(encoding="utf-8")
             .replace("{schema}", quote_identifier(schema))
             .replace("{schema_name}", quote_literal(schema))
-            .replace("{channel}", quote_literal(channel(schema))),
+            .replace("{channel}", quote_literal(channel(schema)))
+            .replace("{control_channel}", quote_literal(control_channel(schema))),
         )
         for entry in sorted(files, key=lambda entry: entry.name)
     ]

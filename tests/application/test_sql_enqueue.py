@@ -1,5 +1,6 @@
 """`jobq.enqueue(…)` in plain SQL: it obeys the rules of `run_in_worker()`."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from jobq import Job, register_job
 from jobq.errors import JobqError
+from jobq.records import ClassRecord
 from jobq.settings import Settings
 from jobq.store import migrations
 from jobq.store.database import Database, use_database
@@ -30,6 +32,8 @@ class Mail(Job):
 
 
 NAME = f"{__name__}.Mail"
+
+CLASSES = [ClassRecord(NAME, (), (), None, has_abort_hook=True)]
 
 
 def call(store: "Store", **arguments: Any) -> int | None:
@@ -106,6 +110,92 @@ def test_a_held_unique_key_is_answered_by_null(store: "Store") -> None:
     assert call(store, job_class=NAME, unique_key="one") is not None
     assert call(store, job_class=NAME, unique_key="one") is None
     assert len(store.unfinished()) == 1
+
+
+RULED = [
+    ({"on_held": "replace"}, {"on_held": "replace"}),
+    ({"on_held": "return", "unique_for": timedelta(minutes=10)}, {"on_held": "return", "unique_for": 600}),
+    ({"on_held": "debounce", "debounce_limit": timedelta(hours=1)}, {"on_held": "debounce", "debounce_limit": 3600}),
+    ({"on_held": "rerun"}, {"on_held": "rerun"}),
+    ({"on_held": "newest"}, {"on_held": "newest"}),
+    ({"unique_until": "started"}, {"unique_until": "started"}),
+    ({"unique_for": timedelta(minutes=10)}, {"unique_for": timedelta(minutes=10)}),
+]
+
+
+@pytest.mark.parametrize(("in_sql", "in_class"), RULED, ids=str)
+@pytest.mark.parametrize("is_running", [False, True], ids=["waiting", "running"])
+def test_a_held_key_has_the_same_effect_whichever_way_the_later_job_came(
+    database: Database,
+    store: "Store",
+    monkeypatch: pytest.MonkeyPatch,
+    in_sql: dict[str, Any],
+    in_class: dict[str, Any],
+    is_running: bool,
+) -> None:
+    for name, value in in_class.items():
+        monkeypatch.setattr(Mail, name, value)
+
+    def rows_after(second: Callable[[], Any]) -> list[Any]:
+        record = Mail("ada").run_in_worker(unique_key="k", delay=0)
+        assert record is not None
+        if is_running:
+            store.claim(store.worker(classes=CLASSES), classes=[NAME])
+        second()
+        rows = store.rows(
+            "SELECT arguments, queue, retries, timeout, unique_key, state, follow_up -> 'arguments' AS next, "
+            "has_abort_hook, cancel_requested_by, replaced_at IS NOT NULL AS is_replaced FROM jobq.jobs ORDER BY id"
+        )
+        store.execute("UPDATE jobq.jobs SET follow_up = NULL")
+        store.execute("DELETE FROM jobq.jobs")
+        store.execute("DELETE FROM jobq.throttles")
+        return rows
+
+    store.worker(classes=CLASSES)
+    python = rows_after(lambda: Mail("bob").run_in_worker(unique_key="k", retries=2, timeout=60))
+    options = {"unique_key": "k", "retries": 2, "timeout": timedelta(seconds=60), **in_sql}
+    sql = rows_after(lambda: call(store, job_class=NAME, arguments='{"to": "bob"}', **options))
+    assert python == sql
+
+
+def test_sql_is_told_the_job_in_which_its_own_ended_up(store: "Store") -> None:
+    first = call(store, job_class=NAME, unique_key="k")
+    assert call(store, job_class=NAME, unique_key="k", on_held="return") == first
+    assert call(store, job_class=NAME, unique_key="k", on_held="replace") == first
+    assert call(store, job_class=NAME, unique_key="k", on_held="rerun") == first
+    store.claim(store.worker(), classes=[NAME])
+    assert call(store, job_class=NAME, unique_key="k", on_held="rerun") == first
+    assert call(store, job_class=NAME, unique_key="k", on_held="replace") is None
+
+
+CONTRADICTORY = [
+    {"on_held": "queue"},
+    {"unique_until": "ended"},
+    {"unique_for": timedelta(0)},
+    {"debounce_limit": timedelta(seconds=-1)},
+    {"debounce_limit": timedelta(seconds=1)},
+    {"on_held": "debounce"},
+    {"on_held": "rerun", "unique_until": "started"},
+    {"on_held": "newest", "unique_until": "started"},
+    {"on_held": "rerun", "unique_for": timedelta(seconds=1)},
+]
+
+
+@pytest.mark.parametrize("options", CONTRADICTORY, ids=str)
+def test_rules_that_a_class_may_not_have_sql_may_not_have_either(
+    database: Database, store: "Store", monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    for name, value in options.items():
+        monkeypatch.setattr(Mail, name, value)
+    with pytest.raises(JobqError):
+        Mail().run_in_worker(unique_key="k")
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=list(options)[-1] + "|debounce_limit"):
+        call(store, job_class=NAME, unique_key="k", **options)
+    assert store.unfinished() == []
+
+
+def test_rules_mean_nothing_without_a_key(store: "Store") -> None:
+    assert call(store, job_class=NAME, on_held="replace") != call(store, job_class=NAME, on_held="replace")
 
 
 def test_a_trigger_enqueues_within_its_transaction_and_wakes_a_worker_that_waits(store: "Store") -> None:

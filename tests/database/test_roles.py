@@ -1,6 +1,7 @@
 """What `jobq migrate --grants` prints is enough for each kind of role, and no more."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from jobq import observe, operate
 from jobq.errors import DatabaseForbidden, JobNotFinished, NotRunning
 from jobq.filters import Filter, Moment, of
 from jobq.operate.rights import NEEDS
-from jobq.records import ClassRecord, NewJob
+from jobq.records import ClassRecord, KeyRules, NewJob
 from jobq.store import history, jobs, migrations, rights
 from jobq.store.database import Database, use_database
 from jobq.store.rights import ENQUEUER, OPERATOR, READER, WEB, WORKER, Right, Role
@@ -61,6 +62,13 @@ def add_paused_schedule(store: Any) -> None:
     )
 
 
+def verdict(added: jobs.Added | None) -> tuple[str, str | None]:
+    """What came of an enqueue that met a held key, and the arguments of the holder as far as they were told."""
+    assert added is not None
+    assert added.holder is not None
+    return added.holder.verdict, added.holder.arguments
+
+
 def test_an_enqueuer_enqueues_and_reads_nothing_of_others(store: Any) -> None:
     with granted(ENQUEUER, store) as database, database.connect("test") as connection:
         assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
@@ -69,9 +77,17 @@ def test_an_enqueuer_enqueues_and_reads_nothing_of_others(store: Any) -> None:
         assert None not in jobs.enqueue_many(connection, "jobq", many)
         sql = "SELECT jobq.enqueue('shop.jobs.Work', '{}', unique_key => 'b')"
         assert connection.execute(sql.encode()).fetchone() != (None,)
+        ruled = NewJob(JOB_CLASS, '{"a": 1}', unique_key="c", key_rules=KeyRules("rerun", "finished", None, None))
+        assert jobs.enqueue(connection, "jobq", ruled)
+        assert verdict(jobs.enqueue(connection, "jobq", ruled)) == ("replaced", None)
+        returning = ruled._replace(key_rules=KeyRules("return", "finished", None, None))
+        assert verdict(jobs.enqueue(connection, "jobq", returning)) == ("held", None)
+        throttled = NewJob(JOB_CLASS, "{}", unique_key="d", key_rules=KeyRules("skip", "finished", 60.0, None))
+        assert jobs.enqueue(connection, "jobq", throttled)
         refused(
             connection,
             "SELECT arguments FROM jobq.jobs",
+            "SELECT until FROM jobq.throttles",
             "UPDATE jobq.jobs SET queue = 'mine'",
             "DELETE FROM jobq.jobs",
             "INSERT INTO jobq.jobs (job_class, losses) VALUES ('x', 1)",
@@ -83,7 +99,7 @@ def test_an_enqueuer_enqueues_and_reads_nothing_of_others(store: Any) -> None:
         )
         with pytest.raises(DatabaseForbidden, match=r"permission denied for table .*jobq migrate --grants"):
             observe.list_jobs(database, of("state", "finished"))
-    assert len(store.unfinished()) == 4
+    assert len(store.unfinished()) == 6
 
 
 @contextmanager
@@ -276,7 +292,7 @@ def test_an_act_needs_the_rights_that_are_said_of_it_and_no_others(store: Any, r
     with granted(READER, store) as database:
 
         def change(verb: str, right: Right) -> None:
-            thing = f"{'SEQUENCE ' if right.privilege == 'USAGE' else ''}jobq.{right.thing}"
+            thing = f"{rights.KINDS.get(right.privilege, 'TABLE')} jobq.{right.thing}"
             store.execute(f"{verb} {right.privilege} ON {thing} {'TO' if verb == 'GRANT' else 'FROM'} {database.role}")
 
         for verb, act in able.items():
@@ -284,7 +300,8 @@ def test_an_act_needs_the_rights_that_are_said_of_it_and_no_others(store: Any, r
                 change("GRANT", right)
             for right in NEEDS[verb]:
                 change("REVOKE", right)
-                with pytest.raises(DatabaseForbidden, match=rf"may not {right.privilege} jobq\.{right.thing}\."):
+                lacks = re.escape(f"{right.privilege} jobq.{right.thing}")
+                with pytest.raises(DatabaseForbidden, match=rf"may not {lacks}\."):
                     act(database)
                 assert operate.refusals(database)[verb].endswith(f"may not {right.privilege} jobq.{right.thing}")
                 change("GRANT", right)

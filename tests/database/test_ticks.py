@@ -103,6 +103,66 @@ def schedules(store: "Store") -> Schedules:
     return Schedules(store)
 
 
+RULED = {"on_held": "rerun", "unique_until": "finished", "unique_for": None, "debounce_limit": None}
+
+
+def test_a_tick_whose_key_is_held_does_what_the_class_says(schedules: Schedules, report: Callable[..., Any]) -> None:
+    store = schedules.store
+    schedules.set_up(like_nightly(unique_key="k", key_rules=RULED, missed="all"))
+    schedules.pass_time(hours=3)
+    first, second, third = schedules.serve()
+    assert [tick.verdict for tick in (first, second, third)] == ["enqueued"] * 3
+    assert first.job_id == second.job_id == third.job_id  # the later ones replaced the first
+    (job,) = store.unfinished()
+    assert (job.id, job.queue, job.arguments, job.source) == (
+        *(first.job_id, "reports"),
+        *({"team": "all"}, "schedule nightly"),
+    )
+    worker = store.worker()
+    (running,) = store.claim(worker, ["reports"])
+    schedules.pass_time(hours=1)
+    (fourth,) = schedules.serve()
+    assert (fourth.verdict, fourth.job_id) == ("enqueued", running.id)
+    store.finish(worker, report(running))
+    (follower,) = store.unfinished()
+    assert follower.id != running.id
+    assert [job.id for job in store.claim(worker, ["reports"])] == [follower.id]
+
+
+def test_a_tick_passes_where_the_class_leaves_the_holder_alone(schedules: Schedules) -> None:
+    schedules.set_up(like_nightly(unique_key="k", key_rules={**RULED, "on_held": "return"}))
+    schedules.pass_time(hours=1)
+    (first,) = schedules.serve()
+    schedules.pass_time(hours=1)
+    (second,) = schedules.serve()
+    assert (first.verdict, second.verdict, second.job_id) == ("enqueued", "held", None)
+
+
+def test_ticks_do_not_overlap_whatever_the_class_says_of_its_key(schedules: Schedules) -> None:
+    schedules.set_up(like_nightly(unique_key="k", key_rules=RULED, overlap="skip"))
+    schedules.pass_time(hours=1)
+    schedules.serve()
+    schedules.pass_time(hours=1)
+    assert [tick.verdict for tick in schedules.serve()] == ["overlapped"]
+
+
+def test_a_run_by_hand_does_what_the_class_says(schedules: Schedules) -> None:
+    store = schedules.store
+    schedules.set_up(like_nightly(unique_key="k", key_rules=RULED))
+    for _ in range(2):
+        ran = store_of.run(store.connection, store.schema, name="nightly", run_by="ada")
+        assert ran is not None
+        assert ran.verdict == "enqueued"
+    (job,) = store.unfinished()
+    assert (job.id, job.source) == (ran.job_id, "schedule nightly, by ada")
+    store.claim(store.worker(), ["reports"])
+    schedules.declare(like_nightly(unique_key="k", key_rules={**RULED, "on_held": "replace"}))
+    assert schedules.survey() == ["nightly"]
+    ran = store_of.run(store.connection, store.schema, name="nightly", run_by="ada")
+    assert ran is not None
+    assert (ran.verdict, ran.job_id) == ("held", None)
+
+
 # Declaring
 
 

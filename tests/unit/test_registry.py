@@ -38,6 +38,34 @@ def registry() -> Registry:
     return Registry()
 
 
+@pytest.mark.parametrize(
+    ("attributes", "complaint"),
+    [
+        ({"on_held": "queue"}, r"Work: on_held is 'queue', but must be one of 'skip', 'return', 'replace', "),
+        ({"on_held": None}, r"on_held is None, but must be one of"),
+        ({"on_held": ["skip"]}, r"on_held is \['skip'\], but must be one of"),
+        ({"unique_until": "ended"}, r"unique_until is 'ended', but must be one of 'finished', 'started'"),
+        ({"unique_for": "10m"}, r"unique_for is '10m', but must be seconds or a timedelta"),
+        ({"unique_for": 0}, r"unique_for is 0, but must be"),
+        ({"on_held": "debounce"}, r"on_held = 'debounce' needs a debounce_limit"),
+        ({"debounce_limit": 5}, r"debounce_limit is for on_held = 'debounce', but on_held is 'skip'"),
+        ({"on_held": "rerun", "unique_until": "started"}, r"a running job does not hold its key"),
+        ({"on_held": "newest", "unique_until": "started"}, r"a running job does not hold its key"),
+        ({"on_held": "debounce", "debounce_limit": 5, "unique_for": 5}, r"unique_for allows one job in that time"),
+        ({"on_held": "rerun", "unique_for": 5}, r"unique_for allows one job in that time"),
+    ],
+)
+def test_rules_for_a_held_key_that_make_no_sense_are_refused(
+    registry: Registry, attributes: dict[str, Any], complaint: str
+) -> None:
+    job_class = job_named("Work")
+    for name, value in attributes.items():
+        setattr(job_class, name, value)
+    with pytest.raises(RegistrationError, match=complaint):
+        add_class(registry, job_class)
+    assert registry.find("shop.jobs.Work") is None
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An application's folder; what is imported from it is forgotten afterwards."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobq.records import KeyRules
 from jobq.schedules import MISSED, OVERLAP, Verdict
 from jobq.states import (
     FINISHED,
@@ -92,6 +93,17 @@ def promote(store: Any, report: Any) -> Callable[[], object]:
     store.add(delay=60)
     store.execute("UPDATE jobq.jobs SET run_at = now()")
     return lambda: store.promote()
+
+
+def replace(first: float, second: float) -> Callable[[Any, Any], Callable[[], object]]:
+    """A waiting job takes over the delay of a later one with its key."""
+
+    def prepare(store: Any, report: Any) -> Callable[[], object]:
+        rules = KeyRules("replace", "finished", None, None)
+        store.add(unique_key="k", key_rules=rules, delay=first)
+        return lambda: store.add(unique_key="k", key_rules=rules, delay=second)
+
+    return prepare
 
 
 def claim(store: Any, report: Any) -> Callable[[], object]:
@@ -195,6 +207,8 @@ ACTS: dict[str, Callable[[Any, Any], Callable[[], object]]] = {
     "enqueue": lambda store, report: lambda: store.add(),
     "schedule": lambda store, report: lambda: store.add(delay=60),
     "promote": promote,
+    "put off": replace(0, 60),
+    "bring forward": replace(60, 0),
     "claim": claim,
     "give back": give_back,
     "succeed": finish_as(Outcome.SUCCESSFUL),

@@ -211,6 +211,8 @@ class JobPage(ConsoleScreen):
                 running.append_text(Text.assemble("  ", progress_text(job, self.glyphs)))
             if job.cancel_requested_at is not None:
                 running.append(f"  asked to end by {job.cancel_requested_by}", theme.style(theme.WAIT))
+            if job.is_followed:
+                running.append("  another run follows with newer arguments", theme.style(theme.WAIT))
             lines.append(running)
         return [first, *lines]
 

@@ -1,0 +1,92 @@
+"""Adds jobs whose classes say what becomes of a key that is held; all others go the shorter way in `jobs.py`.
+
+The rules themselves are functions of the database (migration 0013): they wait for locks and look again, which takes
+several statements, and plain SQL obeys them too.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from jobq.records import NewJob
+from jobq.store.callers.steps import Steps
+from jobq.store.database import Connection
+from jobq.store.statements import statement
+
+
+class Holder(NamedTuple):
+    """The job that held the key, and what was done with it. It is not the one that was to be added."""
+
+    verdict: str  # held: left alone; replaced; followed: it runs, and the new one comes after it
+    queue: str
+    priority: int
+    attempt: int
+    retries: int
+    started_at: datetime | None
+    timeout: float | None
+    arguments: str | None  # JSON text; None where the role at hand may not read them
+
+
+class Placed(NamedTuple):
+    """Where a job is now: in a row of its own, or in that of the holder."""
+
+    id: int
+    state: str
+    enqueued_at: datetime
+    run_at: datetime
+    expires_at: datetime | None
+    holder: Holder | None
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(microseconds: int) -> datetime:
+    """A time as statements answer it that run on callers' connections: no setting and no codec changes a number."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def placing(schema: str, jobs: Iterable[tuple[int | None, NewJob, str]]) -> Steps[list[Placed | None]]:
+    """Adds jobs, each by the rules of its class; None where it is not enqueued. Draws the numbers that are missing."""
+    items = [item_of(place, *job) for place, job in enumerate(jobs)]
+    rows = yield statement("enqueue_held", schema), {"jobs": f"[{','.join(items)}]"}
+    placed: list[Placed | None] = [None] * len(items)
+    for place, verdict, job_id, state, *times, queue, priority, attempt, retries, started_at, timeout, text in rows:
+        if job_id is None:
+            continue
+        enqueued_at, run_at, expires_at, started_at = (at if at is None else moment(at) for at in (*times, started_at))
+        holder = Holder(verdict, queue, priority, attempt, retries, started_at, timeout, text)
+        placed[place] = Placed(
+            job_id, state, enqueued_at, run_at, expires_at, None if verdict == "enqueued" else holder
+        )
+    return placed
+
+
+def item_of(place: int, job_id: int | None, job: NewJob, arguments: str) -> str:
+    """A job and the rules of its class as `enqueue_held()` takes them: JSON text, the arguments as they are."""
+    assert job.key_rules is not None
+    fields: dict[str, Any] = {
+        "place": place,
+        "job_class": job.job_class,
+        "queue": job.queue,
+        "priority": job.priority,
+        "retries": job.retries,
+        "unique_key": job.unique_key,
+        "source": job.source,
+        "timeout": job.timeout,
+        "has_abort_hook": job.has_abort_hook,
+        "delay": job.delay,
+        "run_at": job.run_at and job.run_at.isoformat(),
+        "expires_in": job.expires_in,
+        "expires_at": job.expires_at and job.expires_at.isoformat(),
+        **job.key_rules._asdict(),
+    }
+    if job_id is not None:
+        fields["id"] = job_id
+    return f'{json.dumps(fields)[:-1]}, "arguments": {arguments}, "trace_context": {job.trace_context or "null"}}}'
+
+
+def forget_throttles(connection: Connection, schema: str) -> None:
+    """Deletes the time spans of `unique_for` that are over."""
+    connection.execute(statement("forget_throttles", schema), {})
