@@ -52,15 +52,19 @@ def placing(schema: str, jobs: Iterable[tuple[int | None, NewJob, str]]) -> Step
     items = [item_of(place, *job) for place, job in enumerate(jobs)]
     rows = yield statement("enqueue_held", schema), {"jobs": f"[{','.join(items)}]"}
     placed: list[Placed | None] = [None] * len(items)
-    for place, verdict, job_id, state, *times, queue, priority, attempt, retries, started_at, timeout, text in rows:
-        if job_id is None:
-            continue
-        enqueued_at, run_at, expires_at, started_at = (at if at is None else moment(at) for at in (*times, started_at))
-        holder = Holder(verdict, queue, priority, attempt, retries, started_at, timeout, text)
-        placed[place] = Placed(
-            job_id, state, enqueued_at, run_at, expires_at, None if verdict == "enqueued" else holder
-        )
+    for place, verdict, job_id, state, enqueued_at, run_at, expires_at, *rest in rows:
+        if job_id is not None:
+            holder = None if verdict == "enqueued" else holder_of(verdict, *rest)
+            expiry = None if expires_at is None else moment(expires_at)
+            placed[place] = Placed(job_id, state, moment(enqueued_at), moment(run_at), expiry, holder)
     return placed
+
+
+def holder_of(
+    verdict: str, queue: str, priority: int, attempt: int, retries: int, started_at: int | None, *rest: Any
+) -> Holder:
+    started = None if started_at is None else moment(started_at)
+    return Holder(verdict, queue, priority, attempt, retries, started, *rest)
 
 
 def item_of(place: int, job_id: int | None, job: NewJob, arguments: str) -> str:
