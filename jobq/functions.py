@@ -28,7 +28,7 @@ from jobq.registry import registry
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from jobq.options import Options
+    from jobq.options import OnHeld, Options, UniqueUntil
     from jobq.schedules import Schedule
 
 P = ParamSpec("P")
@@ -119,7 +119,12 @@ class JobOptions(TypedDict, total=False):
     unique_key: UniqueKey | None
     schedule: "Schedule | str | None"
     schedules: "Sequence[Schedule | str]"
+    on_held: "OnHeld"
+    unique_until: "UniqueUntil"
+    unique_for: float | timedelta | None
+    debounce_limit: float | timedelta | None
     retry_when_row_is_gone: bool
+    end_processes: bool
     alias: str | Sequence[str]
 
 

@@ -462,3 +462,13 @@ def test_a_job_that_runs_inside_another_gives_the_place_back() -> None:
         return jobq.current().job.id
 
     assert json_of(run(outer, "{}")) == "[7]"
+
+
+def test_a_function_has_the_rules_for_its_unique_key_that_a_class_has() -> None:
+    decorated = job(unique_key="only", on_held="debounce", debounce_limit=60)(plain_function)
+    assert (decorated.job_class.on_held, decorated.job_class.debounce_limit) == ("debounce", 60)
+    with pytest.raises(RegistrationError, match="needs a debounce_limit"):
+        job(unique_key="only", on_held="debounce")(plain_function)
+
+
+def plain_function() -> None: ...

@@ -10,7 +10,7 @@ import pytest
 
 from jobq import Cancel, Defer, Job, enqueue_many, enqueue_many_async, register_job
 from jobq.errors import ArgumentsError, ConfigurationError
-from jobq.store.database import default_database
+from jobq.store.database import use_database
 from jobq.testing import immediately
 from jobq.testing.inline import MAX_DEPTH, Inline
 
@@ -21,11 +21,11 @@ RAN: list[Any] = []
 def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inline]:
     """Nothing here may reach for a database: in production without an address, that is refused."""
     monkeypatch.setenv("JOBQ_ENV", "production")
-    default_database.cache_clear()
+    use_database(None)
     RAN.clear()
     with immediately() as inline:
         yield inline
-    default_database.cache_clear()
+    use_database(None)
 
 
 @register_job

@@ -32,12 +32,14 @@ OTHER_WORDS = {
     *("WorkerLost", "Cancelled", "Expired", "epoch", "name", "aliases", "id", "stopped", "silent"),
     *("active", "inactive", "jobs", "workers", "queues", "metrics", "schedules", "server_version", "max_connections"),
     *("error_message", "traceparent", *Verdict, *OVERLAP),
-    *("UTF8", "DELETE", "EXECUTE", "USAGE"),
+    *("UTF8", "SELECT", "DELETE", "EXECUTE", "USAGE"),
+    *("arguments", "value", "progress", "migrations", "test_clock", "test_run", "f", "p", "r"),
+    *("attempt", "attempts", "job", "outcome", "worker", "error_type", "traceback", "run_at", "started_at", "ended_at"),
     *("stop", "stack", "rescue"),
 }
 """Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
-the doctor asks the server about, what becomes of a schedule's tick, an encoding, rights, and what is wanted of a
-worker."""
+the doctor asks the server about, what becomes of a schedule's tick, an encoding, rights, what is wanted of a worker,
+names of columns and tables, and kinds of things in PostgreSQL's catalogue."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
