@@ -40,8 +40,8 @@ def test_the_smallest_job_is_enqueued_run_and_seen_as_the_readme_types_it(
 
 
 def test_jobs_defined_as_in_the_readme_have_what_they_ask_for(application: "Application", store: "Store") -> None:
-    definition, use, *_ = code("Defining jobs")
-    application.write("jobs.py", definition)
+    definition, use, function = code("Defining jobs")
+    application.write("jobs.py", definition + function)
     application.python(use)
 
     receipts = store.unfinished()
@@ -49,6 +49,10 @@ def test_jobs_defined_as_in_the_readme_have_what_they_ask_for(application: "Appl
     assert [job.unique_key for job in receipts] == ["receipt-1", "receipt-2"]
     application.jobq("run", "--drain")
     assert [result.value for result in store.results()] == [{"sent": 1}, {"sent": 2}]
+
+    application.python("from jobs import remind; assert remind(7) and remind.later(7).unique_key == 'reminder-7'")
+    application.jobq("run", "--drain")
+    assert store.results()[-1].value == "reminded of order 7"
 
 
 SHOP = """
