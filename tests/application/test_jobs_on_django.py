@@ -226,7 +226,7 @@ def test_what_wraps_djangos_statements_sees_jobqs(shop: "Application", store: "S
         with connection.execute_wrapper(wrap):
             Ship(1).run_in_worker(connection=connection)
             enqueue_many([Ship(2)] * 120, connection=connection)
-        print(json.dumps([len(connection.queries), wrapped[0]]))
+        print(json.dumps([len(connection.queries), any(wrapped)]))
         """,
     )
     assert wrapped

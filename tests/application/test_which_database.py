@@ -116,7 +116,7 @@ def test_the_database_of_a_django_project_is_found_said_and_used(site: Applicati
     with site.start("run", "--drain", "--max-processes", "1") as worker:
         assert worker.wait() == 0, worker.stderr
         imported_by = (site.path / "imported-by").read_text().split()
-        assert len(imported_by) == 1, "a child for jobs has the answer from its worker"
+        assert len(imported_by) == 2, "the process that was asked, and the child for jobs, which sets Django up"
         assert str(worker.pid) not in imported_by
     assert [result.value for result in store.results()] == [5]
     assert PASSWORD not in enqueued.stderr + worker.stderr + (site.path / "seen-by-ps").read_text()
