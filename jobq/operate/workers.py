@@ -1,7 +1,7 @@
 """Acts on workers: asks them to stop."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jobq import observe
@@ -32,14 +32,19 @@ def stop_workers(database: Database, names: Iterable[str]) -> ActedOnWorkers:
 
     Raises WorkerNotFound before anything is done. Workers that cannot hear of it are left alone.
     """
-    chosen = list(found(observe.workers(database), names))
-    acted = ActedOnWorkers(skipped={worker.name: why for worker in chosen if (why := why_not_stopped(worker))})
-    able = {worker.id: worker.name for worker in chosen if worker.name not in acted.skipped}
+    chosen = found(observe.workers(database), names)
+    unable = {worker.id: why for worker in chosen if (why := why_not_stopped(worker))}
+    able = {worker.id: worker.name for worker in chosen if worker.id not in unable}
+    acted = ActedOnWorkers()
     with acting(database, "stop worker") as act:
         acted.ids = store.request_stop(act.connection, database.schema, list(able), requested_by=who_am_i())
-        acted.done = [able[worker_id] for worker_id in acted.ids]
+        acted.done = each_once(able[worker_id] for worker_id in acted.ids)
         act.did(names=acted.done)
-    acted.skipped |= {name: "it has just stopped, or was asked" for name in able.values() if name not in acted.done}
+    acted.skipped = {
+        worker.name: unable.get(worker.id, "it has just stopped, or was asked")
+        for worker in chosen
+        if worker.name not in acted.done
+    }
     return acted
 
 
@@ -54,12 +59,12 @@ def declare_dead(database: Database, names: Iterable[str]) -> ActedOnWorkers:
     acted = ActedOnWorkers()
     with acting(database, "declare dead") as act:
         acted.ids = store.declare_dead(act.connection, database.schema, list(chosen), silent=silent)
-        acted.done = [chosen[worker_id].name for worker_id in acted.ids]
+        acted.done = each_once(chosen[worker_id].name for worker_id in acted.ids)
         act.did(names=acted.done)
     acted.skipped = {
         worker.name: f"it was heard of {worker.heartbeat_seconds:.0f} s ago: it is silent after {silent:g} s"
         for worker in chosen.values()
-        if worker.id not in acted.ids
+        if worker.name not in acted.done
     }
     return acted
 
@@ -82,15 +87,20 @@ def why_not_stopped(worker: WorkerRecord) -> str | None:
     return None
 
 
-def found(live: Iterable[WorkerRecord], names: Iterable[str]) -> Iterator[WorkerRecord]:
-    """The workers with these names or numbers, each once. Raises WorkerNotFound."""
-    by_name = {name: worker for worker in live for name in (str(worker.id), worker.name)}
-    seen = set()
+def found(live: Sequence[WorkerRecord], names: Iterable[str]) -> list[WorkerRecord]:
+    """The workers with these names or numbers, each once. Raises WorkerNotFound.
+
+    Several have one name where a container was killed and started again, until the first is declared dead.
+    """
+    chosen: dict[int, WorkerRecord] = {}
     for name in names:
-        worker = by_name.get(name)
-        if worker is None:
-            there = ", ".join(sorted(worker.name for worker in by_name.values())[:8]) or "none"
+        meant = {worker.id: worker for worker in live if name in (str(worker.id), worker.name)}
+        if not meant:
+            there = ", ".join(sorted({worker.name for worker in live})[:8]) or "none"
             raise WorkerNotFound(f"There is no live worker {name!r}. Live workers: {there}. See jobq workers.")
-        if worker.id not in seen:
-            seen.add(worker.id)
-            yield worker
+        chosen |= meant
+    return list(chosen.values())
+
+
+def each_once(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

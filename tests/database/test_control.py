@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from jobq import operate
+from jobq.errors import WorkerNotFound
 from jobq.runtime.control import Control
 from jobq.runtime.ownership import Ownership
 from jobq.states import Outcome
@@ -32,6 +34,37 @@ def test_a_worker_sees_that_another_is_silent_or_has_left_of_late(store: Any) ->
     ):
         store.execute(f"UPDATE jobq.workers SET {change} WHERE id = {seen}")
         assert wanted(store, seeing).rescue is is_seen, change
+
+
+def test_a_worker_is_named_once_whoever_asks_for_one_that_is_not_there(store: Any, database: Database) -> None:
+    for pid in (7, 8):
+        store.worker(host="web", pid=pid)
+    with pytest.raises(WorkerNotFound) as error:
+        operate.stop_workers(database, ["web/9"])
+    assert "Live workers: web/7, web/8. See" in str(error.value)
+
+
+def test_a_worker_is_asked_once_under_its_name_and_its_number(store: Any, database: Database) -> None:
+    worker = store.worker(host="web", pid=7)
+    acted = operate.stop_workers(database, ["web/7", str(worker)])
+    assert (acted.ids, acted.done, acted.skipped) == ([worker], ["web/7"], {})
+
+
+def test_two_workers_with_one_name_are_both_asked_and_named_once(store: Any, database: Database) -> None:
+    ids = [store.worker(host="web", pid=1), store.worker(host="web", pid=1)]
+    acted = operate.stop_workers(database, ["web/1"])
+    assert (acted.ids, acted.done, acted.skipped) == (ids, ["web/1"], {})
+
+
+def test_of_two_workers_with_one_name_the_silent_one_is_declared_dead(store: Any, database: Database) -> None:
+    """As where a container with a fixed host name was killed and started again: its first process has the same id."""
+    killed, alive = store.worker(host="web", pid=1), store.worker(host="web", pid=1)
+    store.execute("UPDATE jobq.workers SET heartbeat_at = now() - interval '50 seconds' WHERE id = %s", killed)
+
+    acted = operate.declare_dead(database, ["web/1"])
+
+    assert (acted.ids, acted.done, acted.skipped) == ([killed], ["web/1"], {})
+    assert [row.id for row in store.rows("SELECT id FROM jobq.workers WHERE stopped_at IS NULL")] == [alive]
 
 
 def test_a_request_to_stop_is_noted_by_whom_and_leaves_the_job_running(store: Any) -> None:
