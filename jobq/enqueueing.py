@@ -1,16 +1,17 @@
 """How instances of `Job` become rows: on a connection of the caller's or of jobq's own, one or many."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobq import arguments, references, stand_ins, telemetry  # noqa: F401 - rows are arguments by its being imported
 from jobq.errors import ArgumentsError, UnknownJobClass
+from jobq.frames import is_jobqs, is_librarys
 from jobq.names import check_name, may_be_unknown, name_of
 from jobq.on_demand import OnDemand
 from jobq.options import (
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from jobq.base import Job
     from jobq.store.jobs import Added
     from jobq.store.keys import Holder
-
-PACKAGE_FOLDER = str(Path(__file__).parent) + os.sep
-DEMO_FOLDER = PACKAGE_FOLDER + "demo" + os.sep  # an application like any other
 
 
 def enqueue_many(jobs: "Iterable[Job]", *, connection: Any = None) -> Sequence[JobRecord | None]:
@@ -111,7 +109,7 @@ async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Seq
     return OnDemand(range(len(new)), lambda place: record_of(new[place], added[place]))
 
 
-def new_jobs(jobs: "Iterable[Job]", source: str | None) -> NewJobs:
+def new_jobs(jobs: "Iterable[Job]", source: str) -> NewJobs:
     """Jobs as they go into the table. What several have in common is checked for the first of them."""
     max_bytes = most_bytes()
     alike: dict[tuple[Any, ...], NewJob] = {}
@@ -161,7 +159,8 @@ def new_job(
 ) -> NewJob:
     """A Job as it goes into the table: every option checked, the arguments encoded.
 
-    The limit of the arguments is that of the database's settings, unless it is given; the source is the caller's line.
+    The limit of the arguments is that of the database's settings, unless it is given; the source is the caller's line,
+    unless it is given.
     """
     job_class = type(job)
     name = name_of(job_class)
@@ -213,16 +212,27 @@ def encoded_arguments(job: "Job", max_bytes: int) -> str:
         raise ArgumentsError(f"{type(job).__name__}: {error}") from None
 
 
-def source_of_caller() -> str | None:
-    """file:line of the nearest frame outside jobq."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and is_own(frame.f_code.co_filename):
+def source_of_caller() -> str:
+    """file:line of the nearest frame of the application; where there is none, the user as `user@host`.
+
+    Others call what they are given, such as a pool of threads, or Django after a commit: they are not who enqueued.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if is_of_application(frame):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    from jobq.store.database import who_am_i
+
+    return who_am_i()
 
 
-def is_own(filename: str) -> bool:
-    return filename.startswith(PACKAGE_FOLDER) and not filename.startswith(DEMO_FOLDER)
+def is_of_application(frame: FrameType) -> bool:
+    """Also where the application is installed like a library: then classes of its package are registered."""
+    filename = frame.f_code.co_filename
+    if is_jobqs(filename):
+        return False
+    return not is_librarys(filename) or registry.has_package(frame.f_globals.get("__name__", ""))
 
 
 def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:

@@ -7,11 +7,11 @@ computed when somebody looks, it would have to read the traceback of every failu
 
 import re
 import sys
-import sysconfig
 from collections.abc import Iterable
 from hashlib import md5
-from pathlib import Path
 from types import TracebackType
+
+from jobq.frames import is_applications
 
 LENGTH = 12
 """Hexadecimal digits: enough to tell millions apart, and few enough to type."""
@@ -25,10 +25,6 @@ VARYING = re.compile(
     r"|\b(?=[0-9a-fA-F]*[0-9])[0-9a-fA-F]{8,}\b"  # hashes, and ids of other databases
     r"|\d+"
 )
-
-LIBRARIES = tuple(f"{Path(sysconfig.get_path(name))}/" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-OWN_FOLDER = f"{Path(__file__).parent}/"
-DEMONSTRATION = f"{OWN_FOLDER}demo/"  # an application like any other
 
 
 def fingerprint(job_class: str, error_type: str, frame: str | None = None, message: str = "") -> str:
@@ -47,7 +43,7 @@ def own_frame(error: BaseException) -> str | None:
     """The last place in the job's own code that an exception came by, `mail/smtp.py:41 send`; None without any."""
     own = None
     for filename, line, function in frames(error.__traceback__):
-        if is_own(filename):
+        if is_applications(filename):
             own = f"{shortened(filename)}:{line} {function}"
     return own
 
@@ -57,13 +53,6 @@ def frames(traceback: TracebackType | None) -> Iterable[tuple[str, int, str]]:
         code = traceback.tb_frame.f_code
         yield code.co_filename, traceback.tb_lineno or 0, code.co_qualname
         traceback = traceback.tb_next
-
-
-def is_own(filename: str) -> bool:
-    """Neither a library's, nor Python's, nor jobq's."""
-    if filename.startswith("<") or "/site-packages/" in filename:
-        return False
-    return filename.startswith(DEMONSTRATION) or not filename.startswith((OWN_FOLDER, *LIBRARIES))
 
 
 def shortened(filename: str) -> str:

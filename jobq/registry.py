@@ -28,6 +28,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._classes: dict[str, type[Job]] = {}
+        self._packages: set[str] = set()  # the first names of their modules
         self._aliases: dict[str, str] = {}  # alias to name
         self._scheduled: dict[str, Scheduled] = {}
 
@@ -43,6 +44,7 @@ class Registry:
                 raise RegistrationError(f"alias {alias!r} of {name} is taken by {owner}. Choose another.")
         if name in self._aliases:
             raise RegistrationError(f"{name} is an alias of {self._aliases[name]} already. Rename one of them.")
+        self._packages.add(package_of(job_class.__module__))
         self._classes[name] = job_class  # a module that is imported again replaces its classes
         self._aliases.update(dict.fromkeys(aliases, name))
         for old in [old for old in self._scheduled.values() if old.is_of_class and name_of(old.job_class) == name]:
@@ -76,6 +78,10 @@ class Registry:
             return job_class
         raise UnknownJobClass(f"No job class {name!r} is registered. {self._suggestion(name)}")
 
+    def has_package(self, module: str) -> bool:
+        """Whether a module is of the same package as one of the classes: code of the application."""
+        return package_of(module) in self._packages
+
     def aliases_of(self, name: str) -> tuple[str, ...]:
         return tuple(sorted(alias for alias, owner in self._aliases.items() if owner == name))
 
@@ -92,6 +98,10 @@ class Registry:
             return suggested
         known = sorted(self._classes)
         return f"Registered are: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
+
+
+def package_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
 registry = Registry()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
     "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
-    "tracebacks", "stand_ins", "addresses", "projects", "found_database",
+    "frames", "tracebacks", "stand_ins", "addresses", "projects", "found_database",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {

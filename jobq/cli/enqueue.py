@@ -56,6 +56,7 @@ def enqueue(
     **chosen: Any,
 ) -> None:
     from jobq.application import load_application
+    from jobq.store.database import who_am_i
 
     open_database(settings)
     load_application(settings.root, [*settings.app, *app])
@@ -66,7 +67,7 @@ def enqueue(
         "expires": None if expires is None else delay_of("--expires", expires),
     }
     with code_of(job_class):  # its methods choose what the options do not
-        new = new_job(job, **options, **chosen)
+        new = new_job(job, **options, **chosen, source=who_am_i())
     (record,) = added_to_database([new], None)
     if record is None:
         say("nothing was enqueued: another job of this class holds the unique key")

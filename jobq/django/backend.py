@@ -1,6 +1,5 @@
 """The backend of `django.tasks` that enqueues into jobq."""
 
-import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
@@ -119,15 +118,5 @@ def aware(moment: datetime | None) -> datetime | None:
 _source: ContextVar[str | None] = ContextVar("jobq_source", default=None)
 
 
-def source_of_caller() -> str | None:
-    """file:line of the nearest frame outside jobq and Django's tasks."""
-    if (known := _source.get()) is not None:
-        return known
-    frame = sys._getframe(1)
-    while frame.f_back is not None and is_machinery(frame.f_globals.get("__name__", "")):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def is_machinery(module: str) -> bool:
-    return module.startswith(("jobq.", "django.tasks.", "django_tasks.", "django.utils."))
+def source_of_caller() -> str:
+    return _source.get() or enqueueing.source_of_caller()

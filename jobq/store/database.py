@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -393,6 +394,7 @@ def host_name() -> str:
     return socket.gethostname() or "localhost"
 
 
+@cache
 def who_am_i() -> str:
     """The person at this shell, as `user@host`: for the record of an operator's acts."""
     import getpass

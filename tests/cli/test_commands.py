@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobq.store.database import who_am_i
+
 if TYPE_CHECKING:
     from conftest import Application, Store
 
@@ -41,6 +43,7 @@ def test_enqueue_prints_the_new_jobs_id(sample: "Application", store: "Store") -
     assert finished.stdout.strip() == str(job.id)
     assert (job.job_class, job.arguments) == ("jobs.Echo", {"value": 7})
     assert (job.queue, job.priority, job.retries) == ("slow", 5, 2)
+    assert job.source == who_am_i()
 
 
 def test_enqueue_as_json_gives_the_new_jobs_object(sample: "Application") -> None:

@@ -1,12 +1,13 @@
 """A Job on its way to a row: every option that cannot be is refused, by name, before the database is asked."""
 
 import copy
+import functools
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobq import Job, register_job
-from jobq.enqueueing import PACKAGE_FOLDER, new_job
+from jobq.enqueueing import new_job
 from jobq.errors import ArgumentsError, EnqueueError, UnknownJobClass
+from jobq.frames import JOBQ
 from jobq.options import MAX_DELAY_SECONDS, checked_int, checked_key, checked_queue, due
+from jobq.records import NewJob
 from jobq.settings import Settings
-from jobq.store.database import Database, use_database
+from jobq.store.database import Database, use_database, who_am_i
 
 
 @pytest.fixture(autouse=True)
@@ -220,10 +223,35 @@ def test_a_whole_number_within_its_bounds_is_taken(value: int) -> None:
     assert checked_int("priority", value, 5) == value
 
 
-def test_the_source_is_outside_jobq_even_in_a_folder_whose_name_begins_alike(tmp_path: Path) -> None:
+def test_the_source_is_outside_jobq_even_in_a_folder_whose_name_begins_alike() -> None:
     """An application in `jobq-shop/` beside `jobq/` is not jobq."""
-    file = PACKAGE_FOLDER.rstrip("/") + "-shop/orders.py"
-    code = compile("\n\nnew = new_job(Send('ada'))", file, "exec")
-    space: dict[str, Any] = {"new_job": new_job, "Send": Send}
-    exec(code, space)
-    assert space["new"].source == f"{file}:3"
+    file = JOBQ.rstrip("/") + "-shop/orders.py"
+    assert new_by(file).source == f"{file}:3"
+
+
+def test_the_source_is_the_application_when_a_library_calls_what_it_was_given() -> None:
+    """As Django does after a commit: `on_commit(job.run_in_worker)`."""
+    library = compile("def call(given):\n    return given()", "/srv/lib/site-packages/django/transaction.py", "exec")
+    space: dict[str, Any] = {}
+    exec(library, space)
+    source = space["call"](functools.partial(new_job, Send("ada"))).source
+    assert source.startswith(f"{__file__}:")
+
+
+def test_the_source_is_the_application_where_it_is_installed_like_a_library() -> None:
+    file = "/srv/lib/site-packages/shop/orders.py"
+    assert new_by(file, module=f"{Send.__module__}.orders").source == f"{file}:3"
+
+
+def test_the_source_is_the_user_where_no_frame_is_the_applications() -> None:
+    """As in a thread of a pool."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(new_job, Send("ada")).result().source == who_am_i()
+
+
+def new_by(file: str, module: str = "orders") -> NewJob:
+    """A job made in the third line of a file."""
+    space: dict[str, Any] = {"new_job": new_job, "Send": Send, "__name__": module}
+    exec(compile("\n\nnew = new_job(Send('ada'))", file, "exec"), space)
+    new: NewJob = space["new"]
+    return new

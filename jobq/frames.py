@@ -1,0 +1,22 @@
+"""Whose code a file is: the application's, a library's, Python's, or jobq's own."""
+
+import os
+from pathlib import Path
+
+JOBQ = f"{Path(__file__).parent}/"
+DEMONSTRATION = f"{JOBQ}demo/"  # an application like any other
+PYTHON = f"{Path(os.__file__).parent}/"
+NO_FILE = "<"  # <string>, <stdin>, <frozen runpy>
+
+
+def is_jobqs(filename: str) -> bool:
+    return filename.startswith(JOBQ) and not filename.startswith(DEMONSTRATION)
+
+
+def is_librarys(filename: str) -> bool:
+    """A library's or Python's own; also code without a file."""
+    return filename.startswith((NO_FILE, PYTHON)) or "/site-packages/" in filename or "/dist-packages/" in filename
+
+
+def is_applications(filename: str) -> bool:
+    return not is_jobqs(filename) and not is_librarys(filename)
