@@ -1,6 +1,5 @@
 """Connections to the database that holds the jobs, and its errors in words that help."""
 
-import logging
 import os
 import select
 import socket
@@ -13,7 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from jobq import addresses, embedded, found_database
 from jobq.errors import (
@@ -28,6 +27,7 @@ from jobq.errors import (
 from jobq.settings import Settings, load
 from jobq.store import notices
 from jobq.store.explanations import explanation, said
+from jobq.store.pool import OwnPool
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -64,7 +64,6 @@ LET_GO_OF_THE_VANISHED = """
     WHERE current_setting('idle_in_transaction_session_timeout') = '0'
 """
 
-POOL_NAME = "jobq"
 POOL_SECONDS = 15.0
 POOL_LOOK_SECONDS = 2.0
 """Whoever waits for a connection asks the pool anew so often. Left to itself it tries ever more seldom: after an outage
@@ -88,7 +87,7 @@ class Database:
         self.patience = POOL_SECONDS  # for which whoever needs a connection waits while the server is away
         self._lock = threading.RLock()  # opening the pool asks for the address
         self._embedded: embedded.EmbeddedServer | None = None
-        self._pool: ConnectionPool[Connection] | None = None
+        self._pool: OwnPool | None = None
         self._pool_pid = 0
         self._prepared = False
 
@@ -207,19 +206,18 @@ class Database:
             parameters["target_session_attrs"] = "read-write"
         return {name: value for name, value in parameters.items() if name not in given}
 
-    def _open_pool(self) -> "ConnectionPool[Connection]":
+    def _open_pool(self) -> OwnPool:
         url = self.url
         with self._lock:
             if self._pool is None or self._pool_pid != os.getpid():  # never the pool of a parent process
                 with self._first_connection():
-                    self._pool = ConnectionPool(
+                    self._pool = OwnPool(
                         url,
                         kwargs={
                             "autocommit": True,
                             "prepare_threshold": None if self.settings.transaction_pooler else 2,
                             **self.parameters(f"client {os.getpid()}"),
                         },
-                        name=POOL_NAME,
                         configure=self._prepare_session,
                         min_size=0,
                         max_size=16,
@@ -248,7 +246,7 @@ def attach_embedded(settings: Settings, announce: Callable[[str], None] | None) 
     return embedded.attach(embedded.default_home(settings.root), announce=announce)
 
 
-def connection_of(pool: "ConnectionPool[Connection]", patience: float) -> Connection:
+def connection_of(pool: OwnPool, patience: float) -> Connection:
     """A connection of a pool, as soon as there is one. Raises PoolTimeout."""
     deadline = monotonic() + patience
     while True:
@@ -257,16 +255,6 @@ def connection_of(pool: "ConnectionPool[Connection]", patience: float) -> Connec
         except PoolTimeout:
             if monotonic() >= deadline:
                 raise
-
-
-class NotOfOurPool(logging.Filter):
-    """Keeps what goes wrong in jobq's own pool from being logged at each try: whoever asked is told by an error."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (isinstance(record.args, tuple) and record.args and record.args[0] == POOL_NAME)
-
-
-logging.getLogger("psycopg.pool").addFilter(NotOfOurPool())
 
 
 def check_connection(connection: Connection) -> None:

@@ -3,7 +3,9 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import psycopg_pool.base
@@ -129,6 +131,35 @@ def test_who_has_little_patience_is_soon_told_that_the_server_is_away(behind: Da
 
     with pytest.raises(DatabaseUnreachable, match=r"no connection within 0\.3 s"), behind.connection():
         pass
+
+
+def test_the_pool_of_jobq_writes_nothing_into_the_log_of_the_program_and_another_keeps_its_messages(
+    behind: Database, proxy: Proxy, store: Store, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not of connections that it opens, loses, discards or cannot open; whoever asked is told by an error."""
+    caplog.set_level("DEBUG", "psycopg.pool")
+    with behind.connection() as connection, suppress(psycopg.OperationalError):
+        terminate(store, connection)
+        connection.execute("SELECT 1")
+    with behind.connection() as connection:
+        terminate(store, connection)
+    with behind.connection() as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    proxy.cut()
+    wait_until(lambda: has_none(behind._open_pool()))
+    behind.close()
+    assert caplog.messages == []
+
+    with ConnectionPool(database_url, name="jobq", min_size=1, max_size=1, open=True) as pool:
+        with pool.connection() as connection, suppress(psycopg.OperationalError):
+            terminate(store, connection)
+            connection.execute("SELECT 1")
+        wait_until(lambda: any("discarding closed connection" in message for message in caplog.messages))
+    assert "adding new connection to the pool" in caplog.messages
+
+
+def terminate(store: Store, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+    store.rows("SELECT pg_terminate_backend(%s, 10000)", connection.info.backend_pid)
 
 
 def has_none(pool: "ConnectionPool[Connection]") -> bool:
