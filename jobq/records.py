@@ -496,18 +496,6 @@ class JobActs:
     possible: tuple[ActRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What unfinished jobs of a class have in common that were enqueued alike: which arguments, of which types."""
-
-    job_class: str
-    names: tuple[str, ...]  # of the arguments
-    tags: tuple[str, ...]  # of their types, beyond those of JSON
-    jobs: int
-    first_id: int
-    arguments: str  # those of the first job, as JSON text
-
-
 class Assignment(NamedTuple):
     """A claimed job on its way to a child. A tuple: there are tens of thousands a second."""
 

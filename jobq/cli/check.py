@@ -1,8 +1,10 @@
 """`jobq check --pending`: whether the code at hand can load what is queued, for use before it is deployed."""
 
-import json
-from dataclasses import dataclass
-from typing import Any
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,16 +12,64 @@ from jobq.clean import line
 from jobq.cli.options import app_option, database_options, json_option, open_database
 from jobq.cli.render import say, show_json, table
 from jobq.errors import ArgumentsError, UnknownJobClass
-from jobq.records import Shape
 from jobq.settings import Settings
 
+if TYPE_CHECKING:
+    from jobq.observe import Stored, Unfinished
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One shape of arguments, and why it would not load; None: it would."""
+MAX_IDS = 5
+"""Jobs of a trouble that are named."""
 
-    shape: Shape
-    trouble: str | None
+MAX_TROUBLES = 100
+"""What goes beyond is counted together, a class at a time: each message is kept until the end."""
+
+SHORT = 200
+"""Characters of arguments that are worth remembering: many jobs have the same."""
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Why jobs of a class would not load."""
+
+    job_class: str
+    trouble: str
+    jobs: int = 0
+    first_ids: list[int] = field(default_factory=list)
+
+    def add(self, job_id: int) -> None:
+        self.jobs += 1
+        if len(self.first_ids) < MAX_IDS:
+            self.first_ids.append(job_id)
+
+
+class Judgement:
+    """What was found out about all jobs so far."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self._troubles: dict[tuple[str, str], Trouble] = {}
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        return sorted(self._troubles.values(), key=lambda trouble: (trouble.job_class, trouble.first_ids))
+
+    @property
+    def would_not_load(self) -> int:
+        return sum(trouble.jobs for trouble in self._troubles.values())
+
+    def add(self, job: "Stored") -> None:
+        self.jobs += 1
+        if (why := trouble_of(job)) is not None:
+            self._trouble(job.job_class, why).add(job.id)
+
+    def _trouble(self, job_class: str, why: str) -> Trouble:
+        """Messages that differ in numbers and ids alone are one trouble."""
+        from jobq.fingerprints import without_varying
+
+        key = (job_class, without_varying(why))
+        if key not in self._troubles and len(self._troubles) >= MAX_TROUBLES:
+            key, why = (job_class, ""), "other reasons"
+        return self._troubles.setdefault(key, Trouble(job_class, line(why, 2000)))
 
 
 @click.command("check")
@@ -33,8 +83,8 @@ def check_command(
 ) -> None:
     """Find out whether the code at hand can load what is queued.
 
-    Every combination of class and arguments that is queued is bound to the constructor once; no job is made, and
-    no row that an argument refers to is loaded. Exits 1 when one would not load.
+    The arguments of every job that is queued are read and bound to the constructor; no job is made, and no row that an
+    argument refers to is loaded. Exits 1 when one would not load.
     """
     if not pending:
         raise click.UsageError("Say what to check: jobq check --pending")
@@ -42,25 +92,54 @@ def check_command(
     from jobq.application import load_application
 
     load_application(settings.root, [*settings.app, *app])
-    findings = [Finding(shape, trouble_of(shape)) for shape in observe.shapes(open_database(settings))]
-    bad = [finding for finding in findings if finding.trouble is not None]
+    judgement = judged(observe.unfinished(open_database(settings)))
     if as_json:
-        show_json([json_of(finding) for finding in findings])
-    elif bad:
-        show(bad)
-    jobs = sum(finding.shape.jobs for finding in bad)
-    if bad:
-        say(f"{len(bad)} of {len(findings)} shapes would not load: {jobs} jobs")
+        show_json(
+            {
+                "jobs": judgement.jobs,
+                "would_not_load": judgement.would_not_load,
+                "troubles": [asdict(trouble) for trouble in judgement.troubles],
+            }
+        )
+    elif judgement.troubles:
+        show(judgement.troubles)
+    if judgement.troubles:
+        say(f"{judgement.would_not_load:,} of {judgement.jobs:,} jobs would not load")
         ctx.exit(1)
-    say(f"all {len(findings)} shapes load")
+    say(f"all {judgement.jobs:,} jobs load")
 
 
-def trouble_of(shape: Shape) -> str | None:
+def judged(unfinished: "Unfinished") -> Judgement:
+    judgement = Judgement()
+    for page in with_progress(unfinished):
+        for job in page:
+            judgement.add(job)
+    return judgement
+
+
+def with_progress(unfinished: "Unfinished") -> "Iterator[list[Stored]]":
+    """The pages, and on a terminal how far they are."""
+    is_hidden = unfinished.count < 10_000 or not sys.stderr.isatty()
+    with click.progressbar(length=unfinished.count, label="check", file=sys.stderr, hidden=is_hidden) as bar:
+        for page in unfinished.pages():
+            yield page
+            bar.update(len(page))
+
+
+def trouble_of(job: "Stored") -> str | None:
+    """Why a job would not load; None where it would."""
+    if job.arguments is None:
+        return "its arguments are too large to be read"
+    judge = trouble_known if len(job.arguments) <= SHORT else trouble_with
+    return judge(job.job_class, job.arguments)
+
+
+def trouble_with(job_class: str, stored: str) -> str | None:
     from jobq import arguments
     from jobq.registry import registry
 
     try:
-        arguments.check_stored(registry.get(shape.job_class), shape.arguments)
+        arguments.check_stored(registry.get(job_class), stored)
     except (ArgumentsError, UnknownJobClass) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - the user's migrate_arguments may raise anything
@@ -68,31 +147,17 @@ def trouble_of(shape: Shape) -> str | None:
     return None
 
 
-def show(findings: list[Finding]) -> None:
+trouble_known = lru_cache(maxsize=4096)(trouble_with)
+
+
+def show(troubles: list[Trouble]) -> None:
     rows = [
         (
-            finding.shape.job_class,
-            finding.shape.jobs,
-            finding.shape.first_id,
-            ", ".join(finding.shape.names),
-            finding.trouble or "",
+            trouble.job_class,
+            trouble.jobs,
+            ", ".join(map(str, trouble.first_ids)) + (", …" if trouble.jobs > MAX_IDS else ""),
+            trouble.trouble,
         )
-        for finding in findings
+        for trouble in troubles
     ]
-    table(["CLASS", "JOBS", "FIRST", "ARGUMENTS", "TROUBLE"], rows, right=["JOBS", "FIRST"], elastic=["TROUBLE"])
-
-
-def json_of(finding: Finding) -> dict[str, Any]:
-    from jobq.arguments import without_secrets
-
-    shape = finding.shape
-    return {
-        "job_class": shape.job_class,
-        "names": list(shape.names),
-        "tags": list(shape.tags),
-        "jobs": shape.jobs,
-        "first_id": shape.first_id,
-        "arguments": without_secrets(json.loads(shape.arguments)),
-        "loads": finding.trouble is None,
-        "trouble": None if finding.trouble is None else line(finding.trouble, 2000),
-    }
+    table(["CLASS", "JOBS", "FIRST", "TROUBLE"], rows, right=["JOBS"], elastic=["TROUBLE"])

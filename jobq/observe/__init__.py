@@ -15,13 +15,12 @@ from jobq.observe.jobs import (
     not_found,
     require_id,
     select,
-    shapes,
     show,
-    stored_arguments,
 )
 from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
+from jobq.observe.stored import Stored, Unfinished, stored_arguments, unfinished
 from jobq.observe.why import Reason, Why, why
 
 __all__ = [
@@ -40,6 +39,8 @@ __all__ = [
     "Reason",
     "Selected",
     "Step",
+    "Stored",
+    "Unfinished",
     "Verdict",
     "Why",
     "act",
@@ -63,12 +64,12 @@ __all__ = [
     "require_id",
     "schedules",
     "select",
-    "shapes",
     "show",
     "slow_parts",
     "standing",
     "stats",
     "stored_arguments",
+    "unfinished",
     "unknown_classes",
     "why",
     "workers",

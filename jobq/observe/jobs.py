@@ -14,14 +14,11 @@ from jobq.errors import JobNotFound
 from jobq.filters import Filter
 from jobq.observe.reading import dicts, read, reading, tuples
 from jobq.observe.selection import condition_of, slow_terms
-from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress, Shape
+from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress
 from jobq.store.database import Connection, Database, default_database
 from jobq.store.statements import filtered
 
 SELECT_AT_ONCE = 20_000
-
-SHAPES_TIMEOUT_MS = 300_000
-"""Longer than a look may take: somebody asks, before a deployment, for all that is queued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,20 +188,3 @@ def ended(ids: Iterable[int], *, database: Database | None = None) -> dict[int, 
         value, note = value_and_note(row["value"])
         found[row["id"]] = Ended(**{**row, "value": value, "value_note": note})
     return found
-
-
-def stored_arguments(database: Database, job_id: int) -> str:
-    """A job's arguments as JSON text, its secrets included: to run it again, never to be shown. Raises JobNotFound."""
-    with reading(database) as connection:
-        rows = tuples(connection, "observe_arguments", database.schema, {"id": job_id})
-    if not rows:
-        raise JobNotFound(f"There is no job {job_id} in schema {database.schema!r}.")
-    text: str = rows[0][0]
-    return text
-
-
-def shapes(database: Database) -> tuple[Shape, ...]:
-    """The shapes of all unfinished jobs: for a look at whether the code at hand can still load them."""
-    with reading(database, timeout_ms=SHAPES_TIMEOUT_MS) as connection:
-        rows = tuples(connection, "observe_shapes", database.schema, {})
-    return tuple(Shape(name, tuple(names), tuple(tags), *rest) for name, names, tags, *rest in rows)

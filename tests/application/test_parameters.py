@@ -2,14 +2,17 @@
 
 import json
 import logging
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobq import Job, Secret, enqueue_many, filters, observe, register_job
+from jobq import Job, Secret, filters, observe, register_job
 from jobq.arguments import decode, encode, without_secrets
 from jobq.errors import ArgumentsError
+from jobq.observe import stored
 from jobq.store.database import Database
 
 if TYPE_CHECKING:
@@ -166,29 +169,60 @@ def test_a_class_migrates_what_is_queued_in_its_old_shape_and_only_that(
     assert (oldest.outcome, oldest.error_type) == ("errored", "KeyError")
 
 
-def test_check_says_which_shapes_the_code_at_hand_would_not_load(application: "Application", store: "Store") -> None:
+def test_check_judges_each_job_and_says_which_the_code_at_hand_would_not_load(
+    application: "Application", store: "Store"
+) -> None:
     application.write("jobs.py", APPLICATION)
     store.add_many(*({"job_class": "jobs.Renamed", "arguments": json.dumps({"uid": n})} for n in range(50)))
-    store.add(job_class="jobs.Renamed", arguments='{"user_id": 1, "greeting": "Ahoy"}')
+    moment = encode({"user_id": datetime(2026, 12, 1, tzinfo=UTC)})
+    store.add(job_class="jobs.Renamed", arguments=moment)
     fine = application.jobq("check", "--pending")
     assert (fine.returncode, fine.stdout) == (0, "")
-    assert "all 2 shapes load" in fine.stderr
+    assert "all 51 jobs load" in fine.stderr
 
-    store.add(job_class="jobs.Gone")
-    store.add_many(*({"job_class": "jobs.Renamed", "arguments": json.dumps({"who": n})} for n in range(30)))
-    store.add(job_class="jobs.Renamed", arguments='{"user_id": {"$": "shop.Color", "v": "RED"}}')
+    gone = store.add(job_class="jobs.Gone")
+    of_who = store.add_many(*({"job_class": "jobs.Renamed", "arguments": json.dumps({"who": n})} for n in range(30)))
+    tagged = store.add(job_class="jobs.Renamed", arguments='{"user_id": {"$": "shop.Color", "v": "RED"}}')
+    no_moment = store.add(job_class="jobs.Renamed", arguments=moment.replace("2026-12", "full-moon"))  # of one shape
 
     bad = application.jobq("check", "--pending", "--json")
     assert bad.returncode == 1
-    found = {(entry["job_class"], *entry["names"], *entry["tags"]): entry for entry in json.loads(bad.stdout)}
-    assert {key for key, entry in found.items() if not entry["loads"]} == {
-        ("jobs.Gone",), ("jobs.Renamed", "who"), ("jobs.Renamed", "user_id", "shop.Color"),
+    document = json.loads(bad.stdout)
+    assert (document["jobs"], document["would_not_load"]) == (84, 33)
+    assert {tuple(trouble["first_ids"]): trouble["jobs"] for trouble in document["troubles"]} == {
+        (gone,): 1, tuple(of_who[:5]): 30, (tagged,): 1, (no_moment,): 1,
     }  # fmt: skip
-    assert found["jobs.Renamed", "who"]["jobs"] == 30
-    assert found["jobs.Renamed", "uid"]["jobs"] == 50
-    assert "32 jobs" in bad.stderr
-    assert "3 of 5 shapes" in application.jobq("check", "--pending").stderr
+    told = application.jobq("check", "--pending")
+    assert "33 of 84 jobs would not load" in told.stderr
+    assert f"{', '.join(map(str, of_who[:5]))}, …" in told.stdout
     assert application.jobq("check").returncode == 2
+
+
+def test_check_reads_all_that_is_queued_in_pages_of_some_jobs_and_some_bytes(
+    database: Database, store: "Store", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = store.add_many(*({"arguments": json.dumps({"text": os.urandom(50_000).hex()})} for _ in range(4)))
+    ids += store.add_many(*({} for _ in range(5)))
+    monkeypatch.setattr(stored, "PAGE_JOBS", 3)
+    monkeypatch.setattr(stored, "PAGE_BYTES", 60_000)
+
+    pages = list(observe.unfinished(database).pages())
+
+    assert [[job.id for job in page] for page in pages] == [ids[0:1], ids[1:2], ids[2:3], ids[3:4], ids[4:7], ids[7:9]]
+
+
+def test_check_does_not_read_arguments_that_are_far_longer_than_they_are_stored(
+    database: Database, store: "Store"
+) -> None:
+    """As somebody else may write them: 240 kB on disk that are 120 MB of text."""
+    before, large, after = store.add(), store.add(), store.add()
+    store.execute(
+        "UPDATE jobq.jobs SET arguments = jsonb_build_object('v', repeat(chr(1), 20000000)) WHERE id = %s", large
+    )
+
+    jobs = [job for page in observe.unfinished(database).pages() for job in page]
+
+    assert [(job.id, job.arguments) for job in jobs] == [(before, "{}"), (large, None), (after, "{}")]
 
 
 def test_check_makes_no_job_and_loads_no_row(database: Database, store: "Store") -> None:
@@ -202,11 +236,3 @@ def test_check_makes_no_job_and_loads_no_row(database: Database, store: "Store")
             pass
 
     check_stored(Explodes, '{"row": {"$": "django row", "v": {"model": "a.b", "key": 1, "database": "default"}}}')
-
-
-def test_equal_shapes_are_counted_together_however_many_there_are(database: Database, store: "Store") -> None:
-    enqueue_many([Charge(number, b=1, a=2) for number in range(3000)])
-    (shape,) = observe.shapes(database)
-    assert (shape.jobs, shape.names) == (3000, ("card", "**more"))
-
-

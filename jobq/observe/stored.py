@@ -1,0 +1,89 @@
+"""Arguments of jobs as they are stored, secrets included: to be loaded, never to be shown."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import errors as pg
+
+from jobq.errors import JobNotFound, QueryTooSlow
+from jobq.observe.reading import reading, tuples
+from jobq.store.database import Database
+
+PAGE_JOBS = 2000
+PAGE_BYTES = 1 << 20
+"""Of stored arguments, which may be compressed."""
+
+LONGEST = 64 << 20
+"""Bytes of arguments as text that are read: far more than can be enqueued, and not too many for one process."""
+
+FIRST_ID = 1 - (1 << 63)
+"""Ids that jobq gives are positive; what somebody else wrote may have any."""
+
+PAGE_TIMEOUT_MS = 60_000
+"""Longer than a look may take: somebody asks, before a deployment, for all that is queued."""
+
+ALONG_THE_KEY = b"SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+"""Before PostgreSQL has statistics of a queue that has just been filled, it would sort the whole for each page."""
+
+UNREADABLE = (pg.ProgramLimitExceeded, pg.InternalError_, pg.OutOfMemory, QueryTooSlow)
+"""What arguments end in that somebody else wrote, too large for any text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    id: int
+    job_class: str
+    arguments: str | None  # JSON text; None: they are too large to be read
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """All that is queued at one moment, a page at a time."""
+
+    database: Database
+    count: int
+    last_id: int
+
+    def pages(self) -> Iterator[list[Stored]]:
+        after, limit = FIRST_ID - 1, PAGE_JOBS
+        while True:
+            parameters = {"after": after, "until": self.last_id}
+            try:
+                page = read(self.database, "observe_stored", {**parameters, **bounds(limit)})
+            except UNREADABLE:
+                if limit > 1:  # one by one, until the job is met that is too large
+                    limit = 1
+                    continue
+                limit = PAGE_JOBS
+                page = [(*row, None) for row in read(self.database, "observe_stored_id", parameters)]
+            if not page:
+                return
+            yield [Stored(*row) for row in page]
+            after = page[-1][0]
+
+
+def unfinished(database: Database) -> Unfinished:
+    """The jobs that are queued now: for a look at whether the code at hand can load them."""
+    ((count, last_id),) = read(database, "observe_stored_extent", {})
+    return Unfinished(database, count, last_id)
+
+
+def stored_arguments(database: Database, job_id: int) -> str:
+    """One job's arguments as JSON text: to run it again. Raises JobNotFound."""
+    with reading(database) as connection:
+        rows = tuples(connection, "observe_arguments", database.schema, {"id": job_id})
+    if not rows:
+        raise JobNotFound(f"There is no job {job_id} in schema {database.schema!r}.")
+    text: str = rows[0][0]
+    return text
+
+
+def read(database: Database, name: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with reading(database, timeout_ms=PAGE_TIMEOUT_MS) as connection:
+        connection.execute(ALONG_THE_KEY)
+        return tuples(connection, name, database.schema, parameters)
+
+
+def bounds(limit: int) -> dict[str, int]:
+    return {"limit": limit, "bytes": PAGE_BYTES, "longest": LONGEST}

@@ -1,0 +1,23 @@
+-- A page of what is queued, with the arguments as they are stored: walks the primary key, so that each page costs the
+-- same however long the queue is. It ends after the job with which the stored arguments pass %(bytes)s bytes. Arguments
+-- that somebody else wrote may be some hundred times as long as text as they are stored: those that could be longer
+-- than %(longest)s bytes are measured before they are sent, and NULL where they are.
+SELECT
+    id, job_class,
+    CASE
+        WHEN bytes <= 100000 OR octet_length(arguments::text) <= %(longest)s::bigint THEN arguments::text
+    END AS arguments
+FROM (
+    SELECT
+        id, job_class, arguments, pg_column_size(arguments) AS bytes,
+        sum(pg_column_size(arguments)) OVER (ORDER BY id) AS total
+    FROM (
+        SELECT id, job_class, arguments
+        FROM {schema}.jobs
+        WHERE id > %(after)s AND id <= %(until)s
+        ORDER BY id
+        LIMIT %(limit)s
+    ) AS next_jobs
+) AS page
+WHERE total - bytes < %(bytes)s::bigint
+ORDER BY id
