@@ -7,7 +7,7 @@ same look, at the price of no statement more, it sees whether there may be jobs 
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -46,8 +46,8 @@ class Outbox:
 class Control(Service):
     """`on_cancel` gets what is to be stopped, `on_stack` what is asked, `on_hooks` calls that are owed.
 
-    `hooks_wanted` says whether there is room for those. `on_look` is told, at every look, whether there may be jobs to
-    rescue.
+    `hooks_wanted` says whether there is room for those. `on_look` is told, at every look, when each live worker
+    was heard of last, and whether one has left of late.
     """
 
     name = "control"
@@ -61,7 +61,7 @@ class Control(Service):
         on_stack: Callable[[list[StackRequest]], None],
         on_hooks: Callable[[list[Assignment]], None],
         hooks_wanted: Callable[[], bool],
-        on_look: Callable[[bool], None],
+        on_look: Callable[[Mapping[int, float], bool], None],
     ) -> None:
         super().__init__(database)
         self.ownership = ownership
@@ -157,13 +157,12 @@ class Control(Service):
 
     def _look(self, connection: Connection, now: float) -> None:
         schema, worker_id = self.database.schema, self.ownership.worker_id
-        timeout = self.database.settings.heartbeat_timeout
-        wanted = control.wanted(connection, schema, worker_id=worker_id, timeout=timeout)
+        wanted = control.wanted(connection, schema, worker_id=worker_id)
         if wanted.to_stop:
             self._on_cancel(wanted.to_stop)
         if wanted.stacks:
             self._on_stack(wanted.stacks)
-        self._on_look(wanted.rescue)
+        self._on_look(wanted.beats, wanted.has_left)
         if not self.classes:
             self.looked_in_vain_at = now
         elif self._hooks_wanted():

@@ -1,13 +1,13 @@
 """What any one worker does for all: declares silent workers dead, rescues their jobs, keeps the history."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from time import monotonic
 
 from jobq.names import suggestion
-from jobq.runtime.control import look_seconds
 from jobq.runtime.service import Service, jittered
+from jobq.runtime.vigil import Vigil
 from jobq.store import audit, control, history, jobs, keys, metrics, workers
 from jobq.store.database import Connection, Database
 
@@ -20,9 +20,6 @@ HISTORY_EVERY_SECONDS = 600.0
 UNKNOWN_EVERY_SECONDS = 60.0
 FOLD_EVERY_SECONDS = 60.0
 
-NEWCOMER_SECONDS = 15.0
-"""A new worker waits so long before it declares others dead, at most: the database may have been away until now."""
-
 
 class Maintenance(Service):
     name = "maintain"
@@ -31,19 +28,17 @@ class Maintenance(Service):
     def __init__(self, database: Database, *, on_owed_hooks: Callable[[], None]) -> None:
         super().__init__(database)
         self._on_owed_hooks = on_owed_hooks
-        timeout = database.settings.heartbeat_timeout
-        self._patient_until = monotonic() + min(timeout / 2, NEWCOMER_SECONDS)
-        self._out_of_touch_seconds = max(timeout / 2, 1.5 * look_seconds(database.settings) + 1)
-        self._in_touch_at = inf
+        self._vigil = Vigil(database.settings)
         self._history_at = 0.0
         self._fold_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
 
-    def looked(self, may_rescue: bool) -> None:
-        """Control had a look at the database, and saw whether there may be jobs to rescue. In its thread."""
-        self._may_judge()
-        if may_rescue:
+    def looked(self, beats: Mapping[int, float], has_left: bool) -> None:
+        """Control had a look at the database: when each live worker was heard of last, and whether one has left of
+        late. In its thread."""
+        self._vigil.look(beats)
+        if has_left or self._vigil.standing_still():
             self.wake()
 
     def look_for_unknown(self) -> None:
@@ -67,13 +62,13 @@ class Maintenance(Service):
 
     def _rescue(self, connection: Connection) -> None:
         settings, schema = self.database.settings, self.database.schema
-        if self._may_judge():
-            for silent in workers.silence(connection, schema, timeout=settings.heartbeat_timeout):
+        if still := self._vigil.standing_still():
+            for silent in workers.silence(connection, schema, still, timeout=settings.heartbeat_timeout):
                 log.warning(
-                    "worker declared dead worker=%s/%s silent_seconds=%.1f",
+                    "worker declared dead worker=%s/%s heartbeat_timeout=%g",
                     silent.host,
                     silent.pid,
-                    silent.silent_seconds,
+                    settings.heartbeat_timeout,
                 )
         spread = settings.heartbeat_timeout / 2
         while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses, spread=spread):
@@ -81,15 +76,6 @@ class Maintenance(Service):
                 self._on_owed_hooks()
             again = sum(job.retried for job in rescued)
             log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
-
-    def _may_judge(self) -> bool:
-        """Whether the silence of others is theirs. Where this worker was out of touch itself for a while, it may be the
-        database's: a failover, a recovery, a standstill. They get as long again to report as they ever have."""
-        now = monotonic()
-        if now - self._in_touch_at > self._out_of_touch_seconds:
-            self._patient_until = now + self.database.settings.heartbeat_timeout
-        self._in_touch_at = now
-        return now >= self._patient_until
 
     def _keep_history(self, connection: Connection) -> None:
         schema, days = self.database.schema, self.database.settings.job_history_days

@@ -6,7 +6,7 @@ import selectors
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from time import monotonic, sleep
 from types import FrameType
@@ -607,8 +607,8 @@ class Supervisor:
         self._stack_requests.append(questions)
         self.wake()
 
-    def _on_look(self, may_rescue: bool) -> None:
-        self.maintenance.looked(may_rescue)
+    def _on_look(self, beats: Mapping[int, float], has_left: bool) -> None:
+        self.maintenance.looked(beats, has_left)
 
     def _look_everywhere(self) -> None:
         """Hints may have been lost."""

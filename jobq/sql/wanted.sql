@@ -1,23 +1,25 @@
 -- What somebody wants of this worker: jobs that it is to stop, and jobs of which it is to say what they are doing. Only
 -- running jobs have a request to stop; the state is not asked, since that would let the index of all running jobs be the
--- way in. And whether a worker has fallen silent or has left of late, so that there may be jobs to rescue.
-SELECT 'stop' AS what, id, id AS job_id, attempt, cancel_requested_by AS wanted_by
+-- way in. And the last heartbeat of each live worker, to see whether it stands still; and whether a worker has left of
+-- late, so that there may be jobs to rescue: also one that left when the clock of the database was ahead.
+SELECT 'stop' AS what, id, id AS job_id, attempt, cancel_requested_by AS wanted_by, NULL::float8 AS beat
 FROM {schema}.jobs
 WHERE worker_id = %(worker_id)s AND cancel_requested_at IS NOT NULL
 UNION ALL
 (
-    SELECT 'stack', id, job_id, attempt, NULL
+    SELECT 'stack', id, job_id, attempt, NULL, NULL
     FROM {schema}.stacks
     WHERE worker_id = %(worker_id)s AND answered_at IS NULL
     ORDER BY id
 )
 UNION ALL
-SELECT 'rescue', NULL, NULL, NULL, NULL
+SELECT 'live', id, NULL, NULL, NULL, extract(epoch FROM heartbeat_at)::float8
+FROM {schema}.workers
+WHERE stopped_at IS NULL
+UNION ALL
+SELECT 'left', NULL, NULL, NULL, NULL, NULL
 WHERE EXISTS (
     SELECT
     FROM {schema}.workers
-    WHERE CASE
-        WHEN stopped_at IS NULL THEN heartbeat_at < statement_timestamp() - %(timeout)s::float8 * interval '1 second'
-        ELSE stopped_at > statement_timestamp() - interval '20 seconds'
-    END
+    WHERE stopped_at BETWEEN statement_timestamp() - interval '20 seconds' AND statement_timestamp() + interval '20 seconds'
 )

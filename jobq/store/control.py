@@ -32,7 +32,8 @@ class StackRequest:
 class Wanted:
     to_stop: list[CancelRequest]
     stacks: list[StackRequest]
-    rescue: bool  # workers have fallen silent or left of late: there may be jobs of theirs
+    beats: dict[int, float]  # of each live worker: when it said last that it is alive, by the database's clock
+    has_left: bool  # a worker has stopped or was declared dead of late: there may be jobs of its to rescue
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,14 @@ class ProgressReport:
     progress: str  # JSON text
 
 
-def wanted(connection: Connection, schema: str, *, worker_id: int, timeout: float) -> Wanted:
-    """What somebody wants of this worker; a worker that was not heard of for `timeout` seconds has fallen silent."""
-    rows = connection.execute(statement("wanted", schema), {"worker_id": worker_id, "timeout": timeout}).fetchall()
+def wanted(connection: Connection, schema: str, *, worker_id: int) -> Wanted:
+    """What somebody wants of this worker, and what the others say of themselves."""
+    rows = connection.execute(statement("wanted", schema), {"worker_id": worker_id}).fetchall()
     return Wanted(
-        [CancelRequest(job_id, attempt, by) for what, _, job_id, attempt, by in rows if what == "stop"],
-        [StackRequest(number, job_id, attempt) for what, number, job_id, attempt, _ in rows if what == "stack"],
-        any(row[0] == "rescue" for row in rows),
+        [CancelRequest(job_id, attempt, by) for what, _, job_id, attempt, by, _ in rows if what == "stop"],
+        [StackRequest(number, job_id, attempt) for what, number, job_id, attempt, *_ in rows if what == "stack"],
+        {number: beat for what, number, *_, beat in rows if what == "live"},
+        any(row[0] == "left" for row in rows),
     )
 
 

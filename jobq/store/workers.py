@@ -16,7 +16,6 @@ class SilentWorker:
     id: int
     host: str
     pid: int
-    silent_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +112,15 @@ def declare_dead(connection: Connection, schema: str, ids: Sequence[int], *, sil
     return [row[0] for row in rows.fetchall()]
 
 
-def silence(connection: Connection, schema: str, *, timeout: float) -> list[SilentWorker]:
-    """Declares workers dead that have been silent for longer than `timeout` seconds."""
-    rows = connection.execute(statement("silence_workers", schema), {"timeout": timeout}).fetchall()
+def silence(connection: Connection, schema: str, beats: Mapping[int, float], *, timeout: float) -> list[SilentWorker]:
+    """Declares workers dead whose last heartbeats are still these, and older than `timeout` seconds.
+
+    The caller has seen them stand still for as long: it must not believe the database's clock alone, which may step.
+    """
+    rows = connection.execute(
+        statement("silence_workers", schema),
+        {"ids": list(beats), "beats": list(beats.values()), "timeout": timeout},
+    ).fetchall()
     return [SilentWorker(*row) for row in rows]
 
 

@@ -9,7 +9,7 @@ from jobq.errors import WorkerNotFound
 from jobq.runtime.control import Control
 from jobq.runtime.ownership import Ownership
 from jobq.states import Outcome
-from jobq.store import control
+from jobq.store import control, workers
 from jobq.store.control import ProgressReport
 from jobq.store.database import Database
 
@@ -22,18 +22,25 @@ def claim_one(store: Any, **fields: Any) -> tuple[int, Any]:
 
 
 def wanted(store: Any, worker: int) -> control.Wanted:
-    return control.wanted(store.connection, store.schema, worker_id=worker, timeout=60.0)
+    return control.wanted(store.connection, store.schema, worker_id=worker)
 
 
-def test_a_worker_sees_that_another_is_silent_or_has_left_of_late(store: Any) -> None:
+def test_a_worker_sees_when_another_was_heard_of_and_whether_one_has_left_of_late(store: Any) -> None:
     seeing, seen = store.worker(), store.worker()
-    for change, is_seen in (
-        ("heartbeat_at = now() - interval '61 seconds'", True),
-        ("stopped_at = now()", True),
-        ("stopped_at = now() - interval '1 minute'", False),
+    before = wanted(store, seeing)
+    assert (before.beats.keys(), before.has_left) == ({seeing, seen}, False)
+    workers.heartbeat(store.connection, store.schema, worker_id=seen, status={})
+    after = wanted(store, seeing)
+    assert after.beats[seeing] == before.beats[seeing]
+    assert after.beats[seen] > before.beats[seen]
+    for stopped, is_seen in (
+        ("now()", True),
+        ("now() - interval '1 minute'", False),
+        ("now() + interval '1 minute'", False),  # the clock of the database was put back since
     ):
-        store.execute(f"UPDATE jobq.workers SET {change} WHERE id = {seen}")
-        assert wanted(store, seeing).rescue is is_seen, change
+        store.execute(f"UPDATE jobq.workers SET stopped_at = {stopped} WHERE id = {seen}")
+        looked = wanted(store, seeing)
+        assert (looked.beats.keys(), looked.has_left) == ({seeing}, is_seen), stopped
 
 
 def test_a_worker_is_named_once_whoever_asks_for_one_that_is_not_there(store: Any, database: Database) -> None:
@@ -334,7 +341,7 @@ def test_a_question_about_a_stack_goes_to_the_worker_and_its_answer_is_read_once
     assert (question.id, question.job_id, question.attempt) == (asked.id, assignment.id, 1)
     assert control.read_stack(store.connection, store.schema, asked.id) is None
     control.answer_stack(store.connection, store.schema, request_id=asked.id, stack="here")
-    assert wanted(store, worker) == control.Wanted([], [], rescue=False)
+    assert (wanted(store, worker).to_stop, wanted(store, worker).stacks) == ([], [])
     assert control.read_stack(store.connection, store.schema, asked.id) == "here"
     assert control.read_stack(store.connection, store.schema, asked.id) is None
 

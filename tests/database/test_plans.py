@@ -236,7 +236,7 @@ def test_the_last_attempt_of_a_job_is_found_by_its_id_in_every_day(store: Any, w
 @pytest.mark.parametrize(
     ("name", "parameters", "index"),
     [
-        ("wanted", {"worker_id": 1, "timeout": 60.0}, "jobs_cancel_requested"),
+        ("wanted", {"worker_id": 1}, "jobs_cancel_requested"),
         ("expire", {"limit": 1000}, "jobs_expiring"),
     ],
 )

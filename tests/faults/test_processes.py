@@ -446,3 +446,41 @@ def test_connections_that_are_terminated_are_made_again_and_no_job_is_lost(
 
     assert len(store.results()) == 1200
     assert {result.attempt for result in store.results()} == {1}
+
+
+@pytest.mark.parametrize("interval", ["1 hour", "-1 hour"])
+def test_when_the_clock_of_the_server_steps_a_live_worker_keeps_its_job_and_that_of_a_killed_one_is_rescued(
+    sample: "Application", store: "Store", tmp_path: Path, waiting: Waiting, eventually: Eventually, interval: str
+) -> None:
+    """As the rows show it: every heartbeat lies an hour back, or ahead, at once."""
+    quick = {"JOBQ_HEARTBEAT_EVERY": "1", "JOBQ_HEARTBEAT_TIMEOUT": "4", "JOBQ_POLL_EVERY": "0.1"}
+    run = ("run", "--max-processes", "1")
+    with sample.start(*run, environment=quick), sample.start(*run, environment=quick) as killed:
+        orphan = Waiting(store, make(tmp_path / "orphan"))
+        eventually(lambda: waiting.pid and orphan.pid)
+        pids = {row.id: row.pid for row in store.rows("SELECT id, pid FROM jobq.workers")}
+        if pids[store.job(orphan.job).worker_id] != killed.pid:
+            waiting, orphan = orphan, waiting
+        eventually(lambda: min(ages(store)) > 2.5)  # a new worker has patience anyway
+        killed.signal(signal.SIGKILL)
+
+        store.execute(f"UPDATE jobq.workers SET heartbeat_at = heartbeat_at - interval '{interval}'")
+
+        eventually(lambda: outcomes(store, orphan.job) == [("lost", True)])
+        dead = store.rows("SELECT pid FROM jobq.workers WHERE stop_reason = 'silent'")
+        assert [row.pid for row in dead] == [killed.pid]
+        waiting.go.touch()
+        orphan.go.touch()
+        eventually(lambda: outcomes(store, orphan.job) == [("lost", True), ("successful", False)])
+        assert outcomes(store, waiting.job) == [("successful", False)]
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def ages(store: "Store") -> list[float]:
+    """How long each worker has been there, in seconds."""
+    rows = store.rows("SELECT extract(epoch FROM now() - started_at)::float8 AS age FROM jobq.workers")
+    return [row.age for row in rows]
