@@ -195,17 +195,21 @@ def is_secret(option: str) -> bool:
     return SECRET_WORD.search(option) is not None
 
 
-def as_url(address: str, public: Mapping[str, str]) -> str:
+def as_url(address: str, parts: Mapping[str, str]) -> str:
     """The parts of an URL, put together again."""
-    left = dict(public)
+    left = dict(parts)
     user, password = left.pop("user", ""), left.pop("password", "")
-    credentials = quote(user) + (f":{HIDDEN}" if password else "")
+    credentials = quote(user, safe="") + (f":{part_of_url(password)}" if password else "")
     places = hosts_of(left)
     path = f"/{quote(left.pop('dbname'), safe='')}" if "dbname" in left else ""
-    query = "&".join(f"{name}={value if value == HIDDEN else quote(value, safe='/,:')}" for name, value in left.items())
+    query = "&".join(f"{name}={part_of_url(value, '/,:')}" for name, value in left.items())
     scheme = SCHEME.match(address)
     assert scheme is not None
     return f"{scheme[0]}{credentials}{'@' * bool(credentials)}{places}{path}{'?' * bool(query)}{query}"
+
+
+def part_of_url(value: str, safe: str = "") -> str:
+    return value if value == HIDDEN else quote(value, safe=safe)
 
 
 def hosts_of(left: dict[str, str]) -> str:
@@ -223,6 +227,11 @@ def hosts_of(left: dict[str, str]) -> str:
         (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
         for host, port in zip(hosts, ports, strict=True)
     )
+
+
+def url_of(address: str) -> str:
+    """The same address as an URL, which other libraries read too; with its password."""
+    return as_url("postgresql://", parse(understood(address)))
 
 
 def short(address: str) -> str:

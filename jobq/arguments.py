@@ -424,6 +424,8 @@ def encoded(value: Any, path: str, depth: int) -> str:
         return text if kind is list else tagged(kind.__name__, text)
     if (codec := CODECS_BY_TYPE.get(kind)) is not None:
         return tagged(codec.name, encoded(dumped(value, codec, path), path, depth + 1))
+    if kind is RowReference:
+        return tagged(value.name, encoded(value.stored, path, depth + 1))
     for adapter in ROWS.values():
         if adapter.recognises(value):
             return tagged(adapter.name, encoded(adapter.refer(value), path, depth + 1))
@@ -596,6 +598,18 @@ class RowAdapter:
 
 
 LoadRow = Callable[[RowAdapter, Any], Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RowReference:
+    """What names a row, in the place of the row: for who reads arguments and writes them again."""
+
+    name: str
+    stored: Any
+
+    @classmethod
+    def to(cls, rows: RowAdapter, stored: Any) -> "RowReference":
+        return cls(rows.name, stored)
 
 ROWS: dict[str, RowAdapter] = {}
 

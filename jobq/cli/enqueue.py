@@ -135,14 +135,17 @@ def build(name: str, positional: tuple[str, ...], named: str | None) -> Job:
     """The job that was typed. Raises UnknownJobClass, ApplicationError or ArgumentsError."""
     from jobq import arguments
     from jobq.importing import resolve
+    from jobq.runtime.executor import in_session_of
 
     job_class = resolve(name)
     by_name = {} if named is None else json_object("--kwargs", named)
-    with code_of(name):
+
+    def made() -> Job:
         args, kwargs = arguments.from_command_line(job_class, positional, by_name)  # may load rows
-        job = job_class(*args, **kwargs)
-    assert isinstance(job, Job)
-    return job
+        return job_class(*args, **kwargs)
+
+    with code_of(name):
+        return in_session_of(job_class, made)
 
 
 @contextmanager

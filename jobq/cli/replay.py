@@ -33,7 +33,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     from jobq.application import load_application
     from jobq.frameworks import surroundings
     from jobq.registry import registry
-    from jobq.runtime.executor import MAX_TRACEBACK_CHARACTERS, build, run, traceback_of
+    from jobq.runtime.executor import MAX_TRACEBACK_CHARACTERS, build_in_turn, run, traceback_of
 
     database = open_database(settings)
     job = observe.show(database, job_id).job
@@ -45,7 +45,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     assignment = assignment_of(job, observe.stored_arguments(database, job_id))
     try:
         with surroundings.entered():
-            value = run(build(assignment, registry))
+            value = run(build_in_turn(assignment, registry))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's code
         sys.stderr.write(plain(traceback_of(error, assignment), MAX_TRACEBACK_CHARACTERS))
         if is_debugged:

@@ -68,7 +68,11 @@ def stored_name(parameter: ParameterRecord) -> str:
 
 
 def as_stored(arguments: Mapping[str, Any], max_bytes: int) -> str:
-    """The text for the database: what is tagged is read and written again, so that a forged tag is refused here."""
+    """The text for the database: what is tagged is read and written again, so that a forged tag is refused here.
+
+    Rows are not loaded: the console has no application, and one with asynchronous sessions loads rows in a loop.
+    """
     if stored_arguments.MASK in json.dumps(arguments, ensure_ascii=False):
         raise ArgumentsError(f"{stored_arguments.MASK} stands for a secret that is not shown. Give the secret itself.")
-    return stored_arguments.encode(stored_arguments.decode(json.dumps(arguments)), max_bytes=max_bytes)
+    read = stored_arguments.decode(json.dumps(arguments), row=stored_arguments.RowReference.to)
+    return stored_arguments.encode(read, max_bytes=max_bytes)

@@ -12,7 +12,7 @@ from itertools import dropwhile
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from jobq import arguments, references, states, telemetry
 from jobq.base import Job
@@ -31,6 +31,8 @@ from jobq.runtime import loop, middleware
 from jobq.runtime.guard import Guard
 from jobq.runtime.protocol import CANCELLED, DEFERRED, NOT_COMMITTED, TIMED_OUT, Order, OrderKind
 from jobq.states import Outcome
+
+Result = TypeVar("Result")
 
 MAX_MESSAGE_CHARACTERS = 10_000
 MAX_TRACEBACK_CHARACTERS = 100_000
@@ -118,12 +120,24 @@ def surrounded(assignment: Assignment, registry: Registry, running: "Running", g
             references.close_opened()
 
 
-def build_in_turn(assignment: Assignment, registry: Registry, running: "Running", guard: Guard) -> Job:
-    """A coroutine's rows come from the loop that it will run in, where the application's sessions belong to loops."""
-    if not references.are_of_loops(assignment.arguments) or not is_coroutine(assignment, registry):
+def build_in_turn(
+    assignment: Assignment, registry: Registry, running: "Running | None" = None, guard: Guard | None = None
+) -> Job:
+    if not references.are_of_loops(assignment.arguments):
         return build(assignment, registry, running)
-    job: Job = loop.run(references.in_session_of_loop(lambda: build(assignment, registry, running)), guard)
-    return job
+    job_class = registry.get(assignment.job_class)
+    return in_session_of(job_class, lambda: build(assignment, registry, running), guard)
+
+
+def in_session_of(job_class: type[Job], load: Callable[[], Result], guard: Guard | None = None) -> Result:
+    """Calls a function that loads the rows of a job.
+
+    A coroutine's rows come from the loop that it will run in, where the application's sessions belong to loops.
+    """
+    if not references.belong_to_loops or not inspect.iscoroutinefunction(job_class.run):
+        return load()
+    result: Result = loop.run(references.in_session_of_loop(load), guard or Guard())
+    return result
 
 
 async def execute_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
@@ -176,10 +190,6 @@ async def built_beside_others(assignment: Assignment, registry: Registry, runnin
         return await references.in_session_of_loop(lambda: build(assignment, registry, running))
     references.OPENED.set([])  # a list that the thread's copy of this context shares
     return await surroundings.in_thread(build, assignment, registry, running)
-
-
-def is_coroutine(assignment: Assignment, registry: Registry) -> bool:
-    return inspect.iscoroutinefunction(getattr(registry.get(assignment.job_class), "run", None))
 
 
 def build(assignment: Assignment, registry: Registry, running: "Running | None" = None) -> Job:

@@ -44,22 +44,6 @@ def test_a_row_travels_with_its_transaction_and_comes_back_as_it_is_then(
     assert "too late" not in finished.stderr
 
 
-@pytest.mark.parametrize("concurrency", ["1", "10"])
-def test_an_application_with_an_event_loop_enqueues_and_runs(
-    shop: "Application", store: "Store", concurrency: str
-) -> None:
-    move_in(shop, "fastapi")
-
-    said = shop.python("-m", "main").stdout
-    assert said.split() == ["/orders/ada", "200", "/orders/bob?fails=true", "500", "/hello", "200"]
-    finished = shop.jobq("run", "--drain", "--max-processes", "1", "--concurrency", concurrency)
-    assert finished.returncode == 0, finished.stderr
-
-    assert sorted(result.value for result in store.results()) == ["ada", "hello"]
-    assert store.rows("SELECT customer, shipped FROM orders") == [("ada", True)]
-    assert "too late" not in finished.stderr
-
-
 def test_a_row_that_is_gone_is_waited_for_where_the_class_asks(shop: "Application", store: "Store") -> None:
     move_in(shop, "sqlalchemy")
     jobs = shop.path / "jobs.py"

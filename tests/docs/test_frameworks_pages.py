@@ -30,6 +30,7 @@ def shop(
     parts = conninfo_to_dict(database_url)
     rest = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parts.items() if name != "dbname")
     monkeypatch.setenv("SHOP_DATABASE_URL", f"postgresql+psycopg:///{parts['dbname']}?{rest}")
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+asyncpg:///{parts['dbname']}?{rest}")
     monkeypatch.setenv("JOBQ_SHUTDOWN_GRACE", "5")
     for name in ("orders", '"order"'):
         store.execute(
@@ -75,6 +76,38 @@ def test_the_fastapi_application_ships_an_order_in_its_own_worker(
         (result,) = eventually(lambda: store.results(job))
     assert (result.outcome, result.value, result.error_message) == ("successful", "shipped", None)
     assert store.rows("SELECT customer, shipped FROM orders") == [("ada", True)]
+
+
+PRICE = """
+from jobq import job
+
+
+@job
+def price(items: int):
+    return {"total": 7 * items}
+"""
+
+
+def test_the_other_routes_of_the_fastapi_page_work_with_a_worker_apart(
+    shop: "Application", store: "Store", eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBQ_ENV", "production")
+    page = docs("fastapi")
+    (application,), (jobs,) = page.code("The application"), page.code("The jobs")
+    more = [block for title in ("A session for each request", "Wait for a result") for block in page.code(title)]
+    (lifespan,) = page.code("In production")
+    made = "app = FastAPI("
+    shop.write("shop.py", application.replace(made, f"{lifespan}\n\n{made}") + "\n\n".join(more))
+    shop.write("jobs.py", jobs + PRICE)
+    port = free_port()
+    with served(shop, "uvicorn", "shop:app", "--port", str(port)):
+        placed = eventually(lambda: posted(f"http://127.0.0.1:{port}/orders?customer=ada"))
+        assert store.rows("SELECT id FROM orders") == [(placed["order"],)]
+        assert store.rows("SELECT FROM jobq.workers") == []
+        with shop.start("run", "--max-processes", "1"):
+            with urlopen(f"http://127.0.0.1:{port}/price/3", timeout=30) as answer:
+                assert json.load(answer) == {"total": 21}
+            eventually(lambda: store.rows("SELECT shipped FROM orders") == [(True,)])
 
 
 def test_the_smallest_lifespan_and_the_options_of_a_worker_are_as_the_fastapi_page_has_them(

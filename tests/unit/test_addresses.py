@@ -221,3 +221,17 @@ def test_a_setting_that_is_no_text_is_refused_without_its_value(tmp_path: object
         convert("database_url", ["postgresql://ada:s3cret@db/shop"], "[tool.jobq]")
     assert "s3cret" not in str(refused.value)
     assert "s3cret" not in repr(replace(Settings(), database_url="postgresql://ada:s3cret@db/shop"))
+
+
+@pytest.mark.parametrize(
+    ("given_address", "url"),
+    [
+        ("host=db dbname=shop user=ada password='x@/: ?'", "postgresql://ada:x%40%2F%3A%20%3F@db/shop"),
+        ("postgresql+asyncpg://ada@db:5433/shop?ssl=require", "postgresql://ada@db:5433/shop?sslmode=require"),
+        ("host=/run/pg port=5432 dbname=shop user=a/b", "postgresql://a%2Fb@/shop?port=5432&host=/run/pg"),
+    ],
+)
+def test_an_address_of_any_form_becomes_an_url_that_means_the_same(given_address: str, url: str) -> None:
+    made = addresses.url_of(given_address)
+    assert sorted(re.split("[?&]", made)) == sorted(re.split("[?&]", url))
+    assert conninfo_to_dict(made) == addresses.parse(addresses.understood(given_address))

@@ -1,7 +1,0 @@
-"""What happens in the shop."""
-
-import asyncio
-
-from shop import main
-
-asyncio.run(main())
