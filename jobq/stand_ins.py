@@ -1,9 +1,9 @@
 """What takes the place of jobq's own database in a test. There is nothing, unless `jobq.testing` has put it here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jobq.records import JobRecord, NewJob
+from jobq.records import FoundJob, JobRecord, NewJob
 
 connection: Any = None
 """The connection to use where none is given: that of `jobq.testing.on_connection`."""
@@ -13,6 +13,12 @@ is_awaited = False
 
 run_inline: Callable[[Sequence[NewJob]], Sequence[JobRecord | None]] | None = None
 """Runs jobs at once instead of adding them: `jobq.testing.immediately`."""
+
+find_inline: Callable[[int], FoundJob | None] | None = None
+"""Finds a job that ran at once; its end needs no waiting."""
+
+environment: Mapping[str, str] = {}
+"""Variables that lead a worker of this process to the database of the test: `jobq.worker()` passes them on."""
 
 
 def given_or_lent(given: Any) -> Any:

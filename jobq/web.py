@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
 
+from jobq import stand_ins
 from jobq.errors import ConfigurationError
 from jobq.options import checked_queue
 from jobq.settings import Settings, load
@@ -65,7 +66,8 @@ class Worker:
     ) -> None:
         self._settings = settings
         chosen = {name: value for name, value in given.items() if value is not None}
-        self._environment = {f"JOBQ_{name.upper()}": as_text(value) for name, value in chosen.items()}
+        variables = {f"JOBQ_{name.upper()}": as_text(value) for name, value in chosen.items()}
+        self._environment = {**stand_ins.environment, **variables}
         self._options = [*(word for queue in queues for word in ("--queue", queue)), *(["--reload"] if reload else [])]
         self._lock = Lock(lock_file(settings, self._options, self._environment)) if is_alone else None
         self._mutex = threading.Lock()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from jobq.arguments import decode, encode_value
+from jobq.arguments import encode_value
 from jobq.base import Job
 from jobq.errors import ArgumentsError
 from jobq.functions import JobFunction
@@ -14,6 +14,7 @@ from jobq.registry import registry
 from jobq.store.database import default_database
 from jobq.store.statements import statement
 from jobq.testing.connections import connected
+from jobq.testing.here import arguments_here
 from jobq.testing.rows import rows_of_test
 
 MAX_SHOWN = 20
@@ -135,9 +136,9 @@ def enqueued_jobs(*, connection: Any = None) -> list[EnqueuedJob]:
     """Every unfinished job, in the order in which they were enqueued; `connection` is as in `assert_enqueued`."""
     with connected(connection) as found:
         rows = found.execute(statement("enqueued", default_database().schema), {}).fetchall()
-        with rows_of_test(found):
+        with rows_of_test(found, is_for_all=True):
             return [
-                EnqueuedJob(job_id, name, queue, priority, state, key, decode(stored), delay)
+                EnqueuedJob(job_id, name, queue, priority, state, key, arguments_here(name, stored), delay)
                 for job_id, name, queue, priority, state, key, stored, delay in rows
             ]
 

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from jobq import embedded
-from jobq.settings import Settings, load
+from jobq import embedded, stand_ins
+from jobq.addresses import url_of
+from jobq.settings import Settings, environment_of, load
 from jobq.store import migrations
 from jobq.store.database import Database, default_database, use_database
 from jobq.store.statements import statement
@@ -23,12 +24,14 @@ PREFIX = "jobq_test_"
 
 @contextmanager
 def used(settings: Settings) -> Iterator[Database]:
-    """Opens a database and makes it the one that `run_in_worker()` enqueues into."""
-    database = Database(settings)
+    """Opens a database and makes it the one that `run_in_worker()` enqueues into, and that `jobq.worker()` works."""
+    database, before = Database(settings), stand_ins.environment
     use_database(database)
+    stand_ins.environment = environment_of(settings)
     try:
         yield database
     finally:
+        stand_ins.environment = before
         use_database(None)
         database.close()
 
@@ -145,6 +148,11 @@ class Databases:
 
     def _execute(self, statement: str, parameters: list[str] | None = None) -> Any:
         return self._connection.execute(statement, parameters)
+
+
+def with_url(settings: Settings) -> Settings:
+    """The same settings with the address as an URL, which an engine of SQLAlchemy takes too."""
+    return replace(settings, database_url=url_of(settings.database_url or ""))
 
 
 def migrate(settings: Settings) -> None:

@@ -2,22 +2,36 @@
 
 import inspect
 from asyncio import _get_running_loop
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import copy_context
 from threading import Thread
+from typing import Any, TypeVar
 
+from jobq import references
+from jobq.arguments import decode
 from jobq.records import Assignment, Report
 from jobq.registry import registry
 from jobq.runtime import middleware
-from jobq.runtime.executor import execute
+from jobq.runtime.executor import execute, in_session_of
 from jobq.store.database import default_database
+
+Result = TypeVar("Result")
 
 
 def run_here(assignment: Assignment) -> tuple[Report, BaseException | None]:
     """Runs a job as a worker does, with its middleware; returns its report, and what it raised."""
     middleware.use(default_database().settings.middleware)
-    if _get_running_loop() is not None and is_coroutine(assignment):
-        return run_beside_loop(assignment)
-    return run(assignment)
+    return beside_loop(lambda: run(assignment)) if is_coroutine(assignment.job_class) else run(assignment)
+
+
+def arguments_here(job_class: str, stored: str) -> dict[str, Any]:
+    """The arguments of a job that waits, with the rows that it would get."""
+    found = registry.find(job_class)
+    has_session = references.SESSION.get() is not None or "sessions" in references.SQLALCHEMY
+    if found is None or has_session or not references.are_of_loops(stored):
+        return decode(stored)
+    return beside_loop(lambda: in_session_of(found, lambda: decode(stored)))
 
 
 def run(assignment: Assignment) -> tuple[Report, BaseException | None]:
@@ -32,17 +46,28 @@ def run(assignment: Assignment) -> tuple[Report, BaseException | None]:
     return report, errors[0] if errors else None
 
 
-def is_coroutine(assignment: Assignment) -> bool:
-    job_class = registry.find(assignment.job_class)
+def is_coroutine(name: str) -> bool:
+    job_class = registry.find(name)
     return job_class is not None and inspect.iscoroutinefunction(job_class.run)
 
 
-def run_beside_loop(assignment: Assignment) -> tuple[Report, BaseException | None]:
-    """The same in a thread: in this one a loop runs already, that of the test itself, and it cannot run another."""
-    results: list[tuple[Report, BaseException | None]] = []
+def beside_loop(function: Callable[[], Result]) -> Result:
+    """Calls a function that runs coroutines.
+
+    In a thread, where a loop runs already in this one, that of the test itself: it cannot run another.
+    """
+    if _get_running_loop() is None:
+        return function()
+    result: Future[Result] = Future()
     context = copy_context()
-    thread = Thread(target=lambda: results.append(context.run(run, assignment)))
+
+    def called() -> None:
+        try:
+            result.set_result(context.run(function))
+        except BaseException as error:  # noqa: BLE001 - it is raised in the test
+            result.set_exception(error)
+
+    thread = Thread(target=called)
     thread.start()
     thread.join()
-    (result,) = results
-    return result
+    return result.result()

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import count
 
 from jobq import arguments, stand_ins
-from jobq.records import Assignment, JobRecord, NewJob, Report
+from jobq.records import Assignment, AttemptRecord, FoundJob, JobRecord, NewJob, Report
 from jobq.states import Outcome
 from jobq.testing.here import run_here
 
@@ -22,15 +23,15 @@ def immediately() -> "Iterator[Inline]":
 
     The arguments go through JSON, as always. What a job raises, `run_in_worker()` raises; there are no retries. A delay
     counts for nothing. A unique key holds while its job runs. With a `connection`, the job does not wait for the
-    commit. The record that comes back says how the job ended.
+    commit. The record that comes back says how the job ended; `wait()` and `refresh()` find it at once.
     """
-    before = stand_ins.run_inline
+    before = stand_ins.run_inline, stand_ins.find_inline
     inline = Inline()
-    stand_ins.run_inline = inline.run_all
+    stand_ins.run_inline, stand_ins.find_inline = inline.run_all, inline.find
     try:
         yield inline
     finally:
-        stand_ins.run_inline = before
+        stand_ins.run_inline, stand_ins.find_inline = before
 
 
 class Inline:
@@ -38,10 +39,14 @@ class Inline:
 
     def __init__(self) -> None:
         self.records: list[JobRecord] = []
+        self._found: dict[int, FoundJob] = {}
         self._ids = count(1)
 
     def run_all(self, jobs: Sequence[NewJob]) -> list[JobRecord | None]:
         return [self._run(job) for job in jobs]
+
+    def find(self, job_id: int) -> FoundJob | None:
+        return self._found.get(job_id)
 
     def _run(self, new: NewJob) -> JobRecord | None:
         running = RUNNING.get()
@@ -63,6 +68,7 @@ class Inline:
         report, error = run_here(assignment_of(job_id, new, began_at))
         record = record_of(job_id, new, report, began_at)
         self.records.append(record)
+        self._found[job_id] = found_of(record, report)
         if report.outcome == Outcome.ERRORED and error is not None:
             raise error
         return record
@@ -110,3 +116,22 @@ def record_of(job_id: int, new: NewJob, report: Report, began_at: datetime) -> J
         source=new.source,
         timeout=new.timeout,
     )
+
+
+def found_of(record: JobRecord, report: Report) -> FoundJob:
+    """The job as `jobq.get` finds it."""
+    value, note = arguments.value_and_note(None if report.value is None else json.loads(report.value))
+    attempt = AttemptRecord(
+        attempt=1,
+        outcome=report.outcome,
+        retried=False,
+        started_at=record.started_at,
+        ended_at=record.ended_at or record.enqueued_at,
+        worker=None,
+        error_type=report.error_type,
+        error_message=report.error_message,
+        traceback=report.traceback,
+        value=value,
+        value_note=note,
+    )
+    return FoundJob(**{field.name: getattr(record, field.name) for field in fields(JobRecord)}, attempts=(attempt,))

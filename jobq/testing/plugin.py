@@ -25,10 +25,13 @@ def jobq_databases() -> "Iterator[Databases]":
 
 @pytest.fixture
 def jobq_database(jobq_databases: "Databases") -> "Iterator[Database]":
-    """A database of the test's own, with jobq's tables in it: `run_in_worker()` enqueues there."""
-    from jobq.testing.databases import used
+    """A database of the test's own, with jobq's tables in it: `run_in_worker()` enqueues there.
 
-    with jobq_databases.new() as settings, used(settings) as database:
+    `jobq_database.url` is its address, `postgresql://…`, for the engine of your application.
+    """
+    from jobq.testing.databases import used, with_url
+
+    with jobq_databases.new() as settings, used(with_url(settings)) as database:
         yield database
 
 

@@ -1,5 +1,6 @@
 """Rows that are arguments of a job: those of SQLAlchemy are loaded in the transaction of the test."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,13 +10,18 @@ from jobq.testing.connections import Lent, LentByLoop
 
 
 @contextmanager
-def rows_of_test(connection: Any) -> Iterator[None]:
+def rows_of_test(connection: Any, *, is_for_all: bool = False) -> Iterator[None]:
     """Has the rows of the job that runs next loaded where the test has written them.
+
+    A worker loads rows for ordinary jobs with an ordinary sessionmaker only. So does this, unless it `is_for_all`: for
+    a look at the arguments of any job.
 
     The session leaves the transaction alone when it is closed. Another one would roll back to where it began, and undo
     what the job has done since.
     """
     sessions = references.SQLALCHEMY.get("sessions")
+    if sessions is None and is_for_all and references.belong_to_loops:
+        sessions = sys.modules["sqlalchemy.orm"].Session
     is_ordinary = isinstance(connection, Lent) and not isinstance(connection, LentByLoop)
     if sessions is None or not is_ordinary or not hasattr(connection.given, "begin_nested"):
         try:

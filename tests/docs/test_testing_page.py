@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from jobq.addresses import url_of
 from pages import docs
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PAGE = docs("testing")
 SHOPS = Path(__file__).parents[1] / "application" / "shops"
+APPS = SHOPS.with_name("apps")
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
 
 Run = Callable[..., str]
@@ -83,6 +85,17 @@ def test_the_tests_with_sqlalchemy_pass(application: "Application", run_tests: R
 def test_the_tests_with_fastapi_pass(application: "Application", run_tests: Run) -> None:
     move_in(application, "tested_fastapi", PAGE.code("FastAPI"))
     assert "3 passed" in run_tests(*PYTEST, "-n", "2")
+
+
+def test_the_tests_with_fastapi_and_sqlalchemy_pass(
+    application: "Application", run_tests: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(APPS / "fastapi", application.path, dirs_exist_ok=True)
+    monkeypatch.setenv("DATABASE_URL", url_of(database_url).replace("postgresql", "postgresql+asyncpg", 1))
+    conftest, tests = PAGE.code("FastAPI with SQLAlchemy")
+    application.write("conftest.py", conftest)
+    application.write("test_shop.py", tests)
+    assert "4 passed" in run_tests(*PYTEST)
 
 
 def test_the_tests_that_are_coroutines_pass(application: "Application", run_tests: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import jobq
 from jobq import Cancel, Defer, Job, enqueue_many, enqueue_many_async, register_job
 from jobq.errors import ArgumentsError, ConfigurationError
 from jobq.store.database import use_database
@@ -148,6 +149,33 @@ def test_from_a_loop_a_coroutine_runs_too() -> None:
 
     asyncio.run(enqueue())
     assert RAN == ["awaited", "in the loop", "many", "in a thread"]
+
+
+def test_a_job_that_ran_is_found_and_waited_for_without_a_database() -> None:
+    when = datetime(2026, 1, 2, tzinfo=UTC)
+    record = Notes(when).run_in_worker()
+    assert record is not None
+
+    assert record.wait(timeout=0).value == when
+    assert record.refresh().value == when
+    assert {job: attempt.outcome for job, attempt in jobq.wait([record, None]).items()} == {record.id: "successful"}
+
+
+def test_in_a_loop_a_job_that_ran_is_found_too() -> None:
+    async def enqueue() -> tuple[Any, Any]:
+        record = await Notes("awaited").run_in_worker_async()
+        assert record is not None
+        return (await record.wait_async(timeout=0)).value, (await jobq.get_async(record)).state
+
+    assert asyncio.run(enqueue()) == ("awaited", "finished")
+
+
+def test_a_job_that_failed_at_once_is_found_with_its_error(inline: Inline) -> None:
+    with pytest.raises(LookupError):
+        Raises("no such user").run_in_worker()
+    (record,) = inline.records
+    attempt = record.wait(timeout=0)
+    assert (attempt.outcome, attempt.error_type, attempt.error_message) == ("errored", "LookupError", "no such user")
 
 
 def test_afterwards_jobs_go_to_the_database_again() -> None:
