@@ -152,6 +152,12 @@ def why_never(facts: dict[str, Any], names: list[str]) -> Iterator[Reason]:
             f"{suggestion(facts['job_class'], names)}".rstrip(". "),
             "jobq jobs",
         )
+    elif facts["silent_seconds"] > SILENT_SECONDS:
+        yield Reason(
+            "silent",
+            f"every worker that could run it is silent: the last was heard of {facts['silent_seconds']:.0f} s ago",
+            "jobq workers",
+        )
 
 
 def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:

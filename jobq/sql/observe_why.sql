@@ -8,7 +8,7 @@ SELECT
     owner.host || '/' || owner.pid AS owner,
     owner.stopped_at IS NOT NULL AS is_owner_gone,
     extract(epoch FROM statement_timestamp() - owner.heartbeat_at)::float8 AS owner_silent_seconds,
-    alive.workers, alive.working_it, alive.knowing_it, alive.processes, alive.busy,
+    alive.workers, alive.working_it, alive.knowing_it, alive.silent_seconds, alive.processes, alive.busy,
     (
         SELECT count(*)
         FROM (
@@ -34,6 +34,9 @@ CROSS JOIN LATERAL (
         count(*) AS workers,
         count(*) FILTER (WHERE works) AS working_it,
         count(*) FILTER (WHERE works AND knows) AS knowing_it,
+        extract(
+            epoch FROM statement_timestamp() - max(live.heartbeat_at) FILTER (WHERE works AND knows)
+        )::float8 AS silent_seconds,
         coalesce(sum(processes) FILTER (WHERE works AND knows), 0)::bigint AS processes,
         (
             SELECT count(*)
@@ -42,7 +45,7 @@ CROSS JOIN LATERAL (
         ) AS busy
     FROM (
         SELECT
-            workers.id, workers.processes,
+            workers.id, workers.processes, workers.heartbeat_at,
             workers.queues = '{}' OR jobs.queue = ANY (workers.queues) AS works,
             EXISTS (
                 SELECT

@@ -50,6 +50,15 @@ def test_nothing_is_wrong_with_the_next_one(store: Any, kinds: Kinds) -> None:
     assert kinds(store.add()) == ["next"]
 
 
+def test_a_job_waits_while_every_worker_that_could_run_it_is_silent(store: Any, kinds: Kinds) -> None:
+    silent = store.worker(classes=[KNOWN])
+    store.execute("UPDATE jobq.workers SET heartbeat_at = heartbeat_at - interval '57 s' WHERE id = %s", silent)
+    job = store.add()
+    assert kinds(job) == ["silent"]
+    store.worker(pid=2, classes=[KNOWN])
+    assert kinds(job) == ["next"]
+
+
 def test_a_class_is_known_by_its_alias_too(store: Any, kinds: Kinds) -> None:
     store.worker(classes=[KNOWN])
     assert kinds(store.add(job_class="shop.jobs.OldWork")) == ["next"]
