@@ -46,6 +46,7 @@ SETTINGS = {
     "wal_level": "minimal",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "search_path": "public",  # else an application's tables go to "$user", which is jobq: into jobq's own schema
 }
 CRASHES = 5
 """So many crashes in a row are met with a restart."""

@@ -54,6 +54,12 @@ def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Sett
         click.echo(f"applied {migration.name}")
     if not applied:
         say("the schema is up to date")
+    if (remedy := migrations.search_path_remedy(database)) is not None:
+        say(
+            f"warning: for this role, schema {settings.schema!r} is the first of search_path. Tables that your "
+            "application makes with it go there, and Alembic takes jobq's tables for yours. Give your application a "
+            f"role with another name, or run: {remedy}"
+        )
 
 
 def print_grants(kind: str, grantee: str | None, settings: Settings) -> None:

@@ -47,6 +47,20 @@ def migrate(database: Database) -> list[Migration]:
         return applied
 
 
+def search_path_remedy(database: Database) -> str | None:
+    """The statement that has the tables of an application made outside of jobq's schema; None where they are.
+
+    `search_path` begins with "$user", so a role with the name of the schema leads there.
+    """
+    with database.explained(), database.connect("migrate") as connection, connection.transaction():
+        connection.execute("SET LOCAL search_path TO DEFAULT")
+        ((first,),) = connection.execute(statement("first_schema", database.schema))
+        if first != database.schema or first == "public":
+            return None
+        role, name = map(quote_identifier, (connection.info.user, connection.info.dbname))
+        return f"ALTER ROLE {role} IN DATABASE {name} SET search_path = public"
+
+
 def apply_in_a_gap(connection: Connection, schema: str, migration: Migration) -> bool:
     """Applies one migration as soon as nobody holds the tables; see `apply`."""
     for _ in range(TRIES - 1):

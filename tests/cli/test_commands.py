@@ -262,6 +262,22 @@ def test_migrate_prints_its_plan_and_runs_it_once(sample: "Application") -> None
     assert document(sample.jobq("stats", "--schema", "another", "--json"))["pending"] == 0
 
 
+def test_migrate_warns_where_an_applications_tables_would_go_among_jobqs(sample: "Application", store: "Store") -> None:
+    """The search_path of a role with the name of the schema leads there."""
+    (name,) = store.rows("SELECT current_database()")[0]
+    store.execute(f'ALTER DATABASE "{name}" SET search_path = jobq, public')
+
+    warned = sample.jobq("migrate")
+    _, _, remedy = warned.stderr.partition("or run: ")
+    store.execute(remedy)
+    mended = sample.jobq("migrate")
+
+    assert "schema 'jobq' is the first of search_path" in warned.stderr
+    assert remedy.startswith("ALTER ROLE")
+    assert (warned.returncode, mended.returncode) == (0, 0)
+    assert "warning" not in mended.stderr
+
+
 # Looking
 
 

@@ -90,3 +90,14 @@ def test_a_worker_outlives_the_client_that_started_the_server(laptop: Applicatio
         assert descendants_of(worker.pid)
         worker.signal(15)
         assert worker.wait() == 0, worker.stderr
+
+
+def test_an_applications_tables_are_not_made_in_jobqs_schema(laptop: Application) -> None:
+    """The role is called jobq, and "$user" comes first in PostgreSQL's own search_path."""
+    assert laptop.jobq("migrate").returncode == 0
+    schema = laptop.python(
+        "import os, psycopg, subprocess, sys\n"
+        "url = subprocess.check_output([sys.executable, '-m', 'jobq', 'db', 'url'], text=True).strip()\n"
+        "print(psycopg.connect(url).execute('SELECT current_schema()').fetchone()[0])"
+    ).stdout
+    assert schema == "public\n"
