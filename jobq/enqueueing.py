@@ -67,7 +67,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
     from jobq.store.database import default_database
 
     database = default_database()
-    if connection is not None:
+    if connection is not None and stand_ins.connection is None:  # a test's own needs no comparison
         identity.compare_once(database, connection)
     connection = stand_ins.given_or_lent(connection)
     with telemetry.sending(new) as sending:
@@ -97,7 +97,7 @@ async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Seq
     from jobq.store.database import default_database
 
     database = default_database()
-    if connection is not stand_ins.connection:  # a test's own needs no comparison
+    if stand_ins.connection is None:  # a test's own needs no comparison
         await identity.compare_once_async(database, connection)
     with telemetry.sending(new) as sending:
         steps = store.adding_all(database.schema, sending.jobs)

@@ -23,7 +23,8 @@ def rows_of_test(connection: Any, *, is_for_all: bool = False) -> Iterator[None]
     if sessions is None and is_for_all and references.belong_to_loops:
         sessions = sys.modules["sqlalchemy.orm"].Session
     is_ordinary = isinstance(connection, Lent) and not isinstance(connection, LentByLoop)
-    if sessions is None or not is_ordinary or not hasattr(connection.given, "begin_nested"):
+    is_on_sqlalchemy = is_ordinary and hasattr(connection.given, "begin_nested")
+    if sessions is None or not is_on_sqlalchemy or is_scope_on(sessions, connection_of(connection.given)):
         try:
             yield
         finally:
@@ -36,6 +37,21 @@ def rows_of_test(connection: Any, *, is_for_all: bool = False) -> Iterator[None]
             yield
         finally:
             references.SESSION.reset(token)
+
+
+def is_scope_on(sessions: Any, connection: Any) -> bool:
+    """Whether a scoped_session works on the test's connection.
+
+    The job then finds its row in that session, as under a worker: what it changes is stored by that session's commit.
+    """
+    if not hasattr(sessions, "registry"):
+        return False
+    unbound = sys.modules["sqlalchemy"].exc.UnboundExecutionError
+    try:
+        with sessions.session_factory() as session:
+            return bool(session.get_bind() is connection)
+    except (RuntimeError, unbound):  # Flask's sessions have no engine outside of an application context
+        return False
 
 
 def connection_of(given: Any) -> Any:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 import jobq
-from jobq import Job, enqueue_many, register_job, register_schedule
+from jobq import Job, enqueue_many, references, register_job, register_schedule
 from jobq.errors import EnqueueError
 from jobq.registry import registry
 from jobq.settings import Settings
@@ -448,3 +448,63 @@ def test_what_leads_to_no_database_is_named() -> None:
         create_tables(5)
     with pytest.raises(EnqueueError), on_connection(5):
         Writes("a").run_in_worker()
+
+
+class Labelled(Base):
+    __tablename__ = "labelled"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str]
+
+
+@register_job
+class Label(Job):
+    """Commits the session of the application, as a job of Flask-SQLAlchemy does."""
+
+    scoped: Any
+
+    def __init__(self, row: Labelled):
+        self.row = row
+
+    def run(self) -> bool:
+        self.row.label = "new"
+        Label.scoped.commit()
+        return self.row in Label.scoped
+
+
+@pytest.mark.parametrize("is_of_thread", [True, False])
+def test_a_row_belongs_to_the_scoped_session_that_works_on_the_connection_of_the_test(
+    database_url: str, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, is_of_thread: bool
+) -> None:
+    connection.execute("CREATE TABLE labelled (id integer PRIMARY KEY, label text)")
+    monkeypatch.setattr(references, "SQLALCHEMY", {})
+    engine = sa.create_engine(sqlalchemy_url(database_url))
+    with engine.connect() as lent:
+        outer = lent.begin()
+        scope = None if is_of_thread else (lambda: "of this attempt")
+        sessions = scoped_session(sessionmaker(lent, join_transaction_mode="create_savepoint"), scope)
+        monkeypatch.setattr(Label, "scoped", sessions, raising=False)
+        references.use_sqlalchemy(sessions, Base)
+        lent.execute(sa.text("INSERT INTO labelled VALUES (1, 'old')"))
+        with on_connection(lent):
+            row = sessions.get_one(Labelled, 1)
+            sessions.remove()
+            Label(row).run_in_worker()
+            (attempt,) = run_due_jobs()
+        assert attempt.value is True
+        assert lent.scalar(sa.text("SELECT label FROM labelled")) == "new"
+        sessions.remove()
+        outer.rollback()
+    engine.dispose()
+
+
+def test_a_session_on_the_connection_of_the_test_is_not_compared_with_jobqs_own_database(
+    database_url: str, database: Database
+) -> None:
+    engine = sa.create_engine(sqlalchemy_url(database_url))
+    with engine.connect() as lent, on_connection(lent), Session(lent) as session:
+        Writes("a").run_in_worker(connection=session)
+        assert_enqueued(Writes, count=1)
+        session.rollback()
+    engine.dispose()
+    assert database.compared == set()
