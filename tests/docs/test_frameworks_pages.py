@@ -195,3 +195,38 @@ def test_sqlalchemys_rows_are_loaded_for_both_kinds_of_jobs(shop: "Application",
     assert finished.returncode == 0, finished.stderr
     assert [store.results(job)[0].value for job in jobs] == ["ada", "ada"]
     assert store.results(look)[0].outcome == "successful"
+
+
+def test_alembic_leaves_jobqs_tables_out_as_the_sqlalchemy_page_says(shop: "Application") -> None:
+    """And without the page's filter it would drop them."""
+    page = docs("sqlalchemy")
+    shop.write("shop.py", page.code("Rows as arguments")[0])
+    (environment,) = page.code("Alembic")
+    (upgrade, migrate) = page.commands("Alembic")
+    shop.python("-m", "alembic", "init", "alembic")
+    shop.write("alembic/env.py", environment.replace(", include_name=include_name", ""))
+    shop.python("-m", "alembic", "revision", "--autogenerate", "--rev-id", "all")
+    shop.write("alembic/env.py", environment)
+    (shop.path / "alembic" / "versions" / "all_.py").rename(shop.path / "unfiltered.py")
+    shop.python("-m", "alembic", "revision", "--autogenerate", "--rev-id", "ours")
+
+    unfiltered, ours = (shop.path / name for name in ("unfiltered.py", "alembic/versions/ours_.py"))
+    assert "op.drop_table('workers', schema='jobq')" in unfiltered.read_text()
+    assert "jobq" not in ours.read_text()
+    shop.python("-m", *upgrade)
+    assert shop.jobq(*migrate[1:]).returncode == 0
+
+
+def test_flask_migrate_takes_the_filter_of_the_flask_page(shop: "Application", store: "Store") -> None:
+    page = docs("flask")
+    (application,), (migrations,) = page.code("The application"), page.code("Migrations")
+    upgrade, migrate = page.commands("Migrations")
+    store.execute('DROP TABLE "order"; DROP TABLE orders')
+    made = "\n".join(f"    {line}" for line in migrations.splitlines())
+    shop.write("shop.py", application.replace("    db.init_app(app)\n", f"    db.init_app(app)\n{made}\n"))
+    for arguments in (["init"], ["migrate"]):
+        shop.python("-m", *upgrade[:-1], *arguments)
+    shop.python("-m", *upgrade)
+    assert shop.jobq(*migrate[1:]).returncode == 0
+    shop.python("-m", *upgrade[:-1], "check")
+    assert store.rows('SELECT * FROM public."order"') == []
