@@ -98,7 +98,8 @@ def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
 
 def why_running(facts: dict[str, Any]) -> Iterator[Reason]:
     owner = facts["owner"] or "a worker that is not known"
-    yield Reason("running", f"it runs, on {owner}")
+    since = f"{facts['started_at']:%Y-%m-%d %H:%M:%S %Z}"
+    yield Reason("running", f"attempt {facts['attempt']} runs on {owner} since {since}")
     if facts["cancel_requested_at"] is not None:
         yield Reason("cancelling", "its end was asked for")
     if facts["is_followed"]:

@@ -282,6 +282,15 @@ def test_a_wait_that_is_over_says_what_the_job_waits_for(database: Database, sto
         asyncio.run(record.wait_async(0))
 
 
+def test_a_wait_for_a_job_that_runs_says_where_and_since_when(database: Database, store: "Store") -> None:
+    record = enqueued(Give())
+    (claimed,) = store.claim(store.worker(host="web", pid=7), classes=[record.job_class])
+    started = store.job(claimed.id).started_at
+    since = f"Job {record.id} is running: attempt 1 runs on web/7 since {started:%Y-%m-%d %H:%M:%S} "
+    with pytest.raises(JobNotFinished, match=since):
+        record.wait(timeout=0)
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_job_of_an_open_transaction_is_not_waited_for(
     is_async: bool, database: Database, connection: psycopg.Connection[Any]
