@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pages import docs
+from services import serving
 
 if TYPE_CHECKING:
     from conftest import Application, Store
@@ -53,6 +54,37 @@ def test_options_are_obeyed_as_on_the_page(application: "Application", store: "S
     ]
     application.jobq("run", "--drain", "--max-processes", "1")
     assert store.rows("SELECT expression FROM jobq.schedules WHERE name = 'jobs.digest'")[0].expression == "0 9 * * *"
+
+
+def test_a_job_is_retried_unless_it_fails_as_on_the_page(application: "Application", store: "Store") -> None:
+    (definition,) = PAGE.code("Retries")
+    application.write("jobs.py", definition)
+
+    def answer(path: str, _: str, times: int) -> tuple[int, str]:
+        return (404, "") if path == "/gone" else (200 if times > 1 else 503, "page")
+
+    with serving(answer) as site:
+        application.python(f"from jobs import fetch; [fetch.later('{site.url}/' + page) for page in ('gone', 'busy')]")
+        application.jobq("run", "--drain", "--max-processes", "1")
+        (busy,) = store.unfinished()
+        assert 1 < (busy.run_at - store.results(busy.id)[0].ended_at).total_seconds() < 3
+        store.execute("UPDATE jobq.jobs SET run_at = now()")
+        application.jobq("run", "--drain", "--max-processes", "1")
+
+    assert [(result.outcome, result.value) for result in store.results(busy.id)] == [
+        ("errored", None),
+        ("successful", 4),
+    ]
+    (gone,) = store.results(busy.id - 1)
+    assert (gone.outcome, gone.error_type, gone.retried) == ("errored", "jobq.directives.Fail", False)
+
+
+def test_a_retry_is_due_at_once_where_no_delay_is_given(application: "Application", store: "Store") -> None:
+    assert "Without it the next attempt is due at once" in PAGE.text
+    application.write("jobs.py", "from jobq import job\n@job(retries=1)\ndef fail(): raise ValueError('no')\n")
+    application.python("from jobs import fail; fail.later()")
+    application.jobq("run", "--drain", "--max-processes", "1")
+    assert [result.retried for result in store.results()] == [True, False]
 
 
 def test_the_running_job_is_known_as_on_the_page(application: "Application", store: "Store") -> None:

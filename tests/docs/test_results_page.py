@@ -1,5 +1,9 @@
 """docs/results.md says what is true: its examples run as they stand there."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +30,14 @@ class Resize(Job):
         if self.file == "broken.png":
             raise ValueError("this is no picture")
         return self.file.replace(".png", f"-{self.width}.png")
+
+@register_job
+class Shrink(Resize):
+    def __init__(self, file: str):
+        super().__init__(file, width=100)
+
+    def get_unique_key(self):
+        return self.file
 """
 
 
@@ -57,7 +69,7 @@ def test_jobs_are_found_by_a_filter(shop: "Application", store: "Store") -> None
 @pytest.mark.parametrize(
     ("section", "printed"),
     [
-        ("Wait for many", "['0-200.png', '1-200.png', '2-200.png']\n"),
+        ("Wait for many", "['0-200.png', '1-200.png', '2-200.png']\n['a-100.png', 'b-100.png']\n"),
         ("In an event loop", "owl-200.png finished\n"),
     ],
 )
@@ -90,8 +102,24 @@ def test_a_script_waits_and_its_exit_codes_are_those_of_the_page(shop: "Applicat
         assert waiting.wait() == 0
     for code in ("| 1 | one was not |", "| 124 | the time was up before all had ended |"):  # tests/cli/test_wait.py
         assert code in PAGE.text
-    printed = shop.jobq("enqueue", "jobs.Resize", "cat.png", "200").stdout.strip()
-    assert printed.isdigit()
+
+
+def test_the_shell_script_waits_for_the_job_that_it_enqueued(
+    shop: "Application", store: "Store", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (script,) = PAGE.code("In a shell script", "sh")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+    def run(script: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(["sh", "-c", script], cwd=shop.path, capture_output=True, text=True, check=False)
+
+    held = script.replace("jobs.Resize cat.png 200", "jobs.Shrink cat.png")
+    shop.jobq("enqueue", "jobs.Shrink", "cat.png", "--delay", "1h")
+    assert (run(held).returncode, run(held).stdout) == (0, "it is queued already\n")
+    with shop.start("run", "--max-processes", "1"):
+        assert run(script).returncode == 0
+    (resized,) = store.results()
+    assert resized.value == "cat-200.png"
 
 
 def test_the_grants_of_a_web_tier_are_printed(shop: "Application", connection: Any) -> None:
