@@ -354,6 +354,21 @@ def application(tmp_path: Path, database_url: str) -> Iterator["Application"]:
     application.stop_all()
 
 
+@pytest.fixture
+def without_database() -> Iterator["Application"]:
+    """An application's folder with no database configured: it has an embedded server of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="laptop-", dir=os.environ[HOME]))
+    folder.chmod(0o755)  # when the tests run as root, the server is another user
+    application = Application(folder)
+    application.write("pyproject.toml", "")
+    try:
+        yield application
+    finally:
+        application.stop_all()
+        application.jobq("db", "reset", "--yes")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Application:
     """The folder of an application, and the processes that were started in it."""
 

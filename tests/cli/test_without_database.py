@@ -1,15 +1,11 @@
 """With no database configured, every command works on an embedded PostgreSQL that nobody has to start or migrate."""
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from conftest import HOME, Application, descendants_of
+from conftest import Application, descendants_of
 
 JOBS = """
     from jobq import Job, register_job
@@ -25,19 +21,9 @@ JOBS = """
 
 
 @pytest.fixture
-def laptop() -> Iterator[Application]:
-    """An application without a database, where the server's user can reach it when the tests run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="laptop-", dir=os.environ[HOME]))
-    folder.chmod(0o755)
-    application = Application(folder)
-    application.write("pyproject.toml", "")
-    application.write("jobs.py", JOBS)
-    try:
-        yield application
-    finally:
-        application.stop_all()
-        application.jobq("db", "reset", "--yes")
-        shutil.rmtree(folder, ignore_errors=True)
+def laptop(without_database: Application) -> Application:
+    without_database.write("jobs.py", JOBS)
+    return without_database
 
 
 def test_a_job_goes_its_whole_way_on_a_laptop_with_nothing_set_up(laptop: Application) -> None:
