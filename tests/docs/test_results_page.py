@@ -122,6 +122,14 @@ def test_the_shell_script_waits_for_the_job_that_it_enqueued(
     assert resized.value == "cat-200.png"
 
 
+def test_a_held_key_may_return_its_holder_to_a_script(shop: "Application") -> None:
+    assert 'With `on_held="return"` both give you the job' in PAGE.text
+    shop.write("jobs.py", "from jobq import job\n@job(unique_key='one', on_held='return')\ndef one(): ...\n")
+    first, second = (shop.jobq("enqueue", "jobs.one").stdout for _ in range(2))
+    many = shop.python("import jobq, jobs; print([record.id for record in jobq.enqueue_many([jobs.one.job()] * 2)])")
+    assert (second, many.stdout) == (first, f"[{first.strip()}, {first.strip()}]\n")
+
+
 def test_the_grants_of_a_web_tier_are_printed(shop: "Application", connection: Any) -> None:
     (command,) = PAGE.commands("A web tier that sees no values")
     printed = shop.jobq(*command[1 : command.index("|")])
