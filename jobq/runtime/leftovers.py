@@ -14,6 +14,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` makes an enum of ea
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -62,12 +63,16 @@ class Leftovers:
         self._environment = dict(os.environ)
         self._limits = limits()
         self._children: set[int] = set()
+        self._ending = classes_that_end_processes()
 
     def look(self, job_class: str, started: float | None, ended: float) -> None:
-        """Looks at the process after a job, and puts back what it left; after short jobs only now and then."""
+        """Looks at the process after a job, and puts back what it left; after most short jobs it does not look.
+
+        A process starts in a fraction of a millisecond, so classes that want theirs killed are always looked at.
+        """
         self._number += 1
         seconds = LONG_SECONDS if started is None else ended - started
-        if seconds <= SHORT_SECONDS and self._number % SHORT_JOBS:
+        if seconds <= SHORT_SECONDS and self._number % SHORT_JOBS and job_class not in self._ending:
             return
         left, gone = [], []
         if snapshot() != self._snapshot:
@@ -133,7 +138,7 @@ class Leftovers:
         if not names:
             return
         what = f"running processes ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
-        if not getattr(registry.find(job_class), "end_processes", False):
+        if job_class not in self._ending:
             yield f"{what}, which end with its own"
             return
         for pid in started:
@@ -145,6 +150,12 @@ class Leftovers:
         if (job_class, what) not in self._told or is_worn:
             self._told.add((job_class, what))
             self._tell(pack_message("left", {"job_class": job_class, "what": what, "is_worn": is_worn}))
+
+
+def classes_that_end_processes() -> frozenset[str]:
+    """The names and aliases of the classes that want what their jobs leave running to be killed."""
+    names = [name for name, job_class in registry if job_class.end_processes]
+    return frozenset(names).union(*map(registry.aliases_of, names))
 
 
 class Snapshot(NamedTuple):
@@ -180,20 +191,40 @@ def has_children() -> bool:
     return True
 
 
+STARTING_SECONDS = 0.5
+"""A process without a command line for longer does not show one. On a busy machine it is some milliseconds."""
+
 HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver", b"loky")
 """Processes that a library keeps for the jobs to come, by what their command lines hold."""
 
 
 def program_of(pid: int) -> str | None:
     """The program of a process; None where it has ended, or is a library's helper."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command_line = file.read()
-    except OSError:
-        return None
-    if not command_line or any(helper in command_line for helper in HELPERS):  # a zombie has none
+    command_line = command_line_of(pid)
+    if not command_line or any(helper in command_line for helper in HELPERS):
         return None
     return os.path.basename(command_line.split(b"\0")[0]).decode(errors="replace")
+
+
+def command_line_of(pid: int) -> bytes:
+    """Empty where the process has ended, or shows none.
+
+    `Popen` returns when the new program is loaded, which is a moment before the kernel shows its command line.
+    """
+    until = time.monotonic() + STARTING_SECONDS
+    try:
+        while not (shown := content(f"/proc/{pid}/cmdline")) and time.monotonic() < until:
+            if content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"Z", b"X"):
+                return b""
+            time.sleep(STARTING_SECONDS / 1000)
+    except OSError:
+        return b""
+    return shown
+
+
+def content(file: str) -> bytes:
+    with open(file, "rb") as opened:
+        return opened.read()
 
 
 def folder() -> str | None:

@@ -113,6 +113,32 @@ def test_what_a_lost_attempt_started_has_ended_before_the_job_runs_again(
         assert not is_running(pid_in(left) or 0)
 
 
+def test_what_short_jobs_started_is_killed_where_their_class_asks(
+    application: "Application", store: "Store", eventually: Eventually
+) -> None:
+    """A process starts within a fraction of a millisecond: most of these jobs are too short for a look otherwise."""
+    application.write(
+        "jobs.py",
+        """
+        import subprocess
+
+        from jobq import Job, register_job
+
+        @register_job(alias="jobs.Draw")
+        class Render(Job):
+            end_processes = True
+
+            def run(self):
+                return subprocess.Popen(["sleep", "600"]).pid
+        """,
+    )
+    store.add_many(*({"job_class": f"jobs.{name}"} for name in ["Render", "Draw"] * 10))
+    with application.start("run", "--max-processes", "1"):
+        eventually(lambda: len(store.results()) == 20)
+        assert {result.outcome for result in store.results()} == {"successful"}
+        eventually(lambda: not any(is_running(result.value) for result in store.results()))
+
+
 @pytest.mark.parametrize("how", ["session", "daemon"])
 def test_what_a_job_started_that_timed_out_ends_with_its_process(
     application: "Application", store: "Store", eventually: Eventually, left: Path, how: str
