@@ -22,6 +22,7 @@ from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
 from jobq.store import migrations
 from jobq.store.database import Connection, Database
+from jobq.store.sessions import is_alone
 from jobq.store.statements import quote_identifier
 from jobq.store.workers import known_classes
 
@@ -139,28 +140,22 @@ def schema_check(database: Database) -> Iterator[Finding]:
 
 
 def pooler_check(patient: Patient) -> Iterator[Finding]:
-    """Two connections of ours, both idle, that get the same server process: a pooler hands it out by transaction."""
+    """Whether sessions are shared with others, and whether that was configured. Nothing is set to find it out."""
     database = patient.database
-    with database.connect("doctor") as first, database.connect("doctor") as second:
-        is_pooled = first.execute("SELECT pg_backend_pid()").fetchone() == second.execute(
-            "SELECT pg_backend_pid()"
-        ).fetchone()
-    if is_pooled and not database.settings.transaction_pooler:
-        yield wrong(
-            "pooler",
-            "the address is a pooler in transaction mode, and jobq does not know: LISTEN and prepared statements fail",
-            "export JOBQ_TRANSACTION_POOLER=true",
-        )
-    elif database.settings.transaction_pooler and not is_pooled:
+    if not database.is_pooled:
+        yield fine("pooler", "none")
+    elif not database.settings.transaction_pooler:
+        yield fine("pooler", "found by itself: jobq sets and prepares nothing there, and workers poll")
+    elif is_alone(patient.connection):
         yield fine("pooler", "transaction_pooler is set, and sessions are their own: without it, workers wake faster")
     else:
-        yield fine("pooler", "in transaction mode, as configured" if is_pooled else "none, or one by session")
+        yield fine("pooler", "there is one, as configured")
 
 
 def listen_check(patient: Patient) -> Iterator[Finding]:
     """Whether a NOTIFY from one connection arrives at another."""
     settings = patient.database.settings
-    if settings.transaction_pooler or not settings.listen:
+    if patient.database.is_pooled or not settings.listen:
         yield fine("listen", f"is off: workers look every {settings.poll_every:g} s")
         return
     channel = f"jobq_doctor_{os.getpid()}"
@@ -175,7 +170,7 @@ def listen_check(patient: Patient) -> Iterator[Finding]:
         yield wrong(
             "listen",
             f"no notification arrived within {LISTEN_SECONDS:g} s: workers only look every {settings.poll_every:g} s",
-            "Give workers an address that is no pooler in transaction mode, or: export JOBQ_TRANSACTION_POOLER=true",
+            "Give workers the server's own address, or: export JOBQ_TRANSACTION_POOLER=true",
         )
 
 

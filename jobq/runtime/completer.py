@@ -5,7 +5,8 @@ There is no timer: a lone job is recorded at once, and under load the batches gr
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
@@ -39,6 +40,7 @@ class Completer(Service):
     """Records reports. While the database is away they wait in memory, in order."""
 
     name = "finish"
+    lock_seconds = LOCK_SECONDS
 
     def __init__(
         self,
@@ -59,10 +61,6 @@ class Completer(Service):
         self._writing: list[Report] = []
         self._locked: list[Report] = []  # of jobs whose own transaction is still open
         self._locked_at = 0.0
-
-    def on_connected(self, connection: Connection) -> None:
-        if not self.database.settings.transaction_pooler:  # where it would hold for others too
-            jobs.limit_lock_waits(connection, LOCK_SECONDS)
 
     def add(self, reports: Sequence[Report]) -> None:
         with self._lock:
@@ -146,7 +144,8 @@ class Completer(Service):
         worker_id = self.ownership.worker_id
         is_retry = reports[0].retry_delay is not None  # all or none of them are
         record = jobs.retry if is_retry else jobs.finish
-        done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
+        with self._lock_waits_limited(connection):
+            done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
         self.rollup.add(done.counts)
         recorded = done.attempts
         self.ownership.accounted([(report.id, report.attempt) for report in reports])
@@ -157,6 +156,16 @@ class Completer(Service):
         if recorded < len(reports):
             log.warning("reports came too late jobs=%s", len(reports) - recorded)
             self._on_disowned()
+
+    @contextmanager
+    def _lock_waits_limited(self, connection: Connection) -> Iterator[None]:
+        """A session of jobq's own was begun so; in one that is shared, only a transaction can be limited."""
+        if not self.database.is_pooled:
+            yield
+            return
+        with connection.transaction():
+            jobs.limit_lock_waits(connection, LOCK_SECONDS)
+            yield
 
     def _completed_by_themselves(self, connection: Connection, reports: list[Report]) -> int:
         """How many of these attempts the history has as successful already: by the job's own word, or by ours, when

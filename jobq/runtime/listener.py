@@ -39,11 +39,16 @@ class Listener(Service):
         self._probe_at = 0.0
 
     def on_connected(self, connection: Connection) -> None:
+        if self.database.is_pooled:  # what is heard there may be another client's, and ours another's
+            return
         workers.listen(connection, self.database.schema)
         self._probe_at = monotonic() + PROBE_EVERY_SECONDS
         self._on_connected_again()
 
     def tick(self, connection: Connection) -> float | None:
+        if self.database.is_pooled:
+            self._disconnect()
+            return None
         for notification in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
             if notification.channel == self._control_channel:
                 self._on_control(notification.payload)

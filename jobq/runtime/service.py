@@ -25,6 +25,8 @@ class Service:
     max_backoff_seconds = MAX_BACKOFF_SECONDS
     keeps_connection = True
     """False: connect for each tick and hang up after it, for what happens rarely."""
+    lock_seconds: float | None = None
+    """For how long a statement waits at most for a row that somebody holds. Not kept by itself behind a pooler."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -103,7 +105,9 @@ class Service:
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = self.database.connect(f"worker {self.name}", walk_indexes=True)
+            self._connection = self.database.connect(
+                f"worker {self.name}", walk_indexes=True, lock_seconds=self.lock_seconds
+            )
             self.on_connected(self._connection)
             self.is_connected = True
         return self._connection

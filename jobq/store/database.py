@@ -4,7 +4,7 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from time import monotonic
@@ -25,44 +25,16 @@ from jobq.errors import (
     DatabaseUnreachable,
 )
 from jobq.settings import Settings, load
-from jobq.store import notices
+from jobq.store import notices, sessions
 from jobq.store.explanations import explanation, said
 from jobq.store.pool import OwnPool
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection = sessions.Connection
 
 OLDEST_SUPPORTED = 15
 
-# Every hot statement is a walk along one index. A plan made while the tables were nearly empty would be a scan of
-# the whole, and would stay in use until the next ANALYZE, however many jobs had come in by then. And since there is
-# only one good plan, it is made once: planning the claim anew each time took longer than the claim.
-WALK_INDEXES = (
-    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; "
-    "SET enable_hashjoin = off; SET enable_mergejoin = off"
-)
-
-# A server that vanished without a word is noticed within half a minute or so.
+# A server that vanished without a word is noticed within half a minute or so. The server's half is in `sessions`.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-
-# A role, a database or a server may have been set otherwise. Psycopg reads no times but ISO's, and arrays
-# are sent with NULL in them; where statements meet, as two claims do, they count on seeing what the other has just
-# committed; and what they call are PostgreSQL's own functions, not what somebody has put under the same names where the
-# role looks first. A policy that hides rows is an error that says so: an empty queue would be a lie. And plans are not
-# compiled: that takes longer than what they do, but is what the estimates for a long queue bring about.
-AS_WE_READ_AND_WRITE = (
-    "SET datestyle = 'ISO'; SET array_nulls = on; SET default_transaction_isolation = 'read committed'; "
-    "SET search_path = pg_catalog, pg_temp; SET row_security = off; SET jit = off"
-)
-
-# The other way round too: else the rows that a vanished machine has locked stay locked for hours, which is the kernel's
-# own idea of how long to wait. A process that is stopped within a transaction looks alive to the kernel; its locks are
-# taken from it when a worker would be declared dead. Where an administrator has set a limit, that one holds.
-LET_GO_OF_THE_VANISHED = """
-    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
-    SET tcp_user_timeout = 30000;
-    SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', false)
-    WHERE current_setting('idle_in_transaction_session_timeout') = '0'
-"""
 
 POOL_SECONDS = 15.0
 POOL_LOOK_SECONDS = 2.0
@@ -85,6 +57,7 @@ class Database:
         self.schema = settings.schema
         self.role = "at hand"  # of the database, once there was a connection
         self.patience = POOL_SECONDS  # for which whoever needs a connection waits while the server is away
+        self.is_pooled = settings.transaction_pooler  # whether sessions are shared with others
         self._lock = threading.RLock()  # opening the pool asks for the address
         self._embedded: embedded.EmbeddedServer | None = None
         self._pool: OwnPool | None = None
@@ -131,27 +104,33 @@ class Database:
             migrations.require_current(self)
             self._prepared = True
 
-    def connect(self, purpose: str, *, walk_indexes: bool = False) -> Connection:
-        """A new connection in autocommit. Raises psycopg's errors: for those who handle them by themselves."""
+    def connect(
+        self, purpose: str, *, walk_indexes: bool = False, lock_seconds: float | None = None
+    ) -> Connection:
+        """A new connection in autocommit. Raises psycopg's errors: for those who handle them by themselves.
+
+        `lock_seconds`: no statement waits longer for a row that somebody holds. Behind a pooler both are left out.
+        """
         url = self.url
         if self._embedded is not None:  # whoever started it may have been killed, and taken it along
             self._embedded.ensure_running()
-        parameters = self.parameters(purpose)
-        connection = psycopg.connect(
-            url, autocommit=True, prepare_threshold=None if self.settings.transaction_pooler else 2, **parameters
-        )
+        settings = {**sessions.WALK_INDEXES} if walk_indexes else {}
+        if lock_seconds is not None:
+            settings["lock_timeout"] = str(round(lock_seconds * 1000))
+        connection = self._begin(url, self.parameters(purpose), settings)
         self.role = connection.info.user
-        self._prepare_session(connection, walk_indexes=walk_indexes)
         return connection
 
-    def _prepare_session(self, connection: Connection, *, walk_indexes: bool = False) -> None:
-        if self.settings.transaction_pooler:  # where it would hold for others too
-            if "ISO" not in (connection.info.parameter_status("DateStyle") or "ISO"):
-                connection.execute("SET datestyle = 'ISO'")  # but this pgbouncer keeps for each client
-            return
-        milliseconds = round(self.settings.heartbeat_timeout * 1000)
-        settings = [AS_WE_READ_AND_WRITE, LET_GO_OF_THE_VANISHED.format(milliseconds=milliseconds)]
-        connection.execute("; ".join([WALK_INDEXES, *settings] if walk_indexes else settings).encode())
+    def _begin(self, url: str, parameters: Mapping[str, Any], settings: Mapping[str, str]) -> Connection:
+        """A session of jobq's own; one that is shared where a pooler is configured, or was found."""
+        if not self.is_pooled:
+            idle_seconds = self.settings.heartbeat_timeout
+            connection = sessions.begin(url, parameters, settings, idle_seconds=idle_seconds)
+            if connection is not None:
+                return connection
+            self.is_pooled = True
+            notices.tell_pooler(self.shown_url)
+        return sessions.share(url, parameters)
 
     def said(self, error: BaseException | str) -> str:
         """The message of an error of the driver, on one line and without a password."""
@@ -213,12 +192,8 @@ class Database:
                 with self._first_connection():
                     self._pool = OwnPool(
                         url,
-                        kwargs={
-                            "autocommit": True,
-                            "prepare_threshold": None if self.settings.transaction_pooler else 2,
-                            **self.parameters(f"client {os.getpid()}"),
-                        },
-                        configure=self._prepare_session,
+                        kwargs=self.parameters(f"client {os.getpid()}"),
+                        connection_class=connections_of(self),
                         min_size=0,
                         max_size=16,
                         reconnect_timeout=POOL_LOOK_SECONDS / 2,
@@ -255,6 +230,18 @@ def connection_of(pool: OwnPool, patience: float) -> Connection:
         except PoolTimeout:
             if monotonic() >= deadline:
                 raise
+
+
+def connections_of(database: Database) -> type[Connection]:
+    """The class by which a pool connects: each connection begins as the database's own do, also when the address has
+    come to lead to a pooler meanwhile."""
+
+    class Begun(psycopg.Connection[tuple[Any, ...]]):
+        @classmethod
+        def connect(cls, conninfo: str = "", **parameters: Any) -> Connection:  # type: ignore[override]  # as the pool calls it
+            return database._begin(conninfo, parameters, {})
+
+    return Begun
 
 
 def check_connection(connection: Connection) -> None:

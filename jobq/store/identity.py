@@ -102,7 +102,7 @@ def own_identity(database: Database) -> Identity | None:
     if url is None:
         return None
     parameters = database.parameters("comparison", timeout=LOOK_SECONDS)
-    with psycopg.connect(url, autocommit=True, **parameters) as connection:
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None, **parameters) as connection:
         return callers.on(connection, identifying())
 
 

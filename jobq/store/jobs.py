@@ -551,8 +551,8 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 
 def limit_lock_waits(connection: Connection, seconds: float) -> None:
-    """From now on no statement of this connection waits longer than that for a row that somebody holds."""
-    connection.execute(f"SET lock_timeout = {round(seconds * 1000)}".encode())
+    """Until this transaction ends, no statement waits longer than that for a row that somebody holds."""
+    connection.execute(f"SET LOCAL lock_timeout = {round(seconds * 1000)}".encode())
 
 
 def count_successful(

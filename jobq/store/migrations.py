@@ -8,6 +8,7 @@ from psycopg import errors as pg
 from jobq.errors import DatabaseBusy, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.store import history
 from jobq.store.database import Connection, Database, check_server
+from jobq.store.sessions import SEARCH_PATH
 from jobq.store.statements import migration_texts, quote_identifier, statement
 
 LOCK_SECONDS = 1.0
@@ -96,7 +97,9 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq_migrate {schema}"])
         if migration.version in applied_versions(connection, schema):
             return False
-        connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}".encode())
+        # A session that a pooler shares has a search path of somebody else's.
+        limits = f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}; SET LOCAL search_path = {SEARCH_PATH}"
+        connection.execute(limits.encode())
         if migration.version == 1:
             if not schema_exists(connection, schema):  # asking for it IF NOT EXISTS needs the right to create schemas
                 connection.execute(f"CREATE SCHEMA {quoted}".encode())

@@ -36,6 +36,14 @@ def tell_embedded(settings: Settings, home: Path) -> None:
         )
 
 
+def tell_pooler(address: str) -> None:
+    """For an address at which sessions are shared with other programs, though nobody has said so."""
+    announce_once(
+        f"{address} is a pooler: sessions are shared, so jobq sets and prepares nothing there, and workers poll "
+        "instead of being woken. JOBQ_TRANSACTION_POOLER=true says the same without this line."
+    )
+
+
 def source_of(settings: Settings) -> str:
     """Where an address is from that was found though none is configured for jobq; empty for any other."""
     found = settings.found

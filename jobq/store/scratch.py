@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from uuid import uuid4
 
+from jobq.errors import ConfigurationError
 from jobq.store import migrations
 from jobq.store.database import Connection, Database
 from jobq.store.statements import quote_identifier, statement
@@ -20,6 +21,11 @@ def scratch(database: Database) -> Iterator[Database]:
     DatabaseError where the server is unreachable, or does not let a schema be made.
     """
     with database.explained(), database.connect("bench") as connection:
+        if database.is_pooled:  # the lock would stay with whoever is given the session next
+            raise ConfigurationError(
+                f"{database.shown_url} is a pooler, and a measurement needs sessions of its own. Give the address of "
+                "the server itself, by --database-url."
+            )
         drop_abandoned(connection)
         name = PREFIX + uuid4().hex[:12]
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])

@@ -73,7 +73,7 @@ class Databases:
     @contextmanager
     def on(cls, url: str, settings: Settings) -> "Iterator[Databases]":
         """Makes databases on the server at `url`, and leaves nothing behind."""
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
             databases = cls(connection, url, settings)
             databases._sweep()
             try:
