@@ -21,7 +21,7 @@
     │   │   └── AnswerLost          … any more, in the middle: what was asked may have been done
     │   ├── DatabaseReadOnly        a standby, or a read-only role
     │   ├── DatabaseForbidden       the role may not do that
-    │   ├── DatabaseBusy            it took longer than it may, or somebody holds what is needed
+    │   ├── DatabaseBusy            it took too long, somebody holds what is needed, or the server is full
     │   ├── DatabaseTooOld          a PostgreSQL that is not supported
     │   ├── SchemaMissing           `jobq migrate` has not been run
     │   ├── SchemaBehind            … has not been run since jobq was upgraded

@@ -1,7 +1,7 @@
 """The harness of everything that a supervisor does beside its main loop: one thread, one connection, start, tick, stop.
 
-A service says in `tick` what it does once, and how long to wait until the next time. What it does about a lost
-database is the same for all, and is written here.
+A service says in `tick` what it does once, and how long to wait until the next time. What it does about a database
+that cannot serve it is the same for all, and is written in `trouble`.
 """
 
 import logging
@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable
 
 from jobq import telemetry
-from jobq.store.database import Connection, Database, explain, is_transient
+from jobq.runtime.trouble import Trouble
+from jobq.store.database import Connection, Database
 
 log = logging.getLogger("jobq.worker")
 
-FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 10.0
 
 
@@ -35,8 +35,7 @@ class Service:
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=f"jobq-{self.name}", daemon=True)
-        self._backoff = FIRST_BACKOFF_SECONDS
-        self._lost_since: float | None = None
+        self._trouble = Trouble(self.name, database)
 
     def start(self) -> None:
         self._thread.start()
@@ -76,24 +75,25 @@ class Service:
 
     def _work(self) -> None:
         while not self.is_stopping:
-            wait = self._attempt()
-            self._woken.wait(wait)
-            self._woken.clear()
+            self._attempt()
         self._take_leave()
         self._disconnect()
         self.on_stopped()
 
-    def _attempt(self) -> float | None:
-        """One tick, or the wait before trying again; nothing that goes wrong ends the thread."""
+    def _attempt(self) -> None:
+        """One tick, and the wait after it; nothing that goes wrong ends the thread."""
         try:
             wait = self.tick(self._connect())
-            self._recovered()
             if not self.keeps_connection:
                 self._disconnect()
-            return wait
         except Exception as error:  # noqa: BLE001 - the edge around one tick
             self._disconnect()
-            return self._failed(error)
+            # New work does not cut this wait short: it would meet the same trouble.
+            self._stopping.wait(self._trouble.failed(error, self.max_backoff_seconds))
+        else:
+            self._trouble.worked()
+            self._woken.wait(sooner(wait, self._trouble.seconds_to_look()))
+            self._woken.clear()
 
     def _take_leave(self) -> None:
         if self._connection is None or self._connection.closed:
@@ -117,26 +117,6 @@ class Service:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _recovered(self) -> None:
-        if self._lost_since is not None:
-            log.info("database back service=%s", self.name)
-        self._lost_since = None
-        self._backoff = FIRST_BACKOFF_SECONDS
-
-    def _failed(self, error: Exception) -> float:
-        """Says so once, not at every try; returns the seconds to wait: ever longer, and never the same for all."""
-        if self._lost_since is None:
-            self._lost_since = self._backoff
-            if is_transient(error):
-                log.warning("database lost service=%s error=%s", self.name, self.database.said(error))
-            elif explanation := explain(error, self.database):
-                log.error("service=%s cannot work: %s", self.name, explanation)
-            else:
-                log.error("service failed service=%s", self.name, exc_info=error)
-        wait = self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-        self._backoff = min(self._backoff * 2, self.max_backoff_seconds)
-        return wait
 
 
 OnEvent = Callable[[], None]

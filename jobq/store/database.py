@@ -11,22 +11,19 @@ from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
 
 from jobq import addresses, embedded, found_database
 from jobq.errors import (
     AnswerLost,
     ConfigurationError,
-    DatabaseBusy,
     DatabaseError,
-    DatabaseReadOnly,
     DatabaseTooOld,
     DatabaseUnreachable,
 )
 from jobq.settings import Settings, load
 from jobq.store import notices, sessions
-from jobq.store.explanations import explanation, said
+from jobq.store.explanations import TRANSIENT_STATES, condition_of, explanation, said
 from jobq.store.pool import OwnPool
 
 Connection = sessions.Connection
@@ -104,9 +101,7 @@ class Database:
             migrations.require_current(self)
             self._prepared = True
 
-    def connect(
-        self, purpose: str, *, walk_indexes: bool = False, lock_seconds: float | None = None
-    ) -> Connection:
+    def connect(self, purpose: str, *, walk_indexes: bool = False, lock_seconds: float | None = None) -> Connection:
         """A new connection in autocommit. Raises psycopg's errors: for those who handle them by themselves.
 
         `lock_seconds`: no statement waits longer for a row that somebody holds. Behind a pooler both are left out.
@@ -280,50 +275,11 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
         role = f"the role {database.role}"
         if found := explanation(error.sqlstate, detail, where=where, role=role, schema=database.schema):
             return found
-    match error:
-        case pg.TooManyConnections():
-            return DatabaseUnreachable(
-                f"{where} has no connection left ({detail}). Raise max_connections, or close some."
-            )
-        case PoolTimeout():
-            return DatabaseUnreachable(f"{where} cannot be reached: no connection within {database.patience:g} s.")
-        case psycopg.Error(sqlstate=state) if state in OUT_OF_TIME:
-            return DatabaseBusy(
-                f"{where} did not do it in the time that it allows: {detail}. Where that time is set too short for the "
-                f"role: ALTER ROLE … SET {OUT_OF_TIME[state]} = '1min'"
-            )
-        case _ if is_transient(error):
-            if "read-only" in detail:
-                return DatabaseReadOnly(f"{where} is read-only ({detail}). Use the primary's address.")
-            return DatabaseUnreachable(
-                f"{where} cannot be reached: {detail}. Check that the server runs, and the address "
-                "(--database-url, JOBQ_DATABASE_URL, or database_url in [tool.jobq])."
-            )
+        if is_transient(error):
+            return condition_of(error.sqlstate, detail).explained(where, detail)
+    if isinstance(error, PoolTimeout):
+        return DatabaseUnreachable(f"{where} cannot be reached: no connection within {database.patience:g} s.")
     return None
-
-
-OUT_OF_TIME = {
-    "55P03": "lock_timeout",
-    "57014": "statement_timeout",
-    "25P03": "idle_in_transaction_session_timeout",
-    "25P04": "transaction_timeout",
-}
-"""What an administrator can limit, by the error of which it is the reason."""
-
-TRANSIENT_STATES = {
-    *OUT_OF_TIME,
-    "40001",  # serialization failure
-    "40P01",  # deadlock
-    "53000",  # insufficient resources …
-    "53100",  # … disk full
-    "53200",  # … out of memory
-    "53300",  # … too many connections
-    "57P01",  # the server shuts down …
-    "57P02",  # … has crashed
-    "57P03",  # … is starting up
-    "57P05",  # idle session timeout
-    "25006",  # a standby answers, until the failover is over
-}
 
 
 def is_transient(error: BaseException) -> bool:
@@ -379,5 +335,3 @@ def who_am_i() -> str:
     except (KeyError, OSError):  # a uid without an entry, as in containers
         user = str(os.getuid())
     return f"{user}@{host_name()}"
-
-

@@ -1,7 +1,148 @@
 """What the user can do about an error of PostgreSQL, by its SQLSTATE: on every connection, with every driver."""
 
+from dataclasses import dataclass
+
 from jobq.addresses import redacted
-from jobq.errors import DatabaseError, DatabaseForbidden, DatabaseReadOnly, SchemaMissing
+from jobq.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseForbidden,
+    DatabaseReadOnly,
+    DatabaseUnreachable,
+    SchemaMissing,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A state of the server in which it cannot do what is asked, and which may pass."""
+
+    name: str
+    error: type[DatabaseError]
+    sentence: str
+    """For the user. `{where}` stands for the database, `{detail}` for the server's own words."""
+    states: tuple[str, ...] = ()
+    """SQLSTATEs."""
+    words: tuple[str, ...] = ()
+    """In what the server says. They count first: a refused connection has no SQLSTATE, and one may mean several."""
+
+    def explained(self, where: str, detail: str) -> DatabaseError:
+        return self.error(self.sentence.replace("{where}", where).replace("{detail}", detail))
+
+
+OUT_OF_TIME = {
+    "55P03": "lock_timeout",
+    "57014": "statement_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "25P04": "transaction_timeout",
+    "57P05": "idle_session_timeout",
+}
+"""What an administrator can limit, by the error of which it is the reason."""
+
+AWAY = Condition(
+    "lost",
+    DatabaseUnreachable,
+    "{where} cannot be reached: {detail}. Check that the server runs, and the address "
+    "(--database-url, JOBQ_DATABASE_URL, or database_url in [tool.jobq]).",
+)
+
+CONDITIONS = (
+    Condition(
+        "disk full",
+        DatabaseBusy,
+        "{where} has no space left on its disk ({detail}). Make room on the server's disk; nothing else helps.",
+        ("53100",),
+        ("No space left on device",),
+    ),
+    Condition(
+        "out of memory",
+        DatabaseBusy,
+        "{where} has no memory left for this ({detail}). Give the server more, or lower its work_mem or "
+        "max_connections.",
+        ("53200",),
+    ),
+    Condition(
+        "out of connections",
+        DatabaseUnreachable,
+        "{where} has no connection left ({detail}). Raise max_connections, or close some.",
+        ("53300",),
+        ("too many clients", "too many connections", "connection slots", "no more connections allowed"),
+    ),
+    Condition(
+        "out of resources",
+        DatabaseBusy,
+        "{where} lacks what this needs ({detail}). The server's log says more.",
+        ("53000", "53400"),
+    ),
+    Condition(
+        "crashed",
+        DatabaseUnreachable,
+        "{where} restarts itself after one of its processes crashed ({detail}). Wait until it has recovered; its log "
+        "says why.",
+        ("57P02",),
+        ("crash of another server process", "in recovery mode"),
+    ),
+    Condition(
+        "shutting down",
+        DatabaseUnreachable,
+        "{where} is being shut down or restarted ({detail}). Wait, or start the server again.",
+        ("57P01",),
+        ("is shutting down",),
+    ),
+    Condition(
+        "starting up",
+        DatabaseUnreachable,
+        "{where} is starting up ({detail}). Wait until it has.",
+        ("57P03",),
+        ("is starting up", "not yet accepting connections"),
+    ),
+    Condition(
+        "read-only",
+        DatabaseReadOnly,
+        "{where} is read-only ({detail}): a standby, or in the middle of a failover. Use the primary's address.",
+        ("25006",),
+        ("read-only",),
+    ),
+    Condition(
+        "in conflict",
+        DatabaseBusy,
+        "{where} ended this since another transaction was in its way ({detail}). Do it again.",
+        ("40001", "40P01"),
+    ),
+    Condition(
+        "behind a full pooler",
+        DatabaseUnreachable,
+        "The pooler at {where} had no session of the server left ({detail}). Enlarge its pool, or close connections.",
+        (),
+        ("query_wait_timeout",),
+    ),
+    Condition(
+        "behind a pooler alone",
+        DatabaseUnreachable,
+        "The pooler at {where} cannot reach its server ({detail}). Check the server, and what the pooler is set to.",
+        (),
+        ("server login has been failing", "pgbouncer cannot connect", "server_login_retry"),
+    ),
+    *(
+        Condition(
+            f"out of time ({setting})",
+            DatabaseBusy,
+            "{where} did not do it in the time that it allows: {detail}. Where that time is set too short for the "
+            f"role: ALTER ROLE … SET {setting} = '1min'",
+            (state,),
+        )
+        for state, setting in OUT_OF_TIME.items()
+    ),
+)
+
+TRANSIENT_STATES = {state for condition in CONDITIONS for state in condition.states}
+
+
+def condition_of(state: str | None, detail: str) -> Condition:
+    """The condition of the server that an error speaks of which may not come again."""
+    by_words = (condition for condition in CONDITIONS if any(word in detail for word in condition.words))
+    by_state = (condition for condition in CONDITIONS if state in condition.states)
+    return next(by_words, None) or next(by_state, AWAY)
 
 
 def explanation(state: str | None, detail: str, *, where: str, role: str, schema: str) -> DatabaseError | None:
