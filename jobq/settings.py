@@ -43,7 +43,7 @@ class Settings:
     middleware: tuple[str, ...] = setting((), "Functions around every run, by dotted name; the first is the outermost.")
     env: str = setting("development", "With `production`, the embedded server is refused.")
     transaction_pooler: bool = setting(
-        False, "The address is a pooler in transaction mode: no LISTEN, no prepared statements."
+        False, "The address is a pooler: set nothing, prepare nothing, no LISTEN. Found out by itself too."
     )
     listen: bool = setting(True, "Wake up by LISTEN/NOTIFY; without it, workers only poll.")
     poll_every: float = setting(5.0, "How often an idle worker looks for jobs unasked, at most.")

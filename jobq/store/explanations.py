@@ -123,6 +123,22 @@ CONDITIONS = (
         (),
         ("server login has been failing", "pgbouncer cannot connect", "server_login_retry"),
     ),
+    Condition(
+        "behind a pooler by statement",
+        DatabaseUnreachable,
+        "The pooler at {where} is in statement mode ({detail}), and jobq needs transactions. Set its pool_mode to "
+        "transaction, or give jobq another address.",
+        (),
+        ("statement pooling mode",),
+    ),
+    Condition(
+        "behind a strict pooler",
+        DatabaseUnreachable,
+        "The pooler at {where} refuses what a connection begins with ({detail}). Leave it out of the address and of "
+        "PGOPTIONS, or add it to the pooler's ignore_startup_parameters.",
+        (),
+        ("unsupported startup parameter",),
+    ),
     *(
         Condition(
             f"out of time ({setting})",

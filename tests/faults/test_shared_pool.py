@@ -5,19 +5,23 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from conftest import new_job
 from jobq import filters, observe
+from jobq.errors import DatabaseUnreachable
+from jobq.observe.reading import reading
 from jobq.settings import Settings
 from jobq.store import jobs
 from jobq.store.database import Database
+from tests.chaos.proxy import Proxy, through, upstream_of
 from tests.faults.poolers import PROGRAM, pooler
 
 if TYPE_CHECKING:
@@ -199,3 +203,63 @@ def test_threads_that_find_the_pooler_at_once_leave_nothing(
         thread.join()
     assert database.is_pooled
     neighbour.look()
+
+
+def test_a_pooler_by_statement_is_refused_in_a_sentence(
+    pool_folder: Path, database_url: str, settings: Settings
+) -> None:
+    with (
+        pooler(pool_folder, database_url, mode="statement", size=3) as address,
+        closing(Database(replace(settings, database_url=address))) as database,
+        pytest.raises(DatabaseUnreachable, match="pool_mode to transaction"),
+        reading(database),
+    ):
+        pytest.fail("a transaction began in statement mode")
+
+
+def test_settings_of_the_user_that_the_pooler_refuses_are_named(
+    pool_folder: Path, database_url: str, settings: Settings
+) -> None:
+    with pooler(pool_folder, database_url, mode="transaction", size=3) as address:
+        given = make_conninfo(address, options="-c work_mem=7MB")
+        database = Database(replace(settings, database_url=given))
+        with pytest.raises(DatabaseUnreachable, match="ignore_startup_parameters"), database.explained():
+            database.connect("test")
+
+
+def test_whoever_runs_goes_on_when_the_address_comes_to_lead_to_a_pooler(
+    pool_folder: Path,
+    database_url: str,
+    settings: Settings,
+    application: "Application",
+    connection: Connection,
+    store: Any,
+    eventually: Callable[..., Any],
+) -> None:
+    """As when a pooler is put in between: a worker, and the pool of a program that enqueues."""
+    connection.execute(CUSTOMERS.encode())
+    application.write("jobs.py", JOBS)
+    with (
+        pooler(pool_folder, database_url, mode="transaction", size=3) as address,
+        closing(Proxy(upstream_of(database_url))) as proxy,
+        closing(Database(replace(settings, database_url=through(proxy, database_url)))) as database,
+        application.start("run", "--max-processes", "1", environment={"JOBQ_DATABASE_URL": database.url}) as worker,
+    ):
+        eventually(lambda: store.rows("SELECT FROM jobq.workers WHERE waiting"))
+        with database.connection() as own:
+            assert own.execute("SHOW search_path").fetchone() == ("pg_catalog, pg_temp",)
+        proxy.cut()
+        proxy.upstream = upstream_of(address)
+        proxy.heal()
+        added = eventually(lambda: enqueued(database))
+        eventually(lambda: store.results(added.id))
+        eventually(lambda: "is a pooler" in worker.stderr)
+        Neighbour(address, SIZES["transaction"]).look()
+    assert database.is_pooled
+
+
+def enqueued(database: Database) -> Any:
+    """None where the pool still had a connection that was cut a moment ago."""
+    with suppress(DatabaseUnreachable), database.connection() as own:
+        return jobs.enqueue(own, "jobq", new_job(job_class="jobs.Greet"))
+    return None
