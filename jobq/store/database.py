@@ -55,6 +55,7 @@ class Database:
         self.role = "at hand"  # of the database, once there was a connection
         self.patience = POOL_SECONDS  # for which whoever needs a connection waits while the server is away
         self.is_pooled = settings.transaction_pooler  # whether sessions are shared with others
+        self.refusal: psycopg.Error | None = None  # why the pool's last attempt to connect failed
         self._lock = threading.RLock()  # opening the pool asks for the address
         self._embedded: embedded.EmbeddedServer | None = None
         self._pool: OwnPool | None = None
@@ -234,7 +235,13 @@ def connections_of(database: Database) -> type[Connection]:
     class Begun(psycopg.Connection[tuple[Any, ...]]):
         @classmethod
         def connect(cls, conninfo: str = "", **parameters: Any) -> Connection:  # type: ignore[override]  # as the pool calls it
-            return database._begin(conninfo, parameters, {})
+            try:
+                connection = database._begin(conninfo, parameters, {})
+            except psycopg.Error as error:
+                database.refusal = error
+                raise
+            database.refusal = None
+            return connection
 
     return Begun
 
@@ -270,16 +277,24 @@ def answer_lost(error: Exception, database: Database) -> AnswerLost:
 def explain(error: Exception, database: Database) -> DatabaseError | None:
     """What the user can do about an error of the database; None where it is a defect of ours."""
     where = database.shown_url
-    detail = database.said(error)
-    if isinstance(error, psycopg.Error):
-        role = f"the role {database.role}"
-        if found := explanation(error.sqlstate, detail, where=where, role=role, schema=database.schema):
-            return found
-        if is_transient(error):
-            return condition_of(error.sqlstate, detail).explained(where, detail)
     if isinstance(error, PoolTimeout):
-        return DatabaseUnreachable(f"{where} cannot be reached: no connection within {database.patience:g} s.")
-    return None
+        return unserved(database)
+    if not isinstance(error, psycopg.Error):
+        return None
+    detail = database.said(error)
+    role = f"the role {database.role}"
+    if found := explanation(error.sqlstate, detail, where=where, role=role, schema=database.schema):
+        return found
+    return condition_of(error.sqlstate, detail).explained(where, detail) if is_transient(error) else None
+
+
+def unserved(database: Database) -> DatabaseError:
+    """Nobody got a connection from the pool in time: what the server said to the pool's own last try is the reason."""
+    waited = f"no connection within {database.patience:g} s"
+    if (refusal := database.refusal) is None:
+        return DatabaseUnreachable(f"{database.shown_url} cannot be reached: {waited}.")
+    detail = f"{waited}; {database.said(refusal)}"
+    return condition_of(refusal.sqlstate, detail).explained(database.shown_url, detail)
 
 
 def is_transient(error: BaseException) -> bool:

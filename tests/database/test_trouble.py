@@ -2,17 +2,20 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import count
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from jobq.errors import DatabaseError
+from jobq.errors import DatabaseError, DatabaseUnreachable
 from jobq.runtime import trouble
 from jobq.runtime.service import Service
+from jobq.settings import Settings
 from jobq.store.database import Connection, Database, explain, is_transient
-from jobq.store.explanations import TRANSIENT_STATES, condition_of
+from jobq.store.explanations import TRANSIENT_STATES
 
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '{}'; END $$"
 
@@ -123,17 +126,16 @@ def test_each_condition_has_a_sentence_of_its_own_and_may_pass(database: Databas
     assert len(said) == len(TRANSIENT_STATES) - 2, "of lacking resources there are two, of conflicts too"
 
 
-def test_a_server_without_a_connection_left_says_so(
-    database: Database, connection: "psycopg.Connection[tuple[object, ...]]"
-) -> None:
-    connection.execute(
-        "DO $$ BEGIN EXECUTE format('CREATE ROLE %I LOGIN CONNECTION LIMIT 0', current_database()); END $$"
-    )
+def test_a_pool_that_gets_no_connection_says_what_the_server_said(settings: Settings, connection: Connection) -> None:
     ((role,),) = connection.execute("SELECT current_database()").fetchall()
-    connection.execute(f'GRANT ALL ON DATABASE "{role}" TO "{role}"'.encode())
+    connection.execute(f'CREATE ROLE "{role}" LOGIN'.encode())
+    address = make_conninfo(settings.database_url or "", user=role)
     try:
-        with pytest.raises(psycopg.OperationalError) as raised:
-            psycopg.connect(database.url, user=role)
-        assert condition_of(raised.value.sqlstate, str(raised.value)).name == "out of connections"
+        with closing(Database(replace(settings, database_url=address))) as limited:
+            limited.patience = 0.3
+            with limited.connection():
+                connection.execute(f'ALTER ROLE "{role}" CONNECTION LIMIT 0'.encode())
+                with pytest.raises(DatabaseUnreachable, match="has no connection left .*too many connections for role"):
+                    limited.connection().__enter__()
     finally:
-        connection.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"'.encode())
+        connection.execute(f'DROP ROLE "{role}"'.encode())
