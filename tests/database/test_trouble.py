@@ -135,7 +135,9 @@ def test_a_pool_that_gets_no_connection_says_what_the_server_said(settings: Sett
             limited.patience = 0.3
             with limited.connection():
                 connection.execute(f'ALTER ROLE "{role}" CONNECTION LIMIT 0'.encode())
-                with pytest.raises(DatabaseUnreachable, match="has no connection left .*too many connections for role"):
+                with pytest.raises(
+                    DatabaseUnreachable, match=r"has no connection left .*too many connections for role"
+                ):
                     limited.connection().__enter__()
     finally:
         connection.execute(f'DROP ROLE "{role}"'.encode())
