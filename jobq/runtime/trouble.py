@@ -4,10 +4,7 @@ import logging
 import random
 from time import monotonic
 
-import psycopg
-
-from jobq.store.database import Database, explain, is_transient
-from jobq.store.explanations import condition_of
+from jobq.store.database import Database, explain, passing
 
 log = logging.getLogger("jobq.worker")
 
@@ -67,7 +64,7 @@ class Trouble:
         explanation = explain(error, self._database)
         if explanation is None:
             log.error("service failed service=%s", self._service, exc_info=error)
-        elif is_transient(error):
+        elif passing(error):
             log.warning("database %s service=%s: %s", kind, self._service, explanation)
         else:
             log.error("service=%s cannot work: %s", self._service, explanation)
@@ -75,6 +72,5 @@ class Trouble:
 
 def kind_of(error: Exception) -> str:
     """What tells one trouble from another: the condition of the server, or the kind of the error."""
-    if isinstance(error, psycopg.Error) and is_transient(error):
-        return condition_of(error.sqlstate, str(error)).name
-    return type(error).__name__
+    condition = passing(error)
+    return type(error).__name__ if condition is None else condition.name

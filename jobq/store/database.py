@@ -23,7 +23,7 @@ from jobq.errors import (
 )
 from jobq.settings import Settings, load
 from jobq.store import notices, sessions
-from jobq.store.explanations import TRANSIENT_STATES, condition_of, explanation, said
+from jobq.store.explanations import TRANSIENT_STATES, Condition, condition_of, explanation, said
 from jobq.store.pool import OwnPool
 
 Connection = sessions.Connection
@@ -285,7 +285,15 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
     role = f"the role {database.role}"
     if found := explanation(error.sqlstate, detail, where=where, role=role, schema=database.schema):
         return found
-    return condition_of(error.sqlstate, detail).explained(where, detail) if is_transient(error) else None
+    condition = passing(error)
+    return condition.explained(where, detail) if condition else None
+
+
+def passing(error: BaseException) -> Condition | None:
+    """The condition of the server that an error comes from, and that may pass; None for any other error."""
+    return (
+        condition_of(error.sqlstate, str(error)) if isinstance(error, psycopg.Error) and is_transient(error) else None
+    )
 
 
 def unserved(database: Database) -> DatabaseError:
