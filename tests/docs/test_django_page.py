@@ -30,7 +30,7 @@ def project(application: "Application", database_url: str, monkeypatch: pytest.M
     file.write_text(text[: text.index("TASKS =")].replace('    "jobq.django",\n', "") + settings)
     application.write("shop/jobs.py", PAGE.code("A job as a class")[0])
     application.write("shop/tasks.py", on_this_django(PAGE.code("A task of Django's")[0]))
-    application.write("shop/tests.py", PAGE.code("Tests")[0])
+    application.write("shop/tests.py", "\n".join(PAGE.code("Tests")))
     return prepared(project, database_url, monkeypatch)
 
 
@@ -52,8 +52,8 @@ def test_a_job_and_a_task_as_in_the_page_run_and_are_read_back(project: Project,
     assert printed == ["SUCCESSFUL", "1"]
 
 
-def test_the_test_in_the_page_passes(project: Project) -> None:
-    assert "Ran 1 test" in project.manage("test").stderr
+def test_the_tests_in_the_page_pass(project: Project) -> None:
+    assert "Ran 2 tests" in project.manage("test").stderr
 
 
 def test_the_page_lists_the_options_of_a_task() -> None:
