@@ -44,7 +44,7 @@ class Registry:
                 raise RegistrationError(f"alias {alias!r} of {name} is taken by {owner}. Choose another.")
         if name in self._aliases:
             raise RegistrationError(f"{name} is an alias of {self._aliases[name]} already. Rename one of them.")
-        self._packages.add(package_of(job_class.__module__))
+        self._packages.add(package_of(job_class.__module__ or ""))  # code that exec() runs may have no module
         self._classes[name] = job_class  # a module that is imported again replaces its classes
         self._aliases.update(dict.fromkeys(aliases, name))
         for old in [old for old in self._scheduled.values() if old.is_of_class and name_of(old.job_class) == name]:

@@ -7,7 +7,7 @@ WITH found AS (
         workers.host || '/' || workers.pid AS worker
     FROM {schema}.jobs
     LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
-    WHERE jobs.id = %(id)s
+    WHERE jobs.id = %(id)s::bigint
     UNION ALL
     (
         SELECT
@@ -15,7 +15,7 @@ WITH found AS (
             arguments, enqueued_at, run_at, NULL, ended_at,
             NULL
         FROM {schema}.results
-        WHERE id = %(id)s AND NOT retried
+        WHERE id = %(id)s::bigint AND NOT retried
         ORDER BY attempt DESC
         LIMIT 1
     )
@@ -31,7 +31,7 @@ WITH found AS (
         ) AS attempt
     FROM {schema}.results
     LEFT JOIN {schema}.workers ON workers.id = results.worker_id
-    WHERE results.id = %(id)s
+    WHERE results.id = %(id)s::bigint
     ORDER BY results.attempt, results.ended_at
 )
 SELECT jsonb_build_object(

@@ -35,7 +35,7 @@ OTHER_WORDS = {
     *("UTF8", "SELECT", "DELETE", "EXECUTE", "USAGE"),
     *("arguments", "value", "progress", "migrations", "test_clock", "test_run", "f", "p", "r"),
     *("attempt", "attempts", "job", "outcome", "worker", "error_type", "traceback", "run_at", "started_at", "ended_at"),
-    *("stop", "stack", "rescue"),
+    *("stop", "stack", "rescue", "live", "left", "search_path", "idle_in_transaction_session_timeout"),
 }
 """Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
 the doctor asks the server about, what becomes of a schedule's tick, an encoding, rights, what is wanted of a worker,
