@@ -207,7 +207,7 @@ class Store:
 
     def see_tables_of_tests(self) -> None:
         """By their plain names, which jobq's own sessions do not look for."""
-        self.execute("SET search_path = public")
+        self.execute('SET search_path = public, "$user"')
 
     def add(self, **fields: Any) -> int | None:
         """Enqueues a job; None where its unique key is held."""

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from psycopg import errors as pg
 
 from jobq.errors import DatabaseBusy, SchemaAhead, SchemaBehind, SchemaMissing
-from jobq.store import history
+from jobq.store import history, sessions
 from jobq.store.database import Connection, Database, check_server
-from jobq.store.sessions import SEARCH_PATH
 from jobq.store.statements import migration_texts, quote_identifier, statement
 
 LOCK_SECONDS = 1.0
@@ -53,8 +52,7 @@ def search_path_remedy(database: Database) -> str | None:
 
     `search_path` begins with "$user", so a role with the name of the schema leads there.
     """
-    with database.explained(), database.connect("migrate") as connection, connection.transaction():
-        connection.execute("SET LOCAL search_path TO DEFAULT")
+    with database.explained(), sessions.share(database.url, database.parameters("migrate")) as connection:
         ((first,),) = connection.execute(statement("first_schema", database.schema))
         if first != database.schema or first == "public":
             return None
@@ -98,8 +96,8 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
         if migration.version in applied_versions(connection, schema):
             return False
         # A session that a pooler shares has a search path of somebody else's.
-        limits = f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}; SET LOCAL search_path = {SEARCH_PATH}"
-        connection.execute(limits.encode())
+        connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}".encode())
+        connection.execute(f"SET LOCAL search_path = {sessions.SEARCH_PATH}".encode())
         if migration.version == 1:
             if not schema_exists(connection, schema):  # asking for it IF NOT EXISTS needs the right to create schemas
                 connection.execute(f"CREATE SCHEMA {quoted}".encode())

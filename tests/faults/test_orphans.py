@@ -189,12 +189,12 @@ def test_a_class_may_want_its_processes_killed_when_it_ends(
         eventually(lambda: "now killed job_class=jobs.LeaveNothing" in worker.stderr)
 
 
-def test_a_mark_is_the_whole_of_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_mark_is_the_whole_of_a_word(eventually: Eventually) -> None:
     import subprocess
 
     with subprocess.Popen(["sleep", "600"], env={MARK: "abc.1", "OTHER": f"{MARK}=xyz"}) as process:
         try:
-            assert has_mark(process.pid, "abc")
+            eventually(lambda: has_mark(process.pid, "abc"))  # as soon as the program has begun
             assert has_mark(process.pid, "abc.1")
             assert list(marked("abc.1")) == [process.pid]
             for other in ("ab", "abc.12", "xyz", "c.1"):
