@@ -16,6 +16,7 @@ import psycopg
 from tests.chaos.proxy import Proxy
 from tests.chaos.workers import Worker
 from tests.faults.ledger import Fault
+from tests.faults.poolers import accepts
 from tests.faults.servers import Server, kill
 
 
@@ -420,7 +421,7 @@ class Pooler:
                 **self.server.account.process_options(),
             )
         deadline = time.monotonic() + 10
-        while not self.socket.exists():
+        while not accepts(self.socket):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"pgbouncer does not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.02)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -44,14 +45,13 @@ def pooler(folder: Path, address: str, *, mode: str, size: int, ignored: str = "
     configuration.write_text(
         CONFIGURATION.format(target=target, folder=folder, port=PORT, mode=mode, size=size, ignored=ignored)
     )
-    socket = folder / f".s.PGSQL.{PORT}"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [PROGRAM, configuration], stdout=log, stderr=log, stdin=subprocess.DEVNULL, **account_of(folder, given)
         )
     try:
         deadline = time.monotonic() + 30
-        while not socket.exists():
+        while not accepts(folder / f".s.PGSQL.{PORT}"):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"pgbouncer does not start: {(folder / 'log').read_text()[-2000:]}")
             time.sleep(0.01)
@@ -61,12 +61,18 @@ def pooler(folder: Path, address: str, *, mode: str, size: int, ignored: str = "
         process.wait()
 
 
+def accepts(path: Path) -> bool:
+    """Whether a server accepts connections there: the file exists before the server listens."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 def account_of(folder: Path, given: dict[str, object]) -> dict[str, object]:
     """pgbouncer refuses to be root: then it is whoever the server is, to whom alone its socket is open."""
     if os.geteuid() != 0:
         return {}
-    socket = Path(str(given.get("host", ""))) / f".s.PGSQL.{given.get('port', 5432)}"
-    owner = socket.stat() if socket.exists() else Path("/nonexistent").parent.stat()
+    server = Path(str(given.get("host", ""))) / f".s.PGSQL.{given.get('port', 5432)}"
+    owner = server.stat() if server.exists() else Path("/nonexistent").parent.stat()
     uid, gid = (owner.st_uid, owner.st_gid) if owner.st_uid else (65534, 65534)
     os.chown(folder, uid, gid)
     return {"user": uid, "group": gid, "extra_groups": []}
