@@ -13,8 +13,9 @@ from statistics import median
 from typing import Any
 
 import psycopg
+from jobq.tui.access import Target
 from jobq.tui.live import LiveSource
-from jobq.tui.source import VIEWS, Target
+from jobq.tui.source import VIEWS
 from jobq.tui.window import PAGE
 
 from benchmarks.load import SCHEMA

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,16 +36,36 @@ MAY_IMPORT: dict[str, set[str]] = {
     "observe": PURE | STORE | USE | PUBLIC,  # `jobq doctor` compares versions
     "": PURE | USE,
     "frameworks": PURE | {"frameworks"},
-    "runtime": PURE | STORE | {
-        "base", "running", "registry", "importing", "application", "enqueueing", "frameworks", "runtime",
-    } | PUBLIC,
+    "runtime": PURE
+    | STORE
+    | {
+        "base",
+        "running",
+        "registry",
+        "importing",
+        "application",
+        "enqueueing",
+        "frameworks",
+        "runtime",
+    }
+    | PUBLIC,
     "web": PURE,  # starts the command as any program does
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
     "cli": PURE | USE | {"cli", "embedded", "runtime", "tui", "demo", "bench"} | PUBLIC,
     "tui": {
-        "observe", "operate", "records", "states", "errors", "settings", "clean", "commands", "filters", "tracebacks",
+        "observe",
+        "operate",
+        "records",
+        "states",
+        "errors",
+        "settings",
+        "clean",
+        "commands",
+        "filters",
+        "tracebacks",
         "tui",
-    } | PUBLIC,
+    }
+    | PUBLIC,
     "demo": PURE | USE | {"demo"} | PUBLIC,
     # An application of Django's: it migrates Django's databases, and enqueues on Django's own connections.
     "django": PURE | STORE | USE | {"django"} | PUBLIC,
@@ -121,13 +143,13 @@ NAMES = {module.name for module in MODULES}
 every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 
 
-def imports_of(module: Module, *, lazy: bool = True) -> set[str]:
-    """The modules that one imports, by full name. What is imported for type checkers alone does not count."""
+def imports_of(module: Module, *, lazy: bool = True, types: bool = False) -> set[str]:
+    """The modules that one imports, by full name: `lazy` ones inside functions, too, `types` also for type checkers."""
     found: set[str] = set()
     pending: list[ast.AST] = [module.tree]
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if not types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             pending += node.orelse
             continue
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not lazy:
@@ -148,6 +170,21 @@ def imported_from(module: Module, node: ast.ImportFrom) -> Iterator[str]:
         origin = ".".join([*above[: len(above) - node.level + 1], *([origin] if origin else [])])
     for alias in node.names:
         yield name if (name := f"{origin}.{alias.name}") in NAMES else origin
+
+
+def circle_among(modules: Iterable[Module], *, lazy: bool, types: bool) -> list[str]:
+    """Modules that import each other in a circle, the first one again at the end; none where there is no circle."""
+    chosen = {module.name: module for module in modules}
+    graph = {
+        name: sorted(imports_of(module, lazy=lazy, types=types) & chosen.keys() - {name})
+        for name, module in chosen.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle[::-1]
+    return []
 
 
 def part_of(name: str) -> str:
@@ -258,6 +295,26 @@ def test_the_console_imports_its_siblings_relatively() -> None:
             assert "from jobq.tui" not in text, module.name
             assert "import jobq.tui" not in text, module.name
             assert "from tui" not in text, module.name
+
+
+CONSOLE = [module for module in MODULES if module.part == "tui"]
+
+def test_no_modules_of_the_console_import_each_other_in_a_circle() -> None:
+    """At import, inside functions, or for type checkers alone: each part can be read and changed by itself."""
+    assert circle_among(CONSOLE, lazy=True, types=True) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["from . import b", "def f():\n    from .b import x", "if TYPE_CHECKING:\n    import c.b"]
+)
+def test_a_circle_of_imports_is_found_wherever_it_is_closed(tmp_path: Path, text: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "NAMES", {"c.a", "c.b"})
+    files = {"c.a": text, "c.b": "from c import a"}
+    modules = [Module(name, tmp_path / f"{name}.py") for name in files]
+    for module in modules:
+        module.path.write_text(files[module.name])
+    assert circle_among(modules, lazy=True, types=True) in (["c.a", "c.b", "c.a"], ["c.b", "c.a", "c.b"])
+    assert circle_among(modules[:1], lazy=True, types=True) == []
 
 
 def test_the_embedded_servers_supervisor_needs_nothing_but_python() -> None:

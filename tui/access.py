@@ -1,12 +1,28 @@
-"""Whether this console may change anything: never with --read-only, on production only for a while after `:write`."""
+"""Which database this console looks at, and whether it may change anything there.
+
+Never with --read-only, on production only for a while after `:write`.
+"""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 
-from .source import Target
-
 WRITE_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which database the console is looking at, and what it may do there."""
+
+    name: str
+    schema: str
+    env: str
+    is_read_only: bool
+
+    @property
+    def is_production(self) -> bool:
+        return self.env == "production"
 
 
 class Access:

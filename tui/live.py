@@ -17,8 +17,8 @@ from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, 
 from jobq.states import FINISHED, State
 
 from . import search
-from .access import Access
-from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Snapshot, Target, View
+from .access import Access, Target
+from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Snapshot, View
 
 Shown = TypeVar("Shown")
 

@@ -15,10 +15,10 @@ from jobq.clean import line as clean_line
 from jobq.errors import DatabaseUnreachable, UsageError
 
 from . import search
-from .access import Access
+from .access import Access, Target
 from .live import cleaned
 from .recording import FORMAT, Misfit, NotRecorded, answer_of, asked, decoded, is_header, is_recorded, key_of
-from .source import Query, Snapshot, Target, View
+from .source import Query, Snapshot, View
 
 SPEEDS = (1, 2, 5, 20, 60)
 

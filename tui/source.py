@@ -7,35 +7,20 @@ forget it. Its methods may take long and may raise; only `feed.py` calls them, n
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from jobq.observe import FailureGroup, Period, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
 
-if TYPE_CHECKING:
-    from .access import Access
+from .access import Access, Target
 
 COUNT_LIMIT = 10_000
 """A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
 
 Progress = Callable[[int], None]
 """Called with the number of jobs seen to so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which database the console is looking at, and what it may do there."""
-
-    name: str
-    schema: str
-    env: str
-    is_read_only: bool
-
-    @property
-    def is_production(self) -> bool:
-        return self.env == "production"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +133,7 @@ class Source(Protocol):
     """What the console asks. Everything here may raise `jobq.errors.JobqError`."""
 
     target: Target
-    access: "Access"
+    access: Access
     abilities: frozenset[str]
     """What the database's side offers beyond the acts of this protocol; actions that need more do not exist."""
 

@@ -75,7 +75,8 @@ def tui(
     if replay is not None and (record is not None or is_demo):
         raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
     with loading():
-        from jobq.tui.app import Console, place_of
+        from jobq.tui.app import Console
+        from jobq.tui.navigation import place_of
         from jobq.tui.preferences import default_path, load
         from jobq.tui.tabs import TABS
 
@@ -132,8 +133,8 @@ def live(settings: Settings, *, is_read_only: bool, is_demo: bool) -> Iterator["
     """The database that the settings name."""
     from jobq.cli.demo import apart
     from jobq.store import migrations
+    from jobq.tui.access import Target
     from jobq.tui.live import LiveSource
-    from jobq.tui.source import Target
 
     settings = apart(settings) if is_demo else settings
     database = open_database(settings)

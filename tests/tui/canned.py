@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobq.tui import live, search
-from jobq.tui.access import Access
-from jobq.tui.source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Query, Report, Snapshot, Target, View
+from jobq.tui.access import Access, Target
+from jobq.tui.source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Query, Report, Snapshot, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
 from jobq.histograms import BUCKETS

@@ -102,4 +102,4 @@ def remember(console: Console, stats: Any) -> None:
             for queue in stats.queues
         )
         at = stats.at - timedelta(seconds=second)
-        console.samples.add(replace(stats, outcomes=outcomes, queues=queues, at=at))
+        console.state.samples.add(replace(stats, outcomes=outcomes, queues=queues, at=at))

@@ -7,9 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 from driving import line_with, opened, press, run, text_of, type_text
-from jobq.tui.access import WRITE_SECONDS, Access
+from jobq.tui.access import WRITE_SECONDS, Access, Target
 from jobq.tui.live import LiveSource
-from jobq.tui.source import Target
 
 from jobq.errors import DatabaseReadOnly
 from jobq.store import rights

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jobq.tui import formats, search
 from jobq.tui.actions import ACTIONS, MANY, PURGE, RETRY, Tier
-from jobq.tui.app import place_of
 from jobq.tui.feed import AWAY_SECONDS, OFF, Feed
+from jobq.tui.navigation import place_of
 from jobq.tui.samples import Samples
 from jobq.tui.screens.failures import alike
 from jobq.tui.source import COUNT_LIMIT, VIEW_BY_NAME, Snapshot

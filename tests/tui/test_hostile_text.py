@@ -141,7 +141,7 @@ def test_a_hostile_message_in_a_toast_is_text() -> None:
     async def flow() -> None:
         async with opened(canned.CannedSource(canned.calm())) as pilot:
             for text in HOSTILE[:10]:
-                pilot.app.tell(canned.live.line(text))  # type: ignore[attr-defined]
+                pilot.app.notices.tell(canned.live.line(text))  # type: ignore[attr-defined]
             await settle(pilot)
             check(pilot.app)
             assert "[@click=app.quit]x[/]" in text_of(pilot.app)

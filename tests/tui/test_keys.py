@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from canned import CannedSource, trouble
 from driving import line_with, look, opened, press, run, settle, text_of, type_text
-from jobq.tui.app import place_of
+from jobq.tui.access import Target
 from jobq.tui.live import LiveSource
-from jobq.tui.source import Target
+from jobq.tui.navigation import place_of
 
 from jobq.arguments import encode_note
 from jobq.records import ClassRecord, ParameterRecord

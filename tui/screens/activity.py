@@ -87,7 +87,7 @@ class Activity(ConsoleScreen):
         ]
 
     def when(self, act: ActRecord) -> str:
-        return formats.stamp(act.at, self.console.now, is_short=not self.is_wide)
+        return formats.stamp(act.at, self.console.state.now, is_short=not self.is_wide)
 
     def undone(self, act: ActRecord) -> Text:
         if act.undone_at is not None:
@@ -97,7 +97,7 @@ class Activity(ConsoleScreen):
         return Text(f"{self.console.shown_key('undo')} undoes it", theme.style(theme.KEY))
 
     def can_undo(self, act: ActRecord) -> bool:
-        age = (self.console.now - act.ended_at).total_seconds()
+        age = (self.console.state.now - act.ended_at).total_seconds()
         return act.verb in UNDOABLE and act.undone_at is None and age < UNDO_SECONDS
 
     def which(self, act: ActRecord) -> str:
@@ -112,12 +112,12 @@ class Activity(ConsoleScreen):
     def on_rows_opened(self, message: Rows.Opened) -> None:
         act = message.rows.current
         if isinstance(act, ActRecord) and act.ids:
-            self.console.open_job(act.ids[0], act.ids)
+            self.console.navigation.open_job(act.ids[0], act.ids)
 
     def action_undo(self) -> None:
         act = self.rows.current
         if isinstance(act, ActRecord) and self.allowed("undo"):
-            self.console.undo(act.id)
+            self.console.acting.undo(act.id)
 
     def why_not(self, action: Action) -> str | None:
         act = self.rows.current

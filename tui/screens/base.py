@@ -1,7 +1,7 @@
 """What all screens have in common: the frame, the keys that work now, and why the others do not."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,17 +11,15 @@ from jobq.states import Outcome
 
 from .. import formats, theme
 from ..actions import BY_NAME, VERBS, Action
+from ..context import Context, context_of
+from ..entries import Entry
 from ..feed import OFF
 from ..messages import Refused
+from ..replay import Replay
+from ..source import Report
 from ..tabs import TABS
+from ..troubles import Place
 from ..widgets.frame import Line, keys_line, spread, tab_text
-
-if TYPE_CHECKING:
-    from ..app import Console
-    from ..replay import Replay
-    from ..source import Report
-    from ..troubles import Place
-    from .palette import Entry
 
 REPLAY = ("step_back", "step_on", "minute_back", "minute_on", "speed")
 COMMON = (*REPLAY, "freeze", "actions", "palette", "help", "quit")
@@ -42,7 +40,7 @@ class ConsoleScreen(Screen[None]):
     VERBS: ClassVar[dict[str, str]] = VERBS
     FILTER_HELP: ClassVar[tuple[tuple[str, str], ...]] = ()  # where it has a filter: its words
     is_tiny = False
-    _leads_to: "Place | None" = None
+    _leads_to: Place | None = None
 
     def compose(self) -> ComposeResult:
         yield Line(id="head")
@@ -62,38 +60,38 @@ class ConsoleScreen(Screen[None]):
     def looked(self) -> None:
         """There is a new snapshot: ask for what only this screen shows."""
 
-    def acted(self, report: "Report") -> None:
+    def acted(self, report: Report) -> None:
         """An act that began here, or elsewhere, is over."""
 
-    def lead_to(self, place: "Place") -> None:
+    def lead_to(self, place: Place) -> None:
         """Goes to a place on this screen: once it is there, where it has never been opened before."""
         if self.query("#foot"):
             self.show_place(place)
         else:
             self._leads_to = place
 
-    def show_place(self, place: "Place") -> None:
+    def show_place(self, place: Place) -> None:
         """Goes to a list, a filter or a row of its own."""
 
     def why_not(self, action: Action) -> str | None:
         """Why an action cannot be done now; None where it can."""
         if (why := self.why_barred(action)) is not None:
             return why
-        return self.console.why_not_write() if action.writes else None
+        return self.console.acting.why_not() if action.writes else None
 
     def why_barred(self, action: Action) -> str | None:
         """Why an action cannot be done whatever is on the screen: the database's role, or this console's access."""
-        if self.console.replay is not None:
+        if self.console.state.replay is not None:
             return None
         verb = self.VERBS.get(action.name)
-        why = self.console.forbidden(verb) if verb is not None else None
+        why = self.console.state.forbidden(verb) if verb is not None else None
         return why or (self.console.source.access.why_not() if action.writes else None)
 
     # What the others need
 
     @property
-    def console(self) -> "Console":
-        return self.app  # type: ignore[return-value]  # these screens belong to no other
+    def console(self) -> Context:
+        return context_of(self)
 
     @property
     def glyphs(self) -> theme.Glyphs:
@@ -109,10 +107,8 @@ class ConsoleScreen(Screen[None]):
         names = [*self.ACTIONS, *(name for name in COMMON if name not in self.ACTIONS)]
         return [name for name in names if BY_NAME[name].needs is None or BY_NAME[name].needs in abilities]
 
-    def menu(self) -> "list[Entry]":
+    def menu(self) -> list[Entry]:
         """Everything that can be done here, with what forbids it now."""
-        from .palette import Entry
-
         key = self.console.shown_key
         return [
             Entry(key(action.name), action.words, action.help, self.why_not(action), self.runner(action.name))
@@ -134,7 +130,7 @@ class ConsoleScreen(Screen[None]):
     def on_refused(self, message: Refused) -> None:
         """A question came to nothing. Where the database is lost, the frame says so already."""
         message.stop()
-        if self.console.lost is None:
+        if self.console.state.lost is None:
             self.console.tell(str(message.error), is_bad=True)
 
     # The frame
@@ -162,7 +158,7 @@ class ConsoleScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.paint()
-        if self.console.snapshot is not None:
+        if self.console.state.snapshot is not None:
             self.looked()
 
     def paint_frame(self) -> None:
@@ -171,7 +167,7 @@ class ConsoleScreen(Screen[None]):
         self.paint_head()
         self.query_one("#tabs", Line).update(self._tabs())
         self.paint_foot()
-        self.set_class(self.console.lost is not None, "-lost")
+        self.set_class(self.console.state.lost is not None, "-lost")
 
     def paint_head(self) -> None:
         self.query_one("#head", Line).put(self._where(), self._live())
@@ -183,7 +179,7 @@ class ConsoleScreen(Screen[None]):
             if self.why_not(action) is None and action.group != "move"
         ]
         leading = [action for action in shown if action.name not in COMMON]
-        if self.console.replay is not None:
+        if self.console.state.replay is not None:
             leading = [*(action for action in shown if action.name in (*REPLAY, "freeze")), *leading]
         always = [action for action in shown if action.name in ("actions", "help", "quit")]
         if self.is_tiny:
@@ -218,42 +214,43 @@ class ConsoleScreen(Screen[None]):
             text.append("  read-only", theme.style(theme.WAIT))
         elif access.is_limited:
             text.append(f"  write, {access.left()} left", theme.style(theme.BUSY, bold=True))
-        if self.console.doing is not None:
-            text.append(f"   {self.glyphs.arrow} {self.console.doing}", theme.style(theme.BUSY, bold=True))
+        if self.console.acting.doing is not None:
+            text.append(f"   {self.glyphs.arrow} {self.console.acting.doing}", theme.style(theme.BUSY, bold=True))
         return text
 
     def _live(self) -> Text:
         console, glyphs = self.console, self.glyphs
-        clock = f"  {formats.clock(console.now)}{' UTC' if self.is_wide else ''} "
-        if console.snapshot is None:
+        clock = f"  {formats.clock(console.state.now)}{' UTC' if self.is_wide else ''} "
+        if console.state.snapshot is None:
             return Text.assemble((f"{glyphs.silent} looking", theme.style(theme.WAIT)), " ")
-        if console.replay is not None:
-            return Text.assemble((self._pace(console.replay), theme.style(theme.BUSY, bold=True)), self._then())
-        if console.is_frozen:
-            word = f"{glyphs.frozen} frozen {formats.age(console.age)}"
+        if console.state.replay is not None:
+            return Text.assemble((self._pace(console.state.replay), theme.style(theme.BUSY, bold=True)), self._then())
+        if console.state.is_frozen:
+            word = f"{glyphs.frozen} frozen {formats.age(console.state.age)}"
             return Text.assemble((word, theme.style(theme.BUSY, bold=True)), clock)
-        if console.lost is not None:
-            word = f"{glyphs.trouble} {formats.age(console.age)} old, reconnecting ({console.lost.tries})"
+        if console.state.lost is not None:
+            word = f"{glyphs.trouble} {formats.age(console.state.age)} old, reconnecting ({console.state.lost.tries})"
             return Text.assemble((word, theme.style(theme.BAD, bold=True)), clock)
         if console.feed.every == OFF:
-            word = f"{glyphs.frozen} {formats.age(console.age)} old, {console.shown_key('look')} looks"
+            word = f"{glyphs.frozen} {formats.age(console.state.age)} old, {console.shown_key('look')} looks"
             return Text.assemble((word, theme.style(theme.BUSY, bold=True)), clock)
         pace = console.feed.pace
-        if pace is not None and console.age > max(STALE_SECONDS, 3 * pace):
-            return Text.assemble((f"{glyphs.trouble} {formats.age(console.age)} old", theme.style(theme.WAIT)), clock)
+        if pace is not None and console.state.age > max(STALE_SECONDS, 3 * pace):
+            word = f"{glyphs.trouble} {formats.age(console.state.age)} old"
+            return Text.assemble((word, theme.style(theme.WAIT)), clock)
         live = f"{glyphs.live} live" + (f" {pace:g}s" if pace is not None else "")
-        live = f"last {console.period_words}   {live}" if self.is_wide else live
+        live = f"last {console.period.words}   {live}" if self.is_wide else live
         return Text.assemble((live, theme.style(theme.GOOD)), clock)
 
-    def _pace(self, replay: "Replay") -> str:
+    def _pace(self, replay: Replay) -> str:
         """How a recording is being shown."""
-        lost = f"{self.glyphs.trouble} the database was lost   " if self.console.lost is not None else ""
+        lost = f"{self.glyphs.trouble} the database was lost   " if self.console.state.lost is not None else ""
         if replay.is_paused:
             return f"{lost}{self.glyphs.frozen} paused"
         return f"{lost}at its end" if replay.is_over else f"{lost}{self.glyphs.states['running']} {replay.speed}×"
 
     def _then(self) -> str:
-        return f"  {self.console.now:%Y-%m-%d %H:%M:%S}{' UTC' if self.is_wide else ''} "
+        return f"  {self.console.state.now:%Y-%m-%d %H:%M:%S}{' UTC' if self.is_wide else ''} "
 
     def _tabs(self) -> Text:
         drawn = self._tabs_of(is_long=True)
@@ -270,12 +267,12 @@ class ConsoleScreen(Screen[None]):
 
     def _figure(self, name: str) -> tuple[str, bool]:
         """What stands behind the name of a screen in the tabs, and whether it is bad."""
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         if snapshot is None:
             return "", False
         stats = snapshot.stats
         if name == "overview":
-            return (str(len(self.console.troubles)) if self.console.troubles else ""), True
+            return (str(len(self.console.state.troubles)) if self.console.state.troubles else ""), True
         if name == "jobs":
             return formats.short(stats.pending + stats.scheduled + stats.running), False
         if name == "failures":

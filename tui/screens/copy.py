@@ -89,4 +89,4 @@ class Copy(Dialog[None]):
 
     def _copy(self, choice: Choice) -> None:
         self.dismiss(None)
-        self.console.copy(choice.words, choice.text)
+        self.console.notices.copy(choice.words, choice.text)

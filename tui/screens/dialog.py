@@ -1,6 +1,6 @@
 """What the dialogs have in common: a box in the middle, its lines, escape to leave."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -8,9 +8,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from .. import theme
-
-if TYPE_CHECKING:
-    from ..app import Console
+from ..context import Context, context_of
 
 Result = TypeVar("Result")
 
@@ -40,8 +38,8 @@ class Dialog(ModalScreen[Result]):
         self.dismiss(None)
 
     @property
-    def console(self) -> "Console":
-        return self.app  # type: ignore[return-value]  # these dialogs belong to no other
+    def console(self) -> Context:
+        return context_of(self)
 
     @property
     def glyphs(self) -> theme.Glyphs:

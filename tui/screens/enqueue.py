@@ -246,7 +246,7 @@ class Enqueue(Dialog[None]):
                 self._field(f"argument {name}").query_one(Input).value = typed(edited[name])
 
     def action_enqueue(self) -> None:
-        if (why := self.console.why_not_write()) is not None:
+        if (why := self.console.acting.why_not()) is not None:
             self.console.tell(why, is_bad=True)
             return
         problems = self._check()
@@ -256,7 +256,7 @@ class Enqueue(Dialog[None]):
             self.console.tell(f"{name}: {problem}", is_bad=True)
             return
         self.dismiss(None)
-        self.console.enqueue(self.new())
+        self.console.acting.enqueue(self.new())
 
 
 class Known(Suggester):

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -15,7 +15,9 @@ from jobq.observe import FailureGroup
 
 from .. import formats, search, theme
 from ..actions import Action, Tier, bindings
+from ..context import Context
 from ..messages import Answered, Refused
+from ..plans import Plan, Scope
 from ..source import VIEW_BY_NAME, NamedReport, Report, Source
 from ..troubles import Place
 from ..widgets.filterbar import FilterBar
@@ -23,13 +25,9 @@ from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from ..widgets.rows import Column, Rows, held
 from .base import ConsoleScreen
-from .confirm import Plan
 from .copy import Choice, Copy
-from .job import traceback_lines
-from .queues import next_order, sorted_by
-
-if TYPE_CHECKING:
-    from ..app import Console
+from .sorting import next_order, sorted_by
+from .traceback_text import traceback_lines
 
 ALIKE = 50
 """So many jobs of a group are compared."""
@@ -151,7 +149,7 @@ class Failures(ConsoleScreen):
         else:
             self._order = [group.group for group in groups]
         self.rows.sorted_by = self.sort
-        period = self.console.period_words
+        period = self.console.period.words
         nothing_failed = f"nothing failed in the last {period}"
         if self.groups and self.filter:
             nothing_failed = f"no group matches: {self.console.shown_key('back')} clears the filter"
@@ -189,7 +187,7 @@ class Failures(ConsoleScreen):
             )
         title.put(
             about,
-            Text(f"first {formats.stamp(group.ever_first_at, self.console.now)} ", theme.style(theme.DIM)),
+            Text(f"first {formats.stamp(group.ever_first_at, self.console.state.now)} ", theme.style(theme.DIM)),
         )
         self._ask_alike(group)
         common = self._alike[1] if self._alike[0] == group.group else ""
@@ -212,7 +210,7 @@ class Failures(ConsoleScreen):
             Column("ERROR", self.error_of, most=26, order=lambda group: group.error_type or ""),
             Column("WHERE", self.frame, most=34, least=100, fill=self.where),
             Column("FIRST", self.first, right=True, most=9, order=lambda group: group.first_at),
-            Column("LAST", lambda group: formats.since(group.last_at, self.console.now), right=True,
+            Column("LAST", lambda group: formats.since(group.last_at, self.console.state.now), right=True,
                    order=lambda group: group.last_at),
             Column("", least=110, is_rest=True, fill=self.trend),
         ]  # fmt: skip
@@ -237,13 +235,13 @@ class Failures(ConsoleScreen):
     def muted(self, group: FailureGroup) -> str:
         if group.muted_until is None:
             return ""
-        return f"muted by {group.muted_by} until {formats.stamp(group.muted_until, self.console.now)}"
+        return f"muted by {group.muted_by} until {formats.stamp(group.muted_until, self.console.state.now)}"
 
     def first(self, group: FailureGroup) -> Text:
-        ago = formats.since(group.first_at, self.console.now)
+        ago = formats.since(group.first_at, self.console.state.now)
         if group.is_new and group.muted_until is None:
             return Text(f"new {ago}", theme.style(theme.WAIT, bold=True))
-        return Text(formats.since(group.ever_first_at, self.console.now))
+        return Text(formats.since(group.ever_first_at, self.console.state.now))
 
     def trend(self, group: FailureGroup, width: int) -> Text:
         if group.muted_until is not None:
@@ -265,9 +263,9 @@ class Failures(ConsoleScreen):
         if not isinstance(group, FailureGroup):
             return
         if group.at_rest:
-            self.console.go(Place("jobs", "finished", f"group:{group.group}"))
+            self.console.navigation.go(Place("jobs", "finished", f"group:{group.group}"))
         else:  # the list of what is at rest would be empty
-            self.console.open_job(group.example_id)
+            self.console.navigation.open_job(group.example_id)
 
     def action_retry(self) -> None:
         self._do("retry")
@@ -277,12 +275,10 @@ class Failures(ConsoleScreen):
 
     def _do(self, name: str) -> None:
         """The jobs of the group that are at rest now, whenever they failed."""
-        from ..app import Scope
-
         group = self.rows.current
         if isinstance(group, FailureGroup) and self.allowed(name):
             query = self.console.source.query(VIEW_BY_NAME["finished"], f"group:{group.group}")
-            self.console.do(name, Scope(query=query, about=f"{group.job_class}  {group.error_type or 'failed'}"))
+            self.console.acting.do(name, Scope(query=query, about=f"{group.job_class}  {group.error_type or 'failed'}"))
 
     def action_mute(self) -> None:
         group = self.rows.current
@@ -357,7 +353,7 @@ def alike(arguments: Sequence[Mapping[str, Any]]) -> str:
     return f"the last {len(arguments)}: their arguments {told}" if told else ""
 
 
-def mute(console: "Console", group: FailureGroup) -> None:
+def mute(console: Context, group: FailureGroup) -> None:
     """Mutes a group for a day, or unmutes it; at once, except on production."""
     verb, target = ("mute" if group.muted_until is None else "unmute"), console.source.target
     words = f"{group.error_type or 'failures'} of {group.job_class}"
@@ -372,4 +368,4 @@ def mute(console: "Console", group: FailureGroup) -> None:
         done, skipped = (words,) * len(report.done), dict(zip([words], report.skipped.values(), strict=False))
         return replace(report, done=done, skipped=skipped)
 
-    console.do_named(plan, deed)
+    console.acting.do_named(plan, deed)

@@ -8,18 +8,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from jobq.observe import Why
-from jobq.records import ActRecord, AttemptRecord, JobActs, JobDetail, JobRecord
+from jobq.records import ActRecord, AttemptRecord, JobActs, JobDetail
 from jobq.states import FINISHED, State
-from jobq.tracebacks import told_apart
 
 from .. import formats, theme
 from ..actions import Action, bindings
 from ..messages import Answered, Refused
+from ..plans import Scope
 from ..source import Report
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from .base import ConsoleScreen, is_bad, state_text
 from .copy import Copy, choices
+from .job_text import error_of, progress_text, used
+from .traceback_text import traceback_lines
 from .why import reasons
 
 SECTIONS = ("Attempts", "Why", "Arguments", "History")
@@ -131,7 +133,7 @@ class JobPage(ConsoleScreen):
     def on_refused(self, message: Refused) -> None:
         message.stop()
         message.prevent_default()
-        if self.console.lost is None:
+        if self.console.state.lost is None:
             self.problem = str(message.error)
             self.paint()
 
@@ -175,7 +177,7 @@ class JobPage(ConsoleScreen):
 
     def facts(self, detail: JobDetail) -> list[Text]:
         """Where it stands, and how it came there."""
-        job, now = detail.job, self.console.now
+        job, now = detail.job, self.console.state.now
         facts = Text.assemble(
             *named("queue", job.queue), *named("priority", str(job.priority)), *named("retries", str(job.retries)),
             *(named("key", job.unique_key) if job.unique_key else ()),
@@ -187,7 +189,7 @@ class JobPage(ConsoleScreen):
 
     def timeline(self, detail: JobDetail) -> list[Text]:
         """From the enqueueing to the end, a line for each attempt; the middle of many is left out."""
-        job, now = detail.job, self.console.now
+        job, now = detail.job, self.console.state.now
         first = Text.assemble(
             (f"{formats.stamp(job.enqueued_at, now)}  ", theme.style(theme.DIM)),
             "enqueued",
@@ -217,7 +219,7 @@ class JobPage(ConsoleScreen):
         return [first, *lines]
 
     def attempt_line(self, attempt: AttemptRecord) -> Text:
-        now = self.console.now
+        now = self.console.state.now
         ran = formats.between(attempt.started_at, attempt.ended_at, "")
         text = Text.assemble(
             (f"{formats.stamp(attempt.ended_at, now)}  ", theme.style(theme.DIM)),
@@ -276,7 +278,7 @@ class JobPage(ConsoleScreen):
 
     def history(self, detail: JobDetail) -> list[Text]:
         """All that happened to it, in its order: what operators did stands among the attempts."""
-        now, job = self.console.now, detail.job
+        now, job = self.console.state.now, detail.job
         source = f"  by {job.source}" if job.source else ""
         word = "enqueued" if job.enqueued_at <= first_heard_of(detail) else "queued again"
         came = Text.assemble((f"{formats.stamp(job.enqueued_at, now)}  ", theme.style(theme.DIM)), f"{word}{source}")
@@ -298,7 +300,7 @@ class JobPage(ConsoleScreen):
     def act_line(self, act: ActRecord) -> Text:
         """What an operator did, to how many, and which those were."""
         text = Text.assemble(
-            (f"{formats.stamp(act.at, self.console.now)}  ", theme.style(theme.DIM)),
+            (f"{formats.stamp(act.at, self.console.state.now)}  ", theme.style(theme.DIM)),
             (f"{self.glyphs.hand} {act.verb}", theme.style(theme.KEY)),
             f"  by {act.who}",
         )
@@ -384,10 +386,8 @@ class JobPage(ConsoleScreen):
         self._do("purge")
 
     def _do(self, name: str) -> None:
-        from ..app import Scope
-
         if self.allowed(name) and self.detail is not None:
-            self.console.do(name, Scope((self.detail.job.id,), jobs=(self.detail.job,)))
+            self.console.acting.do(name, Scope((self.detail.job.id,), jobs=(self.detail.job,)))
 
     def action_edit(self) -> None:
         from .enqueue import Enqueue, model_of_job
@@ -454,66 +454,3 @@ def named(name: str, value: str) -> tuple[tuple[str, Any], str]:
 def is_same(one: AttemptRecord, other: AttemptRecord) -> bool:
     """Whether two attempts failed in the same way."""
     return one.error_type is not None and (one.error_type, one.error_message) == (other.error_type, other.error_message)
-
-
-def error_of(record: JobRecord | AttemptRecord) -> str:
-    """The error in one line."""
-    message = (record.error_message or "").replace("\n", "⏎")
-    return f"{record.error_type}: {message}" if message else record.error_type or ""
-
-
-def call_of(job: JobRecord) -> Text:
-    tries = f"attempt {job.attempt} of {max(job.retries + 1, job.attempt)}" if job.attempt else "not begun"
-    return Text(tries, theme.style(theme.DIM))
-
-
-def traceback_lines(traceback: str, *, is_folded: bool, key: str | None = "o") -> list[Text]:
-    """A traceback with the frames of libraries folded away, or dimmed."""
-    lines: list[Text] = []
-    folded = 0
-    for line, is_own in told_apart(traceback):
-        if is_own or not is_folded:
-            if folded:
-                lines.append(fold_line(folded, key))
-                folded = 0
-            lines.append(Text(line, theme.style(line_colour(line) if is_own else theme.DIM)))
-        elif line.lstrip(" |+-").startswith('File "'):
-            folded += 1
-    if folded:
-        lines.append(fold_line(folded, key))
-    return lines
-
-
-def fold_line(frames: int, key: str | None) -> Text:
-    hint = f", {key} unfolds" if key else ""
-    return Text(f"  … {formats.plural(frames, 'frame')} of libraries{hint}", theme.style(theme.FAINT))
-
-
-def line_colour(line: str) -> str:
-    """The last lines of a traceback, which say what was wrong, and the source lines, are told from the rest."""
-    if line.startswith((" ", "Traceback")):
-        return theme.TEXT if line.startswith("    ") else theme.DIM
-    return theme.BAD
-
-
-def used(attempt: AttemptRecord) -> str:
-    """What an attempt took of the machine."""
-    cpu = f"  cpu {formats.duration(attempt.cpu_seconds)}" if attempt.cpu_seconds is not None else ""
-    memory = attempt.peak_memory_bytes
-    return cpu + (f"  peak {formats.size(memory)}" if memory is not None else "")
-
-
-def progress_text(job: JobRecord, glyphs: theme.Glyphs) -> Text:
-    """How far a running job is: a bar and a share, or what it has done, and its own words."""
-    progress = job.progress
-    if progress is None:
-        return Text("")
-    if not progress.total:
-        return Text.assemble(f"{formats.count(progress.done)} ", (progress.message or "", theme.style(theme.DIM)))
-    share = min(1.0, max(0.0, progress.done / progress.total))
-    full = round(share * 8)
-    bar = glyphs.blocks[8] * full
-    return Text.assemble(
-        f"{100 * share:3.0f}% ", (bar, theme.style(theme.BUSY)), ("·" * (8 - full), theme.style(theme.FAINT)),
-        (f" {progress.message or ''}", theme.style(theme.DIM)),
-    )  # fmt: skip

@@ -15,6 +15,7 @@ from jobq.states import FINISHED, State
 from .. import formats, search, theme
 from ..actions import Action, bindings
 from ..messages import Answered, Refused
+from ..plans import Scope
 from ..preferences import SavedView
 from ..source import VIEW_BY_NAME, VIEWS, Query, Report, Source, View
 from ..troubles import Place
@@ -26,9 +27,10 @@ from ..window import PAGE, Window, by
 from .base import ConsoleScreen, is_bad, state_text
 from .columns import Columns
 from .copy import Copy, choices
-from .job import call_of, error_of, progress_text, traceback_lines
+from .job_text import call_of, error_of, progress_text
 from .overview import elapsed_text, usual_text
 from .stack import LiveStack
+from .traceback_text import traceback_lines
 from .views import Views
 from .why import Why
 
@@ -218,7 +220,7 @@ class Jobs(ConsoleScreen):
             self.problem = str(message.error)
             self.rows.empty = self._emptiness()
             self.paint_lines()
-        elif self.console.lost is None:
+        elif self.console.state.lost is None:
             self.console.tell(str(message.error), is_bad=True)
 
     def _fill(self) -> None:
@@ -292,7 +294,7 @@ class Jobs(ConsoleScreen):
         return text
 
     def _counts(self) -> dict[str, tuple[int, bool]]:
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         if snapshot is None:
             return {}
         stats = snapshot.stats
@@ -419,7 +421,7 @@ class Jobs(ConsoleScreen):
             progress = Column("PROGRESS", self.progress, most=24, least=80)
             return [number, name, queue, tries, elapsed, usual, progress, worker, replace(matter, least=96)]
         if self.view.which == FINISHED:
-            ended = Column("ENDED", lambda job: formats.since(job.ended_at, self.console.now), right=True,
+            ended = Column("ENDED", lambda job: formats.since(job.ended_at, self.console.state.now), right=True,
                            order=lambda job: job.ended_at)  # fmt: skip
             ran = Column("RAN", lambda job: formats.between(job.started_at, job.ended_at, self.glyphs.none), right=True,
                          order=run_seconds)  # fmt: skip
@@ -444,10 +446,10 @@ class Jobs(ConsoleScreen):
         return state_text(self.glyphs, job.state, job.outcome)
 
     def elapsed(self, job: JobRecord) -> Text:
-        return elapsed_text(job, self.console.snapshot, self.console.now, self.glyphs)
+        return elapsed_text(job, self.console.state.snapshot, self.console.state.now, self.glyphs)
 
     def usual(self, job: JobRecord) -> Text:
-        return usual_text(job, self.console.snapshot, self.glyphs)
+        return usual_text(job, self.console.state.snapshot, self.glyphs)
 
     def progress(self, job: JobRecord) -> Text:
         if job.cancel_requested_at is not None:
@@ -455,7 +457,7 @@ class Jobs(ConsoleScreen):
         return progress_text(job, self.glyphs) if job.progress is not None else Text("")
 
     def due(self, job: JobRecord) -> str:
-        return formats.due(job.run_at, self.console.now)
+        return formats.due(job.run_at, self.console.state.now)
 
     # Keys
 
@@ -470,7 +472,7 @@ class Jobs(ConsoleScreen):
             self._reload()
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
-        self.console.open_job(message.rows.current_key, [job.id for job in self.rows.items])  # type: ignore[arg-type]
+        self.console.navigation.open_job(message.rows.current_key, [job.id for job in self.rows.items])  # type: ignore[arg-type]
 
     def action_state_left(self) -> None:
         self._step(-1)
@@ -568,7 +570,7 @@ class Jobs(ConsoleScreen):
 
     def _is_long(self) -> bool:
         """The list may be too long to look at its jobs one by one."""
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         if snapshot is None or self.view.which == State.RUNNING:
             return False
         stats = snapshot.stats
@@ -586,16 +588,14 @@ class Jobs(ConsoleScreen):
         self._do("purge")
 
     def _do(self, name: str) -> None:
-        from ..app import Scope
-
         if not self.allowed(name):
             return
         if self.is_all:
-            self.console.do(name, Scope(query=self.shown, jobs=tuple(self.rows.in_sight)))
+            self.console.acting.do(name, Scope(query=self.shown, jobs=tuple(self.rows.in_sight)))
             return
         ids = self._meant()
         meant = set(ids)
-        self.console.do(name, Scope(tuple(ids), jobs=tuple(job for job in self.rows.items if job.id in meant)))
+        self.console.acting.do(name, Scope(tuple(ids), jobs=tuple(job for job in self.rows.items if job.id in meant)))
 
     def _meant(self) -> list[int]:
         """What is marked, in the order of the list, else what the cursor is on."""

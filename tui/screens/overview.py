@@ -74,10 +74,10 @@ class Overview(ConsoleScreen):
 
     def paint(self) -> None:
         super().paint()
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         if snapshot is None:
             return
-        samples = self.console.samples
+        samples = self.console.state.samples
         figures = self._figures(snapshot, is_long=True)
         fits = figures.cell_len <= self.app.size.width
         self.query_one("#figures", Line).put(figures if fits else self._figures(snapshot, is_long=False))
@@ -86,14 +86,14 @@ class Overview(ConsoleScreen):
         self.query_one("#classes", Rows).put(sorted(snapshot.period.classes, key=lambda one: -one.attempts))
         troubles = self.query_one("#troubles", Rows)
         troubles.empty = QUIET if snapshot.stats.workers else UNWORKED
-        troubles.put(self.console.troubles)
+        troubles.put(self.console.state.troubles)
         longest = sorted(snapshot.running, key=lambda job: job.started_at or snapshot.at)
         self.query_one("#running", Rows).put(longest)
         self._paint_titles(snapshot)
         self.paint_foot()  # what the cursor is on decides what can be done
 
     def _paint_titles(self, snapshot: Snapshot) -> None:
-        number = len(self.console.troubles)
+        number = len(self.console.state.troubles)
         look = theme.style(theme.BAD if number else theme.GOOD, bold=True)
         mark = str(number) if number else self.glyphs.tick
         self.query_one("#troubles-title", Line).put(Text.assemble(" NEEDS YOU  ", (mark, look)))
@@ -102,7 +102,7 @@ class Overview(ConsoleScreen):
         self.query_one("#running-title", Line).put(
             Text.assemble(" RUNNING LONGEST  ", (of or str(snapshot.stats.running), theme.style(theme.DIM)))
         )
-        self.query_one("#classes-title", Line).put(Text(f" CLASSES, last {self.console.period_words}"))
+        self.query_one("#classes-title", Line).put(Text(f" CLASSES, last {self.console.period.words}"))
 
     def _paint_charts(self, snapshot: Snapshot, samples: Samples) -> None:
         minutes = snapshot.period.step_seconds / 60
@@ -120,7 +120,7 @@ class Overview(ConsoleScreen):
                 (f"{block} failed", theme.style(theme.BAD)),
             ),
             # Where there is room for two charts, the head says it.
-            None if self.is_wide else Text(f"last {self.console.period_words} ", theme.style(theme.DIM)),
+            None if self.is_wide else Text(f"last {self.console.period.words} ", theme.style(theme.DIM)),
         )
         self.query_one("#run-time-chart", Curves).put(
             [step.run(0.95) for step in steps], [step.run(0.5) for step in steps]
@@ -142,7 +142,7 @@ class Overview(ConsoleScreen):
         silent = sum(worker.heartbeat_seconds > SILENT_SECONDS for worker in stats.workers)
         number = formats.count if wide else formats.short
         about = "~" if "pending" in stats.estimated else ""
-        period = self.console.period_words
+        period = self.console.period.words
         figures = [
             ("pending" if wide else "pend", about + number(stats.pending), theme.WAIT if stats.pending else theme.TEXT),
             ("running" if wide else "run", number(stats.running), theme.BUSY if stats.running else theme.TEXT),
@@ -216,15 +216,15 @@ class Overview(ConsoleScreen):
         return Text(formats.age(seconds, self.glyphs.none), theme.style(colour))
 
     def queue_wait(self, queue: QueueStats) -> str:
-        figures = figures_of(self.console.snapshot, queue.name)
+        figures = figures_of(self.console.state.snapshot, queue.name)
         return formats.duration(figures.wait(0.95) if figures else None, self.glyphs.none)
 
     def queue_empty_in(self, queue: QueueStats) -> Text:
-        word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)
+        word, colour = empty_in(queue, self.console.state.samples, self.console.state.snapshot, self.glyphs.none)
         return Text(word, theme.style(colour))
 
     def queue_trend(self, queue: QueueStats, width: int) -> Text:
-        return trend(queue, self.console.samples, width, self.glyphs)
+        return trend(queue, self.console.state.samples, width, self.glyphs)
 
     def trouble_text(self, trouble: Trouble) -> Text:
         glyph = getattr(self.glyphs, trouble.kind)
@@ -232,10 +232,10 @@ class Overview(ConsoleScreen):
         return Text.assemble((f"{glyph} ", look), trouble.text)
 
     def elapsed(self, job: JobRecord) -> Text:
-        return elapsed_text(job, self.console.snapshot, self.console.now, self.glyphs)
+        return elapsed_text(job, self.console.state.snapshot, self.console.state.now, self.glyphs)
 
     def usual(self, job: JobRecord) -> Text:
-        return usual_text(job, self.console.snapshot, self.glyphs)
+        return usual_text(job, self.console.state.snapshot, self.glyphs)
 
     # Its keys
 
@@ -243,13 +243,13 @@ class Overview(ConsoleScreen):
         rows = message.rows
         current = rows.current
         if isinstance(current, Trouble):
-            self.console.go(current.place)
+            self.console.navigation.go(current.place)
         elif isinstance(current, QueueStats):
-            self.console.go(Place("queues", filter=current.name))
+            self.console.navigation.go(Place("queues", filter=current.name))
         elif isinstance(current, Figures):
-            self.console.go(Place("jobs", "finished", term("class", current.name)))
+            self.console.navigation.go(Place("jobs", "finished", term("class", current.name)))
         elif isinstance(current, JobRecord):
-            self.console.open_job(current.id, [job.id for job in rows.items])
+            self.console.navigation.open_job(current.id, [job.id for job in rows.items])
 
     def action_section(self, step: int = 1) -> None:
         lists = [rows for rows in self.query(Rows) if rows.display and rows.size.height]
@@ -265,9 +265,10 @@ class Overview(ConsoleScreen):
     def _failing(self) -> FailureGroup | None:
         """The group of failures that the cursor is on, among what needs somebody."""
         trouble = self.focused.current if isinstance(self.focused, Rows) else None
-        if not isinstance(trouble, Trouble) or trouble.place.screen != "failures" or self.console.snapshot is None:
+        snapshot = self.console.state.snapshot
+        if not isinstance(trouble, Trouble) or trouble.place.screen != "failures" or snapshot is None:
             return None
-        return next((one for one in self.console.snapshot.groups if one.group == trouble.place.filter), None)
+        return next((one for one in snapshot.groups if one.group == trouble.place.filter), None)
 
     def why_not(self, action: Action) -> str | None:
         if action.name == "mute" and self._failing() is None:

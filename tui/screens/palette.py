@@ -1,7 +1,6 @@
 """Everything that can be done, found by its words; what is off says why."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -10,17 +9,9 @@ from textual.binding import Binding
 from textual.widgets import Input, Static
 
 from .. import theme
+from ..entries import Entry
 from ..widgets.rows import Column, Rows
 from .dialog import Dialog
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    keys: str
-    words: str
-    help: str
-    off: str | None  # why it cannot be done now
-    run: Callable[[], Any]
 
 
 class Palette(Dialog[None]):
@@ -84,7 +75,8 @@ class Palette(Dialog[None]):
         found = [entry for entry in self.entries if is_like(text, f"{entry.words} {entry.help}".lower())]
         if text.lstrip("#").isdigit():
             number = int(text.lstrip("#"))
-            found.insert(0, Entry("#", f"job {number}", "open its page", None, lambda: self.console.open_job(number)))
+            open_page = partial(self.console.navigation.open_job, number)
+            found.insert(0, Entry("#", f"job {number}", "open its page", None, open_page))
         self.query_one(Rows).stay_on_top(found)
         self._say()
 

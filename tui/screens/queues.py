@@ -12,13 +12,14 @@ from jobq.states import State
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
+from ..plans import Plan, Scope
 from ..source import COUNT_LIMIT, VIEW_BY_NAME
 from ..troubles import Place, workers_of
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
-from .confirm import Plan
 from .overview import empty_in, figures_of, flow_of, growth_of, trend
+from .sorting import next_order, sorted_by
 
 
 class Queues(ConsoleScreen):
@@ -57,7 +58,7 @@ class Queues(ConsoleScreen):
 
     def paint(self) -> None:
         super().paint()
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         if snapshot is None or not self.is_mounted:
             return
         queues = list(snapshot.stats.queues)
@@ -71,11 +72,11 @@ class Queues(ConsoleScreen):
         self.paint_foot()
 
     def _paint_facts(self) -> None:
-        queue, snapshot = self.rows.current, self.console.snapshot
+        queue, snapshot = self.rows.current, self.console.state.snapshot
         if not isinstance(queue, QueueStats) or snapshot is None:
             self.query_one("#queue-facts", Line).put(Text(""))
             return
-        workers = [one.name for one in workers_of(queue, self.console.snapshot)]
+        workers = [one.name for one in workers_of(queue, self.console.state.snapshot)]
         worked = f"worked by {formats.listed(workers)}" if workers else "no live worker works it"
         look = theme.DIM if workers else theme.BAD
         text = Text.assemble(f" {queue.name}: ", (worked, theme.style(look)))
@@ -83,7 +84,8 @@ class Queues(ConsoleScreen):
             failed = f"   {formats.count(figures.failed)} of {formats.count(figures.attempts)} failed"
             text.append(failed, theme.style(theme.BAD))
         if queue.paused:
-            text.append(f"   {self.glyphs.paused} {paused_words(queue, self.console.now)}", theme.style(theme.WAIT))
+            words = paused_words(queue, self.console.state.now)
+            text.append(f"   {self.glyphs.paused} {words}", theme.style(theme.WAIT))
         self.query_one("#queue-facts", Line).put(text)
 
     def columns(self) -> list[Column]:
@@ -111,12 +113,12 @@ class Queues(ConsoleScreen):
 
     def running(self, queue: QueueStats) -> str:
         """Of how many that could, were there nothing else to do."""
-        processes = sum(worker.processes for worker in workers_of(queue, self.console.snapshot))
+        processes = sum(worker.processes for worker in workers_of(queue, self.console.state.snapshot))
         return f"{formats.count(queue.running)}/{formats.count(processes)}"
 
     def scheduled(self, queue: QueueStats) -> str:
         """Those of all queues are counted together: where there are too many, each queue may have more."""
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         more = "+" if snapshot is not None and "scheduled" in snapshot.stats.estimated else ""
         return f"{formats.count(queue.scheduled)}{more}"
 
@@ -126,7 +128,7 @@ class Queues(ConsoleScreen):
         return Text(formats.duration(seconds, self.glyphs.none), theme.style(colour))
 
     def growth(self, queue: QueueStats) -> Text:
-        growth = growth_of(queue, self.console.samples, self.console.snapshot)
+        growth = growth_of(queue, self.console.state.samples, self.console.state.snapshot)
         if growth is None:
             return Text(self.glyphs.none, theme.style(theme.DIM))
         sign = "+" if growth > 0 else ("-" if growth < 0 else "")
@@ -134,33 +136,33 @@ class Queues(ConsoleScreen):
         return Text(f"{sign}{formats.rate(abs(growth))}", theme.style(colour))
 
     def came_in(self, queue: QueueStats) -> str:
-        flow = flow_of(self.console.snapshot, queue.name)
+        flow = flow_of(self.console.state.snapshot, queue.name)
         return self.glyphs.none if flow is None else per_minute(flow.came_in, flow.seconds, self.glyphs.none)
 
     def went_out(self, queue: QueueStats) -> str:
         """Over the same time as what came in, where that is known."""
-        snapshot, figures = self.console.snapshot, figures_of(self.console.snapshot, queue.name)
+        snapshot, figures = self.console.state.snapshot, figures_of(self.console.state.snapshot, queue.name)
         if (flow := flow_of(snapshot, queue.name)) is not None:
             return per_minute(flow.went_out, flow.seconds, self.glyphs.none)
         return formats.rate(figures.ended / snapshot.period.minutes) if figures and snapshot else self.glyphs.none
 
     def wait(self, queue: QueueStats) -> str:
-        figures = figures_of(self.console.snapshot, queue.name)
+        figures = figures_of(self.console.state.snapshot, queue.name)
         return formats.duration(figures.wait(0.95) if figures else None, self.glyphs.none)
 
     def empty_in(self, queue: QueueStats) -> Text:
-        word, colour = empty_in(queue, self.console.samples, self.console.snapshot, self.glyphs.none)
+        word, colour = empty_in(queue, self.console.state.samples, self.console.state.snapshot, self.glyphs.none)
         return Text(word, theme.style(colour))
 
     def trend(self, queue: QueueStats, width: int) -> Text:
-        return trend(queue, self.console.samples, width, self.glyphs)
+        return trend(queue, self.console.state.samples, width, self.glyphs)
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         self._paint_facts()
         self.paint_foot()
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
-        self.console.go(Place("jobs", "pending", term("queue", message.rows.current.name)))  # type: ignore[union-attr]
+        self.console.navigation.go(Place("jobs", "pending", term("queue", message.rows.current.name)))  # type: ignore[union-attr]
 
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
@@ -176,16 +178,14 @@ class Queues(ConsoleScreen):
             effect = "nothing is started from it; what runs goes on" if verb == "pause" else "it is worked again"
             title = f"{verb.capitalize()} {name} on PROD {target.name}"
             plan = Plan(verb, title, (("effect", effect),), 1, Tier.TYPED, is_bad=True)
-        self.console.do_named(plan, lambda source: source.act_on_queues(verb, [name]))
+        self.console.acting.do_named(plan, lambda source: source.act_on_queues(verb, [name]))
 
     def action_cancel(self) -> None:
         """All that wait in the queue."""
-        from ..app import Scope
-
         queue = self.rows.current
         if isinstance(queue, QueueStats) and self.allowed("cancel"):
             query = self.console.source.query(VIEW_BY_NAME["pending"], term("queue", queue.name))
-            self.console.do("cancel", Scope(query=query))
+            self.console.acting.do("cancel", Scope(query=query))
 
     def why_not(self, action: Action) -> str | None:
         queue = self.rows.current
@@ -198,24 +198,6 @@ class Queues(ConsoleScreen):
 
 def per_minute(jobs: int | None, seconds: float, none: str) -> str:
     return none if jobs is None else formats.rate(jobs / (seconds / 60))
-
-
-def next_order(columns: list[Column], order: tuple[str, bool] | None, width: int) -> tuple[str, bool] | None:
-    """The order after this one: each column that has one, rising and falling, then none."""
-    orders: list[tuple[str, bool]] = [
-        (column.title, is_falling)
-        for column in columns
-        if column.order is not None and width >= column.least
-        for is_falling in ((True, False) if column.right else (False, True))
-    ]
-    place = orders.index(order) + 1 if order in orders else 0
-    return orders[place] if place < len(orders) else None
-
-
-def sorted_by(columns: list[Column], items: list[Any], order: tuple[str, bool]) -> list[Any]:
-    column = next(column for column in columns if column.title == order[0])
-    assert column.order is not None
-    return sorted(items, key=column.order, reverse=order[1])
 
 
 def paused_words(queue: QueueStats, now: datetime) -> str:

@@ -13,13 +13,13 @@ from jobq.records import ScheduleRecord, TickRecord
 from .. import formats, theme
 from ..actions import VERBS, Action, Tier, bindings
 from ..messages import Answered
+from ..plans import Plan
 from ..troubles import Place
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen, state_text
 from .coming import Coming
-from .confirm import Plan
-from .queues import next_order, sorted_by
+from .sorting import next_order, sorted_by
 
 VERDICTS = {
     "overlapped": "its last job was not done",
@@ -71,7 +71,7 @@ class Schedules(ConsoleScreen):
     def on_answered(self, message: Answered) -> None:
         message.stop()
         if message.name == "coming":
-            self.app.push_screen(Coming(message.value, self.console.now))
+            self.app.push_screen(Coming(message.value, self.console.state.now))
             return
         self.records, self.is_loaded = message.value, True
         self.paint()
@@ -106,7 +106,7 @@ class Schedules(ConsoleScreen):
             return
         words = f"{record.words}   " if record.words is not None else ""
         title.put(Text(f" {record.name}   {record.expression}   {words}{record.timezone}"))
-        upcoming = ", ".join(local(tick, record.timezone, self.console.now) for tick in record.upcoming)
+        upcoming = ", ".join(local(tick, record.timezone, self.console.state.now) for tick in record.upcoming)
         facts.put(
             Text.assemble(
                 *named(" next", upcoming or self.glyphs.none),
@@ -139,7 +139,7 @@ class Schedules(ConsoleScreen):
         glyph, colour = self.look_of(tick)
         ran = f" {formats.duration(tick.run_seconds)}" if tick.run_seconds is not None else ""
         return Text.assemble(
-            (f"{glyph} ", theme.style(colour)), f"{formats.since(tick.tick_at, self.console.now)} ago{ran}"
+            (f"{glyph} ", theme.style(colour)), f"{formats.since(tick.tick_at, self.console.state.now)} ago{ran}"
         )
 
     def usual(self, record: ScheduleRecord) -> str:
@@ -150,7 +150,7 @@ class Schedules(ConsoleScreen):
     def next(self, record: ScheduleRecord) -> str:
         if record.next_at is None or record.paused_at is not None:
             return self.glyphs.none
-        return formats.due(record.next_at, self.console.now)
+        return formats.due(record.next_at, self.console.state.now)
 
     def state(self, record: ScheduleRecord) -> Text:
         if record.undeclared_at is not None:
@@ -179,7 +179,7 @@ class Schedules(ConsoleScreen):
 
     def tick_columns(self) -> list[Column]:
         return [
-            Column("TICK", lambda tick: formats.stamp(tick.tick_at, self.console.now), most=20),
+            Column("TICK", lambda tick: formats.stamp(tick.tick_at, self.console.state.now), most=20),
             Column("WHAT BECAME OF IT", self.standing, most=40),
             Column("RAN", lambda tick: formats.duration(tick.run_seconds, self.glyphs.none), right=True),
             Column("JOB", lambda tick: f"#{tick.job_id}" if tick.job_id else "", right=True),
@@ -212,7 +212,7 @@ class Schedules(ConsoleScreen):
             return
         tick = message.rows.current
         if isinstance(tick, TickRecord) and tick.job_id is not None:
-            self.console.open_job(tick.job_id)
+            self.console.navigation.open_job(tick.job_id)
 
     def action_section(self) -> None:
         (self.rows if self.ticks.has_focus else self.ticks).focus()
@@ -234,7 +234,7 @@ class Schedules(ConsoleScreen):
         )
         tier = Tier.TYPED if target.is_production else Tier.YES
         plan = Plan("run", f"Run {name} now{where}", lines, 1, tier, is_bad=target.is_production)
-        self.console.do_named(plan, lambda source: source.act_on_schedules("run", [name]))
+        self.console.acting.do_named(plan, lambda source: source.act_on_schedules("run", [name]))
 
     def action_edit(self) -> None:
         """The schedule itself is the application's code; what an operator may have otherwise is one job of it."""
@@ -256,7 +256,7 @@ class Schedules(ConsoleScreen):
                 ("effect", "its ticks pass without a job" if verb == "pause" else "it fires from its next tick on"),
             )
             plan = Plan(verb, f"{verb.capitalize()} {name} on PROD {target.name}", lines, 1, Tier.TYPED, is_bad=True)
-        self.console.do_named(plan, lambda source: source.act_on_schedules(verb, [name]))
+        self.console.acting.do_named(plan, lambda source: source.act_on_schedules(verb, [name]))
 
     def action_preview(self) -> None:
         self.console.feed.ask(self, "coming", lambda source: source.preview(24.0))

@@ -9,7 +9,7 @@ from jobq.operate import Stack
 
 from ..widgets.lines import Lines
 from .dialog import Dialog
-from .job import traceback_lines
+from .traceback_text import traceback_lines
 
 
 class LiveStack(Dialog[None]):
@@ -46,4 +46,4 @@ class LiveStack(Dialog[None]):
         self._paint()
 
     def action_copy(self) -> None:
-        self.console.copy("the stack", self.stack.text)
+        self.console.notices.copy("the stack", self.stack.text)

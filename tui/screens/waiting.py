@@ -1,6 +1,6 @@
 """Before there is anything to show: no database yet, or none of our tables in it."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,10 +11,8 @@ from jobq.clean import plain
 from jobq.errors import SchemaBehind, SchemaMissing
 
 from .. import formats, theme
+from ..state import Loss
 from .dialog import Dialog
-
-if TYPE_CHECKING:
-    from ..messages import Lost
 
 
 class Waiting(Dialog[None]):
@@ -24,7 +22,7 @@ class Waiting(Dialog[None]):
         Binding("escape", "nothing", show=False),
     ]
 
-    def __init__(self, lost: "Lost") -> None:
+    def __init__(self, lost: Loss) -> None:
         super().__init__()
         self.lost = lost
 
@@ -42,7 +40,7 @@ class Waiting(Dialog[None]):
     def on_mount(self) -> None:
         self.paint()
 
-    def put(self, lost: "Lost") -> None:
+    def put(self, lost: Loss) -> None:
         self.lost = lost
         self.paint()
 
@@ -63,7 +61,7 @@ class Waiting(Dialog[None]):
 
     def action_migrate(self) -> None:
         if self.may_migrate:
-            self.console.migrate()
+            self.console.acting.migrate()
 
     def action_quit(self) -> None:
         self.app.exit()

@@ -11,12 +11,12 @@ from jobq.records import JobRecord, WorkerRecord
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
+from ..plans import Plan
 from ..troubles import SILENT_SECONDS, Place
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
-from .confirm import Plan
-from .queues import next_order, sorted_by
+from .sorting import next_order, sorted_by
 
 
 class Workers(ConsoleScreen):
@@ -56,7 +56,7 @@ class Workers(ConsoleScreen):
 
     def paint(self) -> None:
         super().paint()
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         if snapshot is None or not self.is_mounted:
             return
         workers = list(snapshot.stats.workers)
@@ -82,7 +82,7 @@ class Workers(ConsoleScreen):
         done = worker.status.get("done")
         facts = Text(f" {worker.name}   version {worker.version}   works {', '.join(worker.queues) or 'all queues'}")
         if worker.stop_requested_at is not None:
-            asked = formats.since(worker.stop_requested_at, self.console.now)
+            asked = formats.since(worker.stop_requested_at, self.console.state.now)
             facts.append(f"   asked to stop {asked} ago by {worker.stop_requested_by}", theme.style(theme.WAIT))
         ended = f"{formats.count(done)} attempts so far " if isinstance(done, int) else ""
         title.put(facts, Text(ended, theme.style(theme.DIM)))
@@ -97,7 +97,7 @@ class Workers(ConsoleScreen):
                    order=lambda worker: worker.processes),
             Column("RUNNING", lambda worker: formats.count(worker.running), right=True,
                    order=lambda worker: worker.running),
-            Column("STARTED", lambda worker: formats.since(worker.started_at, self.console.now), right=True,
+            Column("STARTED", lambda worker: formats.since(worker.started_at, self.console.state.now), right=True,
                    order=lambda worker: worker.started_at),
             Column("VERSION", lambda worker: worker.version, least=96),
             Column("QUEUES", lambda worker: ", ".join(worker.queues) or "all", is_rest=True),
@@ -142,7 +142,7 @@ class Workers(ConsoleScreen):
         return Text.assemble(f"{job.job_class}  ", (formats.arguments(job.arguments, 120), theme.style(theme.DIM)))
 
     def _job(self, job_id: int) -> JobRecord | None:
-        snapshot = self.console.snapshot
+        snapshot = self.console.state.snapshot
         return next((job for job in snapshot.running if job.id == job_id), None) if snapshot else None
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
@@ -157,7 +157,7 @@ class Workers(ConsoleScreen):
             return
         child = message.rows.current
         if isinstance(child, dict) and child["job"]:
-            self.console.open_job(child["job"])
+            self.console.navigation.open_job(child["job"])
 
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
@@ -191,7 +191,7 @@ class Workers(ConsoleScreen):
             ]
         tier = Tier.TYPED if target.is_production else Tier.YES
         plan = Plan(verb, title, tuple(lines), 1, tier, is_bad=True)
-        self.console.do_named(plan, lambda source: source.act_on_workers(verb, [number]))
+        self.console.acting.do_named(plan, lambda source: source.act_on_workers(verb, [number]))
 
     def why_not(self, action: Action) -> str | None:
         if action.name == "stop":

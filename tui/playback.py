@@ -1,0 +1,34 @@
+"""The controls of a recording: which moment of it is shown, and how fast it goes on."""
+
+from collections.abc import Callable
+
+from .feed import Feed
+from .replay import Replay
+
+
+class Playback:
+    def __init__(self, replay: Replay, feed: Feed, moved: Callable[[], None]) -> None:
+        self._replay = replay
+        self._feed = feed
+        self._moved = moved
+
+    def toggle(self) -> None:
+        self._replay.toggle()
+        self._show()
+
+    def step(self, looks: int) -> None:
+        self._replay.step(looks)
+        self._show()
+
+    def seek(self, seconds: float) -> None:
+        self._replay.seek(seconds)
+        self._show()
+
+    def faster(self) -> None:
+        self._replay.faster()
+        self._show()
+
+    def _show(self) -> None:
+        """What is shown follows at once."""
+        self._feed.look()
+        self._moved()
