@@ -297,7 +297,27 @@ def test_the_console_imports_its_siblings_relatively() -> None:
             assert "from tui" not in text, module.name
 
 
+def test_what_the_console_knows_needs_no_terminal() -> None:
+    names = ("state", "job_list", "marks", "scope", "source", "samples", "troubles", "window")
+    loaded = loaded_by(f"import {', '.join(f'jobq.tui.{name}' for name in names)}")
+    assert "rich" in loaded
+    assert "textual" not in loaded
+
+
 CONSOLE = [module for module in MODULES if module.part == "tui"]
+
+MAX_LINES, MAX_METHODS = 400, 26
+"""Of a file, and of a class, of the console."""
+
+LARGE = {
+    "jobq.tui.live.LiveSource": "one method for each question that the console asks",
+    "jobq.tui.screens.failures.Failures": "one method for each cell, each line and each key of the screen",
+    "jobq.tui.screens.job.JobPage": "one method for each of its keys",
+    "jobq.tui.screens.schedules.Schedules": "one method for each cell and each key of the screen",
+    "jobq.tui.widgets.rows.Rows": "one method for each key, each event and each part of a drawn row",
+}
+"""Files and classes of the console that are larger, with the reason."""
+
 
 def test_no_modules_of_the_console_import_each_other_in_a_circle() -> None:
     """At import, inside functions, or for type checkers alone: each part can be read and changed by itself."""
@@ -315,6 +335,16 @@ def test_a_circle_of_imports_is_found_wherever_it_is_closed(tmp_path: Path, text
         module.path.write_text(files[module.name])
     assert circle_among(modules, lazy=True, types=True) in (["c.a", "c.b", "c.a"], ["c.b", "c.a", "c.b"])
     assert circle_among(modules[:1], lazy=True, types=True) == []
+
+
+def test_no_file_and_no_class_of_the_console_is_too_large() -> None:
+    large = {module.name for module in CONSOLE if len(module.path.read_text(encoding="utf-8").splitlines()) > MAX_LINES}
+    for module in CONSOLE:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                methods = [part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
+                large |= {f"{module.name}.{node.name}"} if len(methods) > MAX_METHODS else set()
+    assert large == set(LARGE)
 
 
 def test_the_embedded_servers_supervisor_needs_nothing_but_python() -> None:

@@ -14,8 +14,9 @@ from .feed import Feed
 from .keymap import Keymap
 from .messages import Acted, Answered, Progressed, Refused
 from .notices import Notices
-from .plans import Plan, Scope, plan_for_jobs
+from .plans import Plan, plan_for_jobs
 from .replay import WHY_NOT
+from .scope import Scope
 from .source import NamedReport, NewJob, Report, Source
 from .state import State
 

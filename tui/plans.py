@@ -8,20 +8,11 @@ from jobq.records import JobRecord
 from . import formats
 from .access import Target
 from .actions import Act, Tier
-from .source import Query, Snapshot
+from .scope import Scope
+from .source import Snapshot
 from .troubles import SILENT_SECONDS
 
 SAMPLES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What an act is on: some jobs by their ids, or all that a query selects."""
-
-    ids: tuple[int, ...] = ()
-    query: Query | None = None
-    jobs: tuple[JobRecord, ...] = ()  # of the ids: those that are loaded; of a query: those on the screen
-    about: str | None = None  # what a query's jobs are, in words
 
 
 @dataclass(frozen=True, slots=True)

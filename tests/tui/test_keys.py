@@ -252,9 +252,9 @@ def test_the_cursor_and_the_marks_stay_with_their_jobs_when_others_leave(source:
             await press(pilot, "2", "j", "j", "space")
             store.cancel(ids[5], ids[4])
             await look(pilot)
-            screen: Any = pilot.app.screen
-            assert screen.marks == {ids[3]}
-            assert screen.rows.current_key == ids[2]
+            shown: Any = pilot.app.screen.list_view  # type: ignore[attr-defined]
+            assert shown.marks.ids == {ids[3]}
+            assert shown.rows.current_key == ids[2]
             await press(pilot, "c", "y")
 
     run(flow)
@@ -320,14 +320,14 @@ def test_a_list_of_thousands_is_read_a_page_at_a_time(source: LiveSource, store:
     async def flow() -> None:
         async with opened(source) as pilot:
             await press(pilot, "2")
-            screen: Any = pilot.app.screen
-            assert len(screen.rows.items) == 200
+            shown: Any = pilot.app.screen.list_view  # type: ignore[attr-defined]
+            assert len(shown.rows.items) == 200
             for _ in range(8):
                 await press(pilot, "G")
-            assert len(screen.rows.items) == 1500
-            assert screen.rows.current_key == ids[0]
+            assert len(shown.rows.items) == 1500
+            assert shown.rows.current_key == ids[0]
             await press(pilot, "g")
-            assert screen.rows.current_key == ids[-1]
+            assert shown.rows.current_key == ids[-1]
 
     run(flow)
 
@@ -672,13 +672,13 @@ def test_marks_of_a_range_and_sorting(source: LiveSource, store: Any) -> None:
     async def flow() -> None:
         async with opened(source) as pilot:
             await press(pilot, "2", "space", "j", "V")
-            screen: Any = pilot.app.screen
-            assert screen.marks == set(ids)
+            shown: Any = pilot.app.screen.list_view  # type: ignore[attr-defined]
+            assert shown.marks.ids == set(ids)
             await press(pilot, "escape")
-            assert screen.marks == set()
-            while screen.sort != ("PRIO", True):
+            assert shown.marks.ids == set()
+            while shown.jobs.sort != ("PRIO", True):
                 await press(pilot, "s")
-            assert [job.id for job in screen.rows.items] == [ids[1], ids[2], ids[0]]
+            assert [job.id for job in shown.rows.items] == [ids[1], ids[2], ids[0]]
 
     run(flow)
 

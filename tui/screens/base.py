@@ -9,21 +9,18 @@ from textual.screen import Screen
 
 from jobq.states import Outcome
 
-from .. import formats, theme
+from .. import theme
 from ..actions import BY_NAME, VERBS, Action
 from ..context import Context, context_of
 from ..entries import Entry
-from ..feed import OFF
 from ..messages import Refused
-from ..replay import Replay
 from ..source import Report
-from ..tabs import TABS
 from ..troubles import Place
-from ..widgets.frame import Line, keys_line, spread, tab_text
+from ..widgets.frame import Line, keys_line, spread
+from .frame_text import live_text, tabs_text, target_text
 
 REPLAY = ("step_back", "step_on", "minute_back", "minute_on", "speed")
 COMMON = (*REPLAY, "freeze", "actions", "palette", "help", "quit")
-STALE_SECONDS = 5.0
 
 TINY = (60, 18)
 """Columns and lines below which a window has no room but for a list."""
@@ -165,12 +162,14 @@ class ConsoleScreen(Screen[None]):
         if not self.is_mounted:
             return
         self.paint_head()
-        self.query_one("#tabs", Line).update(self._tabs())
+        self.query_one("#tabs", Line).update(tabs_text(self.console.state, self.NAME, self.app.size.width))
         self.paint_foot()
         self.set_class(self.console.state.lost is not None, "-lost")
 
     def paint_head(self) -> None:
-        self.query_one("#head", Line).put(self._where(), self._live())
+        self.query_one("#head", Line).put(
+            target_text(self.console, is_wide=self.is_wide), live_text(self.console, is_wide=self.is_wide)
+        )
 
     def paint_foot(self) -> None:
         shown = [
@@ -197,92 +196,6 @@ class ConsoleScreen(Screen[None]):
     def _key(self, action: Action) -> str:
         key = self.console.shown_key(action.name)
         return self.glyphs.enter if key == BY_NAME["open"].keys else key
-
-    def _where(self) -> Text:
-        target = self.console.source.target
-        text = Text.assemble((" jobq ", theme.style(theme.KEY, bold=True, reverse=True)), no_wrap=True)
-        if target.is_production:
-            text.append("  PROD ", f"bold #ffffff on {theme.BAD}")
-        if badge := self.console.source.badge:
-            text.append(f" {badge} ", theme.style(theme.BUSY, bold=True, reverse=True))
-        name = target.name if self.is_wide else target.name.rpartition("@")[2]
-        text.append(f"  {name}", theme.style(theme.TEXT))
-        if target.schema != "jobq":
-            text.append(f" {target.schema}", theme.style(theme.DIM))
-        access = self.console.source.access
-        if access.why_not() is not None:
-            text.append("  read-only", theme.style(theme.WAIT))
-        elif access.is_limited:
-            text.append(f"  write, {access.left()} left", theme.style(theme.BUSY, bold=True))
-        if self.console.acting.doing is not None:
-            text.append(f"   {self.glyphs.arrow} {self.console.acting.doing}", theme.style(theme.BUSY, bold=True))
-        return text
-
-    def _live(self) -> Text:
-        console, glyphs = self.console, self.glyphs
-        clock = f"  {formats.clock(console.state.now)}{' UTC' if self.is_wide else ''} "
-        if console.state.snapshot is None:
-            return Text.assemble((f"{glyphs.silent} looking", theme.style(theme.WAIT)), " ")
-        if console.state.replay is not None:
-            return Text.assemble((self._pace(console.state.replay), theme.style(theme.BUSY, bold=True)), self._then())
-        if console.state.is_frozen:
-            word = f"{glyphs.frozen} frozen {formats.age(console.state.age)}"
-            return Text.assemble((word, theme.style(theme.BUSY, bold=True)), clock)
-        if console.state.lost is not None:
-            word = f"{glyphs.trouble} {formats.age(console.state.age)} old, reconnecting ({console.state.lost.tries})"
-            return Text.assemble((word, theme.style(theme.BAD, bold=True)), clock)
-        if console.feed.every == OFF:
-            word = f"{glyphs.frozen} {formats.age(console.state.age)} old, {console.shown_key('look')} looks"
-            return Text.assemble((word, theme.style(theme.BUSY, bold=True)), clock)
-        pace = console.feed.pace
-        if pace is not None and console.state.age > max(STALE_SECONDS, 3 * pace):
-            word = f"{glyphs.trouble} {formats.age(console.state.age)} old"
-            return Text.assemble((word, theme.style(theme.WAIT)), clock)
-        live = f"{glyphs.live} live" + (f" {pace:g}s" if pace is not None else "")
-        live = f"last {console.period.words}   {live}" if self.is_wide else live
-        return Text.assemble((live, theme.style(theme.GOOD)), clock)
-
-    def _pace(self, replay: Replay) -> str:
-        """How a recording is being shown."""
-        lost = f"{self.glyphs.trouble} the database was lost   " if self.console.state.lost is not None else ""
-        if replay.is_paused:
-            return f"{lost}{self.glyphs.frozen} paused"
-        return f"{lost}at its end" if replay.is_over else f"{lost}{self.glyphs.states['running']} {replay.speed}×"
-
-    def _then(self) -> str:
-        return f"  {self.console.state.now:%Y-%m-%d %H:%M:%S}{' UTC' if self.is_wide else ''} "
-
-    def _tabs(self) -> Text:
-        drawn = self._tabs_of(is_long=True)
-        return drawn if drawn.cell_len <= self.app.size.width else self._tabs_of(is_long=False)
-
-    def _tabs_of(self, *, is_long: bool) -> Text:
-        text = Text("", no_wrap=True)
-        for number, (name, tab) in enumerate(TABS.items(), 1):
-            figure, is_bad = self._figure(name)
-            words = tab.words if is_long else tab.short
-            text.append_text(tab_text(number, words, figure, is_here=name == self.NAME, is_bad=is_bad))
-            text.append("  " if is_long and number < len(TABS) else "")
-        return text
-
-    def _figure(self, name: str) -> tuple[str, bool]:
-        """What stands behind the name of a screen in the tabs, and whether it is bad."""
-        snapshot = self.console.state.snapshot
-        if snapshot is None:
-            return "", False
-        stats = snapshot.stats
-        if name == "overview":
-            return (str(len(self.console.state.troubles)) if self.console.state.troubles else ""), True
-        if name == "jobs":
-            return formats.short(stats.pending + stats.scheduled + stats.running), False
-        if name == "failures":
-            groups = sum(group.at_rest > 0 and group.muted_until is None for group in snapshot.groups)
-            return (f"{groups}+" if groups >= 8 else str(groups)) if groups else "", True
-        if name == "queues":
-            return str(len(stats.queues)), False
-        if name == "workers":
-            return str(len(stats.workers)), not stats.workers and stats.pending > 0
-        return "", False
 
 
 def state_text(glyphs: theme.Glyphs, state: str, outcome: str | None = None) -> Text:

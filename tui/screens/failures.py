@@ -17,7 +17,8 @@ from .. import formats, search, theme
 from ..actions import Action, Tier, bindings
 from ..context import Context
 from ..messages import Answered, Refused
-from ..plans import Plan, Scope
+from ..plans import Plan
+from ..scope import Scope
 from ..source import VIEW_BY_NAME, NamedReport, Report, Source
 from ..troubles import Place
 from ..widgets.filterbar import FilterBar

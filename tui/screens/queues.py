@@ -12,7 +12,8 @@ from jobq.states import State
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
-from ..plans import Plan, Scope
+from ..plans import Plan
+from ..scope import Scope
 from ..source import COUNT_LIMIT, VIEW_BY_NAME
 from ..troubles import Place, workers_of
 from ..widgets.frame import Line

@@ -1,0 +1,148 @@
+"""The list of jobs that is shown: which one, its loaded part, and the questions that keep it up to date. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from jobq.records import JobRecord
+from jobq.states import FINISHED, State
+
+from .source import VIEWS, JobPage, Query, Snapshot, Source, View
+from .window import PAGE, Window, by
+
+Order = tuple[str, bool]
+"""The title of a column, and whether it falls."""
+
+LONG = 50_000
+"""Jobs that are looked at one by one within a fraction of a second."""
+
+
+class Ask(Protocol):
+    def __call__(self, name: str, question: Callable[[Source], Any], *, is_again: bool = False) -> None:
+        """Has a question answered; its answer goes to `JobList.take`."""
+
+
+class JobList:
+    def __init__(self, ask: Ask, is_at_top: Callable[[], bool]) -> None:
+        """`is_at_top`: the cursor is on the first row, and nothing is marked."""
+        self.query: Query | None = None
+        self.window = Window()
+        self.sort: Order | None = None
+        self.problem = ""  # why there is nothing to show
+        self._ask = ask
+        self._is_at_top = is_at_top
+        self._epoch = 0  # answers to questions of an earlier one are void
+        self._asked: int | None = None  # the page that is on its way
+        self._filters: dict[str, str] = {}  # the last one of each list
+
+    @property
+    def view(self) -> View:
+        return VIEWS[0] if self.query is None else self.query.view
+
+    @property
+    def filter(self) -> str:
+        return "" if self.query is None else self.query.text
+
+    @property
+    def is_following(self) -> bool:
+        """New rows are let in."""
+        return self.sort is None and self._is_at_top()
+
+    # Which list
+
+    def show(self, query: Query) -> None:
+        """Another list, or another filter on it, from its top."""
+        self.query = query
+        self.sort = None
+        self._filters[query.view.name] = query.text
+        self.reload()
+
+    def reload(self) -> None:
+        self._epoch += 1
+        self.window.reset()
+        self._asked = None
+        self.problem = ""
+
+    def beside(self, step: int) -> tuple[View, str]:
+        """The list before or after this one, and the filter that it had."""
+        view = VIEWS[(VIEWS.index(self.view) + step) % len(VIEWS)]
+        return view, self._filters.get(view.name, "")
+
+    # Asking
+
+    def want(self, top: int, height: int) -> None:
+        """Asks for the page that will be needed next, if it is not there."""
+        number = self.window.wanted(top, height)
+        if number is None or number == self._asked or self.query is None:
+            return
+        self._asked = number
+        self._ask_page("page", number)
+
+    def look_again(self, in_sight: Iterable[JobRecord], top: int, height: int) -> None:
+        """What is on the screen is read again; what is not is left as it is."""
+        if self.query is None:
+            return
+        if not self.window.is_loaded:
+            if self.problem:
+                self.want(top, height)
+            return
+        if self.is_following:
+            self._ask_page("follow", 0, is_again=True)
+            return
+        query, epoch = self.query, self._epoch
+        numbers = {0, *self.window.pages_of(job.id for job in in_sight)}
+        starts = {number: self.window.start_of(number) for number in numbers}
+
+        def pages(source: Source) -> Any:
+            return epoch, [(number, source.jobs(query, limit=PAGE, after=start)) for number, start in starts.items()]
+
+        self._ask("again", pages, is_again=True)
+
+    def _ask_page(self, name: str, number: int, *, is_again: bool = False) -> None:
+        query, epoch, after = self.query, self._epoch, self.window.start_of(number)
+        assert query is not None
+
+        def page(source: Source) -> Any:
+            return epoch, [(number, source.jobs(query, limit=PAGE, after=after))]
+
+        self._ask(name, page, is_again=is_again)
+
+    # Answers
+
+    def take(self, name: str, value: tuple[int, list[tuple[int, JobPage]]]) -> bool:
+        """Takes the answer to a question; False where it is void, as the list is another by now."""
+        epoch, pages = value
+        if epoch != self._epoch:
+            return False
+        for number, page in pages:
+            if name == "page":
+                self._asked = None
+                self.window.put(number, page)
+            elif name == "follow" and self.is_following:
+                self.window.reset()
+                self.window.put(number, page)
+            else:
+                self.window.refresh(number, page)
+        return True
+
+    def refuse(self, problem: str) -> bool:
+        """A question came to nothing; False where something is shown all the same."""
+        self._asked = None
+        if self.window.is_loaded:
+            return False
+        self.problem = problem
+        return True
+
+    def rows(self, order: Callable[[JobRecord], Any] | None) -> Sequence[JobRecord]:
+        """What is loaded; where it is sorted, by this."""
+        rows = self.window.rows
+        return rows if order is None or self.sort is None else by(order, rows, is_falling=self.sort[1])
+
+
+def is_long(view: View, snapshot: Snapshot | None) -> bool:
+    """A list may be too long to look at its jobs one by one."""
+    if snapshot is None or view.which == State.RUNNING:
+        return False
+    stats = snapshot.stats
+    if view.which == FINISHED:
+        return sum(stats.outcomes.values()) > LONG
+    return max(stats.pending, stats.scheduled) > LONG

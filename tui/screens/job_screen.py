@@ -1,0 +1,86 @@
+"""What can be done with a job, wherever it is shown: in the list, and on its own page."""
+
+from typing import Any
+
+from jobq.records import JobDetail, JobRecord
+from jobq.states import State
+
+from ..actions import Action
+from ..messages import Answered
+from ..scope import Scope
+from .base import ConsoleScreen
+from .copy import Copy, choices
+from .stack import LiveStack
+
+
+class JobScreen(ConsoleScreen):
+    # What a screen says of its job
+
+    @property
+    def job(self) -> JobRecord | None:
+        """The job that the keys are about."""
+        raise NotImplementedError
+
+    @property
+    def job_detail(self) -> JobDetail | None:
+        """What is known of it beyond its row, once that has been read."""
+        raise NotImplementedError
+
+    @property
+    def scope(self) -> Scope:
+        """The jobs that an act is on."""
+        raise NotImplementedError
+
+    @property
+    def list_command(self) -> str | None:
+        """The command line that shows the same list, where there is one."""
+        return None
+
+    def answered(self, name: str, value: Any) -> None:
+        """A question of the screen's own has its answer."""
+        raise NotImplementedError
+
+    # Keys
+
+    def action_retry(self) -> None:
+        self._act("retry")
+
+    def action_cancel(self) -> None:
+        self._act("cancel")
+
+    def action_purge(self) -> None:
+        self._act("purge")
+
+    def _act(self, name: str) -> None:
+        if self.allowed(name):
+            self.console.acting.do(name, self.scope)
+
+    def action_edit(self) -> None:
+        from .enqueue import Enqueue, model_of_job
+
+        if self.job is not None and self.allowed("edit"):
+            self.app.push_screen(Enqueue(model_of_job(self.job)))
+
+    def action_stack(self) -> None:
+        if self.job is not None and self.allowed("stack"):
+            job_id = self.job.id
+            self.console.feed.ask(self, "stack", lambda source: source.stack(job_id))
+
+    def action_copy(self) -> None:
+        if self.job is not None:
+            self.app.push_screen(Copy(choices(self.job, self.job_detail, self.list_command)))
+
+    def on_answered(self, message: Answered) -> None:
+        message.stop()
+        if message.name == "stack":
+            self.app.push_screen(LiveStack(message.value))
+        else:
+            self.answered(message.name, message.value)
+
+    def why_not_in(self, action: Action, words: str, state: str) -> str | None:
+        """Why an action cannot be done in a state; None where it can."""
+        if action.name == "stack" and state != State.RUNNING:
+            return "only a running job has one"
+        if action.act is None or state in action.act.states:
+            return None
+        return f"{words} {state}; only {' or '.join(sorted(action.act.states))} ones can be"

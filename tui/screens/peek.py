@@ -1,0 +1,70 @@
+"""The job under the cursor at a glance, beneath the list: its arguments, and how its last attempt ended."""
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from jobq.records import JobDetail, JobRecord
+from jobq.states import State
+
+from .. import formats, theme
+from ..theme import Glyphs
+from ..widgets.frame import Line
+from ..widgets.lines import Lines
+from .base import state_text
+from .job_text import call_of, error_of
+from .traceback_text import traceback_lines
+
+LAST_LINES = 7
+"""Of a traceback: its end, which says what was wrong."""
+
+
+class Peek(Vertical):
+    def __init__(self) -> None:
+        super().__init__(id="peek")
+        self.detail: JobDetail | None = None  # the last that was read, of this job or of one before it
+        self._shown: int | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Line(id="peek-title", classes="heading")
+        yield Lines(id="peek-lines")
+
+    def detail_of(self, job: JobRecord | None) -> JobDetail | None:
+        """What is known of a job beyond its row; None where that has not been read yet."""
+        return self.detail if job is not None and self.detail is not None and self.detail.job.id == job.id else None
+
+    def put(self, job: JobRecord | None, glyphs: Glyphs) -> None:
+        title, lines = self.query_one("#peek-title", Line), self.query_one("#peek-lines", Lines)
+        if job is None:
+            title.put(Text(""))
+            lines.put([])
+            return
+        hint = Text(f"{glyphs.enter} full page ", theme.style(theme.DIM))
+        state = state_text(glyphs, job.state, job.outcome)
+        title.put(Text.assemble(f" #{job.id} {job.job_class}  ", state, "  ", call_of(job)), hint)
+        lines.put(peek_lines(job, self.detail_of(job)), keep_place=job.id == self._shown)
+        self._shown = job.id
+
+
+def peek_lines(job: JobRecord, detail: JobDetail | None) -> list[Text]:
+    """The end of the last traceback, else what there is to say."""
+    facts = Text.assemble(
+        ("args ", theme.style(theme.DIM)), formats.compact(job.arguments, 300),
+        *((("  on ", theme.style(theme.DIM)), job.worker) if job.worker else ()),
+        *((("  key ", theme.style(theme.DIM)), job.unique_key) if job.unique_key else ()),
+        *((("  by ", theme.style(theme.DIM)), job.source) if job.source else ()),
+    )  # fmt: skip
+    last = next((attempt for attempt in reversed(detail.attempts) if attempt.traceback), None) if detail else None
+    if last is not None and last.traceback:
+        lines = traceback_lines(last.traceback, is_folded=True, key=None)
+        return [facts, *lines[-LAST_LINES:]]
+    if job.error_type:
+        return [facts, Text(error_of(job), theme.style(theme.BAD))]
+    if detail is not None and detail.attempts and detail.attempts[-1].value is not None:
+        value = formats.compact(detail.attempts[-1].value, 600)
+        return [facts, Text.assemble(("returned ", theme.style(theme.DIM)), value)]
+    if detail is not None and detail.attempts and (note := detail.attempts[-1].value_note) is not None:
+        return [facts, Text(note, theme.style(theme.WAIT))]
+    if detail is not None and job.state == State.PENDING and not detail.known:
+        return [facts, Text(f"no live worker knows {job.job_class}: it waits in vain", theme.style(theme.WAIT))]
+    return [facts]
