@@ -298,7 +298,7 @@ def test_the_console_imports_its_siblings_relatively() -> None:
 
 
 def test_what_the_console_knows_needs_no_terminal() -> None:
-    names = ("state", "job_list", "marks", "scope", "source", "samples", "troubles", "window")
+    names = ("state", "job_list", "marks", "scope", "source", "samples", "troubles", "window", "recording_format")
     loaded = loaded_by(f"import {', '.join(f'jobq.tui.{name}' for name in names)}")
     assert "rich" in loaded
     assert "textual" not in loaded

@@ -6,7 +6,6 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import MISSING, fields
 from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn
@@ -16,8 +15,10 @@ from jobq.errors import DatabaseUnreachable, UsageError
 
 from . import search
 from .access import Access, Target
+from .codec import Kind, Misfit
 from .live import cleaned
-from .recording import FORMAT, Misfit, NotRecorded, answer_of, asked, decoded, is_header, is_recorded, key_of
+from .recording import NotRecorded, header_of, key_of, origin_of
+from .recording_format import FORMAT, QUESTIONS, SNAPSHOT, TARGET
 from .source import Query, Snapshot, View
 
 SPEEDS = (1, 2, 5, 20, 60)
@@ -47,7 +48,7 @@ class Replay:
             header = self._read_all()
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-        self.target: Target = self._decoded(Target, header.get("target"), 1)
+        self.target: Target = self._read(TARGET, header.get("target"), 1)
         self.access = Access(self.target)
         self.abilities = frozenset({*header.get("abilities", ()), "replay"})
         self.is_paused = False
@@ -140,8 +141,8 @@ class Replay:
         _, parts = self._looks[self._place(self.position)]
         if "error" in parts:
             raise DatabaseUnreachable(clean_line(str(self._line(parts["error"])["error"])))
-        value = {name: self._line(number)["value"][name] for name, number in parts.items()}
-        snapshot: Snapshot = self._decoded(Snapshot, value, max(parts.values()) + 1)
+        value = {name: self._line(number)["answer"][name] for name, number in parts.items()}
+        snapshot: Snapshot = self._read(SNAPSHOT, value, max(parts.values()) + 1)
         return snapshot
 
     def query(self, view: View, text: str) -> Query:
@@ -160,18 +161,18 @@ class Replay:
         """Every other question: the last answer to it until now."""
         if name.startswith("_"):
             raise AttributeError(name)
-        if not is_recorded(name):
+        question = QUESTIONS.get(name)
+        if question is None:
             return self._refuse
-        kind = answer_of(name)
 
         def ask(*arguments: Any, **options: Any) -> Any:
-            times = self._answers.get(key_of(asked(name, *arguments, **options)), [])
+            times = self._answers.get(key_of(name, question.about_what(arguments, options)), [])
             place = bisect_right(times, self.position, key=lambda answer: answer[0]) - 1
             if place < 0:
                 when = "so far in this recording" if times else "while this was recorded"
                 raise NotRecorded(f"nobody looked at this {when}")
             number = times[place][1]
-            return self._decoded(kind, self._line(number)["value"], number + 1)
+            return self._read(question.answer, self._line(number)["answer"], number + 1)
 
         return ask
 
@@ -189,7 +190,7 @@ class Replay:
             for number, text in enumerate(file, 1):
                 self._lines.append((place, len(text)))
                 place += len(text)
-                if number == 1 and not is_header(text):
+                if number == 1 and header_of(text) is None:
                     raise UsageError(f"{self._path} is no recording of the console: jobq tui --record FILE makes one.")
                 if not text.endswith(b"\n"):  # whoever wrote it was killed in the middle
                     break
@@ -215,23 +216,22 @@ class Replay:
         """Notes where the answer of a line is. Returns where the parts of the last look are."""
         if "jobq" in line:
             if line.get("format") != FORMAT:
-                written = clean_line(f"in format {line.get('format')}, by jobq {line.get('version')}", 100)
-                raise UsageError(f"{self._path} was recorded {written}; this version shows format {FORMAT}.")
+                raise UsageError(f"{self._path} was recorded {origin_of(line)}; this version shows format {FORMAT}.")
             headers.append(line)
             return {}
-        question = line.get("asked")
-        if not isinstance(question, list) or not question or not ("value" in line or "error" in line):
+        ask, about = line.get("ask"), line.get("with", {})
+        if not isinstance(ask, str) or not isinstance(about, dict) or not ("answer" in line or "error" in line):
             raise self._broken(number, "it is no answer")
-        if question[0] != "look":
-            self._answers.setdefault(key_of(question), []).append((line["at"], number - 1))
+        if ask != "look":
+            self._answers.setdefault(key_of(ask, about), []).append((line["at"], number - 1))
             return parts
         if "error" in line:
             self._looks.append((line["at"], {"error": number - 1}))
             return parts
-        if not isinstance(line["value"], dict):
+        if not isinstance(line["answer"], dict):
             raise self._broken(number, "it is no look")
-        parts = parts | dict.fromkeys(line["value"], number - 1)
-        if not parts.keys() >= {field.name for field in fields(Snapshot) if field.default_factory is MISSING}:
+        parts = parts | dict.fromkeys(line["answer"], number - 1)
+        if not parts.keys() >= {part.name for part in SNAPSHOT.fields if part.is_required}:
             raise self._broken(number, "the look before it is missing")
         self._looks.append((line["at"], parts))
         return parts
@@ -241,10 +241,10 @@ class Replay:
         line: dict[str, Any] = json.loads(os.pread(self._descriptor, length, place))
         return line
 
-    def _decoded(self, kind: Any, value: Any, number: int) -> Any:
+    def _read(self, kind: Kind, value: Any, number: int) -> Any:
         """A value of the file, which may be anybody's: what is in it is cleaned again."""
         try:
-            return cleaned(decoded(kind, value), is_cut=False)
+            return cleaned(kind.read(value), is_cut=False)
         except Misfit as error:
             raise self._broken(number, str(error)) from None
 

@@ -1,0 +1,272 @@
+"""The format of recordings: which questions are kept, and by which names each field of an answer is written.
+
+A recording is a file of JSON lines. The first line of each session is its header:
+
+    {"jobq": "recording", "format": 2, "version": "0.1.0", "at": 1767225600.0, "target": {...}, "abilities": [...]}
+
+Every other line is an answer, or the error that came instead:
+
+    {"at": 1767225601.25, "ask": "job", "with": {"id": 42}, "answer": {...}}
+    {"at": 1767225602.25, "ask": "look", "error": "the database cannot be reached"}
+
+`at` are seconds since 1970, each later than the one before. `ask` is a name of QUESTIONS, `with` what it was asked
+about. The answer to `look` has only those of its parts that changed since the last look. Moments are written as in ISO
+8601, durations in seconds. A field that has nothing in it may be left out; a reader leaves out fields that it does not
+know. Whatever an older reader would misread needs another FORMAT.
+
+The names are the format's own: a class or an attribute can be called otherwise without a change here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Step, Why
+from jobq.operate import Stack
+from jobq.records import (
+    ActRecord,
+    AttemptRecord,
+    ClassRecord,
+    JobActs,
+    JobDetail,
+    JobRecord,
+    ParameterRecord,
+    Progress,
+    QueueStats,
+    ScheduleRecord,
+    Stats,
+    TickRecord,
+    UnknownClass,
+    WorkerRecord,
+)
+
+from .access import Target
+from .codec import (
+    FLAG,
+    INTEGER,
+    JSON,
+    MOMENT,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Field,
+    Kind,
+    either,
+    field,
+    listed,
+    maybe,
+    record,
+    table,
+)
+from .source import JobPage, Snapshot
+
+FORMAT = 2
+
+TARGET = record(
+    Target,
+    field("name", TEXT), field("schema", TEXT), field("environment", TEXT, "env"),
+    field("read_only", FLAG, "is_read_only"),
+)  # fmt: skip
+
+# Jobs
+
+PROGRESS = record(
+    Progress,
+    field("done", NUMBER), field("total", either(NUMBER)), field("message", either(TEXT)), field("at", MOMENT),
+)  # fmt: skip
+
+JOB = record(
+    JobRecord,
+    field("id", INTEGER), field("class", TEXT, "job_class"), field("queue", TEXT), field("priority", INTEGER),
+    field("state", TEXT), field("outcome", either(TEXT)), field("attempt", INTEGER), field("retries", INTEGER),
+    field("unique_key", either(TEXT)), field("arguments", OBJECT), field("enqueued_at", MOMENT),
+    field("due_at", MOMENT, "run_at"), maybe("started_at", MOMENT), maybe("ended_at", MOMENT),
+    maybe("error_type", TEXT), maybe("error_message", TEXT), maybe("worker", TEXT), maybe("source", TEXT),
+    maybe("timeout", NUMBER), maybe("expires_at", MOMENT), maybe("cancel_requested_at", MOMENT),
+    maybe("cancel_requested_by", TEXT), maybe("progress", PROGRESS), maybe("is_followed", FLAG),
+    maybe("on_held", TEXT), maybe("traceparent", TEXT),
+)  # fmt: skip
+
+ATTEMPT = record(
+    AttemptRecord,
+    field("attempt", INTEGER), field("outcome", TEXT), field("retried", FLAG), field("started_at", either(MOMENT)),
+    field("ended_at", MOMENT), field("worker", either(TEXT)), field("error_type", either(TEXT)),
+    field("error_message", either(TEXT)), field("traceback", either(TEXT)), field("value", JSON),
+    maybe("cpu_seconds", NUMBER), maybe("peak_memory_bytes", INTEGER), maybe("value_note", TEXT),
+    maybe("hidden", listed(TEXT)),
+)  # fmt: skip
+
+DETAIL = record(
+    JobDetail, field("job", JOB), field("attempts", listed(ATTEMPT)), field("class_is_known", FLAG, "known")
+)
+
+POSITION = record(Position, field("id", INTEGER), maybe("ended_at", MOMENT))
+
+PAGE = record(
+    JobPage, field("jobs", listed(JOB)), field("next", either(POSITION)), maybe("slow_terms", listed(TEXT), "slow")
+)
+
+REASON = record(Reason, field("kind", TEXT), field("text", TEXT), maybe("remedy", TEXT, "mend"))
+
+WHY = record(
+    Why,
+    field("job", JOB), field("reasons", listed(REASON)), maybe("jobs_ahead", INTEGER, "ahead"),
+    maybe("estimated_seconds", NUMBER),
+)  # fmt: skip
+
+STACK = record(
+    Stack, field("job", INTEGER, "job_id"), field("attempt", INTEGER), field("worker", either(TEXT)),
+    field("text", TEXT),
+)  # fmt: skip
+
+ACT = record(
+    ActRecord,
+    field("id", INTEGER), field("at", MOMENT), field("ended_at", MOMENT), field("who", TEXT),
+    field("database_user", TEXT), field("verb", TEXT), field("selection", either(TEXT)), field("affected", INTEGER),
+    field("ids", listed(INTEGER)), field("names", listed(TEXT)), field("undoes", either(INTEGER)),
+    field("undone_at", either(MOMENT)), field("seconds_ago", NUMBER),
+)  # fmt: skip
+
+ACTS = record(JobActs, field("named", listed(ACT)), field("possible", listed(ACT)))
+
+# Queues, workers, classes, schedules
+
+QUEUE = record(
+    QueueStats,
+    field("name", TEXT), field("pending", INTEGER), field("running", INTEGER), field("scheduled", INTEGER),
+    field("oldest_seconds", either(NUMBER)), field("is_paused", FLAG, "paused"), maybe("paused_at", MOMENT),
+    maybe("paused_by", TEXT), maybe("pause_reason", TEXT),
+)  # fmt: skip
+
+WORKER = record(
+    WorkerRecord,
+    field("id", INTEGER), field("name", TEXT), field("host", TEXT), field("pid", INTEGER), field("version", TEXT),
+    field("processes", INTEGER), field("queues", listed(TEXT)), field("started_at", MOMENT),
+    field("heartbeat_seconds", NUMBER), field("running", INTEGER), field("status", OBJECT),
+    maybe("stop_requested_at", MOMENT), maybe("stop_requested_by", TEXT),
+)  # fmt: skip
+
+UNKNOWN_CLASS = record(
+    UnknownClass, field("class", TEXT, "job_class"), field("jobs", INTEGER), field("queues", listed(TEXT))
+)
+
+PARAMETER = record(
+    ParameterRecord,
+    field("name", TEXT), field("kind", TEXT), field("annotation", either(TEXT)), field("default", either(TEXT)),
+    field("required", FLAG),
+)  # fmt: skip
+
+CLASS = record(
+    ClassRecord,
+    field("name", TEXT), field("aliases", listed(TEXT)), field("parameters", listed(PARAMETER)),
+    field("summary", either(TEXT)), maybe("has_abort_hook", FLAG), maybe("is_coroutine", FLAG),
+)  # fmt: skip
+
+TICK = record(
+    TickRecord,
+    field("tick_at", MOMENT), field("fired_at", MOMENT), field("by_hand", FLAG), field("verdict", TEXT),
+    field("passed", INTEGER), field("job", either(INTEGER), "job_id"), field("standing", either(TEXT)),
+    field("started_at", either(MOMENT)), field("ended_at", either(MOMENT)),
+)  # fmt: skip
+
+SCHEDULE = record(
+    ScheduleRecord,
+    field("name", TEXT), field("class", TEXT, "job_class"), field("arguments", OBJECT), field("queue", TEXT),
+    field("expression", TEXT), field("words", either(TEXT)), field("timezone", TEXT), field("missed", TEXT),
+    field("overlap", TEXT), field("jitter", NUMBER), field("undeclared_at", either(MOMENT)),
+    field("paused_at", either(MOMENT)), field("paused_by", either(TEXT)), field("upcoming", listed(MOMENT)),
+    field("runs", listed(TICK)),
+)  # fmt: skip
+
+PREVIEW = record(
+    Preview,
+    field("tick_at", MOMENT), field("schedule", TEXT), field("class", TEXT, "job_class"), field("is_paused", FLAG),
+)  # fmt: skip
+
+# Figures
+
+GROUP = record(
+    FailureGroup,
+    field("group", TEXT), field("attempts", INTEGER), field("at_rest", INTEGER), field("first_at", MOMENT),
+    field("last_at", MOMENT), field("ever_first_at", MOMENT), field("is_new", FLAG), field("steps", listed(INTEGER)),
+    field("class", TEXT, "job_class"), field("error_type", either(TEXT)), field("error_message", either(TEXT)),
+    field("frame", either(TEXT)), field("queue", TEXT), field("example", INTEGER, "example_id"),
+    field("traceback", either(TEXT)), field("arguments", OBJECT), maybe("muted_until", MOMENT),
+    maybe("muted_by", TEXT),
+)  # fmt: skip
+
+FIGURES = record(
+    Figures,
+    field("name", TEXT), field("outcomes", table(INTEGER)), field("retried", INTEGER),
+    field("wait_buckets", listed(INTEGER), "waits"), field("run_buckets", listed(INTEGER), "runs"),
+)  # fmt: skip
+
+FLOW = record(
+    QueueFlow,
+    field("name", TEXT), field("came_in", either(INTEGER)), field("growth", either(INTEGER)),
+    field("went_out", INTEGER), field("seconds", NUMBER),
+)  # fmt: skip
+
+STEP = record(
+    Step,
+    field("at", MOMENT), field("outcomes", table(INTEGER)), field("ended", INTEGER),
+    field("came_in", either(INTEGER)), maybe("run_buckets", listed(INTEGER), "runs"),
+)  # fmt: skip
+
+PERIOD = record(
+    Period,
+    field("since", MOMENT), field("until", MOMENT), field("step_seconds", NUMBER), field("total", FIGURES),
+    field("queues", listed(FIGURES)), field("classes", listed(FIGURES)), field("flows", listed(FLOW)),
+    field("steps", listed(STEP)),
+)  # fmt: skip
+
+STATS = record(
+    Stats,
+    field("scheduled", INTEGER), field("pending", INTEGER), field("running", INTEGER),
+    field("outcomes", table(INTEGER)), field("queues", listed(QUEUE)), field("workers", listed(WORKER)),
+    field("unknown_classes", listed(UNKNOWN_CLASS)), field("estimated", listed(TEXT)), field("at", MOMENT),
+)  # fmt: skip
+
+SNAPSHOT = record(
+    Snapshot,
+    field("stats", STATS), field("running", listed(JOB)), field("groups", listed(GROUP)), field("period", PERIOD),
+    field("seconds", NUMBER), maybe("forbidden", table(TEXT)),
+)  # fmt: skip
+
+# Questions
+
+
+QUERY = Kind(lambda query: {"name": query.view.name, "filter": query.text}, JSON.read)
+"""A list as it was asked for: what a filter means is the source's own, and is not written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a question is asked about, in the order of its arguments, and the kind of its answer."""
+
+    about: tuple[Field, ...]
+    answer: Kind
+
+    def about_what(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+        """What one was asked about, as it is written."""
+        given = dict(zip((part.attribute for part in self.about), arguments, strict=False)) | options
+        return {part.name: part.kind.write(given[part.attribute]) for part in self.about}
+
+
+def question(answer: Kind, *about: Field) -> Question:
+    return Question(about, answer)
+
+
+QUESTIONS = {
+    "look": question(SNAPSHOT),  # the period that it is of is in the answer
+    "jobs": question(PAGE, field("list", QUERY, "query"), field("limit", INTEGER), field("after", either(POSITION))),
+    "job": question(DETAIL, field("id", INTEGER, "job_id")),
+    "classes": question(listed(CLASS)),
+    "failures": question(listed(GROUP), field("seconds", NUMBER)),
+    "why": question(WHY, field("id", INTEGER, "job_id")),
+    "audit": question(listed(ACT)),
+    "acts_on": question(ACTS, field("id", INTEGER, "job_id"), field("since", MOMENT)),
+    "schedules": question(listed(SCHEDULE)),
+    "preview": question(listed(PREVIEW), field("hours", NUMBER)),
+    "stack": question(STACK, field("id", INTEGER, "job_id")),
+}
+"""By the names of the source's methods. What acts did is seen in what is read after them."""
