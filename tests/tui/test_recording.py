@@ -81,7 +81,7 @@ def test_a_recording_shows_what_was_shown_and_nothing_can_be_done_in_it(tmp_path
             await press(pilot, "2", "c")
             assert "this is a recording" in text_of(pilot.app)
             await press(pilot, *["less_than_sign"] * 2, "2")
-            assert "REPLAY 0:0" in text_of(pilot.app)
+            assert "REPLAY " in text_of(pilot.app)  # the time in it is as long as it took to record
             await press(pilot, "right")
             assert "nobody looked at this" in text_of(pilot.app)
 
