@@ -473,8 +473,8 @@ class ActRecord:
     id: int
     at: datetime
     ended_at: datetime
-    who: str  # user@host
-    database_user: str
+    who: str  # user@host, as the program said: a claim
+    database_user: str  # the role that logged in: certain
     verb: str
     selection: str | None  # the filter; None where ids were given
     affected: int

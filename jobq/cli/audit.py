@@ -37,7 +37,8 @@ def show_acts(acts: tuple[ActRecord, ...]) -> None:
         (
             act.id,
             ago(act.at),
-            f"{act.who} ({act.database_user})",
+            act.database_user,
+            act.who,
             act.verb if act.undoes is None else f"{act.verb} of {act.undoes}",
             f"{act.affected:,}",
             what(act),
@@ -45,7 +46,7 @@ def show_acts(acts: tuple[ActRecord, ...]) -> None:
         )
         for act in acts
     ]
-    columns = ["ACT", "BEGAN", "WHO", "WHAT", "JOBS", "WHICH", ""]
+    columns = ["ACT", "BEGAN", "ROLE", "PERSON (CLAIMED)", "WHAT", "JOBS", "WHICH", ""]
     table(columns, rows, right=["ACT", "JOBS"], elastic=["WHICH"])
 
 

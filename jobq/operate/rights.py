@@ -7,23 +7,27 @@ from itertools import chain
 from jobq.errors import DatabaseForbidden
 from jobq.store import rights
 from jobq.store.database import Database
-from jobq.store.rights import DRAW_IDS, ENQUEUE_HELD, OPERATOR, Right, on
+from jobq.store.rights import DRAW_IDS, ENQUEUE_BY_RULES, OPERATOR, Right, on
 
-RECORD = on("audit", "INSERT", "UPDATE")
+RECORD = (*on("begin_act", "EXECUTE"), *on("note_act", "EXECUTE"))
+
+NEW_JOB = on("new_jobs", "INSERT", "SELECT")
+
+JOB_AGAIN = on("numbered_jobs", "INSERT", "SELECT")
 
 NEEDS: dict[str, tuple[Right, ...]] = {
-    "retry": (*on("jobs", "INSERT"), *on("results", "UPDATE"), *on("kept", "INSERT"), *RECORD),
+    "retry": (*JOB_AGAIN, *on("results", "UPDATE"), *on("kept", "INSERT"), *RECORD),
     "cancel": (
         *on("jobs", "UPDATE", "DELETE"), *on("results", "INSERT"), *on("aborts", "INSERT"), *on("kept", "INSERT"),
         *on("metrics", "INSERT", "UPDATE"), *on("workers", "UPDATE"), *RECORD,
     ),
     "purge": (*on("results", "DELETE", "UPDATE"), *on("kept", "INSERT"), *RECORD),
-    "enqueue": (*on("jobs", "INSERT"), *RECORD),
-    "run again": (*on("jobs", "INSERT"), *RECORD),
+    "enqueue": (*NEW_JOB, *RECORD),
+    "run again": (*NEW_JOB, *RECORD),
     "pause": (*on("queues", "INSERT", "UPDATE"), *RECORD),
     "resume": (*on("queues", "UPDATE"), *RECORD),
     "run schedule": (
-        *on("jobs", "INSERT"), *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *ENQUEUE_HELD, *RECORD,
+        *JOB_AGAIN, *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *ENQUEUE_BY_RULES[:1], *RECORD,
     ),
     "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
     "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
@@ -34,9 +38,9 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "stack": on("stacks", "SELECT", "INSERT", "DELETE"),
     # Of whatever act it may be.
     "undo": (
-        *on("jobs", "INSERT", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
+        *JOB_AGAIN, *on("jobs", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
         *on("mutes", "DELETE"), *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"),
-        *RECORD,
+        *on("mark_undone", "EXECUTE"), *RECORD,
     ),
 }  # fmt: skip
 """By the verbs of the audit."""

@@ -1,9 +1,12 @@
 """Listens for notifications: a hint that something was enqueued. A lost one costs a poll, never a job."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 
+from psycopg import Notify
+
+from jobq.runtime.hints import Hints, Pace
 from jobq.runtime.service import Service
 from jobq.store import workers
 from jobq.store.database import Connection, Database, probe
@@ -16,10 +19,13 @@ PROBE_EVERY_SECONDS = 30.0
 
 WAIT_SECONDS = 1.0
 
+MAX_AT_ONCE = 100_000
+"""Maximum number of notifications that are read before the first of them counts."""
+
 
 class Listener(Service):
     """Passes on what is notified: the name of a queue, or that an operator wants something, and of which worker (none:
-    of all). `on_connected_again` is called when hints may have been lost."""
+    of all). `on_connected_again` is called when hints may have been lost, and when there are too many to name."""
 
     name = "listen"
 
@@ -37,6 +43,11 @@ class Listener(Service):
         self._control_channel = control_channel(database.schema)
         self._on_connected_again = on_connected_again
         self._probe_at = 0.0
+        self._pace = Pace()
+
+    def was_useful(self) -> None:
+        """A hint may have led to jobs: something was claimed."""
+        self._pace.was_useful()
 
     def on_connected(self, connection: Connection) -> None:
         if self.database.is_pooled:  # what is heard there may be another client's, and ours another's
@@ -49,12 +60,42 @@ class Listener(Service):
         if self.database.is_pooled:
             self._disconnect()
             return None
-        for notification in connection.notifies(timeout=WAIT_SECONDS, stop_after=1):
-            if notification.channel == self._control_channel:
-                self._on_control(notification.payload)
-            else:
-                self._on_hint(notification.payload)
+        self._stopping.wait(self._pace.seconds_to_wait())
+        if hints := self._hints(connection):
+            self._pace.looked()
+            self._pass_on(hints)
         if monotonic() >= self._probe_at:
             probe(connection)
             self._probe_at = monotonic() + PROBE_EVERY_SECONDS
         return 0.0
+
+    def _hints(self, connection: Connection) -> Hints:
+        hints = Hints()
+        for notification in heard(connection):
+            if notification.channel == self._control_channel:
+                hints.add_wanted(notification.payload)
+            else:
+                hints.add_queue(notification.payload)
+        return hints
+
+    def _pass_on(self, hints: Hints) -> None:
+        for worker in hints.wanted:
+            self._on_control(worker)
+        if hints.are_too_many:
+            self._on_connected_again()
+            return
+        for queue in hints.queues:
+            self._on_hint(queue)
+
+
+def heard(connection: Connection) -> Iterator[Notify]:
+    """Waits for notifications, and reads all that have come: what counts may be the last of very many."""
+    count = 0
+    timeout = WAIT_SECONDS
+    while count < MAX_AT_ONCE:
+        batch = list(connection.notifies(timeout=timeout, stop_after=1))
+        if not batch:
+            return
+        yield from batch
+        count += len(batch)
+        timeout = 0.0

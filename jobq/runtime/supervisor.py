@@ -174,7 +174,7 @@ class Supervisor:
                 database,
                 self.ownership,
                 self.queues,
-                on_delivered=self.wake,
+                on_delivered=self._on_delivered,
                 may_sleep=self._is_listening,
                 on_owed_hooks=self.control.look,
                 waiting=waiting,
@@ -580,6 +580,11 @@ class Supervisor:
         if self._owes_hooks:
             self._owes_hooks = False
             self.control.look()
+        self.wake()
+
+    def _on_delivered(self) -> None:
+        if self.listener is not None:
+            self.listener.was_useful()
         self.wake()
 
     def _on_hint(self, queue: str) -> None:

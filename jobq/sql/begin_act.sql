@@ -1,3 +1,1 @@
-INSERT INTO {schema}.audit (who, verb, selection, undoes)
-VALUES (%(who)s, %(verb)s, %(selection)s, %(undoes)s)
-RETURNING id
+SELECT {schema}.begin_act(%(who)s::text, %(verb)s::text, %(selection)s::text, %(undoes)s::bigint)

@@ -4,7 +4,7 @@
 -- (a worker that has gone to sleep looks again soon after, for what committed in between). And only where the server's
 -- queue of notifications has room: a full one, for which one idle listener elsewhere is enough, fails the commit.
 -- It is sent by what the row is answered with: a WITH for each of the two steps took half as long again as the INSERT.
-INSERT INTO {schema}.jobs
+INSERT INTO {schema}.new_jobs
     (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, state,
      timeout, expires_at, has_abort_hook)
 SELECT

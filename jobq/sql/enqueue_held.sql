@@ -1,4 +1,4 @@
--- Adds jobs whose classes have rules for a key that is held, by the function of migration 0013. Of a job that holds a key
+-- Adds jobs whose classes have rules for a key that is held, by a function of the database. Of a job that holds a key
 -- the function does not tell the arguments, for it acts for the owner: who may read them anyway gets them here.
 SELECT
     place, verdict, (job).id, (job).state,
@@ -7,4 +7,4 @@ SELECT
     (job).queue, (job).priority::integer, (job).attempt, (job).retries,
     (extract(epoch FROM (job).started_at) * 1000000)::bigint, (job).timeout::float8,
     CASE WHEN (job).arguments IS NULL THEN {schema}.arguments_of((job).id)::text END AS arguments
-FROM {schema}.enqueue_held(%(jobs)s::text::jsonb)
+FROM {schema}.enqueue_by_rules(%(jobs)s::text::jsonb)

@@ -3,7 +3,7 @@
 SELECT place
 FROM unnest(%(privileges)s::text[], %(things)s::text[]) WITH ORDINALITY AS wanted (privilege, thing, place)
 WHERE NOT CASE privilege
-    WHEN 'EXECUTE' THEN has_function_privilege(to_regprocedure(thing), privilege)
+    WHEN 'EXECUTE' THEN has_function_privilege(to_regproc(thing), privilege)
     WHEN 'USAGE' THEN has_sequence_privilege(to_regclass(thing), privilege)
     WHEN 'DELETE' THEN has_table_privilege(to_regclass(thing), privilege)
     ELSE has_any_column_privilege(to_regclass(thing), privilege)

@@ -1,1 +1,1 @@
-UPDATE {schema}.audit SET undone_at = statement_timestamp() WHERE id = %(act)s
+SELECT {schema}.mark_undone(%(act)s::bigint)

@@ -9,7 +9,7 @@ WITH last AS (
     ORDER BY id
     FOR UPDATE
 ), queued AS (
-    INSERT INTO {schema}.jobs
+    INSERT INTO {schema}.numbered_jobs
         (id, job_class, arguments, queue, priority, attempt, retries, unique_key, source, trace_context,
          timeout, has_abort_hook, run_at, state)
     SELECT

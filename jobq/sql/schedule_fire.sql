@@ -44,7 +44,7 @@ WITH due AS MATERIALIZED (
     CROSS JOIN unnest(%(ticks)s::timestamptz[]) WITH ORDINALITY AS tick (tick_at, place)
     WHERE due.paused_at IS NULL AND tick.tick_at > coalesce(due.last_at, '-infinity')
 ), added AS (
-    INSERT INTO {schema}.jobs
+    INSERT INTO {schema}.numbered_jobs
         (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, state)
     SELECT
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, 'schedule ' || name,
@@ -66,7 +66,7 @@ WITH due AS MATERIALIZED (
 ), placed AS MATERIALIZED (
     SELECT held.place, CASE WHEN held.verdict <> 'held' THEN (held.job).id END AS id
     FROM ruled
-    CROSS JOIN LATERAL {schema}.enqueue_held(ruled.jobs) AS held
+    CROSS JOIN LATERAL {schema}.enqueue_by_rules(ruled.jobs) AS held
     WHERE ruled.jobs IS NOT NULL
 ), recorded AS (
     INSERT INTO {schema}.ticks (schedule, tick_at, verdict, passed, job_id)

@@ -15,7 +15,7 @@ WITH chosen AS MATERIALIZED (
     ) AS latest
     JOIN {schema}.jobs ON jobs.id = latest.job_id
 ), added AS (
-    INSERT INTO {schema}.jobs
+    INSERT INTO {schema}.numbered_jobs
         (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, state)
     SELECT
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
@@ -38,7 +38,7 @@ WITH chosen AS MATERIALIZED (
 ), placed AS MATERIALIZED (
     SELECT CASE WHEN held.verdict <> 'held' THEN (held.job).id END AS id
     FROM ruled
-    CROSS JOIN LATERAL {schema}.enqueue_held(ruled.jobs) AS held
+    CROSS JOIN LATERAL {schema}.enqueue_by_rules(ruled.jobs) AS held
 ), enqueued AS (
     SELECT id FROM added UNION ALL SELECT id FROM placed WHERE id IS NOT NULL
 ), recorded AS (

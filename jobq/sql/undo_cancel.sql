@@ -11,10 +11,10 @@ WITH cancelled AS (
     ORDER BY results.id
     FOR UPDATE OF results
 ), put_back AS (
-    INSERT INTO {schema}.jobs
+    INSERT INTO {schema}.numbered_jobs
     SELECT job.*
     FROM cancelled
-    CROSS JOIN LATERAL jsonb_populate_record(NULL::{schema}.jobs, cancelled.row) AS job
+    CROSS JOIN LATERAL jsonb_populate_record(NULL::{schema}.numbered_jobs, cancelled.row) AS job
     ON CONFLICT DO NOTHING
     RETURNING id, queue
 ), removed AS (

@@ -9,7 +9,7 @@ from jobq.store.database import Connection
 from jobq.store.statements import channel, quote_identifier, statement
 
 NAMED_IDS = 20
-"""Of the jobs of an act, so many are named in its row."""
+"""Maximum number of an act's jobs that its row names; the function note_act() has it, too."""
 
 KEPT_SECONDS = 600
 """What acts took away is deleted after so long: well after it can be undone."""
@@ -33,7 +33,7 @@ def note(
     """Adds to an act's row what was done."""
     connection.execute(
         statement("note_act", schema),
-        {"act": act, "affected": affected, "ids": list(ids[:NAMED_IDS]), "names": list(names), "most": NAMED_IDS},
+        {"act": act, "affected": affected, "ids": list(ids[:NAMED_IDS]), "names": list(names)},
     )
 
 

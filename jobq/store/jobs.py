@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from operator import itemgetter
 from time import monotonic
 from typing import Any, NamedTuple
@@ -23,6 +22,9 @@ from jobq.store.keys import Holder, moment, placing
 from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
 CHUNK = 2000
+
+MAX_BYTES_AT_ONCE = 64 << 20
+"""Of arguments, in one statement: PostgreSQL takes no message of a gigabyte."""
 
 LEAST_TO_COPY = 100
 """From so many jobs on, the round trips that a COPY takes more are worth it."""
@@ -48,8 +50,8 @@ class Decided(NamedTuple):
     expires_at: datetime | None
 
 
-Numbered = tuple[int, NewJob, str]
-"""A job's number, what it has in common with others, and its arguments."""
+Entry = tuple[int, NewJob, str]
+"""A job's place among those that are added with it, what it has in common with others, and its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Ad
 def adding(schema: str, job: NewJob) -> Steps[Added | None]:
     """Adds one job; None where its unique key is held, unless its class says otherwise."""
     if job.key_rules is not None:
-        (placed,) = yield from placing(schema, [(None, job, job.arguments)])
+        (placed,) = yield from placing(schema, [(job, job.arguments)])
         return Added(*placed) if placed else None
     rows = yield (
         statement("enqueue", schema),
@@ -126,7 +128,7 @@ def adding(schema: str, job: NewJob) -> Steps[Added | None]:
     return added_of(rows[0]) if rows else None
 
 
-def added_of(row: tuple[Any, ...]) -> Added:
+def added_of(row: Sequence[Any]) -> Added:
     job_id, state, enqueued_at, run_at, expires_at, *_ = row
     return Added(
         job_id, state, moment(enqueued_at), moment(run_at), None if expires_at is None else moment(expires_at)
@@ -148,46 +150,44 @@ def enqueue_many(
 def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | None]]:
     """Adds many jobs; the answer is in the order given, None where a unique key was held."""
     new = NewJobs.of(jobs)
+    if len(new) >= LEAST_TO_COPY and all(like.unique_key is None for like in new.kinds.values()):
+        with suppress(NoCopy):
+            return (yield from copying(schema, new))
+    added = yield from adding_entries(schema, list(zip(range(len(new)), new.likes, new.arguments, strict=True)))
+    return [added.get(place) for place in range(len(new))]
+
+
+def copying(schema: str, new: NewJobs) -> Steps[Sequence[Added | None]]:
+    """Adds jobs without unique keys, which none can refuse, by COPY: several times as fast as by a statement.
+
+    Raises NoCopy where the role may not choose their ids, as COPY must.
+    """
     ((drawn, now),) = yield (
         statement("draw_ids", schema),
         {"table": f"{quote_identifier(schema)}.jobs", "count": len(new)},
     )
+    if drawn is None:
+        raise NoCopy
     ids = sorted(drawn)
-    numbered = partial(zip, ids, new.likes, new.arguments, strict=True)
-    if len(new) < LEAST_TO_COPY:
-        inserted = yield from adding_numbered(schema, list(numbered()))
-        return [inserted.get(job_id) for job_id in ids]
-    inserted = yield from adding_numbered(schema, [entry for entry in numbered() if entry[1].unique_key is not None])
-    decided: dict[int, Decided] | None = None
-    with suppress(NoCopy):
-        decided = yield from copying(schema, ids, new, moment(now))
-    if decided is None:
-        inserted |= yield from inserting(schema, [entry for entry in numbered() if entry[1].unique_key is None])
-        return [inserted.get(job_id) for job_id in ids]
-
-    def added(place: int) -> Added | None:
-        like = new.likes[place]
-        return inserted.get(ids[place]) if like.unique_key is not None else Added(ids[place], *decided[id(like)])
-
-    return OnDemand(range(len(new)), added)
+    decided = yield from copying_numbered(schema, ids, new, moment(now))
+    return OnDemand(range(len(new)), lambda place: Added(ids[place], *decided[id(new.likes[place])]))
 
 
-def copying(schema: str, ids: Sequence[int], new: NewJobs, now: datetime) -> Steps[dict[int, Decided]]:
-    """Adds the jobs without unique keys, which none can refuse, by COPY: several times as fast as by a statement."""
-    free = {key: like for key, like in new.kinds.items() if like.unique_key is None}
-    due = {key: like for key, like in free.items() if is_due_at_once(like)}
-    decided = {key: decided_of(like, now) for key, like in free.items() if key not in due}
+def copying_numbered(schema: str, ids: Sequence[int], new: NewJobs, now: datetime) -> Steps[dict[int, Decided]]:
+    """Copies jobs under these ids; returns what was decided, by their kinds."""
+    kinds = new.kinds
+    due = {key: like for key, like in kinds.items() if is_due_at_once(like)}
+    decided = {key: decided_of(like, now) for key, like in kinds.items() if key not in due}
     if decided:
-        texts = {key: fields_of(free[key], *times_of(found)) for key, found in decided.items()}
+        texts = {key: fields_of(kinds[key], *times_of(found)) for key, found in decided.items()}
         yield statement("copy_jobs", schema), blocks_of(ids, new, texts)
     if due:
         yield statement("copy_due_jobs", schema), blocks_of(ids, new, {key: fields_of(due[key]) for key in due})
         first = next(job_id for job_id, like in zip(ids, new.likes, strict=True) if id(like) in due)
         ((at,),) = yield statement("copied_at", schema), {"id": first}
         decided.update({key: decided_of(like, moment(at)) for key, like in due.items()})
-    if free:
-        queues = sorted({like.queue for like in free.values()})
-        yield statement("wake", schema), {"channel": channel(schema), "queues": queues}
+    queues = sorted({like.queue for like in kinds.values()})
+    yield statement("wake", schema), {"channel": channel(schema), "queues": queues}
     return decided
 
 
@@ -245,40 +245,51 @@ def is_plain(text: str) -> bool:
     return "\\" not in text and text.isprintable()
 
 
-def inserting(schema: str, numbered: list[Numbered]) -> Steps[dict[int, Added]]:
-    """Adds jobs by a statement, those whose unique keys are held left out."""
+def inserting(schema: str, entries: list[Entry]) -> Steps[dict[int, Added]]:
+    """Adds jobs by a statement, those whose unique keys are held left out; returns those that were added, by place."""
     added: dict[int, Added] = {}
-    numbered.sort(key=order_of_insertion)
-    for start in range(0, len(numbered), CHUNK):
-        rows = yield statement("enqueue_many", schema), columns_of(numbered[start : start + CHUNK], schema)
-        added.update({row[0]: added_of(row) for row in rows})
+    for portion in portions(entries):
+        rows = yield statement("enqueue_many", schema), columns_of(portion)
+        added.update({portion[number - 1][0]: added_of(row) for number, *row in rows})
     return added
 
 
-def adding_numbered(schema: str, numbered: list[Numbered]) -> Steps[dict[int, Added]]:
+def portions(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """All at once, but for arguments of many megabytes. Then by unique key, over all portions: see enqueue_many.sql."""
+    if sum(len(arguments) for _, _, arguments in entries) > MAX_BYTES_AT_ONCE:
+        entries = sorted(entries, key=order_of_insertion)
+    start = size = 0
+    for end, (_, _, arguments) in enumerate(entries):
+        if size and size + len(arguments) > MAX_BYTES_AT_ONCE:
+            yield entries[start:end]
+            start, size = end, 0
+        size += len(arguments)
+    if entries[start:]:
+        yield entries[start:]
+
+
+def adding_entries(schema: str, entries: list[Entry]) -> Steps[dict[int, Added]]:
     """Adds jobs. Those with rules for a held key are one statement: it locks in one order all that it meets."""
-    ruled = [entry for entry in numbered if entry[1].key_rules is not None]
+    ruled = [entry for entry in entries if entry[1].key_rules is not None]
     if not ruled:
-        return (yield from inserting(schema, numbered))
-    added = yield from inserting(schema, [entry for entry in numbered if entry[1].key_rules is None])
-    placed = yield from placing(schema, ruled)
-    added |= {job_id: Added(*one) for (job_id, *_), one in zip(ruled, placed, strict=True) if one}
+        return (yield from inserting(schema, entries))
+    added = yield from inserting(schema, [entry for entry in entries if entry[1].key_rules is None])
+    found = yield from placing(schema, [(job, arguments) for _, job, arguments in ruled])
+    added |= {place: Added(*one) for (place, *_), one in zip(ruled, found, strict=True) if one}
     return added
 
 
-def order_of_insertion(numbered: Numbered) -> tuple[str, str, int]:
-    """By unique key, over all chunks: see enqueue_many.sql. Of two with one key the first comes first."""
-    job_id, job, _ = numbered
-    return (job.job_class, job.unique_key, job_id) if job.unique_key else ("", "", job_id)
+def order_of_insertion(entry: Entry) -> tuple[str, str, int]:
+    """By unique key. Of two with one key the first comes first."""
+    place, job, _ = entry
+    return (job.job_class, job.unique_key, place) if job.unique_key else ("", "", place)
 
 
-def columns_of(numbered: Sequence[Numbered], schema: str) -> dict[str, Any]:
-    jobs = [job for _, job, _ in numbered]
+def columns_of(entries: Sequence[Entry]) -> dict[str, Any]:
+    jobs = [job for _, job, _ in entries]
     return {
-        "channel": channel(schema),
-        "ids": [job_id for job_id, _, _ in numbered],
         "job_classes": [job.job_class for job in jobs],
-        "arguments": [arguments for _, _, arguments in numbered],
+        "arguments": [arguments for _, _, arguments in entries],
         "queues": [job.queue for job in jobs],
         "priorities": [job.priority for job in jobs],
         "retries": [job.retries for job in jobs],

@@ -1,6 +1,6 @@
 """Adds jobs whose classes say what becomes of a key that is held; all others go the shorter way in `jobs.py`.
 
-The rules themselves are functions of the database (migration 0013): they wait for locks and look again, which takes
+The rules themselves are functions of the database: they wait for locks and look again, which takes
 several statements, and plain SQL obeys them too.
 """
 
@@ -47,8 +47,8 @@ def moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-def placing(schema: str, jobs: Iterable[tuple[int | None, NewJob, str]]) -> Steps[list[Placed | None]]:
-    """Adds jobs, each by the rules of its class; None where it is not enqueued. Draws the numbers that are missing."""
+def placing(schema: str, jobs: Iterable[tuple[NewJob, str]]) -> Steps[list[Placed | None]]:
+    """Adds jobs, given with their arguments, each by the rules of its class; None where it is not enqueued."""
     items = [item_of(place, *job) for place, job in enumerate(jobs)]
     rows = yield statement("enqueue_held", schema), {"jobs": f"[{','.join(items)}]"}
     placed: list[Placed | None] = [None] * len(items)
@@ -67,8 +67,8 @@ def holder_of(
     return Holder(verdict, queue, priority, attempt, retries, started, *rest)
 
 
-def item_of(place: int, job_id: int | None, job: NewJob, arguments: str) -> str:
-    """A job and the rules of its class as `enqueue_held()` takes them: JSON text, the arguments as they are."""
+def item_of(place: int, job: NewJob, arguments: str) -> str:
+    """A job and the rules of its class as `enqueue_by_rules()` takes them: JSON text, the arguments as they are."""
     assert job.key_rules is not None
     fields: dict[str, Any] = {
         "place": place,
@@ -86,8 +86,6 @@ def item_of(place: int, job_id: int | None, job: NewJob, arguments: str) -> str:
         "expires_at": job.expires_at and job.expires_at.isoformat(),
         **job.key_rules._asdict(),
     }
-    if job_id is not None:
-        fields["id"] = job_id
     return f'{json.dumps(fields)[:-1]}, "arguments": {arguments}, "trace_context": {job.trace_context or "null"}}}'
 
 

@@ -1,8 +1,9 @@
 """Rights in the database: the least that each kind of role needs, and which of them a role lacks.
 
-Nobody needs to own anything: what only an owner may do, the functions of migration 0008 do for the workers. Partitions
-of results need no grants of their own, nor default privileges for those to come: they are read and written through
-results, whose rights count then.
+Nobody needs to own anything: what only an owner may do, or what nobody may do freely, views and functions do with the
+rights of their owner (migrations 0008 and 0014). Functions are named without parameters: each name has one function.
+Partitions of results need no grants of their own, nor default privileges for those to come: they are read and written
+through results, whose rights count then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,10 +41,19 @@ class Role:
 
 
 NEW_JOB = (
-    "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
+    "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
     "state", "timeout", "expires_at", "has_abort_hook",
 )  # fmt: skip
-"""The columns of jobs that enqueueing fills; the rest is what workers write."""
+"""The columns of jobs that enqueueing fills; the id is the sequence's, and the rest is what workers write."""
+
+ANSWER = ("id", "state", "queue", "enqueued_at", "run_at", "expires_at", "job_class", "unique_key")
+"""What enqueueing returns, and what decides whether a unique key is held."""
+
+FIRED_JOB = (
+    "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "run_at", "state",
+    "timeout", "has_abort_hook",
+)  # fmt: skip
+"""The columns that a schedule's tick fills."""
 
 SEEN_OF_JOBS = (
     "id", "job_class", "queue", "priority", "state", "attempt", "retries", "enqueued_at", "run_at", "started_at",
@@ -55,9 +65,37 @@ SEEN_OF_RESULTS = (
 )  # fmt: skip
 """How a job stands: the columns that observe_job_state.sql and observe_attempt_states.sql read."""
 
+OWED_HOOK = (
+    "job_id", "attempt", "enqueued_at", "job_class", "queue", "priority", "arguments", "result"
+)  # fmt: skip
+"""The columns of aborts that the end of an attempt fills."""
+
+FIGURES = (
+    "successful", "errored", "cancelled", "deferred", "lost", "retried", "waits", "runs"
+)  # fmt: skip
+"""The columns of metrics and folded_metrics to which figures are added."""
+
+DECLARED = (
+    "name", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "timeout", "has_abort_hook",
+    "key_rules", "expression", "timezone", "missed", "overlap", "jitter", "next_at",
+)  # fmt: skip
+"""The columns of schedules that say what the code declares, and when it is due."""
+
+ACT = ("begin_act", "note_act", "mark_undone")
+"""The functions that write the audit."""
+
 DRAW_IDS = on("jobs_id_seq", "USAGE")
 
-ENQUEUE_HELD = on("enqueue_held(jsonb)", "EXECUTE")
+ENQUEUE_BY_RULES = (*on("enqueue_by_rules", "EXECUTE"), *on("arguments_of", "EXECUTE"))
+
+ENQUEUE = (
+    *on("new_jobs", "INSERT", columns=NEW_JOB),
+    *on("new_jobs", "SELECT", columns=ANSWER),
+    *on("workers", "SELECT", columns=("waiting",)),  # whether one sleeps and must be woken
+    *on("enqueue", "EXECUTE"),
+    *on("enqueue_many", "EXECUTE"),
+    *ENQUEUE_BY_RULES,
+)
 
 READ = tuple(
     right
@@ -68,33 +106,15 @@ READ = tuple(
     for right in on(table, "SELECT")
 )  # fmt: skip
 
-ENQUEUER = Role(
-    "enqueuer",
-    "enqueues jobs, and can read of others no more than that they are there",
-    (
-        *on("jobs", "INSERT", columns=NEW_JOB),
-        *on(
-            "jobs",
-            "SELECT",
-            # What enqueueing returns, and what decides whether a unique key is held.
-            columns=("id", "state", "queue", "enqueued_at", "run_at", "expires_at", "job_class", "unique_key"),
-        ),
-        # Whether one sleeps and must be woken; and what jobq.enqueue() asks of them.
-        *on("workers", "SELECT", columns=("id", "waiting", "classes")),
-        *DRAW_IDS,
-        *on("enqueue", "EXECUTE"),
-        *ENQUEUE_HELD,
-    ),
-)
+ENQUEUER = Role("enqueuer", "enqueues jobs, and reads nothing of others", ENQUEUE)
 
 WEB = Role(
     "web",
     "enqueues jobs, and sees how a job stands: not its arguments, its value, its messages, or who runs it",
     (
-        *on("jobs", "INSERT", columns=NEW_JOB),
-        *on("jobs", "SELECT", columns=(*SEEN_OF_JOBS, "unique_key")),  # the key as an enqueuer
+        *ENQUEUE,
+        *on("jobs", "SELECT", columns=SEEN_OF_JOBS),
         *on("results", "SELECT", columns=SEEN_OF_RESULTS),
-        *(right for right in ENQUEUER.rights if right.thing != "jobs"),
     ),
 )
 
@@ -102,26 +122,45 @@ WORKER = Role(
     "worker",
     "works the queues, fires schedules, keeps the history; its jobs may enqueue, and end in their own transaction",
     (
-        *on("jobs", "SELECT", "INSERT", "UPDATE", "DELETE"),
+        *on("jobs", "SELECT", "DELETE"),
+        # Claimed, given back, retried, rescued; and how far it is.
+        *on("jobs", "UPDATE", columns=("state", "attempt", "worker_id", "started_at", "run_at", "excused", "losses")),
+        *on("jobs", "UPDATE", columns=("progress",)),
+        *on("follow_jobs", "EXECUTE"),
         *on("results", "SELECT", "INSERT"),
         *on("results_default", "SELECT", "DELETE"),  # what is too old, and has no partition of its own
-        *on("workers", "SELECT", "INSERT", "UPDATE", "DELETE"),
+        *on("workers", "SELECT", "DELETE"),
+        *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes")),
+        *on("workers", "UPDATE", columns=("heartbeat_at", "status", "waiting", "classes", "metrics_sent")),
+        *on("workers", "UPDATE", columns=("schedules", "schedules_at", "stopped_at", "stop_reason")),
         *on("queues", "SELECT"),
-        *on("schedules", "SELECT", "INSERT", "UPDATE", "DELETE"),
-        *on("ticks", "SELECT", "INSERT", "DELETE"),
-        *on("aborts", "SELECT", "INSERT", "UPDATE", "DELETE"),
-        *on("stacks", "SELECT", "UPDATE", "DELETE"),
-        *on("metrics", "SELECT", "INSERT", "UPDATE", "DELETE"),
-        *on("folded_metrics", "SELECT", "INSERT", "UPDATE", "DELETE"),
-        *on("levels", "SELECT", "INSERT", "DELETE"),
-        *on("kept", "SELECT", "DELETE"),
-        *on("migrations", "SELECT"),
+        *on("schedules", "SELECT", "DELETE"),
+        *on("schedules", "INSERT", "UPDATE", columns=DECLARED),
+        *on("schedules", "UPDATE", columns=("last_at", "undeclared_at")),
+        *on("numbered_jobs", "INSERT", columns=FIRED_JOB),
+        *on("numbered_jobs", "SELECT", columns=ANSWER),
         *DRAW_IDS,
-        *on("make_partition(date)", "EXECUTE"),
-        *on("drop_partition(date)", "EXECUTE"),
-        *on("enqueue", "EXECUTE"),
-        *ENQUEUE_HELD,
-        *on("throttles", "SELECT", "UPDATE", "DELETE"),  # those that are over: locked first, which takes the UPDATE
+        *on("ticks", "SELECT", "DELETE"),
+        *on("ticks", "INSERT", columns=("schedule", "tick_at", "verdict", "passed", "job_id")),
+        *on("aborts", "SELECT", "DELETE"),
+        *on("aborts", "INSERT", columns=OWED_HOOK),
+        *on("aborts", "UPDATE", columns=("worker_id", "tries")),
+        *on("stacks", "SELECT", "DELETE"),
+        *on("stacks", "UPDATE", columns=("stack", "answered_at")),
+        *on("metrics", "SELECT", "INSERT", "DELETE"),
+        *on("metrics", "UPDATE", columns=FIGURES),
+        *on("folded_metrics", "SELECT", "INSERT", "DELETE"),
+        *on("folded_metrics", "UPDATE", columns=FIGURES),
+        *on("levels", "SELECT", "DELETE"),
+        *on("levels", "INSERT", columns=("minute", "queue", "unfinished")),
+        *on("kept", "SELECT", columns=("kept_at",)),
+        *on("kept", "DELETE"),
+        *on("throttles", "SELECT", "DELETE"),
+        *on("throttles", "UPDATE", columns=("until",)),  # to lock those that are over
+        *on("migrations", "SELECT"),
+        *on("make_partition", "EXECUTE"),
+        *on("drop_partition", "EXECUTE"),
+        *ENQUEUE,
     ),
 )
 
@@ -132,23 +171,34 @@ OPERATOR = Role(
     "looks at everything, and acts: retry, cancel, purge, pause, mute, schedules, stacks, with their audit and undo",
     (
         *READ,
-        *on("jobs", "INSERT", "UPDATE", "DELETE"),
-        *on("results", "INSERT", "UPDATE", "DELETE"),
-        *on("queues", "INSERT", "UPDATE"),
-        *on("schedules", "UPDATE"),
-        *on("mutes", "INSERT", "UPDATE", "DELETE"),
-        *on("ticks", "INSERT"),
-        *on("aborts", "INSERT", "DELETE"),
-        *on("stacks", "SELECT", "INSERT", "DELETE"),
-        *on("kept", "SELECT", "INSERT", "DELETE"),
-        *on("metrics", "INSERT", "UPDATE"),  # what is cancelled counts, too
+        *on("jobs", "DELETE"),
+        *on("jobs", "UPDATE", columns=("cancel_requested_at", "cancel_requested_by")),
+        *on("numbered_jobs", "INSERT", "SELECT"),
+        *DRAW_IDS,
+        *on("results", "INSERT", "DELETE"),
+        *on("results", "UPDATE", columns=("retried",)),
+        *on("queues", "INSERT", columns=("name", "paused_at", "paused_by", "pause_reason")),
+        *on("queues", "UPDATE", columns=("paused_at", "paused_by", "pause_reason")),
+        *on("schedules", "UPDATE", columns=("paused_at", "paused_by", "next_at")),
+        *on("mutes", "INSERT", columns=("fingerprint", "muted_until", "muted_by")),
+        *on("mutes", "UPDATE", columns=("muted_at", "muted_until", "muted_by")),
+        *on("mutes", "DELETE"),
+        *on("ticks", "INSERT", columns=("schedule", "tick_at", "by_hand", "verdict", "job_id")),
+        *on("aborts", "INSERT", columns=OWED_HOOK),
+        *on("aborts", "DELETE"),
+        *on("stacks", "SELECT", "DELETE"),
+        *on("stacks", "INSERT", columns=("job_id", "attempt", "worker_id")),
+        *on("kept", "SELECT", "DELETE"),
+        *on("kept", "INSERT", columns=("act", "id", "attempt", "row")),
+        *on("metrics", "INSERT"),  # what is cancelled counts, too
+        *on("metrics", "UPDATE", columns=FIGURES),
         # … by a part of that statement; and workers are asked to stop, or declared dead.
         *on("workers", "UPDATE", columns=("metrics_sent", "stop_requested_at", "stop_requested_by")),
         *on("workers", "UPDATE", columns=("stopped_at", "stop_reason", "waiting")),
-        *on("audit", "INSERT"),
-        *on("audit", "UPDATE", columns=("ended_at", "affected", "ids", "names", "undone_at")),
-        *DRAW_IDS,
-        *ENQUEUE_HELD,
+        *on("new_jobs", "INSERT", columns=NEW_JOB),
+        *on("new_jobs", "SELECT", columns=ANSWER),
+        *ENQUEUE_BY_RULES,
+        *(right for function in ACT for right in on(function, "EXECUTE")),
     ),
 )
 
@@ -175,8 +225,7 @@ def privilege_text(right: Right) -> str:
 
 def lacking(connection: Connection, schema: str, rights: Iterable[Right]) -> list[Right]:
     """Those of the rights that the role at hand does not have."""
-    # Everybody may call jobq.enqueue(), which asks for the rights to what it does.
-    wanted = [right for right in rights if right.thing != "enqueue"]
+    wanted = list(rights)
     parameters = {
         "privileges": [right.privilege for right in wanted],
         "things": [f"{quote_identifier(schema)}.{right.thing}" for right in wanted],

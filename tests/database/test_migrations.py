@@ -257,7 +257,7 @@ def test_a_migration_lets_others_pass_while_it_waits_for_a_long_transaction(
             migrating = threads.submit(migrations.migrate, first_release)
             connection.execute("SET lock_timeout = '30s'")
             for _ in range(50):  # each waits for one try at the most
-                assert jobs.enqueue(connection, "jobq", NewJob("shop.jobs.Work", "{}")) is not None
+                connection.execute("INSERT INTO jobq.jobs (job_class) VALUES ('shop.jobs.Work')")
             assert not migrating.done()
             reader.commit()
             assert migrating.result(30)

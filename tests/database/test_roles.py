@@ -113,18 +113,18 @@ def as_default(database: Database) -> Iterator[None]:
 
 def ended_with_secrets(store: Any, report: Any, outcome: str = "successful") -> int:
     """A job that has ended, with something in every column that is nobody's business."""
-    private = '{"card": "4111"}'
+    private = '{"card": "4111-1111"}'
     job_id: int = store.add(arguments=private, unique_key="ada@home", source="shop.py:7")
     worker = store.worker(host="inside.example")
     (claimed,) = store.claim(worker)
-    told = {"error_type": "E", "error_message": "4111", "traceback": "4111"} if outcome == "errored" else {}
-    store.finish(worker, report(claimed, outcome, value='"4111"', **told))
+    told = {"error_type": "E", "error_message": "4111-1111", "traceback": "4111-1111"} if outcome == "errored" else {}
+    store.finish(worker, report(claimed, outcome, value='"4111-1111"', **told))
     return job_id
 
 
 def test_a_web_tier_enqueues_and_sees_how_jobs_stand_and_no_more(store: Any, report: Any) -> None:
     done, failed = ended_with_secrets(store, report), ended_with_secrets(store, report, "errored")
-    open_ = store.add(arguments='{"card": "4111"}', unique_key="eve@home", queue="mail")
+    open_ = store.add(arguments='{"card": "4111-1111"}', unique_key="eve@home", queue="mail")
     with granted(WEB, store) as database, as_default(database), database.connect("test") as connection:
         assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
         assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a")) is None
@@ -137,7 +137,7 @@ def test_a_web_tier_enqueues_and_sees_how_jobs_stand_and_no_more(store: Any, rep
         assert (jobq.get(failed).error, jobq.get(failed, connection=connection).outcome) == ("E", "errored")
         looked_up = [jobq.get(done), jobq.get(failed), jobq.get(open_, connection=connection)]
         seen = [*looked_up, *jobq.wait([done, failed]).values()]
-        for told in ("4111", "@home", "inside.example", "shop.py"):
+        for told in ("4111-1111", "@home", "inside.example", "shop.py"):
             assert told not in repr(seen)
         with pytest.raises(JobNotFinished, match=r"Job \d+ is pending\. Waited"):
             jobq.get(open_).wait(timeout=0)
@@ -159,7 +159,7 @@ def test_a_web_tier_enqueues_and_sees_how_jobs_stand_and_no_more(store: Any, rep
             "DELETE FROM jobq.results",
         )
     with granted(ENQUEUER, store) as database, as_default(database):
-        with pytest.raises(DatabaseForbidden, match=r"may not SELECT jobq\.results.*--grants web --to "):
+        with pytest.raises(DatabaseForbidden, match=r"may not SELECT jobq\.jobs.*--grants web --to "):
             jobq.get(done)
         with pytest.raises(DatabaseForbidden, match="--grants web"):
             jobq.wait([done], timeout=0)
@@ -353,9 +353,98 @@ def test_an_operator_acts_is_recorded_and_takes_it_back(store: Any, report: Any)
             )
 
 
+def test_an_operator_can_neither_forge_nor_rewrite_the_audit(store: Any) -> None:
+    begin = "SELECT jobq.begin_act('boss@home', 'purge', NULL, NULL)"
+    (others,) = store.connection.execute(begin).fetchone()
+    with granted(OPERATOR, store) as database, database.connect("test") as connection:
+        refused(
+            connection,
+            "INSERT INTO jobq.audit (who, verb) VALUES ('boss@home', 'purge')",
+            "UPDATE jobq.audit SET affected = 0",
+            "UPDATE jobq.audit SET undone_at = now()",
+            "DELETE FROM jobq.audit",
+        )
+        ((own,),) = connection.execute(begin.encode()).fetchall()
+        note = "SELECT jobq.note_act(%s, %s, ARRAY[7], ARRAY['mail'])"
+        connection.execute(note, [own, 2])
+        connection.execute(note, [own, -5])
+        with pytest.raises(pg.ObjectNotInPrerequisiteState, match=f"act {others} is over, or not of role"):
+            connection.execute(note, [others, 1])
+        with pytest.raises(pg.InvalidParameterValue, match="no act 999 to undo"):
+            connection.execute("SELECT jobq.begin_act('boss@home', 'undo', NULL, 999)")
+        for act in (own, others):
+            connection.execute("SELECT jobq.mark_undone(%s)", [act])
+        rows = store.rows("SELECT database_user, affected, ids, names, undone_at FROM jobq.audit ORDER BY id")
+        assert rows[1] == (database.role, 2, [7, 7], ["mail", "mail"], None)
+        assert rows[0] == (store.connection.info.user, 0, [], [], None)
+        store.execute("UPDATE jobq.audit SET ended_at = now() - interval '61 minutes' WHERE id = %s", own)
+        with pytest.raises(pg.ObjectNotInPrerequisiteState, match="is over"):
+            connection.execute(note, [own, 1])
+
+
+def test_an_act_is_marked_as_undone_once_and_by_the_role_that_undid_it(store: Any) -> None:
+    with granted(OPERATOR, store) as database, database.connect("test") as connection:
+        operate.pause_queues(database, ["mail"])
+        operate.undo(database)
+        (paused, undo) = observe.audit(database)[::-1]
+        assert (undo.undoes, paused.undone_at is not None) == (paused.id, True)
+        connection.execute("SELECT jobq.mark_undone(%s)", [paused.id])
+        assert observe.audit(database)[1].undone_at == paused.undone_at
+
+
+FUTURE = 1_000_000
+
+
+@pytest.mark.parametrize("role", [ENQUEUER, WEB, WORKER, OPERATOR], ids=lambda role: role.name)
+def test_nobody_but_the_owner_gives_a_job_an_id_of_the_future(role: Role, store: Any) -> None:
+    with granted(role, store) as database, database.connect("test") as connection:
+        refused(
+            connection,
+            f"INSERT INTO jobq.jobs (id, job_class) VALUES ({FUTURE}, 'x')",
+            f"INSERT INTO jobq.new_jobs (id, job_class) VALUES ({FUTURE}, 'x')",
+            "SELECT setval('jobq.jobs_id_seq', 1)",
+        )
+        ruled = '[{"id": %s, "place": 0, "job_class": "x", "arguments": {}, "queue": "q", "priority": 0, "retries": 0}]'
+        by_rules = "SELECT (job).id FROM jobq.enqueue_by_rules(%s)"
+        ((chosen,),) = connection.execute(
+            by_rules.encode(),
+            [ruled.replace("0}", '0, "unique_key": "k", "on_held": "skip", "has_abort_hook": false}') % FUTURE],
+        ).fetchall()
+        assert chosen == 1
+        if role in (WORKER, OPERATOR):
+            insert = b"INSERT INTO jobq.numbered_jobs (id, job_class, state) VALUES (%s, 'x', 'pending')"
+            with pytest.raises(pg.WithCheckOptionViolation):
+                connection.execute(insert, [FUTURE])
+            ((drawn,),) = connection.execute("SELECT nextval('jobq.jobs_id_seq')").fetchall()
+            connection.execute(insert, [drawn])
+    for _ in range(3):
+        assert store.add() is not None
+
+
+@pytest.mark.parametrize("role", [ENQUEUER, WEB, WORKER], ids=lambda role: role.name)
+def test_a_role_enqueues_many_jobs_that_may_not_choose_their_ids(role: Role, store: Any) -> None:
+    store.add(unique_key="held")
+    plain = [NewJob(JOB_CLASS, f'{{"n": {number}}}', delay=60.0 * (number % 2)) for number in range(250)]
+    keyed = [NewJob(JOB_CLASS, "{}", unique_key=key) for key in ("z", "held", "a", "z")]
+    with granted(role, store) as database, database.connect("test") as connection:
+        added = [one for one in jobs.enqueue_many(connection, "jobq", plain) if one]
+        assert [one.state for one in added] == ["pending", "scheduled"] * 125
+        ids = [one.id for one in added]
+        assert ids == sorted(ids)
+        assert [store.job(ids[number]).arguments for number in (0, 249)] == [{"n": 0}, {"n": 249}]
+        first, held, second, again = jobs.enqueue_many(connection, "jobq", keyed)
+        assert held is again is None
+        assert first is not None
+        assert second is not None
+        assert first.id < second.id
+        if role is ENQUEUER:
+            assert connection.execute("SELECT id, job_class FROM jobq.new_jobs").fetchall() == []
+    assert len(store.unfinished()) == 253
+
+
 @pytest.mark.parametrize("role", rights.ROLES.values(), ids=lambda role: role.name)
 def test_grants_are_quoted_whatever_the_names(role: Role, store: Any) -> None:
-    schema, name = 'a "b"; DROP SCHEMA jobq;--', f"it's {role.name} \"{store.connection.info.dbname}\" %s"
+    schema, name = 'a "b"; DROP SCHEMA jobq;--', f'it\'s {role.name} "{store.connection.info.dbname}" %s'
     migrations.migrate(Database(replace(store.settings, schema=schema)))
     with granted(role, store, name=name, schema=schema) as database, database.connect("test") as connection:
         assert rights.lacking(connection, schema, role.rights) == []

@@ -1,0 +1,72 @@
+"""What notifications say, and how often a worker acts on them. Any login of the database may send them, in any number.
+
+A hint costs a look into the database. Hints that lead to jobs are free, and so is a burst of others. From then on one
+look stands for all hints of a short while: a flood costs little, and delays a job by no more than that while.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+
+MAX_QUEUES = 100
+"""Maximum number of queues that are looked at by their names; for more, a look everywhere costs less."""
+
+MAX_QUEUE_BYTES = 400
+"""The longest name that the table of jobs takes."""
+
+BURST = 50
+
+PAUSE_SECONDS = 0.02
+"""Between two looks in vain, after a burst of them."""
+
+
+class Hints:
+    """What one batch of notifications says, each thing once. What cannot be meant for a worker is dropped."""
+
+    def __init__(self) -> None:
+        self.queues: set[str] = set()
+        self.wanted: set[str] = set()  # the workers of which an operator wants something; an empty text: all
+        self.are_too_many = False
+
+    def add_queue(self, name: str) -> None:
+        if name not in self.queues and name and len(name.encode()) <= MAX_QUEUE_BYTES:
+            self._add(self.queues, name)
+
+    def add_wanted(self, worker: str) -> None:
+        if worker not in self.wanted and (not worker or (worker.isascii() and worker.isdigit() and len(worker) < 20)):
+            self._add(self.wanted, worker)
+
+    def _add(self, names: set[str], name: str) -> None:
+        if len(names) < MAX_QUEUES:
+            names.add(name)
+        else:
+            self.are_too_many = True
+
+    def __bool__(self) -> bool:
+        return bool(self.queues or self.wanted)
+
+
+class Pace:
+    """How long to wait before the next look."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._free = float(BURST)
+        self._counted_at = clock()
+
+    def seconds_to_wait(self) -> float:
+        self._count()
+        return max(0.0, 1 - self._free) * PAUSE_SECONDS
+
+    def looked(self) -> None:
+        """A look was taken."""
+        self._count()
+        self._free -= 1
+
+    def was_useful(self) -> None:
+        """A look led to jobs: it counts for nothing, and neither does one in vain beside it."""
+        self._free = min(self._free + 2, BURST)
+
+    def _count(self) -> None:
+        now = self._clock()
+        self._free = min(self._free + (now - self._counted_at) / PAUSE_SECONDS, BURST)
+        self._counted_at = now
