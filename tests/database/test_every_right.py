@@ -124,8 +124,8 @@ def test_all_that_is_said_of_roles_is_there(store: Any) -> None:
             assert {(right.thing, column) for column in right.columns or ("",)} <= there, str(right)
 
 
-def test_nobody_may_do_anything_by_being_anybody(store: Any) -> None:
-    granted_to_all = store.rows(
+def test_public_has_no_rights(store: Any) -> None:
+    granted_to_public = store.rows(
         "SELECT name, privilege_type FROM ("
         "SELECT relname::text AS name, relacl AS acl FROM pg_class WHERE relnamespace = 'jobq'::regnamespace "
         "UNION ALL SELECT attname::text, attacl FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
@@ -136,7 +136,7 @@ def test_nobody_may_do_anything_by_being_anybody(store: Any) -> None:
         "WHERE pronamespace = 'jobq'::regnamespace"
         ") AS thing CROSS JOIN LATERAL aclexplode(acl) AS entry WHERE entry.grantee = 0"
     )
-    assert granted_to_all == []
+    assert granted_to_public == []
 
 
 def test_what_acts_for_its_owner_looks_up_names_where_nobody_can_put_any(store: Any) -> None:

@@ -203,5 +203,5 @@ $function$;
 COMMENT ON FUNCTION {schema}.mark_undone IS 'Marks an act as undone, once, where an act of the same role has undone it.';
 
 
--- Nobody may call a function by being anybody: `jobq migrate --grants` says who may.
+-- PUBLIC may call no function. `jobq migrate --grants` prints which roles may.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;
