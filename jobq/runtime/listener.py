@@ -1,10 +1,8 @@
 """Listens for notifications: a hint that something was enqueued. A lost one costs a poll, never a job."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic
-
-from psycopg import Notify
 
 from jobq.runtime.hints import Hints, Pace
 from jobq.runtime.service import Service
@@ -71,11 +69,11 @@ class Listener(Service):
 
     def _hints(self, connection: Connection) -> Hints:
         hints = Hints()
-        for notification in heard(connection):
-            if notification.channel == self._control_channel:
-                hints.add_wanted(notification.payload)
+        for channel, payload in workers.heard(connection, timeout=WAIT_SECONDS, most=MAX_AT_ONCE):
+            if channel == self._control_channel:
+                hints.add_wanted(payload)
             else:
-                hints.add_queue(notification.payload)
+                hints.add_queue(payload)
         return hints
 
     def _pass_on(self, hints: Hints) -> None:
@@ -86,16 +84,3 @@ class Listener(Service):
             return
         for queue in hints.queues:
             self._on_hint(queue)
-
-
-def heard(connection: Connection) -> Iterator[Notify]:
-    """Waits for notifications, and reads all that have come: what counts may be the last of very many."""
-    count = 0
-    timeout = WAIT_SECONDS
-    while count < MAX_AT_ONCE:
-        batch = list(connection.notifies(timeout=timeout, stop_after=1))
-        if not batch:
-            return
-        yield from batch
-        count += len(batch)
-        timeout = 0.0

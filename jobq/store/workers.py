@@ -1,7 +1,7 @@
 """What happens to rows of `workers`: who is alive, who has gone silent, and the rescue of what they left behind."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -95,6 +95,19 @@ def listen(connection: Connection, schema: str) -> None:
     """From now on this connection is notified of queues in which there is something to do, and of operators' words."""
     for name in (channel(schema), control_channel(schema)):
         connection.execute(f"LISTEN {quote_identifier(name)}".encode())
+
+
+def heard(connection: Connection, *, timeout: float, most: int) -> Iterator[tuple[str, str]]:
+    """Waits for notifications, and reads all that have come, about `most` of them; each with its channel.
+
+    All, for the one that counts may be the last of very many.
+    """
+    count = 0
+    while count < most and (batch := list(connection.notifies(timeout=timeout, stop_after=1))):
+        for notification in batch:
+            yield notification.channel, notification.payload
+        count += len(batch)
+        timeout = 0.0
 
 
 def set_waiting(connection: Connection, schema: str, *, worker_id: int, waiting: bool) -> None:

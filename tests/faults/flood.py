@@ -3,7 +3,8 @@
     python -m tests.faults.flood [--seconds 12]
 
 It floods with 60,000 notifications in one transaction, and then with as many as it can send, on each channel. It fails
-where the supervisor used more than a quarter of a core, by the kernel's account, or where a lone job waited three seconds.
+where the supervisor used more than a quarter of a core, by the kernel's account, or where a lone job waited three
+seconds.
 """
 
 import argparse
