@@ -201,7 +201,7 @@ def test_a_row_written_by_hand_is_errored_or_left_alone_and_holds_up_no_other(
 
     quick = {"JOBQ_HEARTBEAT_EVERY": "0.2", "JOBQ_HEARTBEAT_TIMEOUT": "1", "JOBQ_POLL_EVERY": "0.2"}
     with application.start("run", "-p", "2", environment=quick) as worker:
-        eventually(lambda: {job.id for job in store.rows("SELECT id FROM jobq.jobs")} == left.keys(), 20)
+        eventually(lambda: {job.id for job in store.rows("SELECT id FROM jobq.jobs")} == left.keys(), 60)
         late = insert(store)  # … and the worker is as good as before
         eventually(lambda: store.results(late))
         ended = store.rows("SELECT id, outcome, retried, error_type, value FROM jobq.results")
