@@ -493,7 +493,12 @@ def settle(ticks: Ticks, *, missed: str, next_at: datetime, now: datetime) -> Du
 
     Where the expression was changed while it waited, the tick that waits may be none of the new one's: it counts.
     """
-    due = ticks.latest(next_at, now, most=MOST_MISSED + 1) or [next_at]
+    following = ticks.after(next_at)
+    if following > now:  # nearly always: one tick is due
+        due = [next_at]
+    else:
+        due = ticks.latest(next_at, now, most=MOST_MISSED + 1) or [next_at]
+        following = ticks.after(now)
     most = len(due)
     if missed == "all":
         chosen = due[-MOST_MISSED:]
@@ -501,7 +506,7 @@ def settle(ticks: Ticks, *, missed: str, next_at: datetime, now: datetime) -> Du
         chosen = due[-1:]
     else:
         chosen = []
-    return Due(ticks=tuple(chosen), passed=tuple(due[: most - len(chosen)]), next_at=ticks.after(max(now, next_at)))
+    return Due(ticks=tuple(chosen), passed=tuple(due[: most - len(chosen)]), next_at=following)
 
 
 # Words

@@ -5,8 +5,7 @@ There is no timer: a lone job is recorded at once, and under load the batches gr
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -144,7 +143,7 @@ class Completer(Service):
         worker_id = self.ownership.worker_id
         is_retry = reports[0].retry_delay is not None  # all or none of them are
         record = jobs.retry if is_retry else jobs.finish
-        with self._lock_waits_limited(connection):
+        with self.lock_waits_limited(connection):
             done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
         self.rollup.add(done.counts)
         recorded = done.attempts
@@ -156,16 +155,6 @@ class Completer(Service):
         if recorded < len(reports):
             log.warning("reports came too late jobs=%s", len(reports) - recorded)
             self._on_disowned()
-
-    @contextmanager
-    def _lock_waits_limited(self, connection: Connection) -> Iterator[None]:
-        """A session of jobq's own was begun so; in one that is shared, only a transaction can be limited."""
-        if not self.database.is_pooled:
-            yield
-            return
-        with connection.transaction():
-            jobs.limit_lock_waits(connection, LOCK_SECONDS)
-            yield
 
     def _completed_by_themselves(self, connection: Connection, reports: list[Report]) -> int:
         """How many of these attempts the history has as successful already: by the job's own word, or by ours, when

@@ -2,12 +2,19 @@
 
 It needs none of the application's code. What a schedule enqueues was told by some child, and is kept in its row; the
 supervisor only calculates when the next tick is.
+
+Schedules are kept and served by the hundreds: a few statements, however many there are. A schedule that the database
+refuses, or whose key an open transaction holds, is left out for a while, and holds none of the others up.
 """
 
 import logging
+import math
 import random
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from time import monotonic
+from typing import TypeVar
 
 from jobq.errors import ScheduleError
 from jobq.records import DeclaredSchedule
@@ -16,9 +23,12 @@ from jobq.runtime.service import Service, jittered
 from jobq.schedules import Due, settle, ticks_of
 from jobq.store import schedules as store
 from jobq.store.database import Connection, Database
-from jobq.store.schedules import Change, NextTick
+from jobq.store.jobs import is_lock_timeout
+from jobq.store.schedules import Change, Firing, NextTick, Served
 
 log = logging.getLogger("jobq.worker.scheduler")
+
+Item = TypeVar("Item")
 
 LOOK_EVERY_SECONDS = 30.0
 """So often a worker looks whether others declare something new, or are gone; ticks it knows of do not wait for it."""
@@ -32,9 +42,27 @@ SPREAD_SECONDS = 0.05
 """Workers that wake for one tick spread a little, so that most of them find it served."""
 
 
+MAX_AT_ONCE = 500
+"""Schedules that one statement serves, and about how many jobs it enqueues: it holds their rows until it is done."""
+
+LOCK_SECONDS = 0.2
+"""An open transaction may have enqueued a job with a schedule's unique key: the other schedules wait for so long."""
+
+LOCKED_AGAIN_SECONDS = 5.0
+"""After so long a schedule whose key was locked is tried again."""
+
+MAX_LOCK_WAITS = 10
+"""So often locks are waited for until those ticks have another turn that no lock can hold up."""
+
+MAX_LOGGED = 50
+"""Of more schedules that are declared at once, the log has only the number."""
+
+
 class Scheduler(Service):
     name = "schedule"
     keeps_connection = False
+    lock_seconds = LOCK_SECONDS
+    walks_indexes = False
 
     def __init__(self, database: Database, ownership: Ownership) -> None:
         super().__init__(database)
@@ -44,7 +72,9 @@ class Scheduler(Service):
         self._told_as: int | None = None  # the worker's id under which it was told
         self._survey_at = 0.0
         self._forget_at = 0.0
-        self._left_out: set[str] = set()  # schedules that cannot be served here, until the next survey
+        self._seed = random.getrandbits(62)  # of the order in which it serves ticks of one time
+        self._left_out: dict[str, float] = {}  # schedules that cannot be served here, and until when
+        self._lock_waits = 0
         self._said: set[tuple[str, str]] = set()
 
     def tell(self, schedules: tuple[DeclaredSchedule, ...]) -> None:
@@ -53,15 +83,16 @@ class Scheduler(Service):
         self.wake()
 
     def tick(self, connection: Connection) -> float | None:
-        """Says what this worker declares, keeps what all declare, serves what is due, and sleeps until the next one."""
+        """Says what this worker declares, serves what is due, keeps what all declare; sleeps until the next tick."""
         self._declare(connection)
+        wait = self._serve(connection)
         if monotonic() >= self._survey_at:
-            self._survey(connection)
             self._survey_at = monotonic() + jittered(LOOK_EVERY_SECONDS)
+            self._survey(connection)
+            wait = self._serve(connection)
         if monotonic() >= self._forget_at:
             store.forget(connection, self.database.schema, days=self.database.settings.job_history_days)
             self._forget_at = monotonic() + jittered(FORGET_EVERY_SECONDS)
-        wait = self._serve(connection)
         return max(0.0, min(wait, self._survey_at - monotonic()))
 
     def _declare(self, connection: Connection) -> None:
@@ -79,68 +110,148 @@ class Scheduler(Service):
     # Keeping what is declared
 
     def _survey(self, connection: Connection) -> None:
-        self._left_out.clear()
+        self._left_out = {name: until for name, until in self._left_out.items() if until < math.inf}
+        changes = []
         for change in store.survey(connection, self.database.schema):
             try:
-                self._adopt(connection, change)
+                changes.append((change, first_tick(change)))
             except ScheduleError as error:
                 self._leave_out(change.name, error)
+        if changes:
+            self._adopt(connection, changes)
         if self._told_as is None:  # at a restart of all, what nobody declares may be this worker's own
             return
         for name in store.undeclare(connection, self.database.schema):
             log.warning("schedule no longer declared name=%s", name)
 
-    def _adopt(self, connection: Connection, change: Change) -> None:
-        next_at = first_tick(change)
-        if store.adopt(connection, self.database.schema, change, next_at=next_at):
-            log.info(
-                "schedule declared name=%s expression=%r timezone=%s next=%s",
-                *(change.name, change.expression, change.timezone, next_at.isoformat()),
-            )
+    def _adopt(self, connection: Connection, changes: Sequence[tuple[Change, datetime]]) -> None:
+        """Keeps these; where the database refuses one, halves of them, down to the culprit."""
+        try:
+            with self.lock_waits_limited(connection):
+                kept = set(store.adopt(connection, self.database.schema, changes))
+        except ScheduleError as error:
+            if len(changes) == 1:
+                self._leave_out(changes[0][0].name, error)
+                return
+            for half in halves(changes):
+                self._adopt(connection, half)
+        except Exception as error:
+            if not is_lock_timeout(error):
+                raise
+            self._survey_at = monotonic() + jittered(CONTENDED_SECONDS)  # another worker keeps the same ones now
+        else:
+            log_declared([(change, next_at) for change, next_at in changes if change.name in kept])
 
     # Serving ticks
 
     def _serve(self, connection: Connection) -> float:
-        """Serves what is due; returns the seconds until the next tick."""
-        while upcoming := store.next_ticks(connection, self.database.schema, left_out=sorted(self._left_out)):
+        """Serves what is due, the oldest first; returns the seconds until the next tick.
+
+        Each schedule has one turn, so that one that another is at does not keep those behind it waiting.
+        """
+        self._lock_waits = 0
+        self._left_out = {name: until for name, until in self._left_out.items() if until > monotonic()}
+        passed_over: set[str] = set()
+        while upcoming := self._look(connection, passed_over):
             due = [tick for tick in upcoming if tick.seconds <= 0]
             if not due:
-                return upcoming[0].seconds + random.uniform(0, SPREAD_SECONDS)  # noqa: S311 - no secret
-            served = [self._serve_one(connection, tick) for tick in due]
-            if not all(served):
-                return jittered(CONTENDED_SECONDS)
-        return LOOK_EVERY_SECONDS
+                break
+            passed_over |= {tick.name for tick in due} - self._serve_all(connection, due) - self._left_out.keys()
+        if passed_over:
+            return jittered(CONTENDED_SECONDS)
+        if not upcoming:
+            return self._seconds_until_tried_again()
+        spread = random.uniform(0, SPREAD_SECONDS)  # noqa: S311 - no secret
+        return min(upcoming[0].seconds + spread, self._seconds_until_tried_again())
 
-    def _serve_one(self, connection: Connection, tick: NextTick) -> bool:
-        """False: another was at it."""
+    def _look(self, connection: Connection, passed_over: set[str]) -> list[NextTick]:
+        left_out = {*passed_over, *self._left_out}
+        return store.next_ticks(connection, self.database.schema, left_out=left_out, limit=MAX_AT_ONCE, seed=self._seed)
+
+    def _seconds_until_tried_again(self) -> float:
+        return max(0.0, min(self._left_out.values(), default=math.inf) - monotonic())
+
+    def _serve_all(self, connection: Connection, due: Sequence[NextTick]) -> set[str]:
+        """Serves ticks that are due, those first that no key can hold up; returns the names of the schedules."""
+        firings = []
+        for tick in sorted(due, key=lambda tick: tick.has_key):
+            try:
+                due_now = settled(tick.expression, tick.timezone, tick.missed, tick.next_at, tick.now)
+            except ScheduleError as error:
+                self._leave_out(tick.name, error)
+            else:
+                firings.append(Firing(tick, due_now))
+        served: set[str] = set()
+        for batch in batches(firings):
+            served |= self._fire(connection, batch)
+        return served
+
+    def _fire(self, connection: Connection, firings: Sequence[Firing]) -> set[str]:
+        """Serves these; where the database refuses one, or its key is locked, halves of them, down to the culprit."""
         try:
-            due = settle(
-                ticks_of(tick.expression, tick.timezone), missed=tick.missed, next_at=tick.next_at, now=tick.now
-            )
-            return self._fire(connection, tick, due)
-        except ScheduleError as error:
-            self._leave_out(tick.name, error)
-            return True
+            with self.lock_waits_limited(connection):
+                served = store.fire(connection, self.database.schema, firings)
+        except Exception as error:
+            is_locked = is_lock_timeout(error)
+            if not is_locked and not isinstance(error, ScheduleError):
+                raise
+            self._lock_waits += is_locked
+            if len(firings) == 1:
+                until = monotonic() + LOCKED_AGAIN_SECONDS if is_locked else math.inf
+                self._leave_out(firings[0].tick.name, LOCKED if is_locked else error, until=until)
+                return set()
+            if is_locked and self._lock_waits >= MAX_LOCK_WAITS:
+                return set()
+            first, second = halves(firings)
+            return self._fire(connection, first) | self._fire(connection, second)
+        for firing in firings:
+            if firing.tick.name in served:
+                log_served(firing, served[firing.tick.name])
+        return set(served)
 
-    def _fire(self, connection: Connection, tick: NextTick, due: Due) -> bool:
-        served = store.fire(connection, self.database.schema, tick, due)
-        if served is None:
-            return False
-        if due.passed:
-            log.warning("ticks missed schedule=%s ticks=%s policy=%s", tick.name, len(due.passed), tick.missed)
-        for one in served:
-            log.info(
-                "tick schedule=%s at=%s verdict=%s job=%s", tick.name, one.tick_at.isoformat(), one.verdict, one.job_id
-            )
-        return True
+    def _leave_out(self, name: str, reason: Exception | str, *, until: float = math.inf) -> None:
+        """One schedule that cannot be read, or whose job the database does not take, must not hold the others up.
 
-    def _leave_out(self, name: str, error: ScheduleError) -> None:
-        """One schedule that cannot be read, or whose job the database refuses, must not hold the others up."""
-        self._left_out.add(name)
-        reason = " ".join(str(error).split())
-        if (name, reason) not in self._said:
-            self._said.add((name, reason))
-            log.error("schedule left out name=%s error=%s", name, reason)
+        Until the next survey, unless it is said until when.
+        """
+        self._left_out[name] = until
+        text = " ".join(str(reason).split())
+        if (name, text) not in self._said:
+            self._said.add((name, text))
+            log.error("schedule left out name=%s error=%s", name, text)
+
+
+LOCKED = "an open transaction holds its unique key, or its row: it is tried again every few seconds"
+
+
+def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    middle = len(items) // 2
+    return items[:middle], items[middle:]
+
+
+def batches(firings: Sequence[Firing]) -> Iterator[list[Firing]]:
+    """Parts of at most about so many jobs; those with a unique key apart from the others."""
+    batch: list[Firing] = []
+    size = 0
+    for firing in firings:
+        if batch and (size >= MAX_AT_ONCE or firing.tick.has_key != batch[0].tick.has_key):
+            yield batch
+            batch, size = [], 0
+        batch.append(firing)
+        size += len(firing.due.ticks)
+    if batch:
+        yield batch
+
+
+@lru_cache(maxsize=4096)
+def settled(expression: str, timezone: str, missed: str, next_at: datetime, now: datetime) -> Due:
+    """What to do about a schedule that is due. Thousands of them may be alike."""
+    return settle(ticks_of(expression, timezone), missed=missed, next_at=next_at, now=now)
+
+
+@lru_cache(maxsize=4096)
+def tick_after(expression: str, timezone: str, moment: datetime) -> datetime:
+    return ticks_of(expression, timezone).after(moment)
 
 
 def first_tick(change: Change) -> datetime:
@@ -152,4 +263,23 @@ def first_tick(change: Change) -> datetime:
     is_same = (change.expression, change.timezone) == (change.kept_expression, change.kept_timezone)
     if change.next_at is not None and (is_same or change.next_at <= change.now):
         return change.next_at
-    return ticks_of(change.expression, change.timezone).after(max(change.now, change.last_at or change.now))
+    return tick_after(change.expression, change.timezone, max(change.now, change.last_at or change.now))
+
+
+def log_declared(kept: Sequence[tuple[Change, datetime]]) -> None:
+    if len(kept) > MAX_LOGGED:
+        log.info("schedules declared count=%s", len(kept))
+        return
+    for change, next_at in kept:
+        log.info(
+            "schedule declared name=%s expression=%r timezone=%s next=%s",
+            *(change.name, change.expression, change.timezone, next_at.isoformat()),
+        )
+
+
+def log_served(firing: Firing, served: Sequence[Served]) -> None:
+    name, passed = firing.tick.name, firing.due.passed
+    if passed:
+        log.warning("ticks missed schedule=%s ticks=%s policy=%s", name, len(passed), firing.tick.missed)
+    for one in served:
+        log.info("tick schedule=%s at=%s verdict=%s job=%s", name, one.tick_at.isoformat(), one.verdict, one.job_id)

@@ -7,11 +7,13 @@ that cannot serve it is the same for all, and is written in `trouble`.
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from jobq import telemetry
 from jobq.runtime.trouble import Trouble
 from jobq.store.database import Connection, Database
+from jobq.store.jobs import limit_lock_waits
 
 log = logging.getLogger("jobq.worker")
 
@@ -27,6 +29,9 @@ class Service:
     """False: connect for each tick and hang up after it, for what happens rarely."""
     lock_seconds: float | None = None
     """For how long a statement waits at most for a row that somebody holds. Not kept by itself behind a pooler."""
+
+    walks_indexes = True
+    """False: its statements join many rows, each in the way that the server plans for it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -64,6 +69,17 @@ class Service:
 
     def on_stopped(self) -> None:
         """Called once, after the last tick."""
+
+    @contextmanager
+    def lock_waits_limited(self, connection: Connection) -> Iterator[None]:
+        """No statement in it waits for longer than `lock_seconds`. A session of the service's own was begun so; in one
+        that is shared, only a transaction can be limited."""
+        if self.lock_seconds is None or not self.database.is_pooled or connection is not self._connection:
+            yield
+            return
+        with connection.transaction():
+            limit_lock_waits(connection, self.lock_seconds)
+            yield
 
     @property
     def is_stopping(self) -> bool:
@@ -106,7 +122,7 @@ class Service:
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self.database.connect(
-                f"worker {self.name}", walk_indexes=True, lock_seconds=self.lock_seconds
+                f"worker {self.name}", walk_indexes=self.walks_indexes, lock_seconds=self.lock_seconds
             )
             self.on_connected(self._connection)
             self.is_connected = True

@@ -1,25 +1,45 @@
--- Keeps a schedule as it is declared now. Its next tick was calculated outside, from an expression, a zone and what was
--- kept: where any of these has changed in the meantime, nothing is done, and the next survey sees to it.
-WITH declared AS (
-    SELECT entry.*
-    FROM {schema}.workers
-    CROSS JOIN LATERAL jsonb_to_recordset(workers.schedules) AS entry (
+-- Keeps schedules as they are declared now. Their next ticks were calculated outside, from an expression, a zone and what
+-- was kept: where any of these has changed in the meantime, or somebody has the row locked, nothing is done to that schedule,
+-- and the next survey sees to it. A new one that another worker is about to keep is waited for.
+WITH given AS MATERIALIZED (
+    SELECT *
+    FROM unnest(
+        %(names)s::text[], %(expressions)s::text[], %(timezones)s::text[], %(next_ats)s::timestamptz[],
+        %(seen_next_ats)s::timestamptz[]
+    ) AS given (name, expression, timezone, next_at, seen_next_at)
+), declared AS MATERIALIZED (
+    SELECT DISTINCT ON (entry.name) entry.*
+    FROM (
+        SELECT DISTINCT ON (coalesce(schedules_digest, id::text)) id, schedules, schedules_at
+        FROM {schema}.workers
+        WHERE stopped_at IS NULL AND schedules_at IS NOT NULL
+        ORDER BY coalesce(schedules_digest, id::text), schedules_at DESC, id DESC
+    ) AS told
+    CROSS JOIN LATERAL jsonb_to_recordset(told.schedules) AS entry (
         name text, job_class text, arguments jsonb, queue text, priority smallint, retries integer, unique_key text,
         timeout real, has_abort_hook boolean, key_rules jsonb, expression text, timezone text,
         missed text, overlap text, jitter float8
     )
-    WHERE workers.stopped_at IS NULL AND workers.schedules_at IS NOT NULL AND entry.name = %(name)s
-    ORDER BY workers.schedules_at DESC, workers.id DESC
-    LIMIT 1
+    ORDER BY entry.name, told.schedules_at DESC, told.id DESC
+), kept AS MATERIALIZED (
+    SELECT schedules.name
+    FROM given
+    JOIN {schema}.schedules ON schedules.name = given.name
+    WHERE schedules.next_at IS NOT DISTINCT FROM given.seen_next_at
+    FOR UPDATE OF schedules SKIP LOCKED
 )
 INSERT INTO {schema}.schedules
     (name, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, key_rules, expression,
      timezone, missed, overlap, jitter, next_at)
 SELECT
-    name, job_class, arguments, queue, priority, retries, unique_key, timeout, coalesce(has_abort_hook, false),
-    key_rules, expression, timezone, missed, overlap, jitter, %(next_at)s::timestamptz
-FROM declared
-WHERE expression = %(expression)s AND timezone = %(timezone)s
+    declared.name, declared.job_class, declared.arguments, declared.queue, declared.priority, declared.retries,
+    declared.unique_key, declared.timeout, coalesce(declared.has_abort_hook, false), declared.key_rules,
+    declared.expression, declared.timezone, declared.missed, declared.overlap, declared.jitter, given.next_at
+FROM given
+JOIN declared USING (name, expression, timezone)
+WHERE EXISTS (SELECT FROM kept WHERE kept.name = given.name)
+    OR NOT EXISTS (SELECT FROM {schema}.schedules WHERE schedules.name = given.name)
+ORDER BY declared.name COLLATE "C"
 ON CONFLICT (name) DO UPDATE SET
     job_class = excluded.job_class,
     arguments = excluded.arguments,
@@ -37,5 +57,5 @@ ON CONFLICT (name) DO UPDATE SET
     jitter = excluded.jitter,
     next_at = excluded.next_at,
     undeclared_at = NULL
-WHERE schedules.next_at IS NOT DISTINCT FROM %(seen_next_at)s::timestamptz
+WHERE EXISTS (SELECT FROM kept WHERE kept.name = schedules.name)
 RETURNING name

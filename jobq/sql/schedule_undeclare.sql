@@ -1,8 +1,17 @@
 -- Marks schedules that no live worker declares any more. Where a live worker knows the class and does not declare the
 -- schedule, the code has dropped it: then it also gives up its place in time, and if it ever comes back it starts anew.
 -- Where nobody knows the class, its workers are only down, and what they miss meanwhile is theirs to make up for.
--- A worker that has not told its schedules yet says nothing either way.
-WITH candidates AS (
+-- A worker that has not told its schedules yet says nothing either way. One that is locked is seen to the next time.
+WITH declared AS MATERIALIZED (
+    SELECT DISTINCT entry ->> 'name' AS name
+    FROM (
+        SELECT DISTINCT ON (coalesce(schedules_digest, id::text)) schedules
+        FROM {schema}.workers
+        WHERE stopped_at IS NULL
+        ORDER BY coalesce(schedules_digest, id::text)
+    ) AS told
+    CROSS JOIN LATERAL jsonb_array_elements(told.schedules) AS entry
+), candidates AS MATERIALIZED (
     SELECT
         kept.name,
         EXISTS (
@@ -13,11 +22,8 @@ WITH candidates AS (
         ) AS is_dropped
     FROM {schema}.schedules AS kept
     WHERE (kept.undeclared_at IS NULL OR kept.next_at IS NOT NULL)
-        AND NOT EXISTS (
-            SELECT FROM {schema}.workers
-            WHERE workers.stopped_at IS NULL
-                AND workers.schedules @> jsonb_build_array(jsonb_build_object('name', kept.name))
-        )
+        AND NOT EXISTS (SELECT FROM declared WHERE declared.name = kept.name)
+    FOR UPDATE OF kept SKIP LOCKED
 )
 UPDATE {schema}.schedules
 SET undeclared_at = coalesce(schedules.undeclared_at, statement_timestamp()),

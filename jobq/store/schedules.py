@@ -1,7 +1,7 @@
 """What happens to rows of `schedules` and `ticks`: what workers declare is kept, and what is due is served."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -39,10 +39,19 @@ class NextTick:
     missed: str
     next_at: datetime
     now: datetime
+    has_key: bool  # its jobs have a unique key, which an open transaction may hold
 
     @property
     def seconds(self) -> float:
         return (self.next_at - self.now).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A schedule that is due, and what is to be done about it."""
+
+    tick: NextTick
+    due: Due
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +107,24 @@ def survey(connection: Connection, schema: str) -> list[Change]:
     return [Change(*row) for row in connection.execute(statement("schedule_survey", schema), {}).fetchall()]
 
 
-def adopt(connection: Connection, schema: str, change: Change, *, next_at: datetime) -> bool:
-    """Keeps a schedule as it is declared. False: something else has changed since the survey.
+def adopt(connection: Connection, schema: str, changes: Sequence[tuple[Change, datetime]]) -> list[str]:
+    """Keeps schedules as they are declared, each with its next tick; returns those that were kept.
 
-    Raises ScheduleError where the database refuses it.
+    The others have changed since the survey, or somebody has them locked. Raises ScheduleError where the database
+    refuses one of them.
     """
     with refusal_explained():
-        row = connection.execute(
+        rows = connection.execute(
             statement("schedule_adopt", schema),
             {
-                "name": change.name,
-                "expression": change.expression,
-                "timezone": change.timezone,
-                "next_at": next_at,
-                "seen_next_at": change.next_at,
+                "names": [change.name for change, _ in changes],
+                "expressions": [change.expression for change, _ in changes],
+                "timezones": [change.timezone for change, _ in changes],
+                "next_ats": [next_at for _, next_at in changes],
+                "seen_next_ats": [change.next_at for change, _ in changes],
             },
-        ).fetchone()
-    return row is not None
+        ).fetchall()
+    return [name for (name,) in rows]
 
 
 def undeclare(connection: Connection, schema: str) -> list[str]:
@@ -123,37 +133,52 @@ def undeclare(connection: Connection, schema: str) -> list[str]:
 
 
 def next_ticks(
-    connection: Connection, schema: str, *, left_out: Sequence[str] = (), limit: int = 100
+    connection: Connection, schema: str, *, left_out: Collection[str] = (), limit: int = 100, seed: int = 0
 ) -> list[NextTick]:
-    """The ticks that come next, the earliest first; those whose `seconds` are not positive are due."""
-    rows = connection.execute(statement("schedule_next", schema), {"left_out": list(left_out), "limit": limit})
+    """The ticks that come next, the earliest first; those whose `seconds` are not positive are due.
+
+    Ticks of one time come in an order that the `seed` decides.
+    """
+    rows = connection.execute(
+        statement("schedule_next", schema), {"left_out": sorted(left_out), "limit": limit, "seed": seed}
+    )
     return [NextTick(*row) for row in rows.fetchall()]
 
 
-def fire(connection: Connection, schema: str, tick: NextTick, due: Due) -> list[Served] | None:
-    """Serves a due tick. None: it is no longer as it was seen, or another is at it. Nothing: the schedule is paused.
+def fire(connection: Connection, schema: str, firings: Sequence[Firing]) -> dict[str, list[Served]]:
+    """Serves due ticks, by the names of their schedules; of one that is paused, nothing.
 
-    Raises ScheduleError where the database refuses its job.
+    Those left out are no longer as they were seen, or another is at them. Raises ScheduleError where the database
+    refuses one of the jobs: then nothing was served.
     """
+    ticks = [
+        (firing.tick.name, tick_at, place)
+        for firing in firings
+        for place, tick_at in enumerate(firing.due.ticks, start=1)
+    ]
     with refusal_explained():
         rows = connection.execute(
             statement("schedule_fire", schema),
             {
-                "name": tick.name,
-                "expression": tick.expression,
-                "timezone": tick.timezone,
-                "seen_next_at": tick.next_at,
-                "next_at": due.next_at,
-                "ticks": list(due.ticks),
-                "served_to": max(due.ticks + due.passed),
-                "passed": len(due.passed),
+                "names": [firing.tick.name for firing in firings],
+                "expressions": [firing.tick.expression for firing in firings],
+                "timezones": [firing.tick.timezone for firing in firings],
+                "seen_next_ats": [firing.tick.next_at for firing in firings],
+                "next_ats": [firing.due.next_at for firing in firings],
+                "served_tos": [max(firing.due.ticks + firing.due.passed) for firing in firings],
+                "passed": [len(firing.due.passed) for firing in firings],
+                "ticks": [len(firing.due.ticks) for firing in firings],
+                "tick_names": [name for name, _, _ in ticks],
+                "tick_ats": [tick_at for _, tick_at, _ in ticks],
+                "places": [place for _, _, place in ticks],
                 "table": jobs_table(schema),
                 "channel": channel(schema),
             },
         ).fetchall()
-    if not rows:
-        return None
-    return [Served(*row[:3]) for row in rows if row[0] is not None]
+    served: dict[str, list[Served]] = {}
+    for name, tick_at, verdict, job_id, _ in rows:
+        served.setdefault(name, []).extend([] if tick_at is None else [Served(tick_at, verdict, job_id)])
+    return served
 
 
 def run(connection: Connection, schema: str, *, name: str, run_by: str) -> RunByHand | None:

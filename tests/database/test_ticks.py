@@ -17,11 +17,13 @@ from test_plans import ways_into
 from jobq import observe, operate
 from jobq.errors import ScheduleError, ScheduleNotFound
 from jobq.records import ClassRecord, DeclaredSchedule
-from jobq.runtime.scheduler import first_tick
-from jobq.schedules import settle, ticks_of
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.scheduler import LOCK_SECONDS, MAX_AT_ONCE, Scheduler, first_tick, settled
+from jobq.schedules import ticks_of
+from jobq.settings import Settings
 from jobq.store import schedules as store_of
 from jobq.store.database import Database
-from jobq.store.schedules import NextTick, Served
+from jobq.store.schedules import Firing, NextTick, Served
 from jobq.store.statements import statement
 
 if TYPE_CHECKING:
@@ -52,11 +54,9 @@ class Schedules:
 
     def survey(self) -> list[str]:
         """Keeps what is declared; returns what was changed, and what was marked as undeclared."""
-        changed = []
-        for change in store_of.survey(self.connection, self.schema):
-            if store_of.adopt(self.connection, self.schema, change, next_at=first_tick(change)):
-                changed.append(change.name)
-        return changed + store_of.undeclare(self.connection, self.schema)
+        changes = [(change, first_tick(change)) for change in store_of.survey(self.connection, self.schema)]
+        kept = store_of.adopt(self.connection, self.schema, changes)
+        return sorted(kept) + store_of.undeclare(self.connection, self.schema)
 
     def set_up(self, *schedules: DeclaredSchedule) -> int:
         worker = self.declare(*schedules or (NIGHTLY,))
@@ -81,21 +81,23 @@ class Schedules:
         back = "tick_at = tick_at + interval '999 years'"
         self.store.execute(f"UPDATE jobq.ticks SET {back}, fired_at = fired_at - %s", step)
 
+    def fire(self, *ticks: NextTick) -> dict[str, list[Served]]:
+        """Serves these, as they were seen."""
+        return store_of.fire(self.connection, self.schema, [firing(tick) for tick in ticks])
+
     def serve(self) -> list[Served]:
         """Serves what is due, as a worker does."""
         return serve(self.connection, self.schema)
 
 
 def serve(connection: Any, schema: str) -> list[Served]:
-    served: list[Served] = []
-    for tick in store_of.next_ticks(connection, schema):
-        if tick.seconds <= 0:
-            served += store_of.fire(connection, schema, tick, settled(tick)) or []
-    return served
+    due = [tick for tick in store_of.next_ticks(connection, schema) if tick.seconds <= 0]
+    served = store_of.fire(connection, schema, [firing(tick) for tick in due])
+    return [one for name in sorted(served) for one in served[name]]
 
 
-def settled(tick: NextTick) -> Any:
-    return settle(ticks_of(tick.expression, tick.timezone), missed=tick.missed, next_at=tick.next_at, now=tick.now)
+def firing(tick: NextTick) -> Firing:
+    return Firing(tick, settled(tick.expression, tick.timezone, tick.missed, tick.next_at, tick.now))
 
 
 @pytest.fixture
@@ -249,7 +251,7 @@ def test_a_schedule_that_no_live_worker_declares_does_not_fire(schedules: Schedu
 
     # Also before anybody has noticed.
     (tick,) = schedules.upcoming()
-    assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick)) is None
+    assert not schedules.fire(tick)
     assert schedules.survey() == ["nightly"]
     assert schedules.upcoming() == []
     assert schedules.store.unfinished() == []
@@ -310,7 +312,7 @@ def test_a_tick_that_is_not_due_by_the_databases_clock_cannot_be_served(schedule
     schedules.set_up()
     (tick,) = schedules.upcoming()
 
-    assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick)) is None
+    assert not schedules.fire(tick)
 
 
 @pytest.mark.parametrize(
@@ -392,8 +394,8 @@ def test_one_schedule_whose_job_is_refused_does_not_keep_the_others(schedules: S
     ticks = {tick.name: tick for tick in schedules.upcoming()}
 
     with pytest.raises(ScheduleError, match="the database refuses it"):
-        store_of.fire(schedules.connection, schedules.schema, ticks["nightly"], settled(ticks["nightly"]))
-    assert store_of.fire(schedules.connection, schedules.schema, ticks["other"], settled(ticks["other"]))
+        schedules.fire(ticks["nightly"])
+    assert schedules.fire(ticks["other"])
 
 
 def race(schedules: Schedules, contenders: int, act: Callable[["Store"], Any]) -> list[Any]:
@@ -435,15 +437,15 @@ def test_two_workers_that_saw_the_same_tick_cannot_both_serve_it(schedules: Sche
     schedules.pass_time(hours=1)
     (tick,) = schedules.upcoming()
 
-    assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick))
-    assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick)) is None
+    assert schedules.fire(tick)
+    assert not schedules.fire(tick)
     another = tick.next_at + timedelta(minutes=1)
     schedules.store.execute("UPDATE jobq.schedules SET next_at = %s", another)
-    assert store_of.fire(schedules.connection, schedules.schema, tick, settled(tick)) is None
+    assert not schedules.fire(tick)
     assert schedules.store.rows("SELECT next_at FROM jobq.schedules") == [(another,)], "nor pass over the next one"
     schedules.store.execute("UPDATE jobq.schedules SET next_at = %s, last_at = NULL", tick.next_at)
     with pytest.raises(ScheduleError, match="ticks_pkey"):  # and behind that stands the key
-        store_of.fire(schedules.connection, schedules.schema, tick, settled(tick))
+        schedules.fire(tick)
     assert len(schedules.store.unfinished()) == 1
 
 
@@ -494,6 +496,167 @@ def test_workers_killed_at_any_moment_neither_drop_nor_repeat_a_tick(
     assert len({(tick.schedule, tick.tick_at) for tick in ticks}) == len(ticks)
     assert {tick.verdict for tick in ticks} == {"enqueued"}
     assert sorted(tick.job_id for tick in ticks) == [job.id for job in schedules.store.unfinished()]
+
+
+# Many schedules
+
+
+class Counted:
+    """A connection that counts the statements which are sent over it."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.statements = 0
+
+    def execute(self, *arguments: Any) -> Any:
+        self.statements += 1
+        return self.connection.execute(*arguments)
+
+
+def scheduler_of(settings: Settings, worker: int = 0) -> Scheduler:
+    return Scheduler(Database(settings), Ownership(worker))
+
+
+def tick_once(settings: Settings) -> None:
+    scheduler = scheduler_of(settings)
+    with scheduler.database.connect("test") as connection:
+        scheduler.tick(connection)
+
+
+@pytest.mark.one_server
+def test_a_thousand_schedules_are_kept_and_served_with_a_few_statements(
+    schedules: Schedules, settings: Settings
+) -> None:
+    minutely = [like_nightly(name=f"s{number}", expression="* * * * *") for number in range(1000)]
+    worker = schedules.store.worker(classes=[ClassRecord("shop.jobs.Work", (), (), None)])
+    scheduler = scheduler_of(settings, worker)
+    scheduler.tell(tuple(minutely))
+    with scheduler.database.connect("test") as own:
+        connection: Any = Counted(own)
+        scheduler.tick(connection)
+        assert len(schedules.store.rows("SELECT name FROM jobq.schedules")) == 1000
+        assert connection.statements <= 10
+        schedules.pass_time(minutes=1)
+        connection.statements = 0
+        scheduler.tick(connection)
+    assert connection.statements <= 2 * 1000 / MAX_AT_ONCE + 2
+    ticks = schedules.ticks()
+    assert len(ticks) == len({tick.schedule for tick in ticks}) == len({tick.job_id for tick in ticks}) == 1000
+    assert all(row.next_at > ticks[0].tick_at for row in schedules.store.rows("SELECT next_at FROM jobq.schedules"))
+
+
+@pytest.mark.one_server
+def test_two_schedulers_that_race_share_a_thousand_ticks_and_serve_each_once(
+    schedules: Schedules, settings: Settings
+) -> None:
+    schedules.set_up(*(like_nightly(name=f"s{number}", unique_key=f"k{number % 700}") for number in range(1000)))
+    for _ in range(2):
+        schedules.store.execute("DELETE FROM jobq.jobs")
+        schedules.pass_time(hours=1)
+        race(schedules, 2, lambda _: tick_once(settings))
+        tick_once(settings)  # where both had met, the rest is served at the next look
+
+    ticks = schedules.ticks()
+    assert len(ticks) == len({(tick.schedule, tick.tick_at) for tick in ticks}) == 2 * 1000
+    assert [tick.verdict for tick in ticks].count("enqueued") == 2 * 700
+    assert len(schedules.store.unfinished()) == 700
+
+
+def test_each_worker_begins_with_others_of_the_ticks_of_one_time(schedules: Schedules) -> None:
+    schedules.set_up(*(like_nightly(name=f"s{number:02}") for number in range(20)))
+
+    def order(seed: int) -> list[str]:
+        return [tick.name for tick in store_of.next_ticks(schedules.connection, schedules.schema, seed=seed)]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+    assert sorted(order(1)) == sorted(order(2))
+    schedules.store.execute("UPDATE jobq.schedules SET next_at = next_at - interval '1 hour' WHERE name = 's13'")
+    assert order(1)[0] == order(2)[0] == "s13"  # what has been due for longer comes first
+
+
+def test_a_key_that_an_open_transaction_holds_keeps_no_other_schedule_waiting(
+    schedules: Schedules, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    keyed = [like_nightly(name=f"k{number}", unique_key=f"k{number}") for number in range(8)]
+    schedules.set_up(NIGHTLY, *keyed)
+    schedules.pass_time(hours=1)
+    scheduler = scheduler_of(settings)
+    with (
+        scheduler.database.connect("test", lock_seconds=LOCK_SECONDS) as connection,
+        schedules.store.another() as other,
+    ):
+        other.execute("BEGIN")
+        other.add(unique_key="k3")
+        scheduler.tick(connection)
+        assert [tick.schedule for tick in schedules.ticks()] == [*(f"k{n}" for n in range(8) if n != 3), "nightly"]
+        scheduler._left_out = dict.fromkeys(scheduler._left_out, 0.0)  # as if it were time to try again
+        scheduler.tick(connection)
+        other.execute("ROLLBACK")
+        scheduler._left_out = dict.fromkeys(scheduler._left_out, 0.0)
+        scheduler.tick(connection)
+
+    assert len(schedules.ticks()) == 9
+    assert caplog.text.count("schedule left out name=k3 error=an open transaction holds its unique key") == 1
+
+
+def test_a_row_that_somebody_has_locked_keeps_no_other_schedule_waiting(
+    schedules: Schedules, settings: Settings
+) -> None:
+    worker = schedules.set_up(NIGHTLY, like_nightly(name="other"))
+    schedules.pass_time(hours=1)
+    with schedules.store.another() as somebody:
+        somebody.execute("BEGIN")
+        somebody.execute("SELECT FROM jobq.schedules WHERE name = 'nightly' FOR UPDATE")
+        scheduler_of(settings).tick(schedules.connection)
+        assert [tick.schedule for tick in schedules.ticks()] == ["other"]
+        schedules.declare(like_nightly(queue="new"), like_nightly(name="other", queue="new"), worker=worker)
+        assert schedules.survey() == ["other"]
+        schedules.declare(like_nightly(name="more"), worker=worker)
+        assert schedules.survey() == ["more", "other"]  # kept, and no longer declared
+        somebody.execute("ROLLBACK")
+    assert schedules.survey() == ["nightly"]
+
+
+def test_one_schedule_that_is_refused_is_found_among_many_and_named(
+    schedules: Schedules, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedules.set_up(*(like_nightly(name=f"s{number}", queue=f"q{number}") for number in range(9)))
+    schedules.store.execute("ALTER TABLE jobq.jobs ADD CHECK (queue <> 'q5')")
+    schedules.pass_time(hours=1)
+
+    scheduler_of(settings).tick(schedules.connection)
+
+    assert [tick.schedule for tick in schedules.ticks()] == [f"s{number}" for number in range(9) if number != 5]
+    assert "schedule left out name=s5 error=the database refuses it" in caplog.text
+
+
+def test_one_schedule_that_cannot_be_kept_is_found_among_many_and_named(
+    schedules: Schedules, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedules.store.execute("ALTER TABLE jobq.schedules ADD CHECK (queue <> 'q5')")
+    schedules.declare(*(like_nightly(name=f"s{number}", queue=f"q{number}") for number in range(9)))
+
+    scheduler_of(settings).tick(schedules.connection)
+
+    assert len(schedules.store.rows("SELECT FROM jobq.schedules")) == 8
+    assert "schedule left out name=s5 error=the database refuses it" in caplog.text
+
+
+@pytest.mark.one_server
+def test_what_is_due_is_found_by_its_index_among_ten_thousand(schedules: Schedules) -> None:
+    schedules.set_up()
+    schedules.store.execute(
+        "INSERT INTO jobq.schedules (name, job_class, arguments, queue, priority, retries, expression, timezone, "
+        "missed, overlap, jitter, next_at) "
+        "SELECT 's' || n, 'x', '{}', 'q', 0, 0, '* * * * *', 'UTC', 'once', 'allow', 0, now() + n * interval '1 minute' "
+        "FROM generate_series(1, 10000) AS n"
+    )
+    schedules.store.execute("ANALYZE jobq.schedules")
+    explain = b"EXPLAIN (FORMAT JSON) " + statement("schedule_next", "jobq")
+    parameters = {"left_out": ["s7"], "limit": 500, "seed": 1}
+    ((explained,),) = schedules.connection.execute(explain, parameters).fetchall()
+    assert ways_into(explained[0]["Plan"], "schedules") == {"schedules_next"}
 
 
 # What operators do
