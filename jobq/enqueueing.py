@@ -164,7 +164,8 @@ def new_job(
     """
     job_class = type(job)
     name = name_of(job_class)
-    if registry.find(name) is None:
+    stored_name = registry.stored_name(name)
+    if stored_name is None:
         raise UnknownJobClass(f"{name} is not registered. Decorate the class with @register_job.")
     if may_be_unknown(job_class, name):
         check_name(job_class, name, project_folder)
@@ -172,7 +173,7 @@ def new_job(
     key = checked_key(job.get_unique_key() if unique_key is None else unique_key)
     expires_in, expires_at = checked_expiry(expires, seconds, run_at)
     return NewJob(
-        job_class=name,
+        job_class=stored_name,
         arguments=encoded_arguments(job, most_bytes() if max_arguments_bytes is None else max_arguments_bytes),
         queue=checked_queue(job.get_queue() if queue is None else queue),
         priority=checked_int("priority", job.get_priority() if priority is None else priority, MAX_PRIORITY),

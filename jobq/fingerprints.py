@@ -27,9 +27,18 @@ VARYING = re.compile(
 )
 
 
-def fingerprint(job_class: str, error_type: str, frame: str | None = None, message: str = "") -> str:
-    """The name of the group to which a failure belongs. `frame` counts without its line, which every deploy moves."""
+def fingerprint(
+    job_class: str, error_type: str, frame: str | None = None, message: str = "", *, qualname: str = ""
+) -> str:
+    """The name of the group to which a failure belongs. `frame` counts without its line, which every deploy moves.
+
+    With the `qualname` of the class at hand, a frame in its own methods counts without its file and class, too: these
+    change when the class is renamed or moved, and its stored name does not.
+    """
     place = "" if frame is None else re.sub(r":\d+ ", " ", frame)
+    function = place.rpartition(" ")[2]
+    if qualname and f"{function}.".startswith(f"{qualname}."):
+        place = function.removeprefix(qualname)
     parts = (job_class, error_type, place, without_varying(message))
     return md5("\n".join(parts).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:LENGTH]
 

@@ -309,6 +309,11 @@ class ClassRecord:
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
 
+    @property
+    def stored_name(self) -> str:
+        """The name under which its jobs are stored."""
+        return self.aliases[0] if self.aliases else self.name
+
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "ClassRecord":
         """As a child reports it, and as a worker's row keeps it."""

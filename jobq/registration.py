@@ -24,7 +24,8 @@ def register_job(job_class: Any = None, /, *, alias: str | Sequence[str] = ()) -
     """Registers a Job class, so that workers may run it: `@register_job`.
 
     `@register_job(alias="shop.jobs.OldName")` also answers to another name (or several), so that a class can be
-    renamed or moved while jobs are queued under the old one. Raises RegistrationError.
+    renamed or moved while jobs are queued under the old one. Of several the first is the oldest: jobs are stored under
+    it, so that workers of before and after know them. Raises RegistrationError.
     """
     if isinstance(job_class, str):
         raise RegistrationError(f"Write @register_job(alias={job_class!r}): an alias is given by name.")
@@ -42,7 +43,7 @@ def add_class(registry: Registry, job_class: "type[Job]", aliases: Sequence[str]
     check_job_class(job_class)
     for alias in aliases:
         check_alias(alias, name_of(job_class))
-    registry.add(job_class, aliases, schedules_of(job_class))
+    registry.add(job_class, aliases, schedules_of(job_class, aliases[0] if aliases else name_of(job_class)))
 
 
 def register_schedule(name: str, job: "Job", schedule: "Schedule | str") -> None:
@@ -81,8 +82,8 @@ def register_schedule(name: str, job: "Job", schedule: "Schedule | str") -> None
     registry.schedule(Scheduled(name, schedule, type(job), job._constructor_arguments))
 
 
-def schedules_of(job_class: "type[Job]") -> list[Scheduled]:
-    """The schedules that stand in a class: one that is alone may go by the name of the class."""
+def schedules_of(job_class: "type[Job]", stored_name: str) -> list[Scheduled]:
+    """The schedules that stand in a class: one that is alone may go by the name under which its jobs are stored."""
     single, several = job_class.schedule, job_class.schedules
     if single is None and several == ():  # as nearly all are: whoever only enqueues needs no calendar
         return []
@@ -103,7 +104,7 @@ def schedules_of(job_class: "type[Job]") -> list[Scheduled]:
                 f"{name} has {len(schedules)} schedules, so each needs a name: pauses and the last tick hang on it. "
                 f"Add name='…' to Schedule {schedule.expression!r}."
             )
-        whole = name if schedule.name is None else f"{name}:{schedule.name}"
+        whole = stored_name if schedule.name is None else f"{stored_name}:{schedule.name}"
         check_call(job_class, schedule, whole)
         found.append(Scheduled(whole, schedule, job_class, ((), schedule.arguments), is_of_class=True))
     return found

@@ -30,6 +30,7 @@ class Registry:
         self._classes: dict[str, type[Job]] = {}
         self._packages: set[str] = set()  # the first names of their modules
         self._aliases: dict[str, str] = {}  # alias to name
+        self._first: dict[str, str] = {}  # name to first alias
         self._scheduled: dict[str, Scheduled] = {}
 
     def add(self, job_class: "type[Job]", aliases: Sequence[str] = (), scheduled: "Sequence[Scheduled]" = ()) -> None:
@@ -47,6 +48,9 @@ class Registry:
         self._packages.add(package_of(job_class.__module__ or ""))  # code that exec() runs may have no module
         self._classes[name] = job_class  # a module that is imported again replaces its classes
         self._aliases.update(dict.fromkeys(aliases, name))
+        self._first.pop(name, None)
+        if aliases:
+            self._first[name] = aliases[0]
         for old in [old for old in self._scheduled.values() if old.is_of_class and name_of(old.job_class) == name]:
             del self._scheduled[old.name]
         for new in scheduled:
@@ -78,12 +82,23 @@ class Registry:
             return job_class
         raise UnknownJobClass(f"No job class {name!r} is registered. {self._suggestion(name)}")
 
+    def stored_name(self, name: str) -> str | None:
+        """The name under which jobs of a class are stored, whichever of its names is given; None: it is not known.
+
+        It is the class's first alias, and stays the same when the class is renamed again: workers of before and after
+        know it, so unique keys, schedules and figures are theirs together.
+        """
+        owner = name if name in self._classes else self._aliases.get(name)
+        return None if owner is None else self._first.get(owner, owner)
+
     def has_package(self, module: str) -> bool:
         """Whether a module is of the same package as one of the classes: code of the application."""
         return package_of(module) in self._packages
 
     def aliases_of(self, name: str) -> tuple[str, ...]:
-        return tuple(sorted(alias for alias, owner in self._aliases.items() if owner == name))
+        """The first one is the name under which its jobs are stored."""
+        found = sorted(alias for alias, owner in self._aliases.items() if owner == name)
+        return tuple(sorted(found, key=lambda alias: alias != self._first.get(name)))
 
     def __iter__(self) -> "Iterator[tuple[str, type[Job]]]":
         return iter(sorted(self._classes.items()))

@@ -176,7 +176,7 @@ class LiveSource:
 
     def like(self, job_class: str) -> JobRecord | None:
         """Among the youngest only: looking for it in the whole history could take long."""
-        name = self._known[job_class].name if job_class in self._known else job_class
+        name = self._known[job_class].stored_name if job_class in self._known else job_class
         for chosen in (Filter(), filters.of("state", FINISHED)):
             for job in observe.list_jobs(self._database, chosen, limit=LIKE_LIMIT).jobs:
                 if job.job_class == name:

@@ -17,6 +17,7 @@ from jobq.observe.reading import dicts, now, reading
 from jobq.states import Outcome
 from jobq.store import metrics
 from jobq.store.database import Database
+from jobq.store.workers import stored_name
 
 POINTS = 72
 """A chart has up to so many steps."""
@@ -112,12 +113,14 @@ def figures(
     queue: str | None = None,
     job_class: str | None = None,
 ) -> Period:
-    """What ended since then, in whole minutes; of one queue or class, where given.
+    """What ended since then, in whole minutes; of one queue or class (by any of its names), where given.
 
     Of long ago there are figures of five minutes or an hour only: the period then begins and ends with one of those.
     """
     with reading(database) as connection:
         at = now(connection)
+        if job_class is not None:
+            job_class = stored_name(connection, database.schema, job_class)
         first, last = whole_spans(at, since, until)
         step = step_of(last - first, metrics.span_at(first, at))
         asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step}

@@ -69,7 +69,7 @@ def meaning_of(term: Term, table: Table, parameters: Parameters) -> str:
 def any_text(term: Term, parameters: Parameters) -> str | None:
     """Several exact texts of one column as one comparison, which an index can serve; None where it is not that."""
     exact = [value.text for value in term.values if isinstance(value, Pattern) and value.is_exact]
-    if term.key not in COLUMNS or len(exact) < max(2, len(term.values)):
+    if term.key not in COLUMNS or term.key == "class" or len(exact) < max(2, len(term.values)):
         return None
     return f"{COLUMNS[term.key]} = ANY ({parameters.add(exact, 'text[]')})"
 
@@ -94,6 +94,24 @@ def matches(column: str, value: Value, parameters: Parameters) -> str:
     if value.is_exact:
         return f"{column} = {parameters.add(value.text, 'text')}"
     return f"{column} LIKE {parameters.add(like(value), 'text')}"
+
+
+def is_of_class(_term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
+    """Under whichever of its names, as workers know them: a class may have been renamed."""
+    assert isinstance(value, Pattern)
+    meant, named = matches("job_class", value, parameters), matches("meant.name", value, parameters)
+    return f"{meant} OR job_class = ANY (ARRAY({OTHER_NAMES.replace('MEANT', named)}))"
+
+
+OTHER_NAMES = (
+    "SELECT other.name FROM (SELECT classes FROM SCHEMA.workers ORDER BY workers.id DESC LIMIT 100) AS youngest "
+    "CROSS JOIN LATERAL jsonb_array_elements(classes) AS class "
+    "CROSS JOIN LATERAL (SELECT class -> 'aliases' || jsonb_build_array(class -> 'name') AS all_of_it) AS names "
+    "CROSS JOIN LATERAL jsonb_array_elements_text(all_of_it) AS meant (name) "
+    "CROSS JOIN LATERAL jsonb_array_elements_text(all_of_it) AS other (name) "
+    "WHERE class -> 'aliases' <> '[]' AND (MEANT)"
+)
+"""All names of the classes that have one of them as is MEANT. Not tied to a row, so PostgreSQL looks them up once."""
 
 
 def has_error(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
@@ -167,6 +185,7 @@ def mentions(_term: Term, value: Value, table: Table, parameters: Parameters) ->
 MEANINGS: dict[str, Meaning] = {
     "": mentions,
     **dict.fromkeys(COLUMNS, compares_column),
+    "class": is_of_class,
     "error": has_error,
     "worker": was_run_by,
     "id": compares_number("id"),

@@ -27,7 +27,7 @@ def run_again(
     job_class = class_of(old.job_class, observe.classes(database) if known is None else known)
     check(job_class, arguments)
     new = NewJob(
-        job_class=old.job_class,
+        job_class=job_class.stored_name,
         arguments=as_stored(arguments, database.settings.max_arguments_bytes),
         queue=old.queue,
         priority=old.priority,

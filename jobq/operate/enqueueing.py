@@ -31,10 +31,11 @@ def enqueue(
     and key is known only where its code is, so they must be said. Returns None where an unfinished job holds the key.
     Raises UnknownJobClass, ArgumentsError, EnqueueError.
     """
-    check(class_of(job_class, observe.classes(database)), arguments)
+    known = class_of(job_class, observe.classes(database))
+    check(known, arguments)
     seconds, run_at = due(delay)
     new = NewJob(
-        job_class=job_class,
+        job_class=known.stored_name,
         arguments=stored_arguments.encode(arguments, max_bytes=database.settings.max_arguments_bytes),
         queue=checked_queue(queue),
         priority=checked_int("priority", priority, MAX_PRIORITY),

@@ -466,6 +466,8 @@ def failed(assignment: Assignment, job: Job | None, error: BaseException, *, may
         retry_delay, trouble = delay_of(job, assignment)
         described += trouble
     error_type, message, frame = type_of(error), message_of(error, assignment), own_frame(error)
+    job_class = known.find(assignment.job_class) if job is None else type(job)
+    qualname = getattr(job_class, "__qualname__", "")
     return Report(
         id=assignment.id,
         attempt=assignment.attempt,
@@ -476,7 +478,7 @@ def failed(assignment: Assignment, job: Job | None, error: BaseException, *, may
         error_message=message,
         traceback=described,
         retry_delay=retry_delay,
-        fingerprint=fingerprint(assignment.job_class, error_type, frame, message),
+        fingerprint=fingerprint(assignment.job_class, error_type, frame, message, qualname=qualname),
         frame=None if frame is None else storable(frame, 500),
     )
 

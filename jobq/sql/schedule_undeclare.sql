@@ -18,7 +18,10 @@ WITH declared AS MATERIALIZED (
             SELECT FROM {schema}.workers
             WHERE workers.stopped_at IS NULL
                 AND workers.schedules_at IS NOT NULL
-                AND workers.classes @> jsonb_build_array(jsonb_build_object('name', kept.job_class))
+                AND (
+                    workers.classes @> jsonb_build_array(jsonb_build_object('name', kept.job_class))
+                    OR workers.classes @> jsonb_build_array(jsonb_build_object('aliases', jsonb_build_array(kept.job_class)))
+                )
         ) AS is_dropped
     FROM {schema}.schedules AS kept
     WHERE (kept.undeclared_at IS NULL OR kept.next_at IS NOT NULL)

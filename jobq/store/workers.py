@@ -70,6 +70,12 @@ def known_classes(connection: Connection, schema: str) -> tuple[ClassRecord, ...
     return tuple(known[name] for name in sorted(known))
 
 
+def stored_name(connection: Connection, schema: str, name: str) -> str:
+    """The name under which jobs of a class are stored, by what workers said of it last; the name itself: none did."""
+    row = connection.execute(statement("stored_name", schema), {"name": name}).fetchone()
+    return row[0] if row and row[0] else name
+
+
 @dataclass(frozen=True, slots=True)
 class Pulse:
     """What a worker hears when it says that it is alive."""

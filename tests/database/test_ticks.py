@@ -649,7 +649,7 @@ def test_what_is_due_is_found_by_its_index_among_ten_thousand(schedules: Schedul
     schedules.store.execute(
         "INSERT INTO jobq.schedules (name, job_class, arguments, queue, priority, retries, expression, timezone, "
         "missed, overlap, jitter, next_at) "
-        "SELECT 's' || n, 'x', '{}', 'q', 0, 0, '* * * * *', 'UTC', 'once', 'allow', 0, now() + n * interval '1 minute' "
+        "SELECT 's' || n, 'x', '{}', 'q', 0, 0, '* * * * *', 'UTC', 'once', 'allow', 0, now() + n * interval '1 min' "
         "FROM generate_series(1, 10000) AS n"
     )
     schedules.store.execute("ANALYZE jobq.schedules")

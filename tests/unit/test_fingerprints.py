@@ -42,6 +42,15 @@ def test_the_line_of_the_place_does_not_count_but_the_function_does() -> None:
     assert fingerprint("a.B", "KeyError", "a.py:1 other", "'x'") not in moved
 
 
+def test_a_class_that_is_renamed_or_moved_keeps_the_groups_of_its_own_methods() -> None:
+    old = fingerprint("a.B", "KeyError", "a.py:1 B.run", qualname="B")
+    assert fingerprint("a.B", "KeyError", "shop/c.py:9 C.run", qualname="C") == old
+    assert fingerprint("a.B", "KeyError", "shop/c.py:9 C.other", qualname="C") != old
+    assert fingerprint("a.B", "KeyError", "shop/c.py:9 Cat.run", qualname="C") != old
+    of_function = fingerprint("a.b", "KeyError", "a.py:1 b", qualname="b")
+    assert fingerprint("a.b", "KeyError", "shop/c.py:9 c", qualname="c") == of_function
+
+
 def test_class_exception_and_message_each_count() -> None:
     groups = {
         fingerprint("a.B", "KeyError", None, "'x'"),

@@ -105,7 +105,7 @@ def test_later_enqueues_a_call_with_the_options_of_the_decorator(database: "Data
     record = ship.later(7, kind="letter")
 
     assert record is not None
-    assert (record.job_class, record.queue, record.priority) == (f"{__name__}.ship", "mail", 5)
+    assert (record.job_class, record.queue, record.priority) == ("shop.old_ship", "mail", 5)
     assert (record.retries, record.timeout, record.unique_key) == (3, 60, "order-7-letter")
     assert record.arguments == {"order_id": 7, "kind": "letter"}
     assert record.source is not None

@@ -209,7 +209,9 @@ def test_the_decorator_works_bare_and_with_one_alias_or_several(folder: Path) ->
     assert register_job(alias="shop.jobs.Deux")(two) is two
     assert register_job(alias=["shop.jobs.Trois", "shop.jobs.Drei"])(three) is three
     assert the_registry.get("shop.jobs.Deux") is two
-    assert the_registry.aliases_of("shop.jobs.Three") == ("shop.jobs.Drei", "shop.jobs.Trois")
+    assert the_registry.aliases_of("shop.jobs.Three") == ("shop.jobs.Trois", "shop.jobs.Drei")
+    names = ("shop.jobs.Three", "shop.jobs.Trois", "shop.jobs.Drei", "shop.jobs.One", "shop.jobs.Four")
+    assert [the_registry.stored_name(name) for name in names] == ["shop.jobs.Trois"] * 3 + ["shop.jobs.One", None]
 
 
 def test_an_alias_given_without_its_name_is_explained() -> None:
