@@ -35,8 +35,8 @@ def kept(sample: "Application", store: "Store") -> "Application":
     ]  # fmt: skip
     worker = store.worker()
     store_of.declare(store.connection, store.schema, worker_id=worker, schedules=schedules, since=None)
-    for change in store_of.survey(store.connection, store.schema):
-        assert store_of.adopt(store.connection, store.schema, change, next_at=first_tick(change))
+    changes = [(change, first_tick(change)) for change in store_of.survey(store.connection, store.schema)]
+    assert len(store_of.adopt(store.connection, store.schema, changes)) == len(changes)
     return sample
 
 

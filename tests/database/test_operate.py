@@ -319,7 +319,7 @@ def test_a_job_runs_again_as_a_new_one_with_other_arguments(store: Any, report: 
 
 def test_a_held_unique_key_keeps_the_new_job_out(store: Any, report: Any, database: Database) -> None:
     (old,) = failed(store, report, unique_key="k")
-    store.add(unique_key="k")
+    store.add(unique_key="k", job_class=KNOWN.stored_name)
     assert operate.run_again(database, old, {"order": 2}, known=[KNOWN]) is None
     assert observe.audit(database) == ()
 
