@@ -1,9 +1,6 @@
 """The console: puts its parts together, and passes between them what the feed tells."""
 
-import asyncio
-import signal
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -120,17 +117,9 @@ class Console(ConsoleActions):
         problems = [*self.preferences.problems, *(f"[keys] {problem}" for problem in self.keymap.problems)]
         if problems:
             self.notices.tell("\n".join(problems), is_bad=True)
-        self._leave_when_told()
         self.feed.start()
         if self.feed.every is not None:
             self.set_interval(1.0, self._tick)
-
-    def _leave_when_told(self) -> None:
-        """A terminal that is closed, or a kill, ends it as q does: the demonstration's worker ends with it, too."""
-        loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, or outside the main thread
-            for name in (signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(name, self.exit)
 
     async def action_quit(self) -> None:
         self.exit()

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding
 
 from . import formats, screens
@@ -13,6 +12,7 @@ from .dialogs import ConsoleDialogs
 from .entries import Entry
 from .navigation import ConsoleNavigation
 from .playback import Playback
+from .program import Program
 from .screens.base import ConsoleScreen
 from .tabs import TABS
 from .write_access import WriteAccess
@@ -24,7 +24,7 @@ EVERYWHERE = (
 """Actions that every screen has."""
 
 
-class ConsoleActions(App[None]):
+class ConsoleActions(Program):
     """Each key is given to the part that it belongs to. A dialog keeps all of them to itself."""
 
     BINDINGS: ClassVar[list[Any]] = [

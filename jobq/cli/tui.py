@@ -75,6 +75,7 @@ def tui(
     if replay is not None and (record is not None or is_demo):
         raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
     with loading():
+        from jobq.tui import ending
         from jobq.tui.app import Console
         from jobq.tui.navigation import place_of
         from jobq.tui.preferences import default_path, load
@@ -96,12 +97,12 @@ def tui(
     has_braille = not is_in_blocks and os.environ.get("TERM") != "linux"
     looks: dict[str, Any] = {"every": every, "is_ascii": is_ascii, "has_braille": has_braille, "place": start}
     looks["preferences"] = load(default_path())
-    if replay is not None:
-        from jobq.tui.replay import Replay
+    with ending.with_terminal(sys.stdin.fileno()), ExitStack() as stack:
+        if replay is not None:
+            from jobq.tui.replay import Replay
 
-        Console(Replay(Path(replay)), **looks).run()
-        return
-    with ExitStack() as stack:
+            Console(Replay(Path(replay)), **looks).run()
+            return
         source = stack.enter_context(live(settings, is_read_only=is_read_only, is_demo=is_demo))
         if record is not None:
             source = stack.enter_context(recorded(source, Path(record)))

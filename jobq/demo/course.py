@@ -143,7 +143,9 @@ def start_worker(settings: "Settings", processes: int | None, log: IO[bytes]) ->
 
     environment = {**os.environ, **environment_of(settings)}
     # In a session of its own: Ctrl-C is ours, and the worker is then stopped in the ordinary way.
-    return subprocess.Popen(command, stderr=log, env=environment, start_new_session=True)
+    # Its standard input ends with us, and it with that.
+    command = [sys.executable, "-m", "jobq.demo.leash", *command]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, env=environment, start_new_session=True)
 
 
 def follow(

@@ -36,12 +36,18 @@ async def settle(pilot: Pilot[Any]) -> None:
     for _ in range(500):
         await pilot.pause(0.005)
         now = text_of(console)
-        if console.feed.is_idle and now == last:
+        if is_at_rest(console) and now == last:
             await pilot.pause()
-            if text_of(console) == now and console.feed.is_idle:
+            if text_of(console) == now and is_at_rest(console):
                 return
         last = now
     pytest.fail("the console does not come to rest")
+
+
+def is_at_rest(console: Console) -> bool:
+    """Nothing is asked, no key waits, and a dialog that takes only keys typed after it was shown has been shown."""
+    is_shown = getattr(console.screen, "takes_keys_since", 0.0) < math.inf
+    return console.feed.is_idle and console.keyboard.is_idle and is_shown
 
 
 async def look(pilot: Pilot[Any]) -> None:

@@ -114,7 +114,7 @@ class ConsoleScreen(Screen[None]):
         ]
 
     def runner(self, name: str) -> Callable[[], Any]:
-        owners = [one for one in (self, self.focused, self.app) if hasattr(one, f"action_{name}")]
+        owners = [one for one in (self, self.focused, self.app, *self.query("*")) if hasattr(one, f"action_{name}")]
         return getattr(owners[0], f"action_{name}")  # type: ignore[no-any-return]  # a method
 
     def allowed(self, name: str) -> bool:

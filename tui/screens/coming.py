@@ -16,6 +16,7 @@ from .dialog import Dialog
 
 
 class Coming(Dialog[None]):
+    IS_SEEN_FIRST: ClassVar[bool] = True
     HEADING = "The next 24 hours"
     BINDINGS: ClassVar[list[Any]] = [Binding("w,q", "leave", show=False)]
 

@@ -19,6 +19,7 @@ INDENT = 8
 class Confirm(Dialog[bool]):
     """Nothing happens by accident: the focus is on leaving, or on a number that must be typed."""
 
+    IS_SEEN_FIRST: ClassVar[bool] = True
     BINDINGS: ClassVar[list[Any]] = [
         Binding("y", "yes", show=False),
         Binding("n", "leave", show=False),

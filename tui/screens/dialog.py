@@ -1,10 +1,12 @@
 """What the dialogs have in common: a box in the middle, its lines, escape to leave."""
 
+import math
 from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.events import Event
 from textual.screen import ModalScreen
 
 from .. import theme
@@ -17,6 +19,11 @@ class Dialog(ModalScreen[Result]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[Any]] = [Binding("escape", "leave", show=False)]
     HEADING: ClassVar[str] = ""
+    IS_SEEN_FIRST: ClassVar[bool] = False  # it asks, or comes by itself: keys typed before it was shown are not for it
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takes_keys_since = math.inf if self.IS_SEEN_FIRST else 0.0
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="box"):
@@ -30,6 +37,22 @@ class Dialog(ModalScreen[Result]):
 
         box = self.query_one("#box", Vertical)
         box.border_title = Content(f" {self.heading()} ")
+
+    def on_screen_suspend(self) -> None:
+        """Another is on top of it now: it has to be seen again."""
+        if self.IS_SEEN_FIRST:
+            self.takes_keys_since = math.inf
+
+    def on_screen_resume(self) -> None:
+        self.call_after_refresh(self._is_seen)
+
+    def _compositor_refresh(self) -> None:
+        self._is_seen()  # not after the picture was drawn: who sees it may be fast
+        super()._compositor_refresh()
+
+    def _is_seen(self) -> None:
+        if self.takes_keys_since == math.inf and self.is_current:
+            self.takes_keys_since = Event().time
 
     def heading(self) -> str:
         return self.HEADING

@@ -13,6 +13,7 @@ from .dialog import Dialog
 
 
 class Outcome(Dialog[None]):
+    IS_SEEN_FIRST: ClassVar[bool] = True
     BINDINGS: ClassVar[list[Any]] = [Binding("enter,q,space", "leave", show=False)]
 
     def __init__(self, report: Report, done: str) -> None:

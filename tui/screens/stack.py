@@ -13,6 +13,7 @@ from .traceback_text import traceback_lines
 
 
 class LiveStack(Dialog[None]):
+    IS_SEEN_FIRST: ClassVar[bool] = True
     BINDINGS: ClassVar[list[Any]] = [
         Binding("l,q,enter", "leave", show=False),
         Binding("o", "fold", show=False),

@@ -16,9 +16,10 @@ from .dialog import Dialog
 
 
 class Waiting(Dialog[None]):
+    IS_SEEN_FIRST: ClassVar[bool] = True
     BINDINGS: ClassVar[list[Any]] = [
         Binding("m", "migrate", show=False),
-        Binding("q,ctrl+c", "quit", show=False),
+        Binding("q", "quit", show=False),
         Binding("escape", "nothing", show=False),
     ]
 

@@ -15,6 +15,7 @@ from .dialog import Dialog
 
 
 class Why(Dialog[None]):
+    IS_SEEN_FIRST: ClassVar[bool] = True
     BINDINGS: ClassVar[list[Any]] = [Binding("w,q,enter,space", "leave", show=False)]
 
     def __init__(self, answer: Answer) -> None:

@@ -13,6 +13,7 @@ from .dialog import Dialog
 
 
 class Write(Dialog[bool]):
+    IS_SEEN_FIRST: ClassVar[bool] = True
     HEADING: ClassVar[str] = "Allow changes on PROD"
 
     def body(self) -> ComposeResult:
