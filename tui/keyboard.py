@@ -58,7 +58,7 @@ class Keyboard:
     @property
     def is_idle(self) -> bool:
         """Nothing waits, and nothing is being done."""
-        return self._task is None and self._is_quiet
+        return (self._task is None or self._task.done()) and self._is_quiet
 
     def _hold(self, event: Event) -> None:
         if self._is_overfull or len(self._held) >= MOST_HELD:
@@ -67,7 +67,7 @@ class Keyboard:
             self._is_overfull = True
             return
         self._held.append(event)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._hand_on(), name="keyboard")
 
     async def _hand_on(self) -> None:
@@ -81,7 +81,7 @@ class Keyboard:
         except Exception as error:  # noqa: BLE001 - the edge of a task: a defect must be seen, as in a widget
             self._app._handle_exception(error)
         finally:
-            self._task, self._is_overfull = None, False
+            self._is_overfull = False
 
     def _hand(self, event: Event) -> None:
         screen = self._app.screen

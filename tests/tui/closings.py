@@ -85,18 +85,21 @@ def environment_of(pid: int) -> list[bytes]:
         return []
 
 
-def start(way: str, folder: Path, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Closing:
+def start(
+    command: list[str], folder: Path, environment: Mapping[str, str], *, way: str = "", ignores_hangup: bool = False
+) -> Closing:
+    """Runs a command in a terminal of its own."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
 
     def prepare() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        if way == "SIGHUP ignored":
+        if ignores_hangup:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobq", "tui", *arguments],
+        command,
         cwd=folder,
         env={**os.environ, **environment, "TERM": "xterm-256color", MARK: mark},
         stdin=theirs,
@@ -112,7 +115,9 @@ def start(way: str, folder: Path, arguments: tuple[str, ...], environment: Mappi
 def closed(way: str, folder: Path, moment: Callable[[float, float], float], silent: str) -> Closing:
     """A console whose terminal has been closed in this way. `silent` is a database's address that never answers."""
     arguments = {"demonstration": ("--demo",), "hung database": ("--database-url", silent)}.get(way, ())
-    closing = start(way, folder, arguments, {"XDG_CONFIG_HOME": str(folder)})
+    command = [sys.executable, "-m", "jobq", "tui", *arguments]
+    environment = {"XDG_CONFIG_HOME": str(folder)}
+    closing = start(command, folder, environment, way=way, ignores_hangup=way == "SIGHUP ignored")
     if way == "starting":
         closing.read(moment(0.0, 2.0))
     elif way == "hung database":
@@ -136,6 +141,8 @@ def wait_for_end(closing: Closing, seconds: float = LONGEST) -> list[str]:
     end = time.monotonic() + seconds
     while (left := closing.left) and time.monotonic() < end:
         time.sleep(0.1)
+    if not left:
+        closing.process.wait()
     return left
 
 
