@@ -3,6 +3,9 @@
 Each figure is a median over the rounds, with the connection open: what the database took for all statements of the look
 together, the worst of that, and the whole with what Python does of it. What is above `--limit` is marked. Load
 anew after some time: the last hour should have something in it.
+
+`console`, or no word at all, also opens the console in a pseudo-terminal: how soon its first screen is complete, and
+what each idle screen costs. See `benchmarks.console`.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from jobq.tui.live import LiveSource
 from jobq.tui.source import VIEWS
 from jobq.tui.window import PAGE
 
+from benchmarks import console
 from benchmarks.load import SCHEMA
 from jobq import observe
 from jobq.errors import QueryTooSlow
@@ -83,6 +87,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="only what has one of these in its name")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=float, default=50.0, help="milliseconds in the database")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for which an idle console is watched")
     parser.add_argument("--database-url")
     chosen = parser.parse_args()
     watch()
@@ -93,8 +98,11 @@ def main() -> None:
         for name, look in looks(database).items()
         if not chosen.words or any(word in name for word in chosen.words)
     )
-    database.close()
     print(f"{above} above {chosen.limit:g} ms in the database")
+    if not chosen.words or "console" in chosen.words:
+        running = observe.list_jobs(database, of("state", "running"), limit=1).jobs[0].id
+        console.measure(["--schema", SCHEMA, "--database-url", database.url], running, chosen.rounds, chosen.seconds)
+    database.close()
 
 
 def looks(database: Database) -> dict[str, Callable[[], object]]:

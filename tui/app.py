@@ -15,6 +15,7 @@ from .acting import Acting
 from .console_actions import EVERYWHERE, ConsoleActions
 from .context import Context
 from .dialogs import ConsoleDialogs
+from .drawing import cells_only, seen_behind
 from .feed import Feed
 from .keymap import Keymap
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
@@ -188,8 +189,9 @@ class Console(ConsoleActions):
     # Painting
 
     def _console_screens(self) -> list[ConsoleScreen]:
-        """Those of this tab, the one that is seen, or is beneath the dialogs, last."""
-        return [screen for screen in self.screen_stack if isinstance(screen, ConsoleScreen) and screen.is_mounted]
+        """Those of this tab that are seen, the uppermost last. One that is covered is painted when it is seen again."""
+        seen = (*self._background_screens, self.screen)
+        return [screen for screen in seen if isinstance(screen, ConsoleScreen) and screen.is_mounted]
 
     def paint(self) -> None:
         for screen in self._console_screens():
@@ -198,6 +200,13 @@ class Console(ConsoleActions):
     def paint_frames(self) -> None:
         for screen in self._console_screens():
             screen.paint_frame()
+
+    @property
+    def _background_screens(self) -> list[Screen[Any]]:
+        return seen_behind(self._screen_stack)
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        super()._display(screen, cells_only(renderable))
 
     def _fatal_error(self) -> None:
         """As Textual's, without the values of local variables: there is an address with a password among them."""

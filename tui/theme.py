@@ -1,6 +1,7 @@
 """How things look: the one place for colours, glyphs and the words that go with them. State is never colour alone."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from rich.style import Style
 from textual.theme import Theme
@@ -157,5 +158,6 @@ def colour(word: str) -> str:
     return COLOURS.get(word, TEXT)
 
 
+@cache
 def style(colour: str, *, bold: bool = False, reverse: bool = False) -> Style:
     return Style(color=colour, bold=bold, reverse=reverse)

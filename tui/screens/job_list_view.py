@@ -169,7 +169,7 @@ class JobListView(Vertical):
         self.query_one("#status", Line).put(left, words.newer_text(jobs, keymap, glyphs))
         rows.empty = words.emptiness(jobs, keymap, glyphs.more)
         rows.sorted_by = jobs.sort
-        rows.refresh()
+        rows.repaint()
         self._painted()
 
     def on_resize(self) -> None:

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
-from textual.widget import Widget
 
 from .. import theme
 from ..formats import short
+from .canvas import Canvas
 
 LABEL = 7
 BELOW = "▒"
 """What wrong columns are drawn with where there is no colour to tell them by."""
 
 
-class Columns(Widget):
+class Columns(Canvas):
     """The youngest value is at the right."""
 
     def __init__(self, colour: str, above: str = theme.BAD, *, id: str | None = None) -> None:  # noqa: A002
@@ -24,10 +24,12 @@ class Columns(Widget):
         self._values: list[tuple[float, float]] = []
 
     def put(self, below: Sequence[float], above: Sequence[float] | None = None) -> None:
-        self._values = list(zip(below, above or [0.0] * len(below), strict=True))
-        self.refresh()
+        values = list(zip(below, above or [0.0] * len(below), strict=True))
+        if values != self._values:
+            self._values = values
+            self.repaint()
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         width, height = self.size.width, self.size.height
         room = max(1, width - LABEL - 1)
         values = self._values[-room:]
@@ -38,7 +40,7 @@ class Columns(Widget):
         floor = (height - 1 - y) * 8
         for low, high in values:
             segments.append(self._cell(low / top * height * 8, (low + high) / top * height * 8, floor, y == height - 1))
-        return Strip(segments).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self.ground).apply_style(self.ground)
 
     def _label(self, y: int, height: int, top: float) -> str:
         text = short(top) if y == 0 else ("0" if y == height - 1 else "")
@@ -65,7 +67,7 @@ class Columns(Widget):
         return Segment("·" if is_last else " ", theme.style(theme.FAINT))
 
 
-class Curves(Widget):
+class Curves(Canvas):
     """Two figures over time as lines, the youngest at the right; a gap where nothing is known.
 
     A cell has two by four dots of Braille; two halves of a block, where the font has no Braille; or one dot, where the
@@ -77,20 +79,21 @@ class Curves(Widget):
         self._colours = colours
         self._label = label
         self._values: list[tuple[float | None, float | None]] = []
-        self._drawn: tuple[object, list[list[Segment]]] | None = None
+        self._cells: tuple[object, list[list[Segment]]] | None = None
 
     def put(self, upper: Sequence[float | None], lower: Sequence[float | None]) -> None:
-        self._values = list(zip(upper, lower, strict=True))
-        self._drawn = None
-        self.refresh()
+        values = list(zip(upper, lower, strict=True))
+        if values != self._values:
+            self._values, self._cells = values, None
+            self.repaint()
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         width, height = self.size.width, self.size.height
-        if self._drawn is None or self._drawn[0] != self.size:
-            self._drawn = (self.size, self._draw(max(1, width - LABEL - 1), height))
+        if self._cells is None or self._cells[0] != self.size:
+            self._cells = (self.size, self._draw(max(1, width - LABEL - 1), height))
         label = Segment(self._scale(y, height), theme.style(theme.DIM))
-        strip = Strip([label, *self._drawn[1][y]])
-        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+        strip = Strip([label, *self._cells[1][y]])
+        return strip.adjust_cell_length(width, self.ground).apply_style(self.ground)
 
     @property
     def _top(self) -> float:

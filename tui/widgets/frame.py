@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rich.text import Text
+from textual.visual import VisualType
 from textual.widgets import Static
 
 from .. import theme
@@ -19,6 +20,17 @@ class Line(Static):
         width = self.size.width or self.app.size.width  # it has no size until it is shown
         more: str = self.app.glyphs.more  # type: ignore[attr-defined]  # the console has them
         self.update(spread(left, right, width, more))
+
+    def update(self, content: VisualType = "", *, layout: bool = False) -> None:
+        """Shows another text; nothing is drawn where it is the same one. It is one line and as wide as before."""
+        shown = self.content
+        if not (isinstance(content, Text) and isinstance(shown, Text) and is_same(content, shown)):
+            super().update(content, layout=layout)
+
+
+def is_same(one: Text, other: Text) -> bool:
+    """Whether two texts look the same: Rich compares neither their own styles nor how they are folded."""
+    return one == other and (one.style, one.no_wrap, one.overflow) == (other.style, other.no_wrap, other.overflow)
 
 
 def spread(left: Text, right: Text | None, width: int, more: str = "…") -> Text:

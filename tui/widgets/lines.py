@@ -9,12 +9,12 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding
 from textual.strip import Strip
-from textual.widget import Widget
 
 from .. import theme
+from .canvas import Canvas
 
 
-class Lines(Widget, can_focus=True):
+class Lines(Canvas, can_focus=True):
     BINDINGS: ClassVar[list[Any]] = [
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
@@ -41,7 +41,7 @@ class Lines(Widget, can_focus=True):
         if not keep_place:
             self.top = 0
         self._fold()
-        self.refresh()
+        self.repaint()
 
     @property
     def length(self) -> int:
@@ -77,7 +77,7 @@ class Lines(Widget, can_focus=True):
 
     def _go(self, top: int) -> None:
         self.top = max(0, min(top, len(self._folded) - self.size.height))
-        self.refresh()
+        self.repaint()
 
     def _fold(self) -> None:
         width = self.size.width - 2
@@ -87,9 +87,9 @@ class Lines(Widget, can_focus=True):
         self._folded = [line for text in self._texts for line in folded(text, width, self._hang)]
         self._go(self.top)
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         width, place = self.size.width, self.top + y
-        ground = self.rich_style
+        ground = self.ground
         if place >= len(self._folded):
             return Strip.blank(width, ground)
         line = self._folded[place]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -12,10 +13,10 @@ from textual import events
 from textual.binding import Binding
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from .. import theme
 from ..formats import cut, fit
+from .canvas import Canvas
 
 GAP = 2
 LEAD = 3  # the cursor, the mark, a space
@@ -44,7 +45,7 @@ class Column:
     is_fixed: bool = False  # nobody may leave it out
 
 
-class Rows(Widget, can_focus=True):
+class Rows(Canvas, can_focus=True):
     """The cursor, the marks and the place on the screen belong to rows by their keys, and stay with them."""
 
     BINDINGS: ClassVar[list[Any]] = [
@@ -208,11 +209,11 @@ class Rows(Widget, can_focus=True):
         self._layout = None
         if moved:
             self.post_message(self.Moved(self))
-        self.refresh()
+        self.repaint()
 
     # Drawing
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         width = self.size.width
         if self._layout is None:
             shown = [column for column in self.columns if width >= column.least]
@@ -241,10 +242,10 @@ class Rows(Widget, can_focus=True):
         is_current, is_marked = place == self.cursor, self.key(item) in self.marks
         ground = (theme.CURSOR if self.has_focus else theme.CURSOR_AWAY) if is_current else None
         plain = theme.DIM if self.dim(item) else theme.TEXT
-        base = Style(color=plain, bgcolor=ground)
+        base = look(plain, ground)
         segments = [
-            Segment(glyphs.cursor if is_current else " ", Style(color=theme.KEY if self.has_focus else theme.FAINT)),
-            Segment(f"{glyphs.mark if is_marked else ' '} ", base + Style(color=theme.KEY)),
+            Segment(glyphs.cursor if is_current else " ", look(theme.KEY if self.has_focus else theme.FAINT)),
+            Segment(f"{glyphs.mark if is_marked else ' '} ", look(theme.KEY, ground)),
         ]
         for column, cells in zip(shown, widths, strict=True):
             segments += self._cell(column, item, cells, base)
@@ -261,8 +262,7 @@ class Rows(Widget, can_focus=True):
         room = cells - sum(cell_len(text) for text, _ in parts)
         segments = [Segment(" " * room, base)] if column.right and room > 0 else []
         for text, style in parts:
-            look = Style.parse(style) if isinstance(style, str) else style
-            segments.append(Segment(text, base + look))
+            segments.append(Segment(text, base + (Style.parse(style) if isinstance(style, str) else style)))
         if not column.right and room > 0:
             segments.append(Segment(" " * room, base))
         return segments
@@ -271,10 +271,10 @@ class Rows(Widget, can_focus=True):
         self, segments: list[Segment], width: int, base: Style | None = None, edge: Segment | None = None
     ) -> Strip:
         # Every segment gets a style: those without one crash Textual's filter for NO_COLOR.
-        strip = Strip(segments).adjust_cell_length(width - 1 if edge else width, base or self.rich_style)
+        strip = Strip(segments).adjust_cell_length(width - 1 if edge else width, base or self.ground)
         if edge is not None:
             strip = Strip([*strip, edge])
-        return strip.apply_style(self.rich_style)
+        return strip.apply_style(self.ground)
 
     def _thumb(self, place: int) -> Segment | None:
         """The right edge of a row: where in what is loaded one is; nothing where all of it can be seen."""
@@ -310,6 +310,11 @@ class Rows(Widget, can_focus=True):
     @property
     def glyphs(self) -> theme.Glyphs:
         return self.app.glyphs  # type: ignore[attr-defined, no-any-return]  # the console has them
+
+
+@cache
+def look(colour: str, ground: str | None = None) -> Style:
+    return Style(color=colour, bgcolor=ground)
 
 
 def held(items: Iterable[Any], key: Callable[[Any], Hashable], order: Sequence[Hashable]) -> list[Any]:
