@@ -1,14 +1,15 @@
 """The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
 
+import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from sys import maxsize
 from time import monotonic
 from typing import Any, TypeVar
 
 from jobq import filters, observe, operate
-from jobq.clean import deep, line, plain
+from jobq.clean import line
 from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
 from jobq.filters import Filter, Moment, Pattern
 from jobq.observe import FailureGroup, Position, Preview, Selected, Why
@@ -18,12 +19,21 @@ from jobq.states import FINISHED, State
 
 from . import search
 from .access import Access, Target
-from .source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Progress, Query, Report, Snapshot, View
+from .cleaning import SameJobs, cleaned
+from .source import (
+    COUNT_LIMIT,
+    FIRST_SECONDS,
+    JobPage,
+    NamedReport,
+    NewJob,
+    Progress,
+    Query,
+    Report,
+    Snapshot,
+    View,
+)
 
 Shown = TypeVar("Shown")
-
-LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
-"""Texts of many lines, and after how many characters they are cut. All others are shown on one line."""
 
 RUNNING = filters.of("state", State.RUNNING)
 
@@ -92,8 +102,29 @@ class LiveSource:
         self._known: dict[str, ClassRecord] = {}
         self._names: dict[str, set[str]] = {}  # for suggestions
         self._kept: dict[str, Kept] = {}
+        self._running, self._page = SameJobs(), SameJobs()
+        self._ahead: Future[Snapshot] | None = None
+
+    def look_ahead(self, seconds: float = FIRST_SECONDS) -> None:
+        """Begins the first look in a thread: who opens a console need not wait for the database and for Textual."""
+        ahead: Future[Snapshot] = Future()
+        self._ahead = ahead
+
+        def begin() -> None:
+            try:
+                ahead.set_result(self._look(seconds))
+            except BaseException as error:  # noqa: BLE001 - told to whoever looks first
+                ahead.set_exception(error)
+
+        threading.Thread(target=begin, name="jobq-tui-ahead", daemon=True).start()
 
     def look(self, seconds: float) -> Snapshot:
+        if self._ahead is None:
+            return self._look(seconds)
+        ahead, self._ahead = self._ahead, None
+        return ahead.result()
+
+    def _look(self, seconds: float) -> Snapshot:
         began, database = monotonic(), self._database
         stats = observe.stats(database, count_limit=COUNT_LIMIT, outcome_limit=OUTCOME_LIMIT)
         running = observe.list_jobs(database, RUNNING, limit=RUNNING_LIMIT).jobs
@@ -110,7 +141,8 @@ class LiveSource:
         if forbidden is None or began - forbidden[0] > RIGHTS_EVERY:
             refusals = operate.refusals(self._database)
             forbidden = self._forbidden = (monotonic(), {verb: line(why) for verb, why in refusals.items()})
-        return Snapshot(cleaned(stats), cleaned(running), groups, period, monotonic() - began, forbidden[1])
+        shown = self._running.cleaned(running)
+        return Snapshot(cleaned(stats), shown, groups, period, monotonic() - began, forbidden[1])
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         return self._figures(
@@ -158,7 +190,7 @@ class LiveSource:
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
         page = observe.list_jobs(self._database, query.meaning, limit=limit, after=after)
         self._remember(None, page.jobs)
-        return JobPage(cleaned(page.jobs), page.next, tuple(line(term) for term in page.slow))
+        return JobPage(self._page.cleaned(page.jobs), page.next, tuple(line(term) for term in page.slow))
 
     def job(self, job_id: int) -> JobDetail:
         return cleaned(observe.show(self._database, job_id))
@@ -299,25 +331,6 @@ class LiveSource:
                 self._names.setdefault(kind, set()).add(shown)
                 if shown != name:
                     self._raw[shown] = name
-
-
-def cleaned(value: Shown, *, is_cut: bool = True) -> Shown:
-    """The same with every text in it as it may be shown; what is too long is cut, unless it was already."""
-    return _cleaned(value, None, is_cut)  # type: ignore[no-any-return]  # of the same type
-
-
-def _cleaned(value: Any, field: str | None, is_cut: bool) -> Any:
-    if isinstance(value, str):
-        if not is_cut:
-            return plain(value, maxsize) if field in LONG else line(value, maxsize)
-        return plain(value, LONG[field]) if field in LONG else line(value)
-    if isinstance(value, dict | list):
-        return deep(value) if is_cut else deep(value, maxsize)
-    if isinstance(value, tuple):
-        return tuple(_cleaned(item, field, is_cut) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _cleaned(getattr(value, f.name), f.name, is_cut) for f in fields(value)})
-    return value
 
 
 def argument(parameter: ParameterRecord, text: str) -> Any:

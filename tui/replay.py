@@ -15,8 +15,8 @@ from jobq.errors import DatabaseUnreachable, UsageError
 
 from . import search
 from .access import Access, Target
+from .cleaning import cleaned
 from .codec import Kind, Misfit
-from .live import cleaned
 from .recording import NotRecorded, header_of, key_of, origin_of
 from .recording_format import FORMAT, QUESTIONS, SNAPSHOT, TARGET
 from .source import Query, Snapshot, View

@@ -19,6 +19,9 @@ from .access import Access, Target
 COUNT_LIMIT = 10_000
 """A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
 
+FIRST_SECONDS = 3600.0
+"""The period of the figures of the first look."""
+
 Progress = Callable[[int], None]
 """Called with the number of jobs seen to so far."""
 

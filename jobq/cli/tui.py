@@ -74,16 +74,7 @@ def tui(
         raise UsageError("The console needs a terminal. For a script there is jobq stats, and --json.")
     if replay is not None and (record is not None or is_demo):
         raise UsageError("--replay shows what was recorded: leave --record and --demo out.")
-    with loading():
-        from jobq.tui import ending
-        from jobq.tui.app import Console
-        from jobq.tui.navigation import place_of
-        from jobq.tui.preferences import default_path, load
-        from jobq.tui.tabs import TABS
-
-    start = None if place is None else place_of(place)
-    if start is not None and start.screen not in TABS:
-        raise UsageError(f"There is no screen {start.screen!r}. Screens are: {', '.join(TABS)}.")
+    require_screen(place)
     if web is not None:
         if record is not None:
             raise UsageError("--record keeps what one console is told; with --web each tab is one. Leave it out.")
@@ -94,19 +85,38 @@ def tui(
         options += ["--", place] if place else []
         in_browser(web, settings, options, is_demo=is_demo)
         return
-    has_braille = not is_in_blocks and os.environ.get("TERM") != "linux"
-    looks: dict[str, Any] = {"every": every, "is_ascii": is_ascii, "has_braille": has_braille, "place": start}
-    looks["preferences"] = load(default_path())
+    from jobq.tui import ending
+
     with ending.with_terminal(sys.stdin.fileno()), ExitStack() as stack:
+        with loading():
+            if replay is None:
+                source = stack.enter_context(live(settings, is_read_only=is_read_only, is_demo=is_demo))
+            from jobq.tui.app import Console
+            from jobq.tui.navigation import place_of
+            from jobq.tui.preferences import default_path, load
+
         if replay is not None:
             from jobq.tui.replay import Replay
 
-            Console(Replay(Path(replay)), **looks).run()
-            return
-        source = stack.enter_context(live(settings, is_read_only=is_read_only, is_demo=is_demo))
-        if record is not None:
+            source = Replay(Path(replay))
+        elif record is not None:
             source = stack.enter_context(recorded(source, Path(record)))
-        Console(source, **looks).run()
+        Console(
+            source,
+            every=every,
+            is_ascii=is_ascii,
+            has_braille=not is_in_blocks and os.environ.get("TERM") != "linux",
+            place=None if place is None else place_of(place),
+            preferences=load(default_path()),
+        ).run()
+
+
+def require_screen(place: str | None) -> None:
+    from jobq.tui.tabs import TABS
+
+    screen = None if place is None else place.partition("/")[0]
+    if screen is not None and screen not in TABS:
+        raise UsageError(f"There is no screen {screen!r}. Screens are: {', '.join(TABS)}.")
 
 
 @contextmanager
@@ -131,18 +141,27 @@ def in_browser(web: WebOptions, settings: Settings, options: list[str], *, is_de
 
 @contextmanager
 def live(settings: Settings, *, is_read_only: bool, is_demo: bool) -> Iterator["Source"]:
-    """The database that the settings name."""
-    from jobq.cli.demo import apart
-    from jobq.store import migrations
+    """The database that the settings name. It is asked at once, while the console is still being loaded."""
     from jobq.tui.access import Target
     from jobq.tui.live import LiveSource
 
-    settings = apart(settings) if is_demo else settings
+    if is_demo:
+        from jobq.cli.demo import apart
+
+        settings = apart(settings)
     database = open_database(settings)
     database.patience = PATIENCE
     target = Target(name_of(settings), settings.schema, settings.env, is_read_only)
     with streaming(settings, database) if is_demo else nullcontext():
-        yield LiveSource(database, target, lambda: migrations.migrate(database))
+        source = LiveSource(database, target, lambda: migrate(database))
+        source.look_ahead()
+        yield source
+
+
+def migrate(database: "Database") -> None:
+    from jobq.store import migrations
+
+    migrations.migrate(database)
 
 
 @contextmanager

@@ -72,6 +72,8 @@ def tell(address: str) -> None:
 
 def is_served() -> bool:
     """Whether this process draws for a browser, and so needs no terminal."""
+    if (driver := os.environ.get("TEXTUAL_DRIVER")) is None:
+        return False
     from jobq.tui.web.driver import NAME
 
-    return bool(os.environ.get("TEXTUAL_DRIVER") == NAME)
+    return bool(driver == NAME)

@@ -1,0 +1,76 @@
+"""Everything that the database says, made fit to be shown: every text in it passes `jobq.clean`."""
+
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
+from operator import is_
+from sys import maxsize
+from typing import Any, TypeVar
+
+from jobq.clean import deep, line, plain
+from jobq.records import JobRecord
+
+Shown = TypeVar("Shown")
+
+LINE = 400
+LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
+"""Texts of many lines, and after how many characters they are cut. All others are shown on one line of LINE."""
+
+CLEAN_KINDS = frozenset({int, float, bool, type(None), datetime, timedelta})
+"""Have no text in them."""
+
+
+def cleaned(value: Shown, *, is_cut: bool = True) -> Shown:
+    """The same with every text in it as it may be shown; what is too long is cut, unless it was already."""
+    return _cleaned(value, None, is_cut)  # type: ignore[no-any-return]  # of the same type
+
+
+def _cleaned(value: Any, field: str | None, is_cut: bool) -> Any:
+    """What needs no change stays the same object: a look cleans thousands of values, and nearly all are clean."""
+    kind: Any = type(value)
+    if kind in CLEAN_KINDS:
+        return value
+    if isinstance(value, str):
+        return _cleaned_text(value, field, is_cut)
+    if isinstance(value, dict | list):
+        shown = deep(value) if is_cut else deep(value, maxsize)
+        return value if shown == value else shown
+    if isinstance(value, tuple):
+        items = tuple(_cleaned(item, field, is_cut) for item in value)
+        return value if all(map(is_, items, value)) else items
+    if (names := names_of(kind)) is None:
+        return value
+    before = {name: getattr(value, name) for name in names}
+    after = {name: _cleaned(was, name, is_cut) for name, was in before.items()}
+    changed = {name: shown for name, shown in after.items() if shown is not before[name]}
+    return replace(value, **changed) if changed else value
+
+
+def _cleaned_text(text: str, field: str | None, is_cut: bool) -> str:
+    limit = (LONG.get(field, LINE) if field is not None else LINE) if is_cut else maxsize
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
+    return plain(text, limit) if field in LONG else line(text, limit)
+
+
+@cache
+def names_of(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None for anything else."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+
+
+class SameJobs:
+    """Cleans a list of jobs that is read each second: a job that has not changed is the same object as before."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[JobRecord, JobRecord]] = {}
+
+    def cleaned(self, jobs: Iterable[JobRecord]) -> tuple[JobRecord, ...]:
+        pairs = [(job, self._shown(job)) for job in jobs]
+        self._last = {job.id: (job, shown) for job, shown in pairs}
+        return tuple(shown for _, shown in pairs)
+
+    def _shown(self, job: JobRecord) -> JobRecord:
+        last = self._last.get(job.id)
+        return last[1] if last is not None and last[0] == job else cleaned(job)
