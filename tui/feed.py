@@ -6,17 +6,19 @@ The threads are daemons: a question that hangs does not hold up the end of the c
 import math
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
+from textual.message import Message
 from textual.message_pump import MessagePump
 
 from jobq.errors import DatabaseError, JobqError
 
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
-from .source import Progress, Report, Source
+from .source import FIRST_SECONDS, Progress, Report, Source
 
 RETRY_SECONDS = (0.5, 1.5)
 """Between two attempts to find a database that was lost: somebody is looking on. Never the same for all consoles."""
@@ -29,6 +31,14 @@ SHORT_SECONDS = 0.25
 """What took no longer may be asked again with every look."""
 
 PROGRESS_EVERY = 0.1
+
+READERS = 6
+"""Questions that are asked at the same time, at most. Each has a thread and a connection while it is under way: a slow
+one, as for the stack of a job whose worker is dead, holds up neither the looks nor the others."""
+
+MOST_OF_A_NAME = 2
+"""Of the questions of one name, so many are under way: what is asked with every look must not take all readers, and a
+list that is slow to come must not hold up the next one."""
 
 OFF = math.inf
 """As the pace: looks only when told."""
@@ -45,16 +55,19 @@ class Feed:
         self.every = every  # None: only when told, and nothing else moves either
         self._listener = listener
         self._woken = threading.Event()
-        self.seconds = 3600.0  # the period of the figures
+        self.seconds = FIRST_SECONDS  # the period of the figures
         self.is_frozen = False
         self.is_away = False
         self._is_over = False
         self._is_resting = False
         self._tries = 0
         self._took = 0.0  # seconds, the last look
-        self._readers = Hand("jobq-tui-read", self._broke)
-        self._actor = Hand("jobq-tui-act", self._broke)
+        self._readers = Hands("jobq-tui-read", self._broke, READERS)
+        self._actor = Hands("jobq-tui-act", self._broke, 1)  # acts are done in their order
         self._youngest: dict[tuple[int, str], int] = {}
+        self._lock = threading.Lock()
+        self._under_way: Counter[tuple[int, str]] = Counter()
+        self._waiting: dict[tuple[int, str], Callable[[], None]] = {}  # the youngest of those that are too many
         self._rests: dict[tuple[int, str], float] = {}  # until when what took long is not asked again by itself
 
     @property
@@ -67,8 +80,6 @@ class Feed:
     def start(self) -> None:
         self._woken.set()
         threading.Thread(target=self._look_on, name="jobq-tui-look", daemon=True).start()
-        self._readers.start()
-        self._actor.start()
 
     def stop(self) -> None:
         self._is_over = True
@@ -90,32 +101,56 @@ class Feed:
     ) -> None:
         """Has a question answered to `asker`. A younger one of the same name makes it void, however late it comes.
 
-        One that nobody asked for anew, `is_again`, is left out for a while where the last one took long.
+        One that nobody asked for anew, `is_again`, is left out for a while where the last one took long, and while it
+        is under way.
         """
         key = (id(asker), name)
-        if is_again and monotonic() < self._rests.get(key, 0.0):
+        if is_again and (monotonic() < self._rests.get(key, 0.0) or self._under_way[key]):
             return
         number = self._youngest[key] = self._youngest.get(key, 0) + 1
 
         def answer() -> None:
-            if self._youngest.get(key) != number:
-                return
-            began = monotonic()
             try:
-                value = question(self.source)
-            except JobqError as error:
-                if self._youngest.get(key) == number:
-                    asker.post_message(Refused(name, error))
-                if isinstance(error, DatabaseError):
-                    self.look()
-                return
+                if self._youngest[key] == number:
+                    self._answer(asker, name, number, question)
             finally:
-                took = monotonic() - began
-                self._rests[key] = began + took * (1 + MOST_OF_THE_TIME) if took > SHORT_SECONDS else 0.0
-            if self._youngest.get(key) == number:
-                asker.post_message(Answered(name, value))
+                self._go_on(key)
 
+        with self._lock:
+            if self._under_way[key] >= MOST_OF_A_NAME:
+                self._waiting[key] = answer
+                return
+            self._under_way[key] += 1
         self._readers.do(answer)
+
+    def forget(self, asker: MessagePump, name: str) -> None:
+        """Makes a question void: nobody waits for its answer any more."""
+        key = (id(asker), name)
+        self._youngest[key] = self._youngest.get(key, 0) + 1
+
+    def _go_on(self, key: tuple[int, str]) -> None:
+        """A question has ended: one of its name that waits is next."""
+        with self._lock:
+            following = self._waiting.pop(key, None)
+            if following is None:
+                self._under_way[key] -= 1
+                return
+        self._readers.do(following)
+
+    def _answer(self, asker: MessagePump, name: str, number: int, question: Callable[[Source], Any]) -> None:
+        key = (id(asker), name)
+        began = monotonic()
+        try:
+            message: Message = Answered(name, question(self.source))
+        except JobqError as error:
+            message = Refused(name, error)
+            if isinstance(error, DatabaseError):
+                self.look()
+        finally:
+            took = monotonic() - began
+            self._rests[key] = began + took * (1 + MOST_OF_THE_TIME) if took > SHORT_SECONDS else 0.0
+        if self._youngest[key] == number:
+            asker.post_message(message)
 
     def act(self, asker: MessagePump, name: str, deed: Callable[[Source, Progress], Any]) -> None:
         """Does something that changes the world. Its report, or its refusal, is told to `asker`."""
@@ -178,26 +213,29 @@ class Told:
             self._asker.post_message(Progressed(self._name, seen))
 
 
-class Hand:
-    """One thread that does one thing after the other."""
+class Hands:
+    """Threads that do what they are given, the first of it first: as many as there is to do, up to `most`."""
 
-    def __init__(self, name: str, broke: Callable[[Exception], None]) -> None:
+    def __init__(self, name: str, broke: Callable[[Exception], None], most: int) -> None:
         self._name = name
         self._broke = broke
+        self._most = most
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._open = 0
+        self._threads = 0
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
-
     def stop(self) -> None:
-        """After what it has been given so far."""
-        self._tasks.put(None)
+        """After what they have been given so far."""
+        for _ in range(self._threads):
+            self._tasks.put(None)
 
     def do(self, task: Callable[[], None]) -> None:
         with self._lock:
             self._open += 1
+            if self._threads < min(self._open, self._most):
+                self._threads += 1
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
         self._tasks.put(task)
 
     @property

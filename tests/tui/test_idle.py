@@ -86,9 +86,9 @@ def test_of_a_job_that_runs_only_its_age_is_sent(monkeypatch: pytest.MonkeyPatch
         async with opened(source, SIZE) as pilot:
             await press(pilot, "2", "right", "right")
             await look(pilot)
-            pilot.app.clock = lambda: 1.0  # type: ignore[attr-defined]  # a second later
+            pilot.app.state._clock = lambda: 1.0  # type: ignore[attr-defined]  # a second later
             with sent(monkeypatch) as found:
-                pilot.app._paint()  # type: ignore[attr-defined]
+                pilot.app.paint()  # type: ignore[attr-defined]
                 await settle(pilot)
             lines = text_of(pilot.app).splitlines()
             ages = [(y, text) for y, _, text in found.parts if y > 0]

@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 import pytest
-from jobq.tui.live import LiveSource
 from jobq.tui.access import Target
+from jobq.tui.live import LiveSource
 from jobq.tui.source import FIRST_SECONDS, VIEWS
 
 from jobq.errors import DatabaseUnreachable

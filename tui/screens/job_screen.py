@@ -10,6 +10,7 @@ from ..messages import Answered
 from ..scope import Scope
 from .base import ConsoleScreen
 from .copy import Copy, choices
+from .looking import look_up
 from .stack import LiveStack
 
 
@@ -64,7 +65,7 @@ class JobScreen(ConsoleScreen):
     def action_stack(self) -> None:
         if self.job is not None and self.allowed("stack"):
             job_id = self.job.id
-            self.console.feed.ask(self, "stack", lambda source: source.stack(job_id))
+            look_up(self, "stack", f"#{job_id}, live stack", lambda source: source.stack(job_id))
 
     def action_copy(self) -> None:
         if self.job is not None:

@@ -20,6 +20,7 @@ from ..widgets.rows import Rows
 from .columns import Columns
 from .job_list_view import JobListView
 from .job_screen import JobScreen
+from .looking import look_up
 from .sorting import next_order
 from .views import Views
 from .why import Why
@@ -172,7 +173,7 @@ class Jobs(JobScreen):
     def action_why(self) -> None:
         job = self.job
         if job is not None:
-            self.console.feed.ask(self, "why", lambda source: source.why(job.id))
+            look_up(self, "why", f"Why #{job.id} is where it is", lambda source: source.why(job.id))
 
     def why_not(self, action: Action) -> str | None:
         jobs, marks = self.list_view.jobs, self.list_view.marks

@@ -19,6 +19,7 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen, state_text
 from .coming import Coming
+from .looking import look_up
 from .sorting import next_order, sorted_by
 
 VERDICTS = {
@@ -259,7 +260,7 @@ class Schedules(ConsoleScreen):
         self.console.acting.do_named(plan, lambda source: source.act_on_schedules(verb, [name]))
 
     def action_preview(self) -> None:
-        self.console.feed.ask(self, "coming", lambda source: source.preview(24.0))
+        look_up(self, "coming", "What comes in 24 hours", lambda source: source.preview(24.0))
 
     def why_not(self, action: Action) -> str | None:
         record = self.rows.current
