@@ -501,6 +501,14 @@ class JobActs:
     possible: tuple[ActRecord, ...]
 
 
+LONGEST = 64 << 20
+"""Maximum size of arguments in bytes, as text or as stored without compression. That is far more than can be enqueued,
+and not too much for one process. A job that somebody wrote by hand, with larger arguments, never runs."""
+
+TOO_LARGE = "ArgumentsTooLarge"
+"""What stands in the place of an exception's type where a job has such arguments."""
+
+
 class Assignment(NamedTuple):
     """A claimed job on its way to a child. A tuple: there are tens of thousands a second."""
 
@@ -513,10 +521,11 @@ class Assignment(NamedTuple):
     enqueued_microseconds: int  # since 1970, by the database's clock; a whole number is the cheapest to pass on
     queue: str
     job_class: str
-    arguments: str  # JSON text, opened only by the child
+    arguments: str  # JSON text, opened only by the child; empty where it did not come with the claim
     timeout: float | None = None  # seconds; the supervisor's to watch
     waited_microseconds: int = 0  # from when it was due to when it was claimed, by the database's clock
     trace_context: str | None = None  # JSON text
+    suspected: bool | None = None  # it, or a neighbour, took a process down: it runs alone, with its begin committed
     hook: str | None = None  # JSON text: call on_aborted() with this result, instead of run()
 
     @property

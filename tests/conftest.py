@@ -273,8 +273,10 @@ class Store:
     def promote(self, worker_id: int = 0, *, limit: int = 1000) -> jobs.Promotion:
         return jobs.promote(self.connection, self.schema, worker_id=worker_id, limit=limit)
 
-    def declare_dead(self, worker_id: int) -> None:
-        """As `workers.silence` does with one of which nothing is heard."""
+    def declare_dead(self, worker_id: int, *begun: Assignment) -> None:
+        """As `workers.silence` does with one that is silent. Its last heartbeat said that these had begun."""
+        status = {"begun": {str(assignment.id): [assignment.attempt, 0.0] for assignment in begun}}
+        workers.heartbeat(self.connection, self.schema, worker_id=worker_id, status=status)
         self.execute(
             "UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent', waiting = false WHERE id = %s",
             worker_id,

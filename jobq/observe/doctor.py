@@ -17,6 +17,7 @@ from jobq import __version__
 from jobq.commands import command, psql_command, term
 from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.names import suggestion
+from jobq.observe.impossible import impossible
 from jobq.observe.overview import unknown_records, worker_records
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
@@ -315,6 +316,16 @@ def poison_check(patient: Patient) -> Iterator[Finding]:
         yield fine("poison", "no job came to rest as lost in the last day")
 
 
+def rows_check(patient: Patient) -> Iterator[Finding]:
+    """Jobs that no worker can run, since somebody wrote their rows by hand."""
+    classes = [record.name for record in known_classes(patient.connection, patient.schema)]
+    found = impossible(patient.connection, patient.schema, classes, lately=LATELY_SECONDS)
+    for one in found:
+        yield wrong("rows", one.text, one.remedy)
+    if not found:
+        yield fine("rows", "no job has arguments too large to be read")
+
+
 def schedules_check(patient: Patient) -> Iterator[Finding]:
     """Schedules that stopped. Where there is no table of schedules there is nothing to say."""
     table = f"{quote_identifier(patient.schema)}.schedules"
@@ -343,6 +354,7 @@ CHECKS: list[Check] = [
     classes_check,
     schedules_check,
     poison_check,
+    rows_check,
 ]
 
 NEED_TABLES: set[Check] = {
@@ -353,4 +365,5 @@ NEED_TABLES: set[Check] = {
     classes_check,
     schedules_check,
     poison_check,
+    rows_check,
 }

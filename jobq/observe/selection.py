@@ -164,9 +164,15 @@ def compares_time(word: str) -> Meaning:
     return compared
 
 
+TEXT = (
+    "CASE WHEN pg_column_size(arguments) <= 500 AND pg_column_compression(arguments) IS NULL THEN arguments::text "
+    "ELSE SCHEMA.readable(arguments, 1048576)::text END"
+)
+"""Arguments that are too large to be shown are not searched either."""
+
 SEARCHED = (
-    """CASE WHEN position('"$": "secret"' IN arguments::text) = 0 THEN arguments::text ELSE regexp_replace("""
-    """arguments::text, '("\\$": "secret", "v": )"([^"\\\\]|\\\\.)*"', '\\1""', 'g') END"""
+    f"""CASE WHEN position('"$": "secret"' IN {TEXT}) = 0 THEN {TEXT} ELSE regexp_replace("""
+    f"""{TEXT}, '("\\$": "secret", "v": )"([^"\\\\]|\\\\.)*"', '\\1""', 'g') END"""
 )
 """The arguments as text, without what secrets hold: a search must not tell by its finds what nobody is shown.
 

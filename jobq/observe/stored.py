@@ -4,18 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import errors as pg
-
-from jobq.errors import JobNotFound, QueryTooSlow
+from jobq.errors import ArgumentsError, JobNotFound
 from jobq.observe.reading import reading, tuples
+from jobq.records import LONGEST
 from jobq.store.database import Database
 
 PAGE_JOBS = 2000
 PAGE_BYTES = 1 << 20
 """Of stored arguments, which may be compressed."""
-
-LONGEST = 64 << 20
-"""Bytes of arguments as text that are read: far more than can be enqueued, and not too many for one process."""
 
 FIRST_ID = 1 - (1 << 63)
 """Ids that jobq gives are positive; what somebody else wrote may have any."""
@@ -25,9 +21,6 @@ PAGE_TIMEOUT_MS = 60_000
 
 ALONG_THE_KEY = b"SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 """Before PostgreSQL has statistics of a queue that has just been filled, it would sort the whole for each page."""
-
-UNREADABLE = (pg.ProgramLimitExceeded, pg.InternalError_, pg.OutOfMemory, QueryTooSlow)
-"""What arguments end in that somebody else wrote, too large for any text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +39,9 @@ class Unfinished:
     last_id: int
 
     def pages(self) -> Iterator[list[Stored]]:
-        after, limit = FIRST_ID - 1, PAGE_JOBS
-        while True:
-            parameters = {"after": after, "until": self.last_id}
-            try:
-                page = read(self.database, "observe_stored", {**parameters, **bounds(limit)})
-            except UNREADABLE:
-                if limit > 1:  # one by one, until the job is met that is too large
-                    limit = 1
-                    continue
-                limit = PAGE_JOBS
-                page = [(*row, None) for row in read(self.database, "observe_stored_id", parameters)]
-            if not page:
-                return
+        after = FIRST_ID - 1
+        bounds = {"limit": PAGE_JOBS, "bytes": PAGE_BYTES, "longest": LONGEST, "until": self.last_id}
+        while page := read(self.database, "observe_stored", {"after": after, **bounds}):
             yield [Stored(*row) for row in page]
             after = page[-1][0]
 
@@ -70,12 +53,14 @@ def unfinished(database: Database) -> Unfinished:
 
 
 def stored_arguments(database: Database, job_id: int) -> str:
-    """One job's arguments as JSON text: to run it again. Raises JobNotFound."""
+    """One job's arguments as JSON text: to run it again. Raises JobNotFound, ArgumentsError."""
     with reading(database) as connection:
-        rows = tuples(connection, "observe_arguments", database.schema, {"id": job_id})
+        rows = tuples(connection, "observe_arguments", database.schema, {"id": job_id, "longest": LONGEST})
     if not rows:
         raise JobNotFound(f"There is no job {job_id} in schema {database.schema!r}.")
-    text: str = rows[0][0]
+    text: str | None = rows[0][0]
+    if text is None:
+        raise ArgumentsError(f"Job {job_id} cannot be run: its arguments are more than {LONGEST >> 20} MB.")
     return text
 
 
@@ -83,7 +68,3 @@ def read(database: Database, name: str, parameters: dict[str, Any]) -> list[tupl
     with reading(database, timeout_ms=PAGE_TIMEOUT_MS) as connection:
         connection.execute(ALONG_THE_KEY)
         return tuples(connection, name, database.schema, parameters)
-
-
-def bounds(limit: int) -> dict[str, int]:
-    return {"limit": limit, "bytes": PAGE_BYTES, "longest": LONGEST}

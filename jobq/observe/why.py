@@ -9,7 +9,7 @@ from jobq.names import suggestion
 from jobq.observe.jobs import show
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
-from jobq.records import JobRecord
+from jobq.records import LONGEST, TOO_LARGE, JobRecord
 from jobq.states import FINISHED, State
 from jobq.store.database import Database
 from jobq.store.workers import known_classes
@@ -51,7 +51,7 @@ def why(database: Database, job_id: int) -> Why:
     if job.state == FINISHED:
         return Why(job, tuple(why_finished(database, job)))
     with reading(database) as connection:
-        asked = {"id": job_id, "limit": AHEAD_LIMIT, "rate_seconds": float(RATE_SECONDS)}
+        asked = {"longest": LONGEST, "id": job_id, "limit": AHEAD_LIMIT, "rate_seconds": float(RATE_SECONDS)}
         rows = dicts(connection, "observe_why", database.schema, asked)
         names = [record.name for record in known_classes(connection, database.schema)] if is_unknown(rows) else []
     if not rows:  # it ended in between
@@ -59,9 +59,16 @@ def why(database: Database, job_id: int) -> Why:
     facts = rows[0]
     if facts["state"] == State.RUNNING:
         return Why(job, tuple(why_running(facts)))
+    if facts["is_impossible"]:
+        return Why(job, (impossible(job_id),))
     seconds = estimate(facts)
     reasons = (*why_not_due(facts), *why_never(facts, names), *why_later(facts, seconds))
     return Why(job, reasons or (NEXT,), facts["ahead"] if facts["state"] == State.PENDING else None, seconds)
+
+
+def impossible(job_id: int) -> Reason:
+    large = f"its arguments are more than {LONGEST >> 20} MB"
+    return Reason("impossible", f"{large}: a worker ends it as errored, without running it", command("cancel", job_id))
 
 
 def is_unknown(rows: list[dict[str, Any]]) -> bool:
@@ -76,6 +83,9 @@ NEXT = Reason("next", "nothing is wrong: it is next, and starts as soon as a wor
 
 def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
     """It waits for nothing; whether it could be retried is what one may want to know."""
+    if job.error_type == TOO_LARGE:
+        yield Reason("impossible", job.error_message or TOO_LARGE, command("purge", job.id))
+        return
     mend = None if job.outcome == "successful" else command("retry", job.id)
     yield Reason("finished", f"it has ended: {job.outcome}, in attempt {job.attempt} of {job.retries + 1}", mend)
     if job.unique_key is None:

@@ -101,7 +101,7 @@ def has_begun(state: str) -> str:
 
 def is_taken(state: str) -> str:
     if state == FINISHED:
-        return "its unique key is held by another job now"
+        return "its unique key is held by another job now, or its row was too large to be kept"
     return f"it is {state} again"
 
 

@@ -10,6 +10,7 @@ from time import monotonic
 
 from jobq.records import Assignment
 from jobq.runtime.ownership import Ownership
+from jobq.runtime.preparer import Preparer
 from jobq.runtime.service import Service, jittered, sooner
 from jobq.store import jobs, workers
 from jobq.store.database import Connection, Database
@@ -87,6 +88,7 @@ class Claimer(Service):
         on_delivered: Callable[[], None],
         may_sleep: Callable[[], bool],
         on_owed_hooks: Callable[[], None],
+        preparer: Preparer,
         waiting: Waiting | None = None,
     ) -> None:
         super().__init__(database)
@@ -99,6 +101,7 @@ class Claimer(Service):
         self._on_delivered = on_delivered
         self._may_sleep = may_sleep
         self._on_owed_hooks = on_owed_hooks
+        self._preparer = preparer
         self._lock = threading.Lock()
         self._wanted = 0
         self._least = 1
@@ -329,9 +332,12 @@ class Claimer(Service):
         if self.ownership.take(worker_id, claimed):
             self._idle_looks = 0
             self.empty_look_began = None
+            ready = [assignment for assignment in claimed if assignment.arguments and not assignment.suspected]
             with self._lock:
-                self._delivered += claimed
+                self._delivered += ready
                 self._wanted -= len(claimed)
+            if len(ready) < len(claimed):
+                self._preparer.add([one for one in claimed if one.suspected or not one.arguments])
             self._on_delivered()
 
     def _look_around(self, connection: Connection, now: float) -> float | None:

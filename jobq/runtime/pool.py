@@ -169,6 +169,7 @@ class Child:
     culprit: int | None = None  # the job that is, which had not ended when it was told to
     is_held_up: bool = False  # it gave back what it should have begun at once, and has ended nothing since
     is_loop_held_up: bool = False  # … of coroutines
+    is_reserved: bool = False  # for a suspected job, which runs there alone
     is_spent: bool = False  # it gets no more jobs, and is replaced
     interruption: Interruption | None = None
     progress: bytes | None = None  # what was read last of its job's progress
@@ -514,24 +515,16 @@ class Pool:
         while stock and children:
             child = min(children, key=lambda child: (child.is_loop_held_up, len(child.coroutines)))
             assert child.lane is not None
-            assignment = stock[0]
-            if not child.lane.room:
-                children.remove(child)
-                continue
             try:
-                is_sent = child.lane.send(assignment, pack_assignments([assignment]))
+                if not child.lane.room or not self._send_coroutine(child, stock):
+                    children.remove(child)
             except NoFile as error:
                 self._complain(error)
                 return
-            if is_sent:
-                stock.popleft()
-                child.dispatched += 1
-            else:
-                children.remove(child)
 
     def _open_lanes(self) -> list[Child]:
         children = (slot.child for slot in self.slots if slot.child is not None and slot.child.lane is not None)
-        return [child for child in children if self._is_open(child)]
+        return [child for child in children if self._is_open(child) and not child.is_reserved]
 
     def _is_open(self, child: Child) -> bool:
         """Whether it takes jobs at all."""
@@ -544,7 +537,9 @@ class Pool:
     def _room(self, child: Child | None, window: int) -> int:
         if child is None or not child.ready or child.closing_since is not None or child.doomed is not None:
             return 0
-        if child.is_spent or child.interruption is not None or (self._is_renewed and self._is_outdated(child)):
+        if child.is_reserved or child.is_spent or child.interruption is not None:
+            return 0
+        if self._is_renewed and self._is_outdated(child):
             return 0
         if child.in_flight and monotonic() - child.busy_since > RECALL_AFTER_SECONDS:
             return 0  # at a long job, whatever jobs have taken lately
@@ -553,6 +548,43 @@ class Pool:
             most = self.settings.max_jobs_per_process if not self._is_unfit else child.dispatched + room
             room = min(room, most - child.dispatched)
         return max(0, room)
+
+    def reserve(self) -> Child | None:
+        """Keeps a process free for a suspected job: it ends what it has begun, and gets nothing else."""
+        children = [slot.child for slot in self.slots if slot.child is not None and not slot.child.is_reserved]
+        if not (usable := list(filter(self._is_open, children))):
+            return None
+        child = min(usable, key=lambda child: (len(child.in_flight) + len(child.coroutines), child.is_held_up))
+        self._recall(child)
+        child.is_reserved = True
+        return child
+
+    def is_usable(self, child: Child) -> bool:
+        """Whether a process that was reserved still takes jobs."""
+        return any(slot.child is child for slot in self.slots) and self._is_open(child)
+
+    def send_alone(self, child: Child, suspect: Assignment, *, is_coroutine: bool) -> bool:
+        """Hands a suspected job to the process that was reserved for it. False: it does not take it."""
+        if not self.is_usable(child) or child.is_at_work:
+            return False
+        suspects = deque([suspect])
+        if is_coroutine:
+            try:
+                self._send_coroutine(child, suspects)
+            except NoFile as error:
+                self._complain(error)
+        else:
+            self._send(child, suspects, 1)
+        return not suspects
+
+    def _send_coroutine(self, child: Child, stock: deque[Assignment]) -> bool:
+        """Sends the first of the stock. False: the child has not read what was sent before. Raises NoFile."""
+        assert child.lane is not None
+        is_sent = child.lane.send(stock[0], pack_assignments([stock[0]]))
+        if is_sent:
+            stock.popleft()
+            child.dispatched += 1
+        return is_sent
 
     def _send(self, child: Child, stock: deque[Assignment], most: int) -> None:
         assignments = list(islice(stock, most))
@@ -1112,7 +1144,7 @@ class Pool:
             else:
                 reports = [lost(running, child, death, max_losses=self.settings.max_losses)]
             reports += [
-                cut_off(assignment, child.busy_since, f"child process {child.pid} {death}; it may have run this job")
+                cut_off(assignment, None, f"child process {child.pid} {death}; it may have run this job")
                 for assignment in unknown
             ]
             child.give_up_all()
@@ -1122,7 +1154,10 @@ class Pool:
         self, unstarted: list[Assignment], suspect: Assignment, child: Child, death: Death
     ) -> list[Assignment]:
         """A job may kill every process that only reads it: its arguments may take all memory. One such death proves
-        nothing, and costs nothing. Jobs behind the one that was to begin next are not suspect at all."""
+        nothing: the job is handed out again, alone in its process, and only deaths from then on are counted. Jobs
+        behind the one that was to begin next are not suspect at all."""
+        if not suspect.suspected:
+            return [one if one is not suspect else one._replace(suspected=True) for one in unstarted]
         key = suspect.id, suspect.attempt
         deaths = self._deaths_before.pop(key, 0) + 1
         if deaths < max(self.settings.max_losses, LEAST_DEATHS_BEFORE):
@@ -1253,6 +1288,19 @@ class Pool:
             for child in list(self._children.values())
         ]
 
+    def begun(self) -> dict[str, tuple[int, float]]:
+        """What is known to have begun and not to have ended, for the heartbeat: by id, the attempt and the seconds
+        since. If this worker dies, these jobs count as lost; nobody knows of the others."""
+        now = monotonic()
+        begun: dict[str, tuple[int, float]] = {}
+        for child in list(self._children.values()):
+            first = next(iter(list(child.in_flight.values())), None)
+            if first is not None and child.numbers.get(first.id) == child.ring.begun_lately():
+                begun[str(first.id)] = (first.attempt, now - child.busy_since)
+            for one in list(child.coroutines.values()):
+                begun[str(one.assignment.id)] = (one.assignment.attempt, now - one.since)
+        return begun
+
 
 def ended_for(child: Child) -> str:
     return f"its process was ended for another job in it, {child.culprit}: {child.doomed}"
@@ -1352,7 +1400,7 @@ def cancelled_unstarted(assignment: Assignment, message: str) -> Report:
     )
 
 
-def cut_off(assignment: Assignment, started: float, reason: str) -> Report:
+def cut_off(assignment: Assignment, started: float | None, reason: str) -> Report:
     """The report about a job that the supervisor cut off: it runs again elsewhere, and nothing is held against it."""
     return Report(
         id=assignment.id,

@@ -92,6 +92,11 @@ class RingReader:
         """The number of the job that began last; 0 before the first, UNKNOWN where that cannot be read."""
         return self._words()[0]
 
+    def begun_lately(self) -> int:
+        """The same for another thread of the supervisor; 0 where it cannot be read."""
+        begun, _, seal = WORDS.unpack(self._board.get(BEGUN, WORDS.size).ljust(WORDS.size, b"\0"))
+        return int(begun) if seal == INTACT else 0
+
     def take_back(self, floor: int) -> int:
         """Takes back all jobs with numbers below `floor` that have not begun: those above the number returned."""
         self._board.put(FLOOR, WORD.pack(floor))

@@ -22,12 +22,14 @@ from jobq.runtime.claimer import Claimer, CoroutineClaimer, Waiting
 from jobq.runtime.completer import Completer
 from jobq.runtime.control import Control
 from jobq.runtime.heartbeat import Heartbeat
+from jobq.runtime.isolation import Isolation
 from jobq.runtime.janitor import Janitor
 from jobq.runtime.listener import Listener
 from jobq.runtime.machine import usable_cpus
 from jobq.runtime.maintenance import Maintenance
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings, cancelled_unstarted
+from jobq.runtime.preparer import Preparer
 from jobq.runtime.reloader import Reloader
 from jobq.runtime.reporter import Reporter
 from jobq.runtime.scheduler import Scheduler
@@ -167,6 +169,10 @@ class Supervisor:
             hooks_wanted=lambda: not self._hooks and self._stopping_since is None,
             on_look=self._on_look,
         )
+        self.preparer = Preparer(
+            database, self.ownership, on_prepared=self.wake, on_impossible=self._on_reports
+        )
+        self.isolation = Isolation(self.pool, self.preparer.begin, self._is_coroutine)
         self.listener: Listener | None = None
         waiting = Waiting()
         self.claimer, self.coroutine_claimer = (
@@ -177,6 +183,7 @@ class Supervisor:
                 on_delivered=self._on_delivered,
                 may_sleep=self._is_listening,
                 on_owed_hooks=self.control.look,
+                preparer=self.preparer,
                 waiting=waiting,
             )
             for claimer in (Claimer, CoroutineClaimer)
@@ -252,6 +259,7 @@ class Supervisor:
         self._obey_operators()
         self._tell_progress()
         if self._stopping_since is None:
+            self.isolation.turn()
             self.pool.dispatch(self.stock)
             if self.coroutine_stock:
                 self.pool.dispatch_coroutines(self.coroutine_stock)
@@ -273,6 +281,14 @@ class Supervisor:
         for claimer in self.claimers:
             if claimed := claimer.take():
                 self._take_in(claimed)
+        if prepared := self.preparer.take():
+            self._take_prepared(prepared)
+        if begun := self.preparer.take_begun():
+            self.isolation.begun(begun)
+
+    def _take_prepared(self, prepared: Sequence[Assignment]) -> None:
+        self.isolation.add([assignment for assignment in prepared if assignment.suspected])
+        self._take_in([assignment for assignment in prepared if not assignment.suspected])
 
     def _take_in(self, batch: list[Assignment]) -> None:
         if self.coroutine_classes:
@@ -288,9 +304,10 @@ class Supervisor:
         """From when a part of what may be held is used up a claim is worth it: it then runs while the children work."""
         most = self.pool.free() + self._most_in_stock()
         is_behind = self.completer.backlog > MAX_UNRECORDED
-        self.claimer.want(0 if is_behind else most - len(self.stock), least=max(1, int(most * USED_UP)))
+        set_apart = self.preparer.held + len(self.isolation)
+        self.claimer.want(0 if is_behind else most - len(self.stock) - set_apart, least=max(1, int(most * USED_UP)))
         if self.coroutine_classes:
-            places = self.pool.free_for_coroutines() - len(self.coroutine_stock)
+            places = self.pool.free_for_coroutines() - len(self.coroutine_stock) - set_apart
             self.coroutine_claimer.want(0 if is_behind else places)
 
     def _most_in_stock(self) -> int:
@@ -306,6 +323,8 @@ class Supervisor:
 
     def _return_stale_stock(self) -> None:
         now = monotonic()
+        if self.isolation.is_stuck:
+            self._give_back_stock()
         is_moving = not self.stock or self.pool.free()
         if is_moving and (not self.coroutine_stock or self.pool.free_for_coroutines()):
             self._stock_moved_at = now
@@ -313,6 +332,8 @@ class Supervisor:
             self._give_back_stock()
 
     def _give_back_stock(self) -> None:
+        if len(self.isolation) or self.preparer.held:
+            self._take_in([*self.isolation.withdraw_all(), *self.preparer.take(), *self.preparer.withdraw()])
         if self.coroutine_stock:
             # By the one that claims them, so that the one happens before the other.
             self.coroutine_claimer.give_back(list(self.coroutine_stock))
@@ -365,12 +386,19 @@ class Supervisor:
         message = f"cancelled by {request.requested_by}"
         if self.pool.cancel(request.job_id, request.attempt, message):
             return
+        if (assignment := self._withdraw(request.job_id, request.attempt)) is not None:
+            self._on_reports([cancelled_unstarted(assignment, message)])
+
+    def _withdraw(self, job_id: int, attempt: int) -> Assignment | None:
+        """Takes a job that no child has out of wherever it waits."""
         for stock in (self.stock, self.coroutine_stock):
             for assignment in stock:
-                if (assignment.id, assignment.attempt) == (request.job_id, request.attempt):
+                if (assignment.id, assignment.attempt) == (job_id, attempt):
                     stock.remove(assignment)
-                    self._on_reports([cancelled_unstarted(assignment, message)])
-                    return
+                    return assignment
+        if unloaded := self.preparer.withdraw((job_id, attempt)):
+            return unloaded[0]
+        return self.isolation.withdraw(job_id, attempt)
 
     def _ask_stack(self, question: StackRequest) -> None:
         askers = self._asked.setdefault(question.job_id, [])
@@ -396,7 +424,8 @@ class Supervisor:
             return
         recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
         is_delivered = self._hook_calls or any(claimer.has_delivered for claimer in self.claimers)
-        is_held = self.stock or self.coroutine_stock or is_delivered or not self.pool.is_idle
+        is_set_apart = self.preparer.held or len(self.isolation)
+        is_held = self.stock or self.coroutine_stock or is_set_apart or is_delivered or not self.pool.is_idle
         is_to_be_written = self.completer.backlog or any(claimer.has_to_give_back for claimer in self.claimers)
         if is_held or is_to_be_written or recorded != self._seen:
             self._seen = recorded
@@ -461,7 +490,7 @@ class Supervisor:
         if self.reloader is not None:
             self.reloader.stop()
         self.pool.kill_all("the worker has ended")
-        for service in self.services:
+        for service in (*self.services, self.preparer):
             service.stop(timeout=0.0 if service is self.listener else 2.0)  # it sits in a wait without a statement
         deadline = monotonic() + 2.0
         while not self.pool.is_empty and monotonic() < deadline:
@@ -512,6 +541,9 @@ class Supervisor:
 
     def _on_returned(self, assignments: list[Assignment]) -> None:
         """Jobs that a child gave up unstarted go back to the front of the stock, in their order."""
+        if suspects := [assignment for assignment in assignments if assignment.suspected]:
+            assignments = [assignment for assignment in assignments if not assignment.suspected]
+            self.isolation.add(suspects)
         coroutines = [assignment for assignment in assignments if self._is_coroutine(assignment)]
         if coroutines:
             assignments = [assignment for assignment in assignments if not self._is_coroutine(assignment)]
@@ -580,6 +612,7 @@ class Supervisor:
         if self._owes_hooks:
             self._owes_hooks = False
             self.control.look()
+        self.preparer.recorded()
         self.wake()
 
     def _on_delivered(self) -> None:
@@ -644,6 +677,7 @@ class Supervisor:
     def _status(self) -> dict[str, Any]:
         return {
             "children": self.pool.status(),
+            "begun": self.pool.begun(),
             "done": self.completer.tally.attempts,
             # Also where it is not: one that does not say it is of a release that cannot be asked to stop.
             "stopping": self._stopping_since is not None,
@@ -690,6 +724,8 @@ class Supervisor:
             claimer.take()
         self.stock.clear()
         self.coroutine_stock.clear()
+        self.preparer.drop_all()
+        self.isolation.withdraw_all()
         self._hooks.clear()
         self.completer.drop_all()
         try:

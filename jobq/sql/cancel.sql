@@ -1,6 +1,7 @@
 -- Calls off jobs that are not running: they end as cancelled, by whom. One that was claimed in the meantime
 -- is no longer in these states, and is left alone. The record counts as the attempt that never began,
--- so that no attempt has two ends. The rows come back as they were, so that they can be kept for an undo.
+-- so that no attempt has two ends. As part of an act they are kept as they were, for its undo: but for rows so large
+-- that they would fit into no JSON document. Compression hides a factor of 255 of their sizes, a document has 256 MB.
 -- They are locked in the order of ids, as by all who lock several.
 WITH ended AS (
     DELETE FROM {schema}.jobs
@@ -37,8 +38,19 @@ WITH ended AS (
         )
     FROM ended
     WHERE has_abort_hook
+), kept AS (
+    INSERT INTO {schema}.kept (act, id, attempt, row)
+    SELECT
+        %(act)s, id, attempt,
+        CASE
+            WHEN coalesce(pg_column_size(source), 0) + coalesce(pg_column_size(trace_context), 0)
+                + coalesce(pg_column_size(progress), 0) + coalesce(pg_column_size(follow_up), 0) <= 200000
+                AND (pg_column_size(arguments) <= 200000 OR pg_column_size(arguments || '{}') <= 100000000)
+            THEN to_jsonb(ended) - 'error_message'
+        END
+    FROM ended
+    WHERE %(act)s::bigint IS NOT NULL
 )
 SELECT
-    id, attempt, (to_jsonb(ended) - 'error_message')::text AS row,
-    date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute, queue, job_class
+    id, date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute, queue, job_class
 FROM ended

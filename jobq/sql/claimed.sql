@@ -1,6 +1,9 @@
--- What this worker holds: asked after a connection was lost while the answer of a claim was under way.
+-- What this worker holds: asked after a connection was lost while the answer of a claim was under way. Large
+-- arguments are left out as in claim.sql.
 SELECT id, attempt, excused, losses, retries, priority,
-    (date_part('epoch', enqueued_at) * 1000000)::bigint, queue, job_class, arguments::text, timeout,
-    (date_part('epoch', started_at - run_at) * 1000000)::bigint, trace_context::text
+    (date_part('epoch', enqueued_at) * 1000000)::bigint, queue, job_class,
+    coalesce({schema}.bounded_text(arguments, 65536), ''), timeout,
+    (date_part('epoch', started_at - run_at) * 1000000)::bigint,
+    {schema}.bounded_text(trace_context, 16384), suspected
 FROM {schema}.jobs
 WHERE state = 'running' AND worker_id = %(worker_id)s

@@ -18,7 +18,8 @@ WITH unstarted AS (
     SET state = 'pending',
         attempt = jobs.attempt - 1,
         worker_id = NULL,
-        started_at = NULL
+        started_at = NULL,
+        begun_at = NULL
     FROM unstarted
     WHERE jobs.id = unstarted.id AND unstarted.cancel_requested_at IS NULL
     RETURNING jobs.id, jobs.queue, jobs.follow_up

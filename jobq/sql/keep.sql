@@ -1,4 +1,4 @@
--- Keeps what an act needs to be undone: the attempt at which it found each job, and the row where it took one away.
-INSERT INTO {schema}.kept (act, id, attempt, row)
-SELECT %(act)s, id, attempt, row::jsonb
-FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[], %(rows)s::text[]) AS found (id, attempt, row)
+-- Keeps what an act needs to be undone that took no row away: the attempt at which it found each job.
+INSERT INTO {schema}.kept (act, id, attempt)
+SELECT %(act)s, id, attempt
+FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[]) AS found (id, attempt)

@@ -2,7 +2,8 @@
 SELECT
     results.id, results.attempt, results.outcome, results.retried, results.started_at, results.ended_at,
     coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker,
-    results.error_type, results.error_message, results.traceback, results.value,
+    results.error_type, left(results.error_message, 10000) AS error_message, left(results.traceback, 1000000) AS traceback,
+    {schema}.readable(results.value, 1048576) AS value,
     results.cpu_seconds, results.peak_memory_kilobytes::bigint * 1024 AS peak_memory_bytes
 FROM {schema}.results
 LEFT JOIN {schema}.workers ON workers.id = results.worker_id

@@ -35,7 +35,7 @@ SELECT
     grouped.fingerprint AS group, grouped.attempts, grouped.at_rest, grouped.first_at, grouped.last_at,
     grouped.steps_at, grouped.steps,
     example.id AS example_id, example.job_class, example.queue, example.error_type, example.error_message, example.frame,
-    example.traceback, example.arguments,
+    example.traceback, {schema}.readable(example.arguments, 16384) AS arguments,
     (
         SELECT min(ended_at) FROM {schema}.results WHERE results.fingerprint = grouped.fingerprint
     ) AS ever_first_at,

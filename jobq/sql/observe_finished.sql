@@ -2,9 +2,10 @@
 -- One row a job: its last attempt. The condition is what the filter means.
 SELECT
     results.id, results.job_class, results.queue, results.priority, 'finished' AS state, results.outcome,
-    results.attempt, results.retries, results.unique_key, results.arguments, results.enqueued_at, results.run_at,
-    results.started_at, results.ended_at, results.error_type, results.error_message,
-    coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker, results.source,
+    results.attempt, results.retries, results.unique_key, {schema}.readable(results.arguments, 16384) AS arguments,
+    results.enqueued_at, results.run_at,
+    results.started_at, results.ended_at, results.error_type, left(results.error_message, 10000) AS error_message,
+    coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker, left(results.source, 1000) AS source,
     results.timeout
 FROM (
     SELECT *

@@ -1,11 +1,13 @@
 -- One job as it stands: from the table of jobs while it is unfinished, else from its last attempt.
 SELECT
     jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt, jobs.retries,
-    jobs.unique_key, jobs.arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
-    failed.error_type, failed.error_message, workers.host || '/' || workers.pid AS worker, jobs.source,
+    jobs.unique_key, {schema}.readable(jobs.arguments, 1048576) AS arguments,
+    jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
+    failed.error_type, left(failed.error_message, 10000) AS error_message,
+    workers.host || '/' || workers.pid AS worker, left(jobs.source, 1000) AS source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
-    CASE WHEN jobs.state = 'running' THEN jobs.progress END AS progress,
-    jobs.trace_context ->> 'traceparent' AS traceparent, jobs.follow_up IS NOT NULL AS is_followed
+    CASE WHEN jobs.state = 'running' THEN {schema}.readable(jobs.progress, 16384) END AS progress,
+    left(jobs.trace_context ->> 'traceparent', 1000) AS traceparent, jobs.follow_up IS NOT NULL AS is_followed
 FROM {schema}.jobs
 LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
 LEFT JOIN LATERAL (
@@ -20,10 +22,11 @@ UNION ALL
 (
     SELECT
         results.id, results.job_class, results.queue, results.priority, 'finished', results.outcome, results.attempt,
-        results.retries, results.unique_key, results.arguments, results.enqueued_at, results.run_at,
-        results.started_at, results.ended_at, results.error_type, results.error_message,
-        coalesce(workers.host || '/' || workers.pid, results.worker_id::text), results.source,
-        results.timeout, NULL, NULL, NULL, NULL, results.trace_context ->> 'traceparent', false
+        results.retries, results.unique_key, {schema}.readable(results.arguments, 1048576) AS arguments,
+        results.enqueued_at, results.run_at,
+        results.started_at, results.ended_at, results.error_type, left(results.error_message, 10000) AS error_message,
+        coalesce(workers.host || '/' || workers.pid, results.worker_id::text), left(results.source, 1000) AS source,
+        results.timeout, NULL, NULL, NULL, NULL, left(results.trace_context ->> 'traceparent', 1000), false
     FROM {schema}.results
     LEFT JOIN {schema}.workers ON workers.id = results.worker_id
     WHERE results.id = %(id)s AND NOT results.retried

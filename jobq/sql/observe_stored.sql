@@ -1,12 +1,9 @@
 -- A page of what is queued, with the arguments as they are stored: walks the primary key, so that each page costs the
 -- same however long the queue is. It ends after the job with which the stored arguments pass %(bytes)s bytes. Arguments
--- that somebody else wrote may be some hundred times as long as text as they are stored: those that could be longer
--- than %(longest)s bytes are measured before they are sent, and NULL where they are.
+-- of more than %(longest)s bytes as text, which somebody else wrote, are NULL.
 SELECT
     id, job_class,
-    CASE
-        WHEN bytes <= 100000 OR octet_length(arguments::text) <= %(longest)s::bigint THEN arguments::text
-    END AS arguments
+    {schema}.bounded_text(arguments, %(longest)s::bigint) AS arguments
 FROM (
     SELECT
         id, job_class, arguments, pg_column_size(arguments) AS bytes,

@@ -3,10 +3,12 @@
 -- the join itself would be looked at when its partitions have been searched.
 SELECT
     jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt, jobs.retries,
-    jobs.unique_key, jobs.arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
-    failed.error_type, failed.error_message, workers.host || '/' || workers.pid AS worker, jobs.source,
+    jobs.unique_key, {schema}.readable(jobs.arguments, 16384) AS arguments,
+    jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
+    failed.error_type, left(failed.error_message, 10000) AS error_message,
+    workers.host || '/' || workers.pid AS worker, left(jobs.source, 1000) AS source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
-    CASE WHEN jobs.state = 'running' THEN jobs.progress END AS progress
+    CASE WHEN jobs.state = 'running' THEN {schema}.readable(jobs.progress, 16384) END AS progress
 FROM (
     SELECT *
     FROM {schema}.jobs

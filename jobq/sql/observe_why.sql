@@ -3,6 +3,7 @@
 SELECT
     jobs.state, jobs.attempt, jobs.queue, jobs.job_class, jobs.priority, jobs.unique_key, jobs.cancel_requested_at,
     jobs.run_at, jobs.started_at, jobs.follow_up IS NOT NULL AS is_followed,
+    {schema}.is_impossible(jobs.arguments, %(longest)s) AS is_impossible,
     extract(epoch FROM jobs.run_at - statement_timestamp())::float8 AS due_in_seconds,
     queues.paused_at, queues.paused_by,
     owner.host || '/' || owner.pid AS owner,

@@ -1,5 +1,6 @@
 -- Takes the history of finished jobs out of sight, a chunk at a time: every attempt of each job, and no job that is
--- unfinished. The rows are kept whole for a while, in case the act is undone, and deleted later. As JSON, so that
+-- unfinished. The rows are kept whole for a while, in case the act is undone, and deleted later; of rows
+-- that are too large for that (see cancel.sql) nothing is kept. As JSON, so that
 -- a column added to the history needs no second place. A job's end is locked first, as by whoever queues it again: of the
 -- two the second finds it gone.
 WITH chosen AS (
@@ -12,7 +13,15 @@ WITH chosen AS (
     DELETE FROM {schema}.results
     USING chosen
     WHERE results.id = chosen.id
-    RETURNING results.id, results.attempt, to_jsonb(results.*) AS row
+    RETURNING
+        results.id, results.attempt,
+        CASE
+            WHEN coalesce(pg_column_size(source), 0) + coalesce(pg_column_size(trace_context), 0)
+                + coalesce(pg_column_size(value), 0) + coalesce(pg_column_size(error_message), 0)
+                + coalesce(pg_column_size(traceback), 0) <= 200000
+                AND (pg_column_size(arguments) <= 200000 OR pg_column_size(arguments || '{}') <= 100000000)
+            THEN to_jsonb(results.*)
+        END AS row
 ), put_aside AS (
     INSERT INTO {schema}.kept (act, id, attempt, row)
     SELECT %(act)s, id, attempt, row

@@ -1,7 +1,9 @@
 -- Takes running jobs from workers that are gone: the attempt ends as lost, and the job goes back to the queue
 -- until it has been lost `max_losses` times; then it rests in the history. SKIP LOCKED, and ordered by
 -- id: any number of workers may rescue at once, and none waits for a late report.
--- What a worker had claimed and not begun looks the same as what it was running. So that a job which takes whole
+-- Only attempts that are known to have begun count as losses: those whose begin was committed, and those that the worker
+-- told of with its last heartbeat. Of the others nobody knows: they have no time at which they started, and the limit is
+-- no nearer for them. Either way the job is suspected from then on (see begin.sql). So that a job which takes whole
 -- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
 -- A job whose end somebody has asked for does not run again: it ends here, as cancelled.
 -- The fingerprint is what fingerprints.py makes of the same words.
@@ -23,11 +25,22 @@ WITH gap AS (
     SELECT
         jobs.*, workers.host, workers.pid, workers.heartbeat_at,
         jobs.cancel_requested_at IS NOT NULL AS cancelled,
-        jobs.cancel_requested_at IS NULL AND jobs.losses < %(max_losses)s - 1 AS retried,
-        CASE WHEN jobs.losses > 0 THEN random() * %(spread)s::float8 ELSE 0 END * interval '1 second' AS delay
+        jobs.cancel_requested_at IS NULL AND (known.began_at IS NULL OR jobs.losses < %(max_losses)s - 1) AS retried,
+        known.began_at, (known.began_at IS NOT NULL)::integer AS loss,
+        CASE WHEN jobs.losses > 0 AND known.began_at IS NOT NULL THEN random() * %(spread)s::float8 ELSE 0 END * interval '1 second' AS delay
     FROM seen
     JOIN {schema}.jobs USING (id, attempt, worker_id)
     LEFT JOIN {schema}.workers ON workers.id = seen.worker_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(
+            jobs.begun_at,
+            CASE WHEN workers.status #> ARRAY['begun', jobs.id::text, '0'] = to_jsonb(jobs.attempt) THEN greatest(
+                workers.heartbeat_at
+                - (workers.status #>> ARRAY['begun', jobs.id::text, '1'])::float8 * interval '1 second',
+                jobs.started_at
+            ) END
+        ) AS began_at
+    ) AS known
     WHERE jobs.state = 'running'
     ORDER BY jobs.id
     LIMIT %(limit)s
@@ -37,7 +50,9 @@ WITH gap AS (
     SET state = CASE WHEN orphaned.delay > interval '0' THEN 'scheduled' ELSE 'pending' END,
         run_at = statement_timestamp() + orphaned.delay,
         excused = least(jobs.excused, 2147483646) + 1,
-        losses = least(jobs.losses, 2147483646) + 1,
+        losses = least(jobs.losses, 2147483646) + orphaned.loss,
+        suspected = true,
+        begun_at = NULL,
         worker_id = NULL,
         started_at = NULL,
         progress = NULL
@@ -58,7 +73,10 @@ WITH gap AS (
                 'worker %%s/%%s was last heard of %%s s before this was recorded',
                 host, pid, round(extract(epoch FROM statement_timestamp() - heartbeat_at)::numeric, 1)
             )
-        END || format('; loss %%s of %%s', least(losses, 2147483646) + 1, %(max_losses)s) AS error_message
+        END || CASE
+            WHEN began_at IS NULL THEN '; whether this attempt had begun is not known, so it does not count as a loss'
+            ELSE format('; loss %%s of %%s', least(losses, 2147483646) + 1, %(max_losses)s)
+        END AS error_message
     FROM orphaned
 ), recorded AS (
     INSERT INTO {schema}.results
@@ -66,10 +84,10 @@ WITH gap AS (
          outcome, queue, job_class, arguments, unique_key, source, trace_context,
          error_type, error_message, timeout, has_abort_hook, fingerprint)
     SELECT
-        id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
+        id, attempt, ended_at, began_at, enqueued_at, run_at, worker_id, retries, priority, retried,
         outcome, queue, job_class, arguments, unique_key, source, trace_context,
         'WorkerLost', error_message, timeout, has_abort_hook,
-        CASE WHEN NOT cancelled THEN left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12) END
+        CASE WHEN NOT cancelled AND began_at IS NOT NULL THEN left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12) END
     FROM told
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
@@ -78,7 +96,7 @@ WITH gap AS (
         (
             SELECT to_jsonb(seen)
             FROM (
-                SELECT attempt, outcome, retried, started_at, ended_at, 'WorkerLost' AS error_type, error_message
+                SELECT attempt, outcome, retried, began_at AS started_at, ended_at, 'WorkerLost' AS error_type, error_message
             ) AS seen
         )
     FROM told
@@ -91,7 +109,7 @@ WITH gap AS (
 SELECT
     id, attempt, retried, has_abort_hook, outcome,
     date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class,
-    width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
+    width_bucket(began_at - run_at, {bounds}) AS wait_bucket,
     (SELECT count(*) FROM woken) AS notified,
     (
         SELECT CASE WHEN count(*) > 0 THEN {schema}.follow_jobs(array_agg(id)) END

@@ -3,7 +3,7 @@
 WITH found AS (
     SELECT
         jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt,
-        jobs.arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
+        {schema}.readable(jobs.arguments, 67108864) AS arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
         workers.host || '/' || workers.pid AS worker
     FROM {schema}.jobs
     LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
@@ -12,7 +12,7 @@ WITH found AS (
     (
         SELECT
             id, job_class, queue, priority, 'finished', outcome, attempt,
-            arguments, enqueued_at, run_at, NULL, ended_at,
+            {schema}.readable(arguments, 67108864), enqueued_at, run_at, NULL, ended_at,
             NULL
         FROM {schema}.results
         WHERE id = %(id)s::bigint AND NOT retried
@@ -26,8 +26,8 @@ WITH found AS (
             'attempt', results.attempt, 'outcome', results.outcome, 'run_at', results.run_at,
             'started_at', results.started_at, 'ended_at', results.ended_at,
             'worker', coalesce(workers.host || '/' || workers.pid, results.worker_id::text),
-            'error_type', results.error_type, 'error_message', results.error_message,
-            'traceback', results.traceback, 'value', results.value
+            'error_type', results.error_type, 'error_message', left(results.error_message, 10000),
+            'traceback', left(results.traceback, 1000000), 'value', {schema}.readable(results.value, 67108864)
         ) AS attempt
     FROM {schema}.results
     LEFT JOIN {schema}.workers ON workers.id = results.worker_id

@@ -1,10 +1,12 @@
 -- Puts cancelled jobs back as they were, and takes the record of their cancellation out of the history. The record is
--- locked first: one that was retried or purged since is left as it is, and so is a job whose unique key is held by now.
+-- locked first: one that was retried or purged since is left as it is, and so is a job whose unique key is held by now, or whose
+-- row was too large to be kept.
 WITH cancelled AS (
     SELECT results.id, results.attempt, results.ended_at, kept.row
     FROM {schema}.kept
     JOIN {schema}.results ON results.id = kept.id AND results.attempt = least(kept.attempt, 2147483646) + 1
     WHERE kept.act = %(act)s
+        AND kept.row IS NOT NULL
         AND kept.id = ANY (%(ids)s::bigint[])
         AND results.outcome = 'cancelled'
         AND NOT results.retried

@@ -8,6 +8,7 @@ WITH back AS (
     SELECT result.*
     FROM back
     CROSS JOIN LATERAL jsonb_populate_record(NULL::{schema}.results, back.row) AS result
+    WHERE back.row IS NOT NULL
     RETURNING id
 )
 SELECT DISTINCT id FROM put_back

@@ -49,17 +49,14 @@ def leave_none(transaction: psycopg.Transaction) -> None:
     raise psycopg.Rollback(transaction)
 
 
-def keep(
-    connection: Connection, schema: str, act: int, kept: Sequence[tuple[int, int]], rows: Sequence[str] | None = None
-) -> None:
-    """Keeps the jobs of an act, each with its attempt, and the rows that the act took away."""
+def keep(connection: Connection, schema: str, act: int, kept: Sequence[tuple[int, int]]) -> None:
+    """Keeps the jobs of an act, each with its attempt."""
     connection.execute(
         statement("keep", schema),
         {
             "act": act,
             "ids": [job_id for job_id, _ in kept],
             "attempts": [attempt for _, attempt in kept],
-            "rows": rows,
         },
     )
 

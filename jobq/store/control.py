@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobq.records import Assignment
+from jobq.records import LONGEST, Assignment
 from jobq.store.database import Connection
 from jobq.store.statements import channel, control_channel, statement
 
@@ -79,10 +79,9 @@ def take_aborts(
     connection: Connection, schema: str, *, worker_id: int, classes: Sequence[str], limit: int
 ) -> list[Assignment]:
     """Takes up to `limit` calls of on_aborted() that are owed, as assignments for a child; their ids are negative."""
-    rows = connection.execute(
-        statement("take_aborts", schema),
-        {"worker_id": worker_id, "classes": list(classes), "limit": limit, "max_tries": MAX_HOOK_TRIES},
-    ).fetchall()
+    parameters = {"worker_id": worker_id, "classes": list(classes), "limit": limit}
+    bounds = {"max_tries": MAX_HOOK_TRIES, "longest": LONGEST}
+    rows = connection.execute(statement("take_aborts", schema), parameters | bounds).fetchall()
     return [hook_of(*row) for row in rows]
 
 

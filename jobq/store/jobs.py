@@ -523,18 +523,15 @@ def cancel(
     """Calls off jobs that are not running; returns those that were, in order. As part of an act, they are kept."""
     with connection.transaction():
         rows = connection.execute(
-            statement("cancel", schema), {"ids": list(ids), "cancelled_by": cancelled_by}
+            statement("cancel", schema), {"ids": list(ids), "cancelled_by": cancelled_by, "act": act}
         ).fetchall()
         if not rows:
             return []
         counts = [
             Count(minute, queue, job_class, Outcome.CANCELLED, False, None, None, 1)
-            for *_, minute, queue, job_class in rows
+            for _, minute, queue, job_class in rows
         ]
         metrics.add(connection, schema, metrics.figures_of(counts))
-        if act is not None:
-            kept = [(job_id, attempt) for job_id, attempt, *_ in rows]
-            audit.keep(connection, schema, act, kept, [row for _, _, row, *_ in rows])
     return sorted(row[0] for row in rows)
 
 

@@ -234,8 +234,7 @@ def test_a_hook_is_owed_for_each_lost_attempt(store: Any, report: Any) -> None:
     worker, assignment = claim_one(store, has_abort_hook=True)
     lost = report(assignment, Outcome.LOST, retry_delay=0.0, excused=True, loss=True, aborted=True)
     store.retry(worker, lost)
-    store.claim(worker)
-    store.declare_dead(worker)
+    store.declare_dead(worker, *store.claim(worker))
     store.rescue(max_losses=2)
 
     assert [(hook.attempt, hook.result["retried"]) for hook in store.owed_hooks()] == [(1, True), (2, False)]

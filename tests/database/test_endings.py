@@ -218,7 +218,7 @@ def test_a_job_that_was_lost_as_often_as_allowed_rests_as_lost(store: Any) -> No
         worker = store.worker(host="anvil", pid=4711)
         (assignment,) = store.claim(worker)
         assert (assignment.attempt, assignment.tries, assignment.losses) == (loss, 1, loss - 1)
-        store.declare_dead(worker)
+        store.declare_dead(worker, assignment)
         assert [(r.id, r.attempt, r.retried) for r in store.rescue()] == [(job, loss, loss < 3)]
     assert store.unfinished() == []
     results = store.results(job)
@@ -236,7 +236,7 @@ def test_losses_and_errors_are_counted_apart(store: Any, report: Any) -> None:
     worker, first = claim_one(store, retries=1)
     store.retry(worker, report(first, "errored", retry_delay=0.0))
     (second,) = store.claim(worker)
-    store.declare_dead(worker)
+    store.declare_dead(worker, second)
     store.rescue()
     (third,) = store.claim(store.worker())
     assert (second.tries, third.attempt, third.tries, third.losses) == (2, 3, 2, 1)
@@ -248,7 +248,7 @@ def test_jobs_that_were_lost_before_come_back_spread_over_some_time(store: Any) 
     store.add_many(*({} for _ in range(20)))
     claimed = store.claim(worker)
     store.execute("UPDATE jobq.jobs SET losses = 1 WHERE id > %s", claimed[9].id)
-    store.declare_dead(worker)
+    store.declare_dead(worker, *claimed)
     store.rescue(spread=1000.0)
     first, before = store.unfinished()[:10], store.unfinished()[10:]
     assert {job.state for job in first} == {"pending"}
@@ -281,8 +281,7 @@ def test_a_job_of_a_worker_without_a_row_is_rescued(store: Any) -> None:
 def test_rescuers_that_race_rescue_each_job_once(store: Any) -> None:
     dead = store.worker()
     store.add_many(*({} for _ in range(1000)))
-    store.claim(dead, most=1000)
-    store.declare_dead(dead)
+    store.declare_dead(dead, *store.claim(dead, most=1000))
 
     def rescue(_: int) -> list[int]:
         with store.another() as own:
@@ -469,7 +468,7 @@ def test_a_retry_by_hand_allows_one_more_attempt_than_were_made(
 
 def test_a_job_that_rests_as_lost_starts_its_losses_anew_by_hand(store: Any) -> None:
     worker, assignment = claim_one(store)
-    store.declare_dead(worker)
+    store.declare_dead(worker, assignment)
     store.rescue(max_losses=1)
     assert store.retry_by_hand(assignment.id) == [assignment.id]
     assert (store.job(assignment.id).losses, store.job(assignment.id).excused) == (0, 0)

@@ -144,8 +144,8 @@ def test_figures_that_cannot_be_stored_do_not_stop_the_worker(
 
 
 def test_a_rescued_attempt_counts_as_lost_and_its_run_is_not_known(store: Any) -> None:
-    worker, _ = claimed(store, 2)
-    store.declare_dead(worker)
+    worker, assignments = claimed(store, 2)
+    store.declare_dead(worker, *assignments)
     assert len(store.rescue(max_losses=1)) == 2
     (row,) = rows(store)
     assert (row.lost, row.retried, sum(row.waits), sum(row.runs)) == (2, 0, 2, 0)

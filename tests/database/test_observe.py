@@ -220,8 +220,7 @@ def test_a_group_selects_the_jobs_at_rest_in_it(store: Any, report: Any, databas
 def test_a_lost_worker_makes_a_group_of_its_own(store: Any, database: Database) -> None:
     worker = store.worker()
     store.add()
-    store.claim(worker)
-    store.declare_dead(worker)
+    store.declare_dead(worker, *store.claim(worker))
     store.rescue(max_losses=1)
     (group,) = observe.failures(database, AN_HOUR)
     assert (group.group, group.frame) == (fingerprint(JOB_CLASS, "WorkerLost"), None)

@@ -219,7 +219,7 @@ def test_what_a_worker_holds_is_found_by_its_id(store: Any, worker: int) -> None
 
 
 def test_jobs_are_cancelled_by_the_primary_key(store: Any, worker: int) -> None:
-    parameters = {"ids": [1, 2, 3], "cancelled_by": "ada"}
+    parameters = {"ids": [1, 2, 3], "cancelled_by": "ada", "act": None}
     cancel = Planned(store, "cancel", parameters)
     fill(store)
     assert ways_into(cancel.plan(**parameters), "jobs") == {"jobs_pkey"}

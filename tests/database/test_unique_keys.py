@@ -160,7 +160,7 @@ def end_before_it_began(store: Any, report: Any, worker: int, running: Any) -> N
 
 
 def end_with_its_worker(store: Any, report: Any, worker: int, running: Any) -> None:
-    store.declare_dead(worker)
+    store.declare_dead(worker, running)
     store.rescue(max_losses=1)
 
 

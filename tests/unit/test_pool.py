@@ -184,13 +184,14 @@ def dies_with(supervised: Supervised, *assignments: Assignment, begun: int | Non
 
 
 def test_a_job_that_kills_every_process_before_it_begins_comes_to_rest_as_lost(supervised: Supervised) -> None:
-    poison, behind = assignment(104), assignment(105)
+    dies_with(supervised, assignment(104), assignment(105))
+    poison, behind = supervised.returned
+    assert (poison.suspected, behind.suspected) == (True, None), "it runs alone from now on"
     for _ in range(SETTINGS.max_losses - 1):
-        dies_with(supervised, poison, behind)
+        dies_with(supervised, poison)
     assert supervised.reports == []
-    assert ids(supervised.returned) == [104, 105] * (SETTINGS.max_losses - 1)
-    dies_with(supervised, poison, behind)
-    assert ids(supervised.returned)[-2:] == [105, 105], "the one behind it has never been suspect"
+    assert ids(supervised.returned) == [104, 105, *[104] * (SETTINGS.max_losses - 1)]
+    dies_with(supervised, poison)
     (report,) = supervised.reports
     assert (report.id, report.outcome, report.started, report.retry_delay) == (104, "lost", None, None)
     assert report.error_message is not None
@@ -214,7 +215,7 @@ def test_deaths_before_a_job_began_are_remembered_of_the_latest_only(
 ) -> None:
     monkeypatch.setattr("jobq.runtime.pool.MAX_SUSPECTS", 2)
     for job_id in (104, 105, 104, 106, 107):
-        dies_with(supervised, assignment(job_id))
+        dies_with(supervised, assignment(job_id)._replace(suspected=True))
     assert supervised.pool._deaths_before == {(106, 1): 1, (107, 1): 1}
 
 

@@ -35,7 +35,7 @@ OTHER_WORDS = {
     *("UTF8", "SELECT", "DELETE", "EXECUTE", "USAGE"),
     *("arguments", "value", "progress", "migrations", "test_clock", "test_run", "f", "p", "r"),
     *("attempt", "attempts", "job", "outcome", "worker", "error_type", "traceback", "run_at", "started_at", "ended_at"),
-    *("stop", "stack", "rescue", "live", "left", "search_path", "idle_in_transaction_session_timeout"),
+    *("stop", "stack", "rescue", "live", "left", "begun", "search_path", "idle_in_transaction_session_timeout"),
 }
 """Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
 the doctor asks the server about, what becomes of a schedule's tick, an encoding, rights, what is wanted of a worker,
@@ -144,17 +144,17 @@ def retry_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
 
 def rescue_with(max_losses: int) -> Callable[[Any, Any], Callable[[], object]]:
     def prepare(store: Any, report: Any) -> Callable[[], object]:
-        worker, _ = running(store)
-        store.declare_dead(worker)
+        worker, assignment = running(store)
+        store.declare_dead(worker, assignment)
         return lambda: store.rescue(max_losses=max_losses)
 
     return prepare
 
 
 def rescue_later(store: Any, report: Any) -> Callable[[], object]:
-    worker, _ = running(store)
+    worker, assignment = running(store)
     store.execute("UPDATE jobq.jobs SET losses = 1")
-    store.declare_dead(worker)
+    store.declare_dead(worker, assignment)
     return lambda: store.rescue(spread=1000.0)
 
 

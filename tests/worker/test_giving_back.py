@@ -9,6 +9,7 @@ from jobq.runtime import claimer as claiming
 from jobq.runtime.claimer import Claimer
 from jobq.runtime.completer import Completer
 from jobq.runtime.ownership import Ownership
+from jobq.runtime.preparer import Preparer
 from jobq.runtime.supervisor import Supervisor
 from jobq.settings import Settings
 from jobq.states import Outcome
@@ -124,10 +125,12 @@ def test_a_claim_that_the_server_does_after_its_worker_has_asked_what_it_holds_i
 
 
 def claimer_of(settings: Settings, worker_id: int) -> Claimer:
+    database, ownership = Database(settings), Ownership(worker_id)
     claimer = Claimer(
-        Database(settings),
-        Ownership(worker_id),
+        database,
+        ownership,
         (),
+        preparer=Preparer(database, ownership, on_prepared=lambda: None, on_impossible=pytest.fail),
         on_delivered=lambda: None,
         may_sleep=lambda: False,
         on_owed_hooks=lambda: None,

@@ -1,0 +1,115 @@
+"""Runs suspected jobs: each alone in a process, after its begin was committed.
+
+A job is suspected after an attempt of it was lost, or may have been. If it takes its worker down again within a moment,
+the committed begin convicts it, and a neighbour that had not begun is not blamed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
+
+from jobq.records import Assignment
+from jobq.runtime.pool import Child, Pool
+
+STUCK_SECONDS = 0.5
+"""Suspects for which no process came free in so long are given back: another worker may be free."""
+
+
+class Isolation:
+    """The suspects of one worker, until they are handed out. `begin` has their begins committed.
+
+    waiting → reserved (its process gets nothing else) → beginning (the process is empty) → sent
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        begin: Callable[[Sequence[Assignment]], None],
+        is_coroutine: Callable[[Assignment], bool],
+    ) -> None:
+        self._pool = pool
+        self._begin = begin
+        self._is_coroutine = is_coroutine
+        self._waiting: deque[Assignment] = deque()
+        self._reserved: dict[Child, Assignment] = {}
+        self._beginning: dict[Child, Assignment] = {}
+        self._sent: list[Child] = []
+        self._moved_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._reserved) + len(self._beginning)
+
+    def add(self, suspects: Iterable[Assignment]) -> None:
+        if not self:
+            self._moved_at = monotonic()
+        self._waiting += suspects
+
+    def turn(self) -> None:
+        """Brings suspects one step further, as far as processes are free."""
+        if self._sent:
+            self._release_ended()
+        if not self:
+            return
+        self._leave_closed(self._reserved)
+        self._leave_closed(self._beginning)
+        while self._waiting and (child := self._pool.reserve()) is not None:
+            self._reserved[child] = self._waiting.popleft()
+        if empty := [child for child in self._reserved if not child.is_at_work]:
+            self._moved_at = monotonic()
+            self._beginning |= {child: self._reserved.pop(child) for child in empty}
+            self._begin([self._beginning[child] for child in empty])
+
+    def begun(self, suspects: Iterable[Assignment]) -> None:
+        """Hands out suspects whose begin was committed. One whose process has gone meanwhile begins anew."""
+        for suspect in suspects:
+            child = next((child for child, held in self._beginning.items() if held is suspect), None)
+            if child is None:
+                continue
+            del self._beginning[child]
+            self._moved_at = monotonic()
+            if self._pool.send_alone(child, suspect, is_coroutine=self._is_coroutine(suspect)):
+                self._sent.append(child)
+            else:
+                child.is_reserved = False
+                self._waiting.appendleft(suspect)
+
+    def withdraw(self, job_id: int, attempt: int) -> Assignment | None:
+        """Takes one back that has not been handed out."""
+        for suspect in (*self._waiting, *self._reserved.values(), *self._beginning.values()):
+            if (suspect.id, suspect.attempt) == (job_id, attempt):
+                self._waiting = deque(one for one in self._waiting if one is not suspect)
+                self._free([child for child, held in self._held() if held is suspect])
+                return suspect
+        return None
+
+    def withdraw_all(self) -> list[Assignment]:
+        """Takes all back that have not been handed out."""
+        taken = [*self._reserved.values(), *self._beginning.values(), *self._waiting]
+        self._free([child for child, _ in self._held()])
+        self._waiting.clear()
+        return taken
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether no process has come free for any suspect in a while."""
+        return bool(self._waiting or self._reserved) and monotonic() - self._moved_at > STUCK_SECONDS
+
+    def _held(self) -> list[tuple[Child, Assignment]]:
+        return [*self._reserved.items(), *self._beginning.items()]
+
+    def _free(self, children: Iterable[Child]) -> None:
+        for child in children:
+            child.is_reserved = False
+            self._reserved.pop(child, None)
+            self._beginning.pop(child, None)
+
+    def _release_ended(self) -> None:
+        for child in [child for child in self._sent if not child.is_at_work]:
+            child.is_reserved = False
+            self._sent.remove(child)
+
+    def _leave_closed(self, held: dict[Child, Assignment]) -> None:
+        """Processes that take no more jobs are not waited for."""
+        for child in [child for child in held if not self._pool.is_usable(child)]:
+            child.is_reserved = False
+            self._waiting.appendleft(held.pop(child))

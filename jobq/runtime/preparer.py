@@ -1,0 +1,215 @@
+"""Prepares claimed jobs that cannot be handed out as they came.
+
+Large arguments are loaded, and the begin of suspected jobs is committed.
+
+Both are rare, so its thread and connection are made when the first such job is claimed. It is apart from the claimer: a
+row by somebody else's hand may take the database seconds to read, and ordinary jobs must not wait for that.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
+from time import monotonic
+
+from jobq.commands import command
+from jobq.fingerprints import fingerprint
+from jobq.records import LONGEST, TOO_LARGE, Assignment, Report
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.service import Service
+from jobq.states import Outcome
+from jobq.store import preparing
+from jobq.store.database import Connection, Database
+
+log = logging.getLogger("jobq.worker.preparer")
+
+MAX_LOADED_BYTES = 32 << 20
+"""So many bytes of large arguments are in this process at most, waiting or running; a job with more comes alone."""
+
+Attempt = tuple[int, int]
+
+
+class Preparer(Service):
+    """Loads arguments in the order of ids, as far as there is room for them, and commits begins at once.
+
+    `on_prepared` says that something is to be taken by `take` or `take_begun`. `on_impossible` gets the reports about
+    jobs whose arguments are too large to be read.
+    """
+
+    name = "prepare"
+
+    def __init__(
+        self,
+        database: Database,
+        ownership: Ownership,
+        *,
+        on_prepared: Callable[[], None],
+        on_impossible: Callable[[list[Report]], None],
+    ) -> None:
+        super().__init__(database)
+        self.ownership = ownership
+        self._on_prepared = on_prepared
+        self._on_impossible = on_impossible
+        self._lock = threading.Lock()
+        self._is_started = False
+        self._unloaded: dict[Attempt, Assignment] = {}
+        self._loaded: list[Assignment] = []
+        self._bytes: dict[Attempt, int] = {}  # of what was loaded, for as long as this worker holds it
+        self._to_begin: list[Assignment] = []
+        self._begun: list[Assignment] = []
+
+    # Called by the claimers and the supervisor
+
+    def add(self, claimed: Iterable[Assignment]) -> None:
+        """Prepares these jobs; those that have their arguments can be taken at once."""
+        with self._lock:
+            for assignment in claimed:
+                if assignment.arguments:
+                    self._loaded.append(assignment)
+                else:
+                    self._unloaded[assignment.id, assignment.attempt] = assignment
+            has_to_load = bool(self._unloaded)
+        if has_to_load:
+            self._wake_or_start()
+        self._on_prepared()
+
+    def begin(self, suspects: Sequence[Assignment]) -> None:
+        """Commits that these begin: to be called when nothing else is in the way of that."""
+        with self._lock:
+            self._to_begin += suspects
+        self._wake_or_start()
+
+    def take(self) -> list[Assignment]:
+        """What can be handed out since the last time."""
+        with self._lock:
+            taken, self._loaded = self._loaded, []
+        return taken
+
+    def take_begun(self) -> list[Assignment]:
+        """The suspects whose begin has been committed since the last time."""
+        with self._lock:
+            begun, self._begun = self._begun, []
+        return begun
+
+    def withdraw(self, attempt: Attempt | None = None) -> list[Assignment]:
+        """Takes back what is not loaded yet: this attempt, or all."""
+        with self._lock:
+            found = [attempt] if attempt is not None else list(self._unloaded)
+            return [self._unloaded.pop(key) for key in found if key in self._unloaded]
+
+    def drop_all(self) -> None:
+        """Forgets everything: the jobs belong to somebody else."""
+        with self._lock:
+            for waiting in (self._unloaded, self._bytes, self._loaded, self._to_begin, self._begun):
+                waiting.clear()
+
+    def recorded(self) -> None:
+        """Some jobs have ended: there may be room for the arguments of others."""
+        if self._unloaded:
+            self.wake()
+
+    @property
+    def held(self) -> int:
+        """How many claimed jobs are here."""
+        return len(self._unloaded) + len(self._loaded)
+
+    def _wake_or_start(self) -> None:
+        with self._lock:
+            is_first, self._is_started = not self._is_started, True
+        if is_first:
+            self.start()
+        self.wake()
+
+    # In its own thread
+
+    def tick(self, connection: Connection) -> float | None:
+        self._commit_begins(connection)
+        return 0.0 if self._load(connection) else None
+
+    def _commit_begins(self, connection: Connection) -> None:
+        with self._lock:
+            chosen = list(self._to_begin)
+        if not chosen:
+            return
+        worker_id = self.ownership.worker_id
+        ours = preparing.begin(connection, self.database.schema, worker_id=worker_id, assignments=chosen)
+        with self._lock:
+            self._to_begin = [one for one in self._to_begin if one not in chosen]
+            self._begun += [one for one in chosen if (one.id, one.attempt) in ours]
+        self._on_prepared()
+
+    def _load(self, connection: Connection) -> bool:
+        """Whether there may be more to load at once."""
+        with self._lock:
+            waiting = sorted(self._unloaded)
+        room = self._room()
+        if not waiting or room <= 0:
+            return False
+        worker_id = self.ownership.worker_id
+        found = self._read(connection, worker_id, waiting, room)
+        with self._lock:
+            for job_id, attempt, arguments in found:
+                if arguments is None or (job_id, attempt) not in self._unloaded:
+                    continue
+                assignment = self._unloaded.pop((job_id, attempt))
+                self._loaded.append(assignment._replace(arguments=arguments))
+                self._bytes[job_id, attempt] = len(arguments)
+        self._refuse([one for one in found if one.arguments is None])
+        if not found:  # not ours any more: the heartbeat will tell
+            for missing in waiting:
+                self.withdraw(missing)
+        self._on_prepared()
+        return True
+
+    def _room(self) -> int:
+        """Bytes that may be loaded now."""
+        with self._lock:
+            held = self.ownership.held()
+            self._bytes = {attempt: size for attempt, size in self._bytes.items() if attempt in held}
+            return MAX_LOADED_BYTES - sum(self._bytes.values())
+
+    def _read(
+        self, connection: Connection, worker_id: int, waiting: list[Attempt], room: int
+    ) -> list[preparing.Loaded]:
+        """Reads what there is room for; where PostgreSQL refuses to make a text, the culprit is found one by one."""
+        longest = max(LONGEST, self.database.settings.max_arguments_bytes)
+        for ids in (waiting, waiting[:1]):
+            try:
+                return preparing.load(
+                    connection,
+                    self.database.schema,
+                    worker_id=worker_id,
+                    ids=[job_id for job_id, _ in ids],
+                    most_bytes=room,
+                    longest=longest,
+                )
+            except preparing.UNREADABLE as error:
+                log.debug("arguments cannot be read jobs=%s error=%s", len(ids), error)
+        return [preparing.Loaded(*waiting[0], None)]
+
+    def _refuse(self, impossible: Collection[preparing.Loaded]) -> None:
+        """Ends jobs that no worker can run, as errored."""
+        reports = [
+            impossible_report(assignment)
+            for one in impossible
+            for assignment in self.withdraw((one.id, one.attempt))
+        ]
+        if reports:
+            log.error("arguments are too large to be read; ended as errored jobs=%s", [one.id for one in reports])
+            self._on_impossible(reports)
+
+
+def impossible_report(assignment: Assignment) -> Report:
+    """The report about a job that never began, since nobody can read its arguments."""
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.ERRORED.value,
+        started=None,
+        ended=monotonic(),
+        error_type=TOO_LARGE,
+        error_message=(
+            f"its arguments are more than {LONGEST >> 20} MB, so it was not run: jobq enqueues no such job, "
+            f"somebody wrote its row by hand. To remove it: {command('purge', assignment.id)}"
+        ),
+        fingerprint=fingerprint(assignment.job_class, TOO_LARGE),
+    )
