@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from jobq.records import Assignment
+from jobq.runtime.ownership import Ownership
 from jobq.runtime.pool import Child, Pool
 
 STUCK_SECONDS = 0.5
@@ -19,36 +20,43 @@ class Isolation:
     """The suspects of one worker, until they are handed out. `begin` has their begins committed.
 
     waiting → reserved (its process gets nothing else) → beginning (the process is empty) → sent
+
+    While the end of one is not recorded yet, no other begins: it would count as lost if the other killed this worker.
     """
 
     def __init__(
         self,
         pool: Pool,
+        ownership: Ownership,
         begin: Callable[[Sequence[Assignment]], None],
         is_coroutine: Callable[[Assignment], bool],
     ) -> None:
         self._pool = pool
+        self._ownership = ownership
         self._begin = begin
         self._is_coroutine = is_coroutine
         self._waiting: deque[Assignment] = deque()
         self._reserved: dict[Child, Assignment] = {}
         self._beginning: dict[Child, Assignment] = {}
-        self._sent: list[Child] = []
+        self._sent: dict[Child, Assignment] = {}
         self._moved_at = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._reserved) + len(self._beginning)
 
     def add(self, suspects: Iterable[Assignment]) -> None:
+        """Takes in suspects that were claimed, or that came back from their processes without having begun."""
         if not self:
             self._moved_at = monotonic()
         self._waiting += suspects
+        back = {(suspect.id, suspect.attempt) for suspect in self._waiting}
+        self._release(child for child, held in list(self._sent.items()) if (held.id, held.attempt) in back)
 
     def turn(self) -> None:
         """Brings suspects one step further, as far as processes are free."""
         if self._sent:
             self._release_ended()
-        if not self:
+        if not self or any(not child.is_at_work for child in self._sent):
             return
         self._leave_closed(self._reserved)
         self._leave_closed(self._beginning)
@@ -68,7 +76,7 @@ class Isolation:
             del self._beginning[child]
             self._moved_at = monotonic()
             if self._pool.send_alone(child, suspect, is_coroutine=self._is_coroutine(suspect)):
-                self._sent.append(child)
+                self._sent[child] = suspect
             else:
                 child.is_reserved = False
                 self._waiting.appendleft(suspect)
@@ -104,9 +112,16 @@ class Isolation:
             self._beginning.pop(child, None)
 
     def _release_ended(self) -> None:
-        for child in [child for child in self._sent if not child.is_at_work]:
+        self._release(
+            child
+            for child, held in list(self._sent.items())
+            if not child.is_at_work and not self._ownership.holds((held.id, held.attempt))
+        )
+
+    def _release(self, children: Iterable[Child]) -> None:
+        for child in children:
             child.is_reserved = False
-            self._sent.remove(child)
+            del self._sent[child]
 
     def _leave_closed(self, held: dict[Child, Assignment]) -> None:
         """Processes that take no more jobs are not waited for."""

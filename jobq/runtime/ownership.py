@@ -29,6 +29,9 @@ class Ownership:
         """Notes attempts whose end is in the database."""
         self._held.difference_update(attempts)
 
+    def holds(self, attempt: tuple[int, int]) -> bool:
+        return attempt in self._held
+
     def held(self) -> frozenset[tuple[int, int]]:
         return frozenset(self._held)
 

@@ -189,9 +189,7 @@ class Preparer(Service):
     def _refuse(self, impossible: Collection[preparing.Loaded]) -> None:
         """Ends jobs that no worker can run, as errored."""
         reports = [
-            impossible_report(assignment)
-            for one in impossible
-            for assignment in self.withdraw((one.id, one.attempt))
+            impossible_report(assignment) for one in impossible for assignment in self.withdraw((one.id, one.attempt))
         ]
         if reports:
             log.error("arguments are too large to be read; ended as errored jobs=%s", [one.id for one in reports])

@@ -172,7 +172,7 @@ class Supervisor:
         self.preparer = Preparer(
             database, self.ownership, on_prepared=self.wake, on_impossible=self._on_reports
         )
-        self.isolation = Isolation(self.pool, self.preparer.begin, self._is_coroutine)
+        self.isolation = Isolation(self.pool, self.ownership, self.preparer.begin, self._is_coroutine)
         self.listener: Listener | None = None
         waiting = Waiting()
         self.claimer, self.coroutine_claimer = (

@@ -379,9 +379,14 @@ def was_hindered(evidence: Evidence, worker: int, at: float) -> bool:
 
 def a_job_rests_as_lost_only_after_its_losses(evidence: Evidence) -> Iterator[Violation]:
     for job, rows in evidence.attempts.items():
-        losses = sum(row.outcome == "lost" and row.error_type != "CutOff" for row in rows)
+        losses = sum(is_loss(row) for row in rows)
         if any(row.outcome == "lost" and not row.retried for row in rows) and losses < evidence.max_losses:
             yield Violation("a job was given up too early", f"job {job}: {losses} losses", job)
+
+
+def is_loss(row: Any) -> bool:
+    """Whether an attempt counts against the limit: one that is not known to have begun does not."""
+    return row.outcome == "lost" and row.error_type != "CutOff" and row.started_at is not None
 
 
 def an_error_was_meant(evidence: Evidence) -> Iterator[Violation]:

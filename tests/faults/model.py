@@ -38,7 +38,7 @@ from jobq.errors import ActNotUndone
 from jobq.names import name_of
 from jobq.records import Assignment, ClassRecord, Report
 from jobq.settings import Settings
-from jobq.store import jobs, migrations, workers
+from jobq.store import jobs, migrations, preparing, workers
 from jobq.store.database import Connection, Database
 from jobq.testing import used
 
@@ -85,6 +85,8 @@ class Row:
     worker: int | None = None
     claim: Assignment | None = None
     is_to_stop: bool = False
+    is_suspected: bool = False
+    has_begun: bool = False  # as its worker committed
     is_due: bool = True
     expires: bool = False
     is_expired: bool = False
@@ -267,6 +269,7 @@ class Story(RuleBasedStateMachine):
         for assignment in claimed:
             row = self.model.rows[assignment.id]
             row.state, row.worker, row.claim, row.attempt = "running", worker, assignment, row.attempt + 1
+            assert bool(assignment.suspected) == row.is_suspected
             assert (assignment.attempt, assignment.tries) == (row.attempt, row.attempt - row.excused)
         return multiple(*(Claimed(worker, assignment) for assignment in claimed))
 
@@ -319,6 +322,7 @@ class Story(RuleBasedStateMachine):
         row.is_due = not report.retry_delay
         row.excused += report.excused
         row.losses += report.loss
+        row.is_suspected, row.has_begun = report.loss, False
 
     @precondition(lambda self: self.has("pending") and self.model.alive)
     @rule(target=claims, outcome=OUTCOMES)
@@ -340,11 +344,31 @@ class Story(RuleBasedStateMachine):
         if row.is_to_stop:
             self.model.end(claimed.assignment.id, row.attempt, "cancelled")
         else:
-            row.state, row.worker, row.attempt = "pending", None, row.attempt - 1
+            row.state, row.worker, row.attempt, row.has_begun = "pending", None, row.attempt - 1, False
+
+    @rule(claimed=claims)
+    def commit_begin(self, claimed: Claimed) -> None:
+        """In time or late, as with an ending."""
+        begun = preparing.begin(
+            self.connection, self.schema, worker_id=claimed.worker, assignments=[claimed.assignment]
+        )
+        is_ours = self.model.is_claimed(claimed.assignment, claimed.worker)
+        assert bool(begun) == is_ours
+        if is_ours:
+            row = self.model.rows[claimed.assignment.id]
+            row.is_suspected = row.has_begun = True
 
     @precondition(lambda self: self.model.alive)
-    @rule(worker=at_work)
-    def declare_dead_and_rescue(self, worker: int) -> None:
+    @rule(worker=at_work, tells=st.booleans())
+    def declare_dead_and_rescue(self, worker: int, tells: bool) -> None:
+        """Its last heartbeat told what had begun there, or is from before that."""
+        told = {
+            job: row
+            for job, row in self.model.rows.items()
+            if tells and (row.state, row.worker) == ("running", worker) and worker in self.model.alive
+        }
+        status = {"begun": {str(job): [row.attempt, 1.0] for job, row in told.items()}}
+        workers.heartbeat(self.connection, self.schema, worker_id=worker, status=status)
         self.execute("UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent' WHERE id = %s", worker)
         self.model.alive.discard(worker)
         rescued = workers.rescue(self.connection, self.schema, max_losses=MAX_LOSSES)
@@ -357,11 +381,14 @@ class Story(RuleBasedStateMachine):
         for job, row in orphans.items():
             if row.is_to_stop:
                 self.model.end(job, row.attempt, "cancelled")
-            elif row.losses + 1 >= MAX_LOSSES:
+                continue
+            is_loss = row.has_begun or job in told
+            if is_loss and row.losses + 1 >= MAX_LOSSES:
                 self.model.end(job, row.attempt, "lost")
-            else:
-                self.model.end(job, row.attempt, "lost", retried=True)
-                row.state, row.worker, row.excused, row.losses = "pending", None, row.excused + 1, row.losses + 1
+                continue
+            self.model.end(job, row.attempt, "lost", retried=True)
+            row.state, row.worker, row.excused, row.losses = "pending", None, row.excused + 1, row.losses + is_loss
+            row.is_suspected, row.has_begun = True, False
 
     @precondition(lambda self: self.has("scheduled") or any(row.expires for row in self.model.rows.values()))
     @rule()
@@ -440,6 +467,8 @@ class Story(RuleBasedStateMachine):
                 losses=0,
                 worker=None,
                 is_to_stop=False,
+                is_suspected=False,
+                has_begun=False,
                 is_due=True,
                 expires=False,
                 is_expired=False,
@@ -536,12 +565,13 @@ class Story(RuleBasedStateMachine):
     def the_database_is_as_the_model_says(self) -> None:
         rows = self.execute(
             "SELECT id, queue, priority, retries, unique_key, state, attempt, excused, losses, worker_id, "
-            "cancel_requested_at IS NOT NULL, expires_at IS NOT NULL FROM jobq.jobs"
+            "cancel_requested_at IS NOT NULL, expires_at IS NOT NULL, coalesce(suspected, false), begun_at IS NOT NULL "
+            "FROM jobq.jobs"
         ).fetchall()
         assert {row[0]: row[1:] for row in rows} == {
             job: (
                 *(row.queue, row.priority, row.retries, row.key, row.state, row.attempt, row.excused, row.losses),
-                *(row.worker, row.is_to_stop, row.expires),
+                *(row.worker, row.is_to_stop, row.expires, row.is_suspected, row.has_begun),
             )
             for job, row in self.model.rows.items()
         }

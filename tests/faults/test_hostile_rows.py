@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from jobq import observe
+from jobq import observe, operate
 from jobq.filters import parse
 from jobq.store.database import Database
 
@@ -227,3 +227,41 @@ def test_a_row_written_by_hand_is_errored_or_left_alone_and_holds_up_no_other(
     assert "Traceback" not in worker.stderr
     assert "service failed" not in worker.stderr
     assert "child died" not in worker.stderr
+
+
+TOO_LARGE = {
+    "numbers": "jsonb_build_object('value', (SELECT jsonb_agg(1e131071::numeric) FROM generate_series(1, 9000)))",
+    "fractions": "jsonb_build_object('value', (SELECT jsonb_agg(1e-16383::numeric) FROM generate_series(1, 9000)))",
+}
+"""Some kilobytes as stored, and more as text than any process should hold: the first would be 1.1 GB."""
+
+
+def test_a_job_whose_arguments_nobody_can_read_ends_as_errored_and_is_named_with_the_act_that_removes_it(
+    application: "Application", store: "Store"
+) -> None:
+    application.write("jobs.py", JOBS)
+    statement = "INSERT INTO jobq.jobs (job_class, arguments, priority) SELECT %s, {}, 5 RETURNING id"
+    texts = [*TOO_LARGE.values(), *TOO_LARGE.values()]
+    large = [job for text in texts for (job,) in store.execute(statement.format(text), KEEP).fetchall()]
+    good = insert(store)
+    *waiting, cancelled, last = large
+    with closing(Database(store.settings)) as database:
+        for job in large:
+            assert "too large to show" in observe.show(database, job).job.arguments
+            assert [reason.kind for reason in observe.why(database, job).reasons] == ["impossible"]
+        assert len(observe.list_jobs(database, parse("")).jobs) == 5
+        acted = operate.cancel(database, [cancelled, last])
+        assert acted.done == [cancelled, last]
+        assert acted.act is not None
+
+        assert application.jobq("run", "--drain").returncode == 0
+
+        assert store.results(good)[0].outcome == "successful"
+        for job in waiting:
+            (result,) = store.results(job)
+            assert (result.outcome, result.error_type, result.started_at) == ("errored", "ArgumentsTooLarge", None)
+            assert f"jobq purge {job}" in result.error_message
+        (reason,) = observe.why(database, waiting[0]).reasons
+        assert (reason.kind, reason.mend) == ("impossible", f"jobq purge {waiting[0]}")
+        assert operate.purge(database, large).done == sorted(large)
+    assert [result.id for result in store.results()] == [good]

@@ -1,0 +1,142 @@
+"""Losses are counted for what had begun, and for nothing else, however workers die."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Application, Started, Store
+
+Eventually = Callable[..., Any]
+
+JOBS = """
+    import os
+    import signal
+    import time
+    from pathlib import Path
+
+    from jobq import Job, register_job
+
+
+    @register_job
+    class Quick(Job):
+        def run(self):
+            pass
+
+
+    @register_job
+    class KillsItsWorker(Job):
+        def run(self):
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+
+
+    @register_job
+    class Waits(Job):
+        def __init__(self, go):
+            self.go = go
+
+        def run(self):
+            while not Path(self.go).exists():
+                time.sleep(0.01)
+"""
+
+TELLS = "SELECT FROM jobq.workers WHERE stopped_at IS NULL AND status -> 'begun' ? %s"
+"""A worker that lives has told with its heartbeat that a job has begun."""
+
+QUICK = {"JOBQ_MAX_LOSSES": "2", "JOBQ_POLL_EVERY": "0.1", "JOBQ_STATS_EVERY": "0"}
+
+
+@pytest.fixture
+def app(application: "Application") -> "Application":
+    application.write("jobs.py", JOBS)
+    return application
+
+
+def has_died(worker: "Started") -> bool:
+    return worker.process.poll() is not None
+
+
+def declare_dead(store: "Store") -> None:
+    """All workers that are not known to have ended, as after their heartbeat's timeout."""
+    store.execute("UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent' WHERE stopped_at IS NULL")
+
+
+def lost_attempts(store: "Store", job: int | None) -> list[tuple[bool, bool]]:
+    """Of each lost attempt: whether it is known to have begun, and whether another followed."""
+    return [(one.started_at is not None, one.retried) for one in store.results(job) if one.outcome == "lost"]
+
+
+def test_a_job_that_kills_its_worker_is_found_out_and_its_neighbours_are_not_blamed(
+    app: "Application", store: "Store", eventually: Eventually
+) -> None:
+    before = [store.add(job_class="jobs.Quick") for _ in range(60)]  # so that short jobs are claimed by dozens
+    poison = store.add(job_class="jobs.KillsItsWorker")
+    neighbours = [store.add(job_class="jobs.Quick") for _ in range(60)]
+
+    for _ in range(3):
+        with app.start("run", "-p", "1", environment=QUICK) as worker:
+            eventually(lambda worker=worker: has_died(worker))
+        declare_dead(store)
+    assert app.jobq("run", "-p", "1", "--drain", environment=QUICK).returncode == 0
+
+    assert lost_attempts(store, poison) == [(False, True), (True, True), (True, False)]
+    for job in (*before, *neighbours):
+        assert not any(began for began, _ in lost_attempts(store, job)), "it had not begun"
+        assert store.results(job)[-1].outcome == "successful"
+    assert store.unfinished() == []
+
+
+def test_only_the_job_that_had_begun_counts_a_loss_each_time_its_worker_is_killed(
+    app: "Application", store: "Store", eventually: Eventually
+) -> None:
+    began = store.add(job_class="jobs.Waits", arguments='{"go": "go"}', priority=5)
+    waiting = [store.add(job_class="jobs.Waits", arguments='{"go": "go"}') for _ in range(3)]
+    beats = {**QUICK, "JOBQ_HEARTBEAT_EVERY": "0.05", "JOBQ_HEARTBEAT_TIMEOUT": "60"}
+    for _ in range(2):
+        with app.start("run", "-p", "1", environment=beats) as worker:
+            eventually(lambda: store.rows(TELLS, str(began)))
+            os.kill(worker.pid, signal.SIGKILL)
+            eventually(lambda worker=worker: has_died(worker))
+        declare_dead(store)
+        store.rescue(max_losses=2)
+
+    assert lost_attempts(store, began) == [(True, True), (True, False)]
+    started = [one.started_at for one in store.results(began)]
+    assert all(
+        one.run_at <= began_at <= one.ended_at for one, began_at in zip(store.results(began), started, strict=True)
+    )
+    (app.path / "go").touch()
+    app.jobq("run", "--drain", environment=QUICK)
+    assert all(store.results(job)[-1].outcome == "successful" for job in waiting)
+    assert not any(began for job in waiting for began, _ in lost_attempts(store, job))
+
+
+def test_a_job_that_may_have_begun_is_not_counted_as_lost_until_it_is_known_to_have(store: "Store") -> None:
+    job = store.add()
+    for _ in range(5):
+        dead = store.worker()
+        (claimed,) = store.claim(dead)
+        store.declare_dead(dead)
+        (rescued,) = store.rescue(max_losses=1)
+        assert rescued.retried
+    assert (claimed.losses, claimed.suspected) == (0, True)
+    assert {(one.started_at, one.outcome) for one in store.results(job)} == {(None, "lost")}
+    assert "does not count as a loss" in store.results(job)[-1].error_message
+
+
+def test_a_suspect_that_was_given_back_or_has_ended_by_itself_is_as_before(store: "Store", report: Any) -> None:
+    job, dead, worker = store.add(retries=3), store.worker(), store.worker()
+    store.claim(dead)
+    store.declare_dead(dead)
+    store.rescue()
+    (suspect,) = store.claim(worker)
+    store.give_back(worker, suspect)
+    (again,) = store.claim(worker)
+    assert (suspect.suspected, again.suspected, again.attempt) == (True, True, suspect.attempt)
+    store.retry(worker, report(again, "errored", retry_delay=0.0))
+    (cleared,) = store.claim(worker)
+    assert (cleared.suspected, store.job(job).begun_at) == (None, None)
