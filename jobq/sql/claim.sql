@@ -7,8 +7,8 @@
 -- A count of attempts that somebody set to the largest integer stays there: an overflow would stop every claim.
 -- Of arguments only small ones come with the claim: a row by somebody else's hand may pass a gigabyte as text, and would
 -- make the claim fail for all. Up to 2,000 bytes, not compressed, they are less than 22 MB as text (83 numbers of 131,072
--- digits), and what passes 64 kB of that is left out. The others are empty here, and load.sql reads them one by one. A
--- trace that is too large for any header is dropped.
+-- digits), and what passes 64 kB of that is left out. The smallest, with two such numbers at most, are not measured. The
+-- others are empty here, and load.sql reads them. A trace that is too large for any header is dropped.
 -- A worker that was declared dead claims nothing. What has expired is left to expire.sql.
 WITH alive AS MATERIALIZED (
     SELECT id FROM {schema}.workers WHERE id = %(worker_id)s AND stopped_at IS NULL
@@ -56,10 +56,15 @@ WHERE jobs.id = chosen.id
 RETURNING
     jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
     (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class,
-    CASE WHEN pg_column_size(jobs.arguments) <= 2000 AND pg_column_compression(jobs.arguments) IS NULL THEN (
-        SELECT CASE WHEN octet_length(text) <= 65536 THEN text ELSE '' END
-        FROM (SELECT jobs.arguments::text AS text OFFSET 0) AS small
-    ) ELSE '' END,
+    CASE
+        WHEN pg_column_compression(jobs.arguments) IS NOT NULL THEN ''
+        WHEN pg_column_size(jobs.arguments) <= 40 THEN jobs.arguments::text
+        WHEN pg_column_size(jobs.arguments) <= 2000 THEN (
+            SELECT CASE WHEN octet_length(text) <= 65536 THEN text ELSE '' END
+            FROM (SELECT jobs.arguments::text AS text OFFSET 0) AS small
+        )
+        ELSE ''
+    END,
     jobs.timeout, (date_part('epoch', jobs.started_at - jobs.run_at) * 1000000)::bigint,
     CASE WHEN pg_column_size(jobs.trace_context) <= 2000 AND pg_column_compression(jobs.trace_context) IS NULL THEN (
         SELECT CASE WHEN octet_length(text) <= 16384 THEN text END

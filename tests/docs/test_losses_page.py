@@ -1,0 +1,55 @@
+"""docs/losses.md does what it says."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from jobq.settings import Settings
+from pages import docs
+
+if TYPE_CHECKING:
+    from conftest import Application, Store
+
+WORK = """
+
+@register_job
+class Work(Job):
+    def __init__(self, n=None):
+        pass
+
+    def run(self):
+        pass
+"""
+
+
+def test_the_job_that_kills_its_worker_has_the_attempts_that_the_page_names(
+    application: "Application", store: "Store", eventually: Callable[..., Any]
+) -> None:
+    page = docs("losses")
+    (definition,) = page.code("What counts as a loss")
+    application.write("jobs.py", definition)
+    job = store.add(job_class="jobs.KillsItsWorker")
+    for _ in range(3):
+        environment = {"JOBQ_MAX_LOSSES": "2", "JOBQ_POLL_EVERY": "0.1"}
+        with application.start("run", "-p", "1", environment=environment) as worker:
+            eventually(lambda worker=worker: worker.process.poll() is not None)
+        store.execute("UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent' WHERE stopped_at IS NULL")
+        store.rescue(max_losses=2)
+    told = [result.error_message.partition("; ")[2] for result in store.results(job)]
+    assert "\n".join(told) in page.text
+    assert store.unfinished() == []
+
+
+def test_the_row_of_the_page_ends_as_errored_and_is_named_with_the_command_that_removes_it(
+    application: "Application", store: "Store", settings: Settings
+) -> None:
+    page = docs("losses")
+    (definition,) = page.code("What counts as a loss")
+    (insert,) = page.code("Rows that no worker can run", "sql")
+    application.write("jobs.py", definition + WORK)
+    store.execute(insert)
+    ordinary = store.add(job_class="jobs.Work")
+    assert application.jobq("run", "--drain", "-p", "1").returncode == 0
+    (impossible,) = store.rows("SELECT id, outcome, error_type FROM jobq.results WHERE id <> %s", ordinary)
+    assert (impossible.outcome, impossible.error_type) == ("errored", "ArgumentsTooLarge")
+    assert store.results(ordinary)[0].outcome == "successful"
+    assert f"jobq purge {impossible.id}" in application.jobq("why", str(impossible.id)).stdout
