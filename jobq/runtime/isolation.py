@@ -52,15 +52,15 @@ class Isolation:
         back = {(suspect.id, suspect.attempt) for suspect in self._waiting}
         self._release(child for child, held in list(self._sent.items()) if (held.id, held.attempt) in back)
 
-    def turn(self) -> None:
-        """Brings suspects one step further, as far as processes are free."""
+    def turn(self, *, keep_one: bool = False) -> None:
+        """Brings suspects one step further, as far as processes are free; `keep_one` is for ordinary jobs that wait."""
         if self._sent:
             self._release_ended()
         if not self or any(not child.is_at_work for child in self._sent):
             return
         self._leave_closed(self._reserved)
         self._leave_closed(self._beginning)
-        while self._waiting and (child := self._pool.reserve()) is not None:
+        while self._waiting and (child := self._pool.reserve(keep_one=keep_one)) is not None:
             self._reserved[child] = self._waiting.popleft()
         if empty := [child for child in self._reserved if not child.is_at_work]:
             self._moved_at = monotonic()

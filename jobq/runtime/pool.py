@@ -549,10 +549,14 @@ class Pool:
             room = min(room, most - child.dispatched)
         return max(0, room)
 
-    def reserve(self) -> Child | None:
-        """Keeps a process free for a suspected job: it ends what it has begun, and gets nothing else."""
+    def reserve(self, *, keep_one: bool) -> Child | None:
+        """Keeps a process free for a suspected job: it ends what it has begun, and gets nothing else.
+
+        With `keep_one`, the last of several processes stays for ordinary jobs.
+        """
         children = [slot.child for slot in self.slots if slot.child is not None and not slot.child.is_reserved]
-        if not (usable := list(filter(self._is_open, children))):
+        usable = list(filter(self._is_open, children))
+        if len(usable) <= (1 if keep_one and len(self.slots) > 1 else 0):
             return None
         child = min(usable, key=lambda child: (len(child.in_flight) + len(child.coroutines), child.is_held_up))
         self._recall(child)

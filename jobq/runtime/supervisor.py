@@ -259,7 +259,7 @@ class Supervisor:
         self._obey_operators()
         self._tell_progress()
         if self._stopping_since is None:
-            self.isolation.turn()
+            self.isolation.turn(keep_one=bool(self.stock))
             self.pool.dispatch(self.stock)
             if self.coroutine_stock:
                 self.pool.dispatch_coroutines(self.coroutine_stock)

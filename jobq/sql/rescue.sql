@@ -34,9 +34,11 @@ WITH gap AS (
     CROSS JOIN LATERAL (
         SELECT coalesce(
             jobs.begun_at,
-            CASE WHEN workers.status #> ARRAY['begun', jobs.id::text, '0'] = to_jsonb(jobs.attempt) THEN greatest(
+            CASE WHEN workers.status #> ARRAY['begun', jobs.id::text, '0'] = to_jsonb(jobs.attempt)
+                AND jsonb_typeof(workers.status #> ARRAY['begun', jobs.id::text, '1']) = 'number' THEN greatest(
                 workers.heartbeat_at
-                - (workers.status #>> ARRAY['begun', jobs.id::text, '1'])::float8 * interval '1 second',
+                - least((workers.status #>> ARRAY['begun', jobs.id::text, '1'])::numeric, 1000000000)::float8
+                * interval '1 second',
                 jobs.started_at
             ) END
         ) AS began_at

@@ -30,8 +30,9 @@ class Processes:
     def __init__(self, count: int) -> None:
         self.all = [Process() for _ in range(count)]
 
-    def reserve(self) -> Process | None:
+    def reserve(self, *, keep_one: bool) -> Process | None:
         free = [process for process in self.all if process.is_open and not process.is_reserved]
+        free = free[1:] if keep_one and len(self.all) > 1 else free
         for process in free[:1]:
             process.is_reserved = True
         return free[0] if free else None
@@ -96,6 +97,15 @@ def test_the_next_suspect_begins_when_the_end_of_the_last_is_recorded() -> None:
     scene.ownership.accounted([(1, 1)])
     scene.begin_asked()
     assert [2] in scene.running()
+
+
+def test_while_ordinary_jobs_wait_one_of_several_processes_is_left_to_them() -> None:
+    scene = Scene(processes=2)
+    scene.claim(1, 2)
+    scene.isolation.turn(keep_one=True)
+    assert [process.is_reserved for process in scene.pool.all].count(True) == 1
+    scene.isolation.turn()
+    assert [process.is_reserved for process in scene.pool.all] == [True, True]
 
 
 def test_a_suspect_that_came_back_unbegun_is_sent_again(scene: Scene) -> None:
