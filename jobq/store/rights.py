@@ -97,13 +97,17 @@ ENQUEUE = (
     *ENQUEUE_BY_RULES,
 )
 
-READ = tuple(
-    right
-    for table in (
+BOUNDED = on("bounded_text", "EXECUTE")
+
+LOOK = ("bounded_text", "readable", "is_impossible")
+"""The functions by which looks read what somebody else wrote."""
+
+READ = (
+    *(right for function in LOOK for right in on(function, "EXECUTE")),
+    *(right for table in (
         "jobs", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics",
         "all_metrics", "levels", "audit", "mutes", "migrations",
-    )
-    for right in on(table, "SELECT")
+    ) for right in on(table, "SELECT")),
 )  # fmt: skip
 
 ENQUEUER = Role("enqueuer", "enqueues jobs, and reads nothing of others", ENQUEUE)
@@ -125,7 +129,8 @@ WORKER = Role(
         *on("jobs", "SELECT", "DELETE"),
         # Claimed, given back, retried, rescued; and how far it is.
         *on("jobs", "UPDATE", columns=("state", "attempt", "worker_id", "started_at", "run_at", "excused", "losses")),
-        *on("jobs", "UPDATE", columns=("progress",)),
+        *on("jobs", "UPDATE", columns=("progress", "suspected", "begun_at")),
+        *BOUNDED,
         *on("follow_jobs", "EXECUTE"),
         *on("results", "SELECT", "INSERT"),
         *on("results_default", "SELECT", "DELETE"),  # what is too old, and has no partition of its own

@@ -103,7 +103,6 @@ INTEGERS = (0, 1, -1, 7, 2**15 - 1, -(2**15), 2**31 - 1, -(2**31), 2**63 - 1, -(
 FLOATS = ("NaN", "Infinity", "-Infinity", "0", "-1", "1e-30", "1e38", "1e39", "0.5")
 
 COLUMNS: dict[str, Callable[[Chosen], Any]] = {
-    "id": lambda chosen: chosen.choice((2**63 - 1, 2**62, 0, -5, chosen.randint(10**9, 2**60))),
     "job_class": lambda chosen: chosen.choice((KEEP, KEEP, "os.system", text(chosen, 100), "c" * 10_000, "")),
     "arguments": document,
     "queue": lambda chosen: chosen.choice((QUEUE, QUEUE, OTHER_QUEUE, text(chosen, 60), "q" * 10_000, "")),
@@ -118,7 +117,7 @@ COLUMNS: dict[str, Callable[[Chosen], Any]] = {
     "expires_at": lambda chosen: chosen.choice(TIMES),
     "has_abort_hook": lambda chosen: chosen.choice((True, False)),
 }
-"""The columns that enqueuers fill, and what one of them may hold."""
+"""The columns that enqueuers fill, and what one of them may hold. Ids are the database's alone."""
 
 
 @dataclass

@@ -216,7 +216,7 @@ def test_a_row_written_by_hand_is_errored_or_left_alone_and_holds_up_no_other(
         wrong.values(), ("errored", "jobq.errors.ArgumentsError")
     )
     assert {name: ends[job][0] for job, name in odd.items()} == dict.fromkeys(odd.values(), "successful")
-    # A row that says it runs is a job of a worker that is gone. Nobody knows whether it had begun, so it counts as no loss.
+    # A row that says it runs is a job of a worker that is gone. Nobody knows whether it had begun: that is no loss.
     assert {name: ends[job][0] for job, name in held.items()} == dict.fromkeys(held.values(), "successful")
     assert all(result.value == [] for result in ended if result.outcome == "successful")
     assert {job["id"] for job in json.loads(listed.stdout)} == left.keys()

@@ -11,6 +11,15 @@ COMMENT ON COLUMN {schema}.jobs.suspected IS
 COMMENT ON COLUMN {schema}.jobs.begun_at IS 'While a suspected job runs: when its worker committed that it begins.';
 COMMENT ON COLUMN {schema}.results.started_at IS 'When run() began; null where it never did, or nobody knows whether it did.';
 
+CREATE OR REPLACE VIEW {schema}.numbered_jobs AS
+SELECT *
+FROM {schema}.jobs
+WHERE id <= (SELECT last_value FROM {schema}.jobs_id_seq)
+WITH CHECK OPTION;
+
+COMMENT ON COLUMN {schema}.numbered_jobs.suspected IS 'As in jobs.';
+COMMENT ON COLUMN {schema}.numbered_jobs.begun_at IS 'As in jobs.';
+
 -- The size as text of stored JSON cannot be told from its size in the table: compression hides a factor of 250, and
 -- 1e131071 takes 12 bytes stored and 131,072 as text. So the size is bounded in steps, the cheap ones first, and no step
 -- makes a text of a gigabyte, which PostgreSQL refuses.
@@ -71,3 +80,7 @@ END;
 $function$;
 
 COMMENT ON FUNCTION {schema}.is_impossible IS 'Whether no worker can run a job: its arguments are too large to be read.';
+
+REVOKE ALL ON FUNCTION
+    {schema}.bounded_text(jsonb, bigint), {schema}.readable(jsonb, bigint), {schema}.is_impossible(jsonb, bigint)
+FROM PUBLIC;
