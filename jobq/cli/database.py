@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from jobq.cli.options import database_options, json_option
 from jobq.cli.render import say, show_json
 from jobq.errors import UsageError
 from jobq.settings import Settings, is_identifier, load
+
+if TYPE_CHECKING:
+    from jobq.store.migrations import Standing
 
 DEFAULT_PREFIX = "jobq_"
 """With the kind of role after it: the role that is granted something, unless another is named."""
@@ -44,22 +48,43 @@ def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Sett
     database = Database(settings)
     click.get_current_context().call_on_close(database.close)
     if is_plan:
-        planned = migrations.plan(database)
-        for migration in planned:
-            click.echo(f"-- {migration.name}\n{migration.text}")
-        say(f"{len(planned)} migrations would be applied" if planned else "the schema is up to date")
+        print_plan(migrations.look(database))
         return
     applied = migrations.migrate(database)
     for migration in applied:
         click.echo(f"applied {migration.name}")
     if not applied:
-        say("the schema is up to date")
+        say(up_to_date(migrations.look(database)))
     if (remedy := migrations.search_path_remedy(database)) is not None:
         say(
             f"warning: for this role, schema {settings.schema!r} is the first of search_path. Tables that your "
             "application makes with it go there, and Alembic takes jobq's tables for yours. Give your application a "
             f"role with another name, or run: {remedy}"
         )
+
+
+def print_plan(found: "Standing") -> None:
+    for migration in found.missing:
+        click.echo(f"-- {migration.name}\n{migration.text}")
+    if not found.missing:
+        say(up_to_date(found))
+        return
+    say(f"{len(found.missing)} migrations would be applied")
+    if not found.applied:
+        return
+    if found.version >= found.min_version_after:
+        say("workers of the release before go on, and can restart")
+    else:
+        say(
+            f"warning: releases before version {found.min_version_after} do not work with the schema after this, and "
+            f"it is at version {found.version} now. Stop their workers first. They cannot start again"
+        )
+
+
+def up_to_date(found: "Standing") -> str:
+    if found.version <= found.own_version:
+        return "the schema is up to date"
+    return f"the schema is at version {found.version}, ahead of this jobq's {found.own_version}, which works with it"
 
 
 def print_grants(kind: str, grantee: str | None, settings: Settings) -> None:

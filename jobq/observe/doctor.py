@@ -130,14 +130,19 @@ def connection_check(patient: Patient) -> Iterator[Finding]:
 
 def schema_check(database: Database) -> Iterator[Finding]:
     try:
-        migrations.require_current(database)
+        found = migrations.require_current(database)
     except (SchemaMissing, SchemaBehind) as error:
         yield wrong("schema", str(error), "jobq migrate")
     except SchemaAhead as error:
         yield wrong("schema", str(error), "Upgrade jobq here.")
     else:
-        version = migrations.known(database.schema)[-1].version
-        yield fine("schema", f"{database.schema}, at version {version}, that of jobq {__version__}")
+        yield fine("schema", f"{database.schema}, at version {found.version}, {beside(found)}")
+
+
+def beside(found: migrations.Standing) -> str:
+    if found.version == found.own_version:
+        return f"that of jobq {__version__}"
+    return f"ahead of the {found.own_version} of jobq {__version__}, which works with it"
 
 
 def pooler_check(patient: Patient) -> Iterator[Finding]:

@@ -1,5 +1,10 @@
-"""Brings the schema up to date: numbered files, forward only, each in its own transaction under one lock."""
+"""Brings the schema up to date: numbered files, forward only, each in its own transaction under one lock.
 
+Each migration says in a line `-- min_version: N` which releases still work after it: those that know migration N. The
+schema keeps that number, and a release that is older refuses to start. So the release before goes on, and comes back.
+"""
+
+import re
 import time
 from dataclasses import dataclass
 
@@ -18,12 +23,52 @@ PAUSE_SECONDS = 2.0
 
 TRIES = 20
 
+MIN_VERSION = re.compile(r"^-- min_version: (\d+)$", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
     version: int
     name: str
     text: str
+
+    @property
+    def min_version(self) -> int | None:
+        """The newest migration that a release must know to work after this one; None: it is older than this line."""
+        said = MIN_VERSION.search(self.text)
+        return int(said[1]) if said else None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The state of a schema, beside what this release knows."""
+
+    known: list[Migration]
+    applied: frozenset[int]
+    min_version: int
+    """The newest migration that a release must know to work with this schema; 0 where the schema does not say."""
+
+    @property
+    def version(self) -> int:
+        return max(self.applied, default=0)
+
+    @property
+    def own_version(self) -> int:
+        return max((migration.version for migration in self.known), default=0)
+
+    @property
+    def missing(self) -> list[Migration]:
+        return [migration for migration in self.known if migration.version not in self.applied]
+
+    @property
+    def is_too_new(self) -> bool:
+        """Whether this release does not work with the schema any more."""
+        return self.own_version < self.min_version
+
+    @property
+    def min_version_after(self) -> int:
+        """`min_version` once what is missing has been applied."""
+        return max([self.min_version, *(migration.min_version or 0 for migration in self.missing)])
 
 
 def known(schema: str) -> list[Migration]:
@@ -34,11 +79,12 @@ def known(schema: str) -> list[Migration]:
 def migrate(database: Database) -> list[Migration]:
     """Applies what is missing, and returns it. Safe from any number of places at once: one applies, the rest wait.
 
-    Raises DatabaseError where the server is unreachable, read-only, too old, or forbids it, and DatabaseBusy where
-    somebody holds a table for too long.
+    Raises DatabaseError where the server is unreachable, read-only, too old, or forbids it, DatabaseBusy where somebody
+    holds a table for too long, and SchemaAhead where this release is too old for the schema.
     """
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
+        require_new_enough(database, standing(connection, database.schema))
         applied = []
         for migration in known(database.schema):
             if apply_in_a_gap(connection, database.schema, migration):
@@ -93,7 +139,7 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
     quoted = quote_identifier(schema)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq_migrate {schema}"])
-        if migration.version in applied_versions(connection, schema):
+        if migration.version in applied_to(connection, schema):
             return False
         # A session that a pooler shares has a search path of somebody else's.
         connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}".encode())
@@ -103,57 +149,85 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
                 connection.execute(f"CREATE SCHEMA {quoted}".encode())
             connection.execute(bookkeeping(schema).encode())
         connection.execute(migration.text.encode())
-        connection.execute(
-            f"INSERT INTO {quoted.replace('%', '%%')}.migrations (version, name) VALUES (%s, %s)".encode(),
-            [migration.version, migration.name],
-        )
+        record(connection, f"{quoted.replace('%', '%%')}.migrations", migration)
     return True
+
+
+def record(connection: Connection, table: str, migration: Migration) -> None:
+    values = {"version": migration.version, "name": migration.name}
+    if migration.min_version is not None:  # those that are older know no such column
+        values["min_version"] = migration.min_version
+    places = ", ".join(f"%({column})s" for column in values)
+    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})".encode(), values)
+
+
+def look(database: Database) -> Standing:
+    """Where the schema stands now."""
+    with database.explained(), database.connect("migrate") as connection:
+        check_server(connection)
+        return standing(connection, database.schema)
 
 
 def plan(database: Database) -> list[Migration]:
     """What `migrate` would apply now."""
-    with database.explained(), database.connect("migrate") as connection:
-        check_server(connection)
-        applied = applied_versions(connection, database.schema)
-    return [migration for migration in known(database.schema) if migration.version not in applied]
+    return look(database).missing
 
 
-def require_current(database: Database) -> None:
-    """Checks that the schema is the one this version works with; the embedded database is migrated by itself.
+def require_current(database: Database) -> Standing:
+    """Checks that this release works with the schema; the embedded database is migrated by itself.
 
-    Raises SchemaMissing, SchemaBehind or SchemaAhead, which say what to run.
+    A schema may be ahead: the release before works with it. Raises SchemaMissing, SchemaBehind or SchemaAhead, which
+    say what to run.
     """
-    with database.explained(), database.connect("migrate") as connection:
-        check_server(connection)
-        applied = applied_versions(connection, database.schema)
-    version, versions = max(applied, default=0), {migration.version for migration in known(database.schema)}
-    latest = max(versions)
-    if not versions <= applied and database.is_embedded:
+    found = look(database)
+    if found.missing and database.is_embedded:
         migrate(database)
-        return
-    where = f"schema {database.schema!r} of {database.shown_url}"
-    if version == 0:
+        return look(database)
+    where = where_is(database)
+    if not found.applied:
         raise SchemaMissing(f"There are no tables of jobq in {where}. Run: jobq migrate")
-    if not versions <= applied:
-        raise SchemaBehind(f"The {where} is at version {version}; this jobq needs {latest}. Run: jobq migrate")
-    if version > latest:
+    if found.missing:
+        raise SchemaBehind(
+            f"The {where} is at version {found.version}; this jobq needs {found.own_version}. Run: jobq migrate"
+        )
+    require_new_enough(database, found)
+    return found
+
+
+def require_new_enough(database: Database, found: Standing) -> None:
+    if found.is_too_new:
         raise SchemaAhead(
-            f"The {where} is at version {version}, ahead of this jobq's {latest}. Upgrade jobq on this machine."
+            f"The {where_is(database)} is at version {found.version} and works with releases from version "
+            f"{found.min_version} on; this jobq is at version {found.own_version}. Upgrade jobq on this machine."
         )
 
 
-def applied_versions(connection: Connection, schema: str) -> frozenset[int]:
-    """The migrations that have been applied, in whatever order; none where there is no schema of jobq."""
-    exists = connection.execute(
-        "SELECT to_regclass(%s) IS NOT NULL", [f"{quote_identifier(schema)}.migrations"]
-    ).fetchone()
-    if not exists or not exists[0]:
-        return frozenset()
+def where_is(database: Database) -> str:
+    return f"schema {database.schema!r} of {database.shown_url}"
+
+
+def standing(connection: Connection, schema: str) -> Standing:
+    applied = applied_to(connection, schema)
+    return Standing(known(schema), frozenset(applied), max(applied.values(), default=0))
+
+
+def applied_to(connection: Connection, schema: str) -> dict[int, int]:
+    """What has been applied, in whatever order, each with its `min_version`; nothing where there are no tables."""
+    # From the catalog itself: to_regclass() may remember, within a transaction, that there was no such table before.
+    ((is_there,),) = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+        "WHERE nspname = %s AND relname = 'migrations')",
+        [schema],
+    ).fetchall()
+    if not is_there:
+        return {}
+    quoted = quote_identifier(schema)
+    # As JSON: before migration 0018 there is no such column.
+    text = f"SELECT version, to_jsonb(applied) -> 'min_version' FROM {quoted}.migrations AS applied"
     try:
-        rows = connection.execute(f"SELECT version FROM {quote_identifier(schema)}.migrations".encode()).fetchall()
+        return {version: said or 0 for version, said in connection.execute(text.encode()).fetchall()}
     except pg.UndefinedTable:  # dropped in between
-        return frozenset()
-    return frozenset(version for (version,) in rows)
+        return {}
 
 
 def schema_exists(connection: Connection, schema: str) -> bool:

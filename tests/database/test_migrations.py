@@ -16,6 +16,7 @@ from jobq.records import NewJob, Report
 from jobq.settings import Settings
 from jobq.store import history, jobs, migrations, workers
 from jobq.store.database import Database
+from releases import last_released_version
 
 ODD_NAMES = [
     'a "quoted" one',
@@ -171,10 +172,63 @@ def test_a_schema_that_is_behind_says_what_to_run(settings: Settings, monkeypatc
         migrations.require_current(Database(settings))
 
 
-def test_a_schema_that_is_ahead_says_to_upgrade(settings: Settings, connection: psycopg.Connection[Any]) -> None:
-    connection.execute("INSERT INTO jobq.migrations (version, name) VALUES (9999, 'later')")
-    with pytest.raises(SchemaAhead, match=r"9999.*Upgrade"):
-        migrations.require_current(Database(settings))
+def add_later_migration(connection: psycopg.Connection[Any], *, min_version: int) -> None:
+    """As a later release does with its migrations."""
+    connection.execute("INSERT INTO jobq.migrations VALUES (9999, '9999_later', now(), %s)", [min_version])
+
+
+def test_a_release_works_with_the_schema_of_the_next_one(
+    settings: Settings, connection: psycopg.Connection[Any]
+) -> None:
+    own = migrations.known("jobq")[-1].version
+    add_later_migration(connection, min_version=own)
+    found = migrations.require_current(Database(settings))
+    assert (found.version, found.own_version, found.min_version) == (9999, own, own)
+    assert migrations.migrate(Database(settings)) == []
+
+
+def test_a_release_that_is_too_old_for_a_schema_is_told_to_upgrade(
+    settings: Settings, connection: psycopg.Connection[Any]
+) -> None:
+    own = migrations.known("jobq")[-1].version
+    add_later_migration(connection, min_version=own + 1)
+    for use in (migrations.require_current, migrations.migrate):
+        with pytest.raises(SchemaAhead, match=rf"9999.* from version {own + 1} on.*at version {own}\. Upgrade"):
+            use(Database(settings))
+
+
+def test_a_schema_asks_for_the_newest_release_that_any_of_its_migrations_asks_for(
+    empty: Database, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = migrations.known("jobq")
+    more = [
+        migrations.Migration(9001, "9001_breaks", "-- min_version: 9001\nSELECT 1"),
+        migrations.Migration(9002, "9002_breaks_nothing", "-- min_version: 13\nSELECT 1"),
+    ]
+    migrations.migrate(empty)
+    monkeypatch.setattr(migrations, "known", lambda schema: [*own, *more])
+    assert migrations.look(empty).min_version_after == 9001
+    migrations.migrate(empty)
+    assert migrations.look(empty).min_version == 9001
+    monkeypatch.setattr(migrations, "known", lambda schema: own)
+    with pytest.raises(SchemaAhead, match="from version 9001 on"):
+        migrations.require_current(empty)
+
+
+def test_every_migration_says_which_releases_work_after_it() -> None:
+    """Whoever adds one decides: the newest migration that a release must know, in a line `-- min_version: N`.
+
+    It may not ask for more than the last release knows: that one goes on, and can come back. What breaks it is left to
+    the release after, when nobody runs it any more.
+    """
+    bound = last_released_version()
+    for migration in migrations.known("jobq"):
+        if migration.version < 18:
+            continue
+        assert migration.min_version is not None, f"{migration.name} has no line `-- min_version: N`"
+        assert migration.min_version <= migration.version
+        if bound is not None and migration.version > bound:
+            assert migration.min_version <= bound, f"{migration.name} breaks the last release"
 
 
 # From one release to the next

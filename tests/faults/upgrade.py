@@ -2,9 +2,11 @@
 
     python -m tests.faults.upgrade [--release COMMIT] [--seconds 4] [--database-url URL]
 
-The older release is taken from the history of this repository: the last commit before the first migration that came
-after 0005, unless another is named. Its workers and enqueuers run before, during and after the migration, then beside
-workers of this release, then those alone. Every job that an enqueuer was told of must have run once, and none be lost.
+The older release is taken from the history of this repository: the last tag, else the last commit before the first
+migration that came after 0005, unless another is named. Its workers and enqueuers run before, during and after the
+migration, then beside workers of this release, then those alone. Then all goes back: those of this release end, and the
+older one works alone again, on the new schema; unless it is from before releases could do that (migration 0018).
+Every job that an enqueuer was told of must have run once, and none be lost.
 """
 
 import argparse
@@ -23,7 +25,8 @@ from textwrap import dedent
 
 import psycopg
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.releases import git, last_tag
+
 FIRST_RELEASE = 5
 
 JOBS = """
@@ -77,7 +80,8 @@ def main() -> int:
             from jobq import embedded
 
             url = stack.enter_context(embedded.attach(folder / "server", linger=0)).url
-        return Upgrade(folder, url, chosen.release or last_before_first_change(), chosen.seconds).run()
+        release = chosen.release or last_tag() or last_before_first_change()
+        return Upgrade(folder, url, release, chosen.seconds).run()
 
 
 def last_before_first_change() -> str:
@@ -92,10 +96,6 @@ def last_before_first_change() -> str:
         elif line.endswith(".sql") and int(Path(line).name[:4]) > FIRST_RELEASE:
             return git("rev-parse", f"{commit}^").decode().strip()
     raise SystemExit("no migration came after those of the first release: there is nothing to upgrade")
-
-
-def git(*arguments: str) -> bytes:
-    return subprocess.run(["git", "-C", str(REPOSITORY), *arguments], check=True, capture_output=True).stdout
 
 
 class Upgrade:
@@ -126,17 +126,26 @@ class Upgrade:
             new = [stack.enter_context(Killed(self.jobq(self.new, "run", "-p", "1"))) for _ in range(2)]
             enqueuers.append(stack.enter_context(Killed(self.enqueuer(self.new, "new"))))
             self.let_work()
+            self.tell_to_stop(old)
+            if self.can_come_back:
+                self.tell_to_stop(new)
+                came_back = [stack.enter_context(Killed(self.jobq(self.old, "run", "-p", "1"))) for _ in range(2)]
+                self.let_work()
             (self.application / "stop").touch()
             self.end(enqueuers)
-            for worker in old:
-                worker.send_signal(signal.SIGTERM)
-            self.end(old)
             self.wait_until_empty()
-            for worker in new:
-                worker.send_signal(signal.SIGTERM)
-            self.end(new)
+            self.tell_to_stop(came_back if self.can_come_back else new)
             print(f"the schema went from version {before} to {self.schema_version()} in {took:.2f} s")
             return self.account(migrated_at, [worker.pid for worker in old])
+
+    def tell_to_stop(self, workers: "list[subprocess.Popen[bytes]]") -> None:
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        self.end(workers)
+
+    @property
+    def can_come_back(self) -> bool:
+        return (self.folder / "old/jobq/sql/migrations/0018_deploys.sql").exists()
 
     def make_application(self) -> None:
         self.application.mkdir()
@@ -206,6 +215,7 @@ class Upgrade:
         self.problems += bad[:10]
         if not by_old or not told["new"] or unfinished:
             self.problems.append("a part of it did not take place")
+        print(f"the older release came back: {'yes' if self.can_come_back else 'no, it is from before 0018'}")
         print("\n".join(self.problems) or "every job ran once, and none was lost")
         return 1 if self.problems else 0
 

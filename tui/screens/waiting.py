@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.widgets import Static
 
 from jobq.clean import plain
-from jobq.errors import SchemaBehind, SchemaMissing
+from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
 
 from .. import formats, theme
 from ..state import Loss
@@ -33,6 +33,8 @@ class Waiting(Dialog[None]):
         return is_behind and self.console.source.access.why_not() is None
 
     def heading(self) -> str:
+        if isinstance(self.lost.error, SchemaAhead):
+            return "This jobq is too old for the schema"
         return "The schema is not ready" if isinstance(self.lost.error, SchemaMissing | SchemaBehind) else "Waiting"
 
     def body(self) -> ComposeResult:
