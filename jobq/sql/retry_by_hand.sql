@@ -1,7 +1,8 @@
 -- Queues finished jobs again under their own ids. The row of the last attempt is locked first: of two operators
 -- who retry the same jobs, the second finds them taken. A job whose unique key is held by now is left as it is;
 -- so is one that is in the queue again. Its time to expire is not asked again: somebody wants it now.
--- One more attempt is allowed than were made, and the losses start anew.
+-- One more attempt is allowed than were made, and the losses start anew. They go in by the order of their keys, as by all
+-- who add several: two that add the same keys then wait for each other one way only.
 WITH last AS (
     SELECT results.*
     FROM {schema}.results
@@ -16,6 +17,7 @@ WITH last AS (
         id, job_class, arguments, queue, priority, attempt, greatest(retries, attempt), unique_key, source,
         trace_context, timeout, has_abort_hook, statement_timestamp(), 'pending'
     FROM last
+    ORDER BY job_class COLLATE "C", unique_key COLLATE "C", id
     ON CONFLICT DO NOTHING
     RETURNING id, queue, attempt
 ), marked AS (

@@ -1,6 +1,7 @@
 -- Puts cancelled jobs back as they were, and takes the record of their cancellation out of the history. The record is
 -- locked first: one that was retried or purged since is left as it is, and so is a job whose unique key is held by now, or whose
 -- row was too large to be kept.
+-- They go in by the order of their keys, as by all who add several.
 WITH cancelled AS (
     SELECT results.id, results.attempt, results.ended_at, kept.row
     FROM {schema}.kept
@@ -17,6 +18,7 @@ WITH cancelled AS (
     SELECT job.*
     FROM cancelled
     CROSS JOIN LATERAL jsonb_populate_record(NULL::{schema}.numbered_jobs, cancelled.row) AS job
+    ORDER BY job.job_class COLLATE "C", job.unique_key COLLATE "C", job.id
     ON CONFLICT DO NOTHING
     RETURNING id, queue
 ), removed AS (

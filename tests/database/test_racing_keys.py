@@ -6,7 +6,9 @@ effect. One enqueue came before another where it had returned before the other w
 
 import random
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -201,7 +203,7 @@ def test_a_throttled_key_is_enqueued_once(store: Any) -> None:
 def finished(store: Any, worker: int, claimed: list[Any]) -> int:
     """Ends jobs as a worker's completer does, which sends its statement again when it was chosen to end a deadlock.
 
-    A batch may hold one holder's row and then meet another with a lower id, which came in between.
+    That is rare: a key must be taken and its job end between two steps of a batch.
     """
     while True:
         try:
@@ -249,3 +251,102 @@ def test_batches_with_the_same_keys_in_any_order_wait_for_each_other_one_way_onl
         assert worker.result() > 0
     assert store.unfinished() == []
     assert all(result.job_class == JOB_CLASS for result in store.results())
+
+
+# Circles, made on purpose: one side is held where it stands, until the other waits for it.
+
+HOLD = 4711
+"""The advisory lock at which the trigger of `held_at` waits, once the test has it."""
+
+
+@contextmanager
+def held_at(store: Any, event: str) -> Iterator[Callable[[], None]]:
+    """Whoever does this to the row of key `a` inside waits, with the row locked, until they are released."""
+
+    def release() -> None:
+        store.execute("SELECT pg_advisory_unlock_all()")
+
+    store.execute(
+        "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
+        f"'BEGIN PERFORM pg_advisory_xact_lock({HOLD}); RETURN NULL; END'"
+    )
+    store.execute(
+        f"CREATE TRIGGER hold AFTER {event} ON jobq.jobs FOR EACH ROW WHEN (NEW.unique_key = 'a') "
+        "EXECUTE FUNCTION hold()"
+    )
+    store.execute(f"SELECT pg_advisory_lock({HOLD})")
+    try:
+        yield release
+    finally:
+        release()
+
+
+def waiting_sessions(store: Any) -> int:
+    ((waiting,),) = store.execute(
+        "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+        "WHERE NOT granted AND datname = current_database()"
+    ).fetchall()
+    return int(waiting)
+
+
+def ruled(key: str, on_held: str) -> Any:
+    return new_job(unique_key=key, key_rules=KeyRules(on_held, "finished", None, None), arguments='{"version": 2}')
+
+
+@pytest.mark.parametrize("between", ["its row is left alone", "its row comes in between"])
+def test_a_batch_and_a_workers_finish_of_the_same_keys_do_not_wait_for_each_other_in_a_circle(
+    store: Any, between: str, eventually: Any
+) -> None:
+    """The batch has locked the row of key `a`, whose id is the higher one; the finish has deleted that of key `b`."""
+    batch = [ruled("a", "rerun"), ruled("b", "rerun" if between == "its row comes in between" else "replace")]
+    worker = store.worker()
+    ids = {key: store.execute("SELECT nextval('jobq.jobs_id_seq')").fetchone()[0] for key in ("b", "a")}
+
+    def begin(key: str) -> Any:
+        store.add(unique_key=key)
+        store.execute("UPDATE jobq.jobs SET id = %s WHERE unique_key = %s", ids[key], key)
+        (running,) = store.claim(worker)
+        return running
+
+    running = [] if between == "its row comes in between" else [begin("b")]
+    running.append(begin("a"))
+    with ThreadPoolExecutor(2) as threads, store.another() as one, store.another() as other:
+        with held_at(store, "UPDATE OF follow_up"):
+            enqueueing = threads.submit(jobs.enqueue_many, one.connection, one.schema, batch)
+            eventually(lambda: waiting_sessions(store) == 1)
+            if between == "its row comes in between":
+                running.append(begin("b"))
+            finishing = threads.submit(other.finish, worker, *map(report_on, running))
+            eventually(lambda: waiting_sessions(store) == 2)
+        assert finishing.result() == 2
+        verdicts = [added and (added.holder.verdict if added.holder else "enqueued") for added in enqueueing.result()]
+    if between == "its row comes in between":
+        assert verdicts == ["enqueued", "enqueued"]  # both had ended, when the batch began anew
+    else:
+        assert verdicts == ["followed", None]  # neither had
+    unfinished = [(job.unique_key, job.arguments) for job in store.unfinished()]
+    assert unfinished == [(key, {"version": 2}) for key, verdict in zip("ab", verdicts, strict=True) if verdict]
+    assert [result.id for result in store.results()] == sorted(ids.values())
+
+
+def test_an_enqueuer_that_is_chosen_to_end_a_circle_of_inserts_enqueues_once_more(store: Any, eventually: Any) -> None:
+    """Two that add the same keys crosswise, in statements of their own, cannot see each other's rows."""
+    with ThreadPoolExecutor(2) as threads, store.another() as one, store.another() as other:
+        # The one that is chosen is the one whose patience ends.
+        one.execute("SET deadlock_timeout = '10ms'")
+        other.execute("SET deadlock_timeout = '1h'")
+        with held_at(store, "INSERT") as release, other.connection.transaction():
+            other.add(unique_key="b")
+            batch = [ruled("a", "rerun"), ruled("b", "rerun")]
+            enqueueing = threads.submit(jobs.enqueue_many, one.connection, one.schema, batch)
+            eventually(lambda: waiting_sessions(store) == 1)
+            adding = threads.submit(other.add, unique_key="a")
+            eventually(lambda: waiting_sessions(store) == 2)
+            release()
+            assert adding.result() is not None
+        met = enqueueing.result()
+    assert [added.holder.verdict for added in met] == ["replaced", "replaced"]
+    assert [(job.unique_key, job.arguments) for job in store.unfinished()] == [
+        ("b", {"version": 2}),
+        ("a", {"version": 2}),
+    ]
