@@ -3,14 +3,19 @@
 A name in them (of a class, a queue, a role) may be anybody's text. Pasted into a shell, it must stay a name.
 """
 
-from shlex import join, quote
+import os
+from shlex import join, quote, split
 
 from jobq.filters import quoted
 
+CALLED_AS = "JOBQ_CALLED_AS"
+"""The variable that says how this process is called at the shell, where that is not `jobq`: for manage.py."""
 
-def command(*words: object, program: str = "jobq") -> str:
+
+def command(*words: object, program: str | None = None) -> str:
     """The words as one line for a shell, each quoted where it needs to be."""
-    return join([program, *map(str, words)])
+    called = [program] if program is not None else split(os.environ.get(CALLED_AS, "jobq"))
+    return join([*called, *map(str, words)])
 
 
 def term(key: str, value: str) -> str:

@@ -49,3 +49,7 @@ class JobCancelled(JobInterrupted):
 
 class JobTimedOut(JobInterrupted):
     """Raised in a job that has run for longer than its timeout. In a coroutine it is asyncio.CancelledError instead."""
+
+
+for _public in (Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut):
+    _public.__module__ = "jobq"  # tracebacks, results and `jobq show` name them as they are imported

@@ -183,3 +183,7 @@ class AttemptSuperseded(JobqError):
 
 class EmbeddedServerError(JobqError):
     exit_code = 3
+
+
+for _public in (JobNotFinished, JobNotFound, JobqError):
+    _public.__module__ = "jobq"  # as they are imported; the others are imported from here

@@ -336,7 +336,8 @@ def moment(text: str) -> Moment:
             f"{line(text, 40)!r} is neither a duration (90s, 5m, 1h30m, 2d) nor a time (2026-12-01T09:00Z)."
         ) from None
     if at.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone. Add one: {text}Z, or {text}+02:00.")
+        whole = at.isoformat(timespec="auto" if at.second or at.microsecond else "minutes")  # a date takes no zone
+        raise ValueError(f"{line(text, 40)!r} has no time zone. Add one: {whole}Z, or {whole}+02:00.")
     try:
         return Moment(at=at.astimezone(UTC))
     except OverflowError:  # at the ends of the calendar, by the hours of a zone

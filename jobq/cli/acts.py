@@ -21,6 +21,7 @@ from jobq.cli.options import (
     selection_options,
 )
 from jobq.cli.render import compact, say, show_json
+from jobq.commands import command
 from jobq.errors import UsageError
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
@@ -129,7 +130,7 @@ def act(
     ended = wait_for(acted.asked) if wait else None
     show_acted(acted, done, ended, as_json=as_json)
     if acted.act is not None and acted.done:
-        say(f"jobq undo takes it back, within {operate_seconds():g} s")
+        say(f"{command('undo')} takes it back, within {operate_seconds():g} s")
 
 
 def operate_seconds() -> float:

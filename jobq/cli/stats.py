@@ -10,6 +10,7 @@ import click
 from jobq.clean import line
 from jobq.cli.options import app_option, database_options, json_option, open_database, since_option
 from jobq.cli.render import ago, duration, say, show_json, table
+from jobq.commands import command
 from jobq.errors import UsageError
 from jobq.records import ClassRecord, QueueStats, Stats, WorkerRecord
 from jobq.settings import Settings
@@ -94,7 +95,7 @@ def show_stats(seen: Stats) -> None:
     if seen.workers:
         show_workers(seen.workers)
     else:
-        say("no worker runs: start one with jobq run")
+        say(f"no worker runs: start one with {command('run')}")
     for unknown in seen.unknown_classes:
         where = ", ".join(line(queue) for queue in unknown.queues)
         say(f"no worker knows {line(unknown.job_class)}: {unknown.jobs} jobs wait in vain in {where}")
@@ -196,7 +197,7 @@ def workers(settings: Settings, as_json: bool) -> None:
     elif found:
         show_workers(found)
     else:
-        say("no worker runs: start one with jobq run")
+        say(f"no worker runs: start one with {command('run')}")
 
 
 @click.command()

@@ -132,7 +132,7 @@ def schema_check(database: Database) -> Iterator[Finding]:
     try:
         found = migrations.require_current(database)
     except (SchemaMissing, SchemaBehind) as error:
-        yield wrong("schema", str(error), "jobq migrate")
+        yield wrong("schema", str(error), command("migrate"))
     except SchemaAhead as error:
         yield wrong("schema", str(error), "Upgrade jobq here.")
     else:
@@ -247,7 +247,7 @@ def history_check(patient: Patient) -> Iterator[Finding]:
         yield fine("history", "partitions are made ahead")
     else:
         what = "results wait in the default partition" if history["is_caught"] else "tomorrow has no partition yet"
-        yield wrong("history", f"{what}: workers make them, or migrate does", "jobq migrate")
+        yield wrong("history", f"{what}: workers make them, or migrate does", command("migrate"))
 
 
 def workers_check(patient: Patient) -> Iterator[Finding]:
@@ -269,7 +269,7 @@ def workers_check(patient: Patient) -> Iterator[Finding]:
             "versions", f"workers run jobq {', '.join(others)}; this is {__version__}", "Upgrade the older ones."
         )
     if not alive:
-        yield wrong("workers", "none runs", "jobq run")
+        yield wrong("workers", "none runs", command("run"))
     elif not silent:
         yield fine("workers", f"{many(len(alive), 'worker')}, all heard of lately")
 
@@ -343,7 +343,7 @@ def schedules_check(patient: Patient) -> Iterator[Finding]:
             yield wrong("schedules", f"{schedule['name']} stopped: {text}", "Deploy the code that declares it.")
         else:
             text = f"a tick is overdue for {spoken(schedule['overdue_seconds'])}"
-            yield wrong("schedules", f"{schedule['name']} stopped: {text}", "jobq run")
+            yield wrong("schedules", f"{schedule['name']} stopped: {text}", command("run"))
     if not stopped:
         yield fine("schedules", "none is overdue")
 

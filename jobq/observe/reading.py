@@ -10,6 +10,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
 from jobq.arguments import legible, without_secrets
+from jobq.commands import command
 from jobq.errors import QueryTooSlow
 from jobq.store.database import Connection, Database
 from jobq.store.statements import statement
@@ -41,7 +42,7 @@ def reading(
 def too_slow(slow: Sequence[str], timeout_ms: int) -> str:
     limit = f"{timeout_ms / 1000:g} s"
     if not slow:
-        return f"The database did not answer within {limit}, and was told to stop. What keeps it busy: jobq doctor"
+        return f"The database did not answer within {limit}, and was told to stop. See why: {command('doctor')}"
     return (
         f"The search was stopped after {limit}: no index serves {', '.join(slow)}, so jobs are looked at one by one. "
         "Narrow it, by since: or outcome: or group:."

@@ -115,13 +115,13 @@ def why_running(facts: dict[str, Any]) -> Iterator[Reason]:
     if facts["is_followed"]:
         yield Reason("followed", FOLLOWED)
     if facts["is_owner_gone"] or facts["owner"] is None:
-        yield Reason("lost", "that worker is gone: any other takes the job over", "jobq workers")
+        yield Reason("lost", "that worker is gone: any other takes the job over", command("workers"))
     elif facts["owner_silent_seconds"] > SILENT_SECONDS:
         yield Reason(
             "silent",
             f"that worker was last heard of {facts['owner_silent_seconds']:.0f} s ago; once it is declared dead, "
             "another takes the job over",
-            "jobq workers",
+            command("workers"),
         )
 
 
@@ -148,7 +148,7 @@ def why_never(facts: dict[str, Any], names: list[str]) -> Iterator[Reason]:
             command("resume", facts["queue"]),
         )
     if facts["workers"] == 0:
-        yield Reason("no worker", "no worker runs", "jobq run")
+        yield Reason("no worker", "no worker runs", command("run"))
     elif facts["working_it"] == 0:
         yield Reason(
             "queue not worked",
@@ -167,7 +167,7 @@ def why_never(facts: dict[str, Any], names: list[str]) -> Iterator[Reason]:
         yield Reason(
             "silent",
             f"every worker that could run it is silent: the last was heard of {facts['silent_seconds']:.0f} s ago",
-            "jobq workers",
+            command("workers"),
         )
 
 
@@ -179,10 +179,10 @@ def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
         about = "about" if facts["ahead"] < AHEAD_LIMIT else "more than"
         pace = "nothing of its queue ended lately" if seconds is None else f"{about} {spoken(seconds)} at today's pace"
         ahead = many(facts["ahead"], "job", AHEAD_LIMIT)
-        yield Reason("behind", f"{ahead} of its queue before it: {pace}", "jobq stats --since 1h")
+        yield Reason("behind", f"{ahead} of its queue before it: {pace}", command("stats", "--since", "1h"))
     if facts["knowing_it"] and facts["busy"] >= facts["processes"]:
         busy = f"nothing is free: {many(facts['processes'], 'process')} could run it"
-        yield Reason("busy", busy, "jobq list running")
+        yield Reason("busy", busy, command("list", "running"))
 
 
 def estimate(facts: dict[str, Any]) -> float | None:

@@ -22,6 +22,11 @@ def acting_as(who: str) -> Iterator[None]:
         _operator.reset(token)
 
 
+def who_acts() -> str:
+    """The person inside `acting_as`, else the user of this process."""
+    return _operator.get() or who_am_i()
+
+
 @dataclass(slots=True)
 class Part:
     """One transaction of an act. `did` says what was done in it; what is not said leaves no record."""
@@ -48,7 +53,7 @@ class Act:
         database.prepare()
         self.database = database
         self.verb = verb
-        self.who = _operator.get() or who_am_i()
+        self.who = who_acts()
         self.id: int | None = None  # its row, once something was done
         self._selection = selection
         self._undoes = undoes

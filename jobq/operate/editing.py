@@ -8,10 +8,10 @@ from jobq import arguments as stored_arguments
 from jobq import observe
 from jobq.enqueueing import record_of
 from jobq.errors import ArgumentsError, UnknownJobClass
-from jobq.operate.acting import acting
+from jobq.operate.acting import acting, who_acts
 from jobq.records import ClassRecord, JobRecord, NewJob, ParameterRecord
 from jobq.store import jobs
-from jobq.store.database import Database, who_am_i
+from jobq.store.database import Database
 
 
 def run_again(
@@ -35,7 +35,7 @@ def run_again(
         unique_key=old.unique_key,
         timeout=old.timeout,
         has_abort_hook=job_class.has_abort_hook,
-        source=f"{who_am_i()}, like job {old.id}",
+        source=f"{who_acts()}, like job {old.id}",
     )
     with acting(database, "run again", selection=f"id:{old.id}") as act:
         record = record_of(new, jobs.enqueue(act.connection, database.schema, new))

@@ -6,12 +6,12 @@ from typing import Any
 from jobq import arguments as stored_arguments
 from jobq import observe
 from jobq.enqueueing import record_of
-from jobq.operate.acting import acting
+from jobq.operate.acting import acting, who_acts
 from jobq.operate.editing import check, class_of
 from jobq.options import MAX_PRIORITY, MAX_RETRIES, checked_int, checked_key, checked_queue, due
 from jobq.records import JobRecord, NewJob, ParameterRecord
 from jobq.store import jobs
-from jobq.store.database import Database, who_am_i
+from jobq.store.database import Database
 
 
 def enqueue(
@@ -43,7 +43,7 @@ def enqueue(
         unique_key=checked_key(unique_key),
         delay=seconds,
         run_at=run_at,
-        source=who_am_i(),
+        source=who_acts(),
     )
     with acting(database, "enqueue") as act:
         record = record_of(new, jobs.enqueue(act.connection, database.schema, new))

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from jobq.operate.acting import acting
+from jobq.operate.acting import acting, who_acts
 from jobq.store import mutes
-from jobq.store.database import Database, who_am_i
+from jobq.store.database import Database
 
 MUTE_SECONDS = 86400.0
 
@@ -13,7 +13,7 @@ def mute_failures(database: Database, groups: Iterable[str], *, seconds: float =
     """Keeps groups of failures out of what needs somebody, for so long. Returns those that there are."""
     wanted = list(dict.fromkeys(groups))
     with acting(database, "mute") as act:
-        done = mutes.mute(act.connection, database.schema, wanted, seconds=seconds, muted_by=who_am_i())
+        done = mutes.mute(act.connection, database.schema, wanted, seconds=seconds, muted_by=who_acts())
         act.did(names=done)
     return done
 

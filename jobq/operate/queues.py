@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from jobq.operate.acting import acting
+from jobq.operate.acting import acting, who_acts
 from jobq.options import checked_queue
 from jobq.store import control
-from jobq.store.database import Database, who_am_i
+from jobq.store.database import Database
 
 
 def pause_queues(database: Database, queues: Iterable[str], *, reason: str | None = None) -> list[str]:
@@ -16,7 +16,7 @@ def pause_queues(database: Database, queues: Iterable[str], *, reason: str | Non
     names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
     with acting(database, "pause") as act:
         done = control.pause_queues(
-            act.connection, database.schema, names, paused_by=who_am_i(), reason=reason or None
+            act.connection, database.schema, names, paused_by=who_acts(), reason=reason or None
         )
         act.did(names=done)
     return done

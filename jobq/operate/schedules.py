@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobq import observe
-from jobq.operate.acting import Act, acting
+from jobq.operate.acting import Act, acting, who_acts
 from jobq.schedules import Verdict, ticks_of
 from jobq.store import schedules as store
-from jobq.store.database import Database, who_am_i
+from jobq.store.database import Database
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ def pause_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules
     """Lets the ticks of schedules pass without a job. Raises ScheduleNotFound before anything is done."""
     wanted = [schedule.name for schedule in standing(database, names)]
     with acting(database, "pause schedule") as act:
-        done = store.pause(act.connection, database.schema, wanted, paused_by=who_am_i())
+        done = store.pause(act.connection, database.schema, wanted, paused_by=who_acts())
         act.did(names=done)
     return ActedOnSchedules(done, {name: "it is paused already" for name in wanted if name not in done})
 

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Sequence
 
 from jobq import observe
+from jobq.commands import command
 from jobq.errors import ActNotUndone
-from jobq.operate.acting import Act, Part, acting
+from jobq.operate.acting import Act, Part, acting, who_acts
 from jobq.operate.jobs import Acted, in_chunks
 from jobq.operate.rights import permitted
 from jobq.operate.schedules import resume_one
 from jobq.records import ActRecord
 from jobq.states import FINISHED, State
 from jobq.store import audit, mutes
-from jobq.store.database import Connection, Database, who_am_i
+from jobq.store.database import Connection, Database
 
 UNDO_SECONDS = 60.0
 """An act can be undone for so long after its last part was done."""
@@ -35,17 +36,17 @@ def chosen(database: Database, act_id: int | None) -> ActRecord:
     if act_id is not None:
         act = observe.act(database, act_id)
         if act is None:
-            raise ActNotUndone(f"There is no act {act_id}: jobq audit lists them.")
+            raise ActNotUndone(f"There is no act {act_id}: {command('audit')} lists them.")
         if (obstacle := why_not(act)) is not None:
             raise ActNotUndone(f"Act {act_id}, {act.verb}, cannot be undone: {obstacle}.")
         return act
-    who = who_am_i()
+    who = who_acts()
     for act in observe.audit(database, who=who, limit=20):
         if why_not(act) is None:
             return act
     raise ActNotUndone(
         f"There is nothing to undo: {who} did nothing in the last {UNDO_SECONDS:g} s that can be undone. "
-        "An act of somebody else is undone by its number: jobq audit"
+        f"An act of somebody else is undone by its number: {command('audit')}"
     )
 
 

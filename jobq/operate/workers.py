@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jobq import observe
+from jobq.commands import command
 from jobq.errors import WorkerNotFound
-from jobq.operate.acting import acting
+from jobq.operate.acting import acting, who_acts
 from jobq.records import WorkerRecord
 from jobq.store import workers as store
-from jobq.store.database import Database, who_am_i
+from jobq.store.database import Database
 
 WAIT_SECONDS = 0.1
 
@@ -37,7 +38,7 @@ def stop_workers(database: Database, names: Iterable[str]) -> ActedOnWorkers:
     able = {worker.id: worker.name for worker in chosen if worker.id not in unable}
     acted = ActedOnWorkers()
     with acting(database, "stop worker") as act:
-        acted.ids = store.request_stop(act.connection, database.schema, list(able), requested_by=who_am_i())
+        acted.ids = store.request_stop(act.connection, database.schema, list(able), requested_by=who_acts())
         acted.done = each_once(able[worker_id] for worker_id in acted.ids)
         act.did(names=acted.done)
     acted.skipped = {
@@ -97,7 +98,7 @@ def found(live: Sequence[WorkerRecord], names: Iterable[str]) -> list[WorkerReco
         meant = {worker.id: worker for worker in live if name in (str(worker.id), worker.name)}
         if not meant:
             there = ", ".join(sorted({worker.name for worker in live})[:8]) or "none"
-            raise WorkerNotFound(f"There is no live worker {name!r}. Live workers: {there}. See jobq workers.")
+            raise WorkerNotFound(f"There is no live worker {name!r}. Live workers: {there}. See {command('workers')}.")
         chosen |= meant
     return list(chosen.values())
 

@@ -5,12 +5,16 @@ import subprocess
 import sys
 from contextlib import suppress
 from secrets import token_hex
+from time import monotonic
 
 from jobq import processes
 
 log = logging.getLogger("jobq.worker.janitor")
 
 LEAVE_SECONDS = 5.0
+
+LOOK_SECONDS = 1.0
+"""How long a janitor that was killed may be missing."""
 
 
 class Janitor:
@@ -23,11 +27,21 @@ class Janitor:
         self.mark = token_hex(8)
         self._process: subprocess.Popen[bytes] | None = None
         self._has_complained = False
+        self._next_look = 0.0
 
     def keep_up(self) -> None:
-        """Starts it where it is not there. Without it a worker works on, and says once what that means."""
-        if self._process is not None and self._process.poll() is None:
+        """Starts it where it is not there (any more). Without it a worker works on, and says once what that means."""
+        now = monotonic()
+        if now < self._next_look:
             return
+        self._next_look = now + LOOK_SECONDS
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            log.warning("the janitor was killed, starting another exit_code=%s", self._process.returncode)
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            self._process = None
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", processes.__file__, self.mark],

@@ -255,6 +255,7 @@ class Supervisor:
         self._begin_anew_if_declared_dead()
         self._reload_if_changed()
         self.pool.keep_up()
+        self.janitor.keep_up()
         self._receive()
         self._obey_operators()
         self._tell_progress()

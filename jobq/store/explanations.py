@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from jobq.addresses import redacted
+from jobq.commands import command
 from jobq.errors import (
     DatabaseBusy,
     DatabaseError,
@@ -171,12 +172,12 @@ def explanation(state: str | None, detail: str, *, where: str, role: str, schema
         case "42P01" | "3F000" | "42703" | "42883":
             return SchemaMissing(
                 f"{where} does not have jobq's tables as this version knows them in schema "
-                f"{schema!r} ({detail.split(' LINE ')[0]}). Run: jobq migrate"
+                f"{schema!r} ({detail.split(' LINE ')[0]}). Run: {command('migrate')}"
             )
         case "42501":
             return DatabaseForbidden(
                 f"{where} does not allow that to {role}: {detail}. Use a role that may, or give this "
-                "one the rights: jobq migrate --grants prints what each kind of role needs."
+                f"one the rights: {command('migrate', '--grants')} prints what each kind of role needs."
             )
         case "22P05":
             return DatabaseError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from psycopg import errors as pg
 
+from jobq.commands import command
 from jobq.errors import DatabaseBusy, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.store import history, sessions
 from jobq.store.database import Connection, Database, check_server
@@ -118,7 +119,7 @@ def apply_in_a_gap(connection: Connection, schema: str, migration: Migration) ->
     except pg.LockNotAvailable:
         raise DatabaseBusy(
             f"Migration {migration.name} found no moment in which nobody uses the tables of schema {schema!r}"
-            f"{held_by(connection, schema)}. What was applied before it stays. Run jobq migrate again."
+            f"{held_by(connection, schema)}. What was applied before it stays. Run again: {command('migrate')}"
         ) from None
 
 
@@ -185,10 +186,10 @@ def require_current(database: Database) -> Standing:
         return look(database)
     where = where_is(database)
     if not found.applied:
-        raise SchemaMissing(f"There are no tables of jobq in {where}. Run: jobq migrate")
+        raise SchemaMissing(f"There are no tables of jobq in {where}. Run: {command('migrate')}")
     if found.missing:
         raise SchemaBehind(
-            f"The {where} is at version {found.version}; this jobq needs {found.own_version}. Run: jobq migrate"
+            f"The {where} is at version {found.version}; this jobq needs {found.own_version}. Run: {command('migrate')}"
         )
     require_new_enough(database, found)
     return found

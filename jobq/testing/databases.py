@@ -55,8 +55,11 @@ class Databases:
     Where the role may not create databases, each test gets a schema of its own instead.
     """
 
-    def __init__(self, connection: Any, url: str, settings: Settings) -> None:
+    def __init__(self, connection: Any, alive: Any, url: str, settings: Settings) -> None:
         self._connection = connection
+        # Its one transaction stays open for the whole session of tests, and holds the locks that say so. The lock of a
+        # PostgreSQL session would stay behind with a pooler that is in between.
+        self._alive = alive
         self._url = url
         self._settings = settings
         self._session = token_hex(4)
@@ -73,8 +76,11 @@ class Databases:
     @contextmanager
     def on(cls, url: str, settings: Settings) -> "Iterator[Databases]":
         """Makes databases on the server at `url`, and leaves nothing behind."""
-        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
-            databases = cls(connection, url, settings)
+        with (
+            psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection,
+            psycopg.connect(url, prepare_threshold=None) as alive,
+        ):
+            databases = cls(connection, alive, url, settings)
             databases._sweep()
             try:
                 if databases._may_create_databases():
@@ -127,7 +133,8 @@ class Databases:
 
     def _sweep(self) -> None:
         """Drops what sessions left behind that were killed: a session that lives holds a lock on its name."""
-        self._execute("SELECT pg_advisory_lock(hashtext(%s))", [self._session])
+        self._alive.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        self._alive.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._session])
         for kind, catalog, column in (
             ("DATABASE", "pg_database", "datname"),
             ("SCHEMA", "pg_namespace", "nspname"),
@@ -137,10 +144,11 @@ class Databases:
                 session = name.removeprefix(self._prefix).split("_")[0]
                 if session == self._session:
                     continue
-                (dead,) = self._execute("SELECT pg_try_advisory_lock(hashtext(%s))", [session]).fetchone()
+                (dead,) = self._alive.execute(
+                    "SELECT pg_try_advisory_xact_lock(hashtext(%s))", [session]
+                ).fetchone()
                 if dead:
                     self._drop(kind, name)
-                    self._execute("SELECT pg_advisory_unlock(hashtext(%s))", [session])
 
     def _drop(self, kind: str, name: str) -> None:
         # FORCE: a connection that a test forgot is that test's failure, not the next one's.

@@ -85,7 +85,7 @@ def test_orders_are_charged_and_fail_as_they_did_under_celery(
         assert worker.wait() == 0
 
     assert outcomes(store, flaky) == [("errored", "gateway.Down"), ("successful", None)]
-    assert outcomes(store, declined) == [("errored", "jobq.directives.Fail")]
+    assert outcomes(store, declined) == [("errored", "jobq.Fail")]
     assert receipts(store) == [(1, "R1"), (2, "R2"), (3, None)]
     assert mails(store) == [(1, "receipt"), (2, "receipt")]
     assert gateway.asked["/charges/3"] == 1

@@ -86,7 +86,7 @@ def test_a_script_enqueues_hundreds_of_jobs_waits_for_them_and_sums_up(crawler: 
     assert (site.asked["/flaky"], site.asked["/gone"], site.asked["/page-1"]) == (2, 1, 1)
     flaky, gone_id = json.loads(crawler.jobq("list", "finished", "tries:>1", "--json").stdout), gone.split()[1]
     assert attempts_of(crawler, str(flaky[0]["id"])) == [("errored", "urllib.error.HTTPError"), ("successful", None)]
-    assert attempts_of(crawler, gone_id.strip(",")) == [("errored", "jobq.directives.Fail")]
+    assert attempts_of(crawler, gone_id.strip(",")) == [("errored", "jobq.Fail")]
 
 
 def test_a_shell_script_ends_with_the_exit_code_of_its_job(crawler: "Application", site: Service) -> None:

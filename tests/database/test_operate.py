@@ -372,3 +372,22 @@ def test_a_filter_and_an_act_mean_the_same_jobs(store: Any, report: Any, databas
     assert selected.classes == ((JOB_CLASS, 3), ("shop.jobs.Mail", 2))
     assert sorted(operate.retry(database, selected.ids).done) == sorted(selected.ids)
     assert observe.select(database, of("outcome", "errored")).ids == ()
+
+
+def test_what_is_done_for_somebody_is_recorded_as_theirs(store: Any, database: Database) -> None:
+    """In the rows that an act leaves, and not in the audit alone: here the process is a web server's."""
+    user = ParameterRecord("user", "named", "int", default=None, required=True)
+    store.worker(classes=[ClassRecord("shop.jobs.Work", (), (user,), None)])
+    ended = store.add(arguments='{"user": 1}')
+    with operate.acting_as("ana (admin)"):
+        added = operate.enqueue(database, "shop.jobs.Work", {"user": 1}, queue="mail")
+        again = operate.run_again(database, ended, {"user": 2})
+        operate.pause_queues(database, ["mail"])
+        operate.stop_workers(database, ["here/1"])
+    assert added is not None
+    assert again is not None
+    assert store.job(added.id).source == "ana (admin)"
+    assert store.job(again.id).source == f"ana (admin), like job {ended}"
+    assert [row.paused_by for row in store.rows("SELECT paused_by FROM jobq.queues")] == ["ana (admin)"]
+    assert [one.stop_requested_by for one in observe.workers(database)] == ["ana (admin)"]
+    assert {act.who for act in observe.audit(database)} == {"ana (admin)"}

@@ -76,7 +76,7 @@ def test_a_job_is_retried_unless_it_fails_as_on_the_page(application: "Applicati
         ("successful", 4),
     ]
     (gone,) = store.results(busy.id - 1)
-    assert (gone.outcome, gone.error_type, gone.retried) == ("errored", "jobq.directives.Fail", False)
+    assert (gone.outcome, gone.error_type, gone.retried) == ("errored", "jobq.Fail", False)
 
 
 def test_a_retry_is_due_at_once_where_no_delay_is_given(application: "Application", store: "Store") -> None:

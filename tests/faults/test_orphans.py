@@ -1,6 +1,7 @@
 """What jobs start ends with what it belongs to: with a lost attempt, with a process that ends, with the worker."""
 
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobq.processes import MARK, has_mark, marked
+from jobq import processes
+from jobq.processes import MARK, children_of, has_mark, marked
 
 if TYPE_CHECKING:
     from conftest import Application, Store
@@ -161,6 +163,32 @@ def test_nothing_that_a_job_started_outlives_a_worker_that_is_killed(
         worker.process.kill()
         worker.wait()
         eventually(lambda: not is_running(pid))
+
+
+def test_a_janitor_that_was_killed_is_started_again(
+    application: "Application", store: "Store", eventually: Eventually, left: Path
+) -> None:
+    application.write("jobs.py", JOBS)
+    with application.start("run", "--max-processes", "1") as worker:
+        (first,) = eventually(lambda: janitors_of(worker.pid))
+        os.kill(first, signal.SIGKILL)
+        (second,) = eventually(lambda: [pid for pid in janitors_of(worker.pid) if pid != first])
+        assert "the janitor was killed" in worker.stderr
+        add(application, store, "subprocess", left, "stay")
+        pid = eventually(lambda: pid_in(left))
+        worker.process.kill()
+        worker.wait()
+        eventually(lambda: not is_running(pid) and not is_running(second))
+
+
+def janitors_of(worker: int) -> list[int]:
+    """The processes of a worker that run the janitor's program; one that is being started has no words yet."""
+    found = []
+    for pid in children_of(worker):
+        with suppress(OSError):
+            if processes.__file__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                found.append(pid)
+    return found
 
 
 @pytest.mark.parametrize("how", WAYS)

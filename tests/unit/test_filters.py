@@ -1,5 +1,6 @@
 """The filter language: what each form means, what is refused and where, and that no text at all breaks it."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -210,3 +211,34 @@ def values_of(read: Filter) -> list[str | float]:
 def test_any_text_can_be_searched_for(text: str) -> None:
     written = str(Filter((Term("", (Pattern((text,)),)),)))
     assert terms(written) == [("", False, exact(text))]
+
+
+EXAMPLE = re.compile(
+    r"(?:it is one of|is compared with a duration:|no whole number:|a duration|a time) \(?((?:[^\s,()]+(?:, )?)+)"
+)
+"""The examples of a message, as they stand behind its words."""
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01", "2020-W01-3", "2020-01-01T10", "2020-01-01T10:00:30.5"])
+def test_the_zone_that_is_advised_makes_a_time_of_it(moment: str) -> None:
+    with pytest.raises(FilterError) as refused:
+        parse(f"since:{moment}")
+    first, second = re.search(r"Add one: (\S+), or (\S+)\.", str(refused.value)).groups()  # type: ignore[union-attr]
+    assert first != second
+    for advised in (first, second):
+        (term,) = parse(f"since:{advised}").terms
+        assert isinstance(term.values[0], Moment)
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong", "least"),
+    [("since", "yesterday", 5), ("state", "x", 4), ("outcome", "x", 5), ("tries", "x", 3), ("ran", "5", 3)],
+)
+def test_every_example_of_an_error_is_accepted(key: str, wrong: str, least: int) -> None:
+    with pytest.raises(FilterError) as refused:
+        parse(f"{key}:{wrong}")
+    message = str(refused.value).splitlines()[0]
+    examples = [word for found in EXAMPLE.findall(message) for word in re.split(r", (?:or )?", found.rstrip("."))]
+    assert len(examples) >= least, message
+    for example in examples:
+        assert parse(f"{key}:{example}").terms

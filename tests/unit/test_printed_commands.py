@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobq.cli import COMMANDS
-from jobq.commands import command, psql_command, term
+from jobq.commands import CALLED_AS, command, psql_command, term
 from jobq.filters import parse
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +25,12 @@ names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 def test_a_name_stays_one_word_of_the_command(name: str) -> None:
     assert shlex.split(command("pause", name)) == ["jobq", "pause", name]
     assert shlex.split(psql_command(name)) == ["psql", "$JOBQ_DATABASE_URL", "-c", name]
+
+
+def test_commands_begin_as_this_process_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CALLED_AS, "python manage.py jobq")
+    assert command("run", "--queue", "a b") == "python manage.py jobq run --queue 'a b'"
+    assert command("a", program="export") == "export a"
 
 
 @given(names)

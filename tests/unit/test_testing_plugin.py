@@ -349,6 +349,16 @@ def test_what_a_killed_session_left_is_swept_up_and_a_living_ones_is_not(server:
             assert alive in names_in(server)
 
 
+def test_a_session_of_tests_leaves_no_lock_with_a_session_of_the_server(server: str) -> None:
+    """A pooler would hand it to somebody else, and nobody could let go of it."""
+    with Databases.on(server, Settings()) as living, psycopg.connect(server, autocommit=True) as connection:
+        pids = (living._connection.info.backend_pid, living._alive.info.backend_pid)
+        held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND pid = ANY (%s)"
+        assert connection.execute(held, [list(pids)]).fetchall() == [(pids[1],)]
+        living._alive.rollback()  # the end of its transaction
+        assert connection.execute(held, [list(pids)]).fetchall() == []
+
+
 def test_a_session_on_another_database_of_the_server_sweeps_up_nothing_here(server: str, database_url: str) -> None:
     with Databases.on(server, Settings()) as living, living.new() as kept, Databases.on(database_url, Settings()):
         assert psycopg.conninfo.conninfo_to_dict(kept.database_url or "")["dbname"] in names_in(server)

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from jobq.commands import CALLED_AS
 from jobq.errors import JobqError
 from jobq.settings import environment_of
 from jobq.store.database import default_database
@@ -48,8 +50,18 @@ def prepared(command: BaseCommand, arguments: list[str]) -> tuple[list[str], dic
 
 
 def environment() -> dict[str, str]:
-    added = {"DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE, "PYTHONPATH": os.pathsep.join(import_path())}
+    added = {
+        "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
+        "PYTHONPATH": os.pathsep.join(import_path()),
+        CALLED_AS: called_as(),
+    }
     return {**os.environ, **added, **environment_of(default_database().settings)}
+
+
+def called_as() -> str:
+    """How the commands that jobq prints begin, so that they can be pasted: they need this project's database, too."""
+    program = Path(sys.argv[0]).name
+    return f"{program} jobq" if program == "django-admin" else "python manage.py jobq"
 
 
 def import_path() -> list[str]:
