@@ -3,6 +3,10 @@
     python -m tests.chaos [--minutes 5] [--seed 1] [--workers 3] [--enqueuers 3] [--operators 2] [--keep]
                           [--database-url URL]
 
+Workers, enqueuers and operators have a role each, with the rights of its kind. Another application looks after its
+sessions on the pooler that a worker shares. One worker is started by turns with the release before and this one, with
+the application before and after a rename, and half of the enqueuers stay with the old name.
+
 Without an address a PostgreSQL of the run's own is started, on a small disk in memory where one can be mounted: only
 then can the server be stopped, killed, and run out of room. Exit code 1 where a promise was not kept, with the seed and
 the story of each offender.
@@ -23,13 +27,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from psycopg.conninfo import make_conninfo
+
 from tests.chaos.injector import Injector, Pooler
 from tests.chaos.proxy import Proxy, through, upstream_of
-from tests.chaos.scene import HEARTBEAT_TIMEOUT, Scene
+from tests.chaos.scene import HEARTBEAT_TIMEOUT, Scene, role_of
 from tests.chaos.workers import Worker
 from tests.faults import ledger
 from tests.faults.ledger import Evidence
 from tests.faults.servers import Server, clean_up_when_terminated
+from tests.releases import make_release_before
 
 DISK_MEGABYTES = 512
 
@@ -68,6 +75,12 @@ class Storm:
         self.pooler = self._start_pooler()
         self.clients = self._proxy(self.upstream)
         self.scene = Scene(folder, self.url, chosen.seed, stack)
+        if self.server is not None:
+            self.scene.make_roles()
+        else:
+            self.left_out.append("a role for each kind of actor: the server is not the run's own")
+        before = make_release_before(folder / "release-before")
+        self.versions = [{"APP_VERSION": "1", "PYTHONPATH": str(before)}, {"APP_VERSION": "2"}]
         self.scene.workers = [self._worker(number) for number in range(chosen.workers)]
         self.injector = Injector(
             chosen.seed,
@@ -109,7 +122,7 @@ class Storm:
         if self.server is None or shutil.which("pgbouncer") is None:
             self.left_out.append("a pooler in transaction mode: there is no pgbouncer, or no server of the run's own")
             return None
-        pooler = Pooler(self.folder, self.server)
+        pooler = Pooler(self.folder, self.server, role_of("worker"))
         pooler.start()
         self.stack.callback(pooler.kill)
         return pooler
@@ -120,10 +133,10 @@ class Storm:
         return proxy
 
     def _worker(self, number: int) -> Worker:
-        """The first is ordinary, the second has a clock of its own and coroutines, the third is behind a pooler."""
+        """The first has two versions by turns, the second a clock of its own and coroutines, the third a pooler."""
         is_pooled = self.pooler is not None and number == 2
         proxy = self._proxy(self.pooler.socket if is_pooled and self.pooler else self.upstream)
-        environment = {**self.scene.environment, "JOBQ_DATABASE_URL": through(proxy, self.url)}
+        environment = {**self.scene.environment, "JOBQ_DATABASE_URL": self._as("worker", through(proxy, self.url))}
         if number == 0:
             environment["JOBQ_MAX_JOBS_PER_PROCESS"] = "300"
         if number == 1:
@@ -131,16 +144,18 @@ class Storm:
         if is_pooled and self.pooler is not None:
             environment["JOBQ_TRANSACTION_POOLER"] = "true"
             self.pooler.proxy = proxy
-        return Worker(number, self.folder, proxy, environment, has_clock=number == 1)
+        versions = self.versions if number == 0 else [{}]
+        return Worker(number, self.folder, proxy, environment, has_clock=number == 1, versions=versions)
+
+    def _as(self, kind: str, url: str) -> str:
+        return url if self.server is None else make_conninfo(url, user=role_of(kind))
 
     # The run
 
     def run(self) -> int:
         for worker in self.scene.workers:
             worker.start()
-        for program, count in (("enqueuer", self.chosen.enqueuers), ("operator_", self.chosen.operators)):
-            for number in range(count):
-                self.scene.add_client(program, number, through(self.clients, self.url))
+        self._start_clients()
         ends = time.monotonic() + self.chosen.minutes * 60
         while time.monotonic() < ends:
             # The storm's own rhythm; nothing waits for it.
@@ -157,6 +172,18 @@ class Storm:
             print(f"folder: {self.folder}")
         return exit_code
 
+    def _start_clients(self) -> None:
+        url = through(self.clients, self.url)
+        for number in range(self.chosen.enqueuers):
+            version = "1" if number % 2 else "2"
+            self.scene.add_client("enqueuer", number, self._as("enqueuer", url), APP_VERSION=version)
+        for number in range(self.chosen.operators):
+            self.scene.add_client("operator_", number, self._as("operator", url))
+        if self.pooler is not None:
+            direct = self._as("worker", self.url)
+            pooled = make_conninfo(direct, host=str(self.pooler.folder))
+            self.scene.add_client("neighbour", 0, pooled, DIRECT_URL=direct)
+
     def _figures(self, evidence: Evidence) -> dict[str, Any]:
         faults = self.injector.faults
         recoveries = self._recoveries(evidence)
@@ -169,6 +196,7 @@ class Storm:
             **{f"  {kind}": count for kind, count in sorted(Counter(fault.kind for fault in faults).items())},
             "kills": sum("killed" in fault.kind for fault in faults),
             **ledger.figures(evidence),
+            "looks of the neighbour on the pooler": len(evidence.of("looked")),
             "recoveries seen": len(recoveries),
             "seconds to recover, median": round(statistics.median(seconds), 2) if seconds else None,
             "seconds to recover, worst": f"{worst[1]:.2f} ({worst[0]})",

@@ -160,6 +160,20 @@ JOBS = '''
             ended(self, self.token)
 
 
+    # As two releases of the application, of which the second has given the class another name.
+    if os.environ.get("APP_VERSION") == "1":
+
+        @register_job
+        class OldName(Told):
+            pass
+
+    else:
+
+        @register_job(alias="jobs.OldName")
+        class NewName(Told):
+            pass
+
+
     @register_job
     class Ticking(Job):
         schedules = [
@@ -195,6 +209,7 @@ ENQUEUER = '''
     drawn = random.Random(f"{seed}-{number}")
     KINDS = [Short] * 60 + [Long] * 2 + [Busy] * 6 + [Flaky] * 6 + [Failing] * 3 + [Dying] + [Deferring] * 4
     KINDS += [ExactlyOnce] * 8 + [Coroutine] * 10
+    KINDS += [OldName if os.environ.get("APP_VERSION") == "1" else NewName] * 8
 
 
     def some(count):
@@ -353,4 +368,50 @@ OPERATOR = '''
         except Exception as error:
             note("surprise", "-", repr(error).replace("\\n", " "))
         time.sleep(drawn.uniform(0.2, 0.8))
+'''
+
+
+NEIGHBOUR = '''
+    import os
+    import time
+    from pathlib import Path
+
+    import psycopg
+    from ledger_file import note
+
+    SETTINGS = "SELECT name, setting FROM pg_settings WHERE name NOT IN ('application_name', 'client_encoding')"
+    LEFT_BEHIND = """
+        SELECT 'LISTEN ' || channel FROM pg_listening_channels() AS channel
+        UNION ALL
+        SELECT statement FROM pg_prepared_statements
+        UNION ALL
+        SELECT 'a lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+    """
+
+
+    def look(connection):
+        # Whether the session that the pooler has lent is as a new one of this role, and leads to the own table.
+        ((customers,),) = connection.execute("SELECT count(*) FROM customers").fetchall()
+        settings = dict(connection.execute(SETTINGS).fetchall())
+        usual = look.usual = look.usual or settings
+        changed = {name: value for name, value in settings.items() if usual.get(name) != value}
+        left = connection.execute(LEFT_BEHIND).fetchall()
+        if customers != 3 or changed or left:
+            note("surprise", "-", f"the neighbour found {customers} {changed} {left}".replace("\\n", " "))
+        note("looked", "-")
+
+
+    look.usual = None
+    with psycopg.connect(os.environ["DIRECT_URL"]) as connection:  # past the pooler: nobody was there before
+        look(connection)
+    pooled = os.environ["JOBQ_DATABASE_URL"]
+    while not Path("stop-operators").exists():
+        try:
+            with psycopg.connect(pooled, prepare_threshold=None, connect_timeout=5) as connection:
+                for _ in range(10):
+                    look(connection)
+                    connection.commit()  # lets go of the session
+        except psycopg.Error:
+            pass  # the pooler or the server is away: the others' business
+        time.sleep(0.05)
 '''

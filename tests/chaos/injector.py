@@ -389,7 +389,7 @@ def fill(file: Path) -> None:
 class Pooler:
     """Debian's pgbouncer in transaction mode, before a server that is reached by a socket."""
 
-    def __init__(self, folder: Path, server: Server) -> None:
+    def __init__(self, folder: Path, server: Server, role: str) -> None:
         self.folder = folder / "pooler"
         self.folder.mkdir()
         self.server = server
@@ -397,7 +397,7 @@ class Pooler:
         self.process: subprocess.Popen[bytes] | None = None
         self.configuration = self.folder / "pgbouncer.ini"
         self.configuration.write_text(
-            f"[databases]\npostgres = host={server.sockets} port={server.port} dbname=postgres user=jobq\n"
+            f"[databases]\npostgres = host={server.sockets} port={server.port} dbname=postgres user={role}\n"
             "[pgbouncer]\nlisten_addr =\n"
             f"unix_socket_dir = {self.folder}\nlisten_port = {server.port}\nauth_type = any\n"
             "pool_mode = transaction\ndefault_pool_size = 8\nmax_client_conn = 200\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from tests.chaos.application import ENQUEUER, EXACTLY_ONCE, JOBS, MAY_ERROR, OPERATOR
+from tests.chaos.application import ENQUEUER, EXACTLY_ONCE, JOBS, MAY_ERROR, NEIGHBOUR, OPERATOR
 from tests.chaos.workers import Worker, orphans_of
 from tests.faults import ledger
 from tests.faults.ledger import Evidence, Fault, Violation
@@ -25,6 +25,11 @@ MOST_WAITING = 600
 """With so many unfinished jobs enqueuers wait, so that nothing is far behind when the faults end."""
 
 DRAIN_SECONDS = 150.0
+
+ROLES = ("worker", "enqueuer", "operator")
+
+TABLES_OF = {"worker": "effects", "enqueuer": "orders"}
+"""What a role writes in the application's own tables."""
 
 ALLOWED_EXITS = {0, 1, 3, 143, -9, -15}
 """After one signal; after one with the database away, which is 3 at the start; after two; killed; told to stop before
@@ -62,6 +67,7 @@ class Scene:
             ("jobs.py", JOBS),
             ("enqueuer.py", ENQUEUER),
             ("operator_.py", OPERATOR),
+            ("neighbour.py", NEIGHBOUR),
             ("ledger_file.py", ledger.MODULE),
             ("pyproject.toml", ""),
         ):
@@ -71,24 +77,40 @@ class Scene:
             connection.execute("DROP TABLE IF EXISTS public.orders, public.effects")
             connection.execute("CREATE TABLE public.orders (token text)")
             connection.execute("CREATE TABLE public.effects (token text)")
-        subprocess.run(
-            [sys.executable, "-m", "jobq", "migrate"],
+        self._jobq("migrate")
+
+    def _jobq(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "jobq", *arguments],
             cwd=self.folder,
             env={**self.environment, "JOBQ_DATABASE_URL": self.url},
             check=True,
             capture_output=True,
-        )
+            text=True,
+        ).stdout
+
+    def make_roles(self) -> None:
+        """One for each kind of actor, with what `jobq migrate --grants` gives it, and no more."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for kind in ROLES:
+                role = role_of(kind)
+                connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+                connection.execute(self._jobq("migrate", "--grants", kind, "--to", role).encode())
+                if kind in TABLES_OF:
+                    connection.execute(f"GRANT INSERT ON public.{TABLES_OF[kind]} TO {role}".encode())
+            connection.execute("CREATE TABLE public.customers AS SELECT generate_series(1, 3) AS id")
+            connection.execute(f"GRANT SELECT ON public.customers TO {role_of('worker')}".encode())
 
     # While it goes on
 
-    def add_client(self, program: str, number: int, url: str) -> None:
-        """An enqueuer, or an operator."""
+    def add_client(self, program: str, number: int, url: str, **environment: str) -> None:
+        """An enqueuer, an operator, or a neighbour on the pooler."""
         with (self.folder / f"{program}-{number}.log").open("wb") as log:
             self._clients.append(
                 subprocess.Popen(
                     [sys.executable, f"{program}.py", str(number), str(self.seed)],
                     cwd=self.folder,
-                    env={**self.environment, "JOBQ_DATABASE_URL": url},
+                    env={**self.environment, "JOBQ_DATABASE_URL": url, **environment},
                     stdout=log,
                     stderr=log,
                 )
@@ -122,6 +144,8 @@ class Scene:
     def finish(self) -> None:
         """Ends those who enqueue and operate, has what is left worked, and ends the workers."""
         self._end_clients()
+        for worker in self.workers:
+            worker.settle()
         ends = time.monotonic() + DRAIN_SECONDS
         while self.unfinished() != 0 and time.monotonic() < ends:
             time.sleep(0.2)
@@ -190,6 +214,10 @@ class Scene:
             print(f"--- {log.name}")
             print(log.read_text(errors="replace")[-3000:])
         return 1
+
+
+def role_of(kind: str) -> str:
+    return f"chaos_{kind}"
 
 
 def tokens(connection: "psycopg.Connection[Any]", table: str) -> list[str]:

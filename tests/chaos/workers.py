@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.chaos.proxy import Proxy
@@ -53,7 +53,7 @@ datetime.datetime = Shifted
 
 
 class Worker:
-    """One `jobq run`, started again whenever it has ended."""
+    """One `jobq run`, started again whenever it has ended: each time in the next of `versions`, its environments."""
 
     def __init__(
         self,
@@ -63,7 +63,10 @@ class Worker:
         environment: Mapping[str, str],
         *,
         has_clock: bool = False,
+        versions: Sequence[Mapping[str, str]] = ({},),
     ) -> None:
+        self.versions = list(versions)
+        self.starts = 0
         self.number = number
         self.folder = folder
         self.proxy = proxy
@@ -80,11 +83,13 @@ class Worker:
         self._lock = threading.Lock()
 
     def start(self) -> None:
+        environment = {**self.environment, **self.versions[self.starts % len(self.versions)]}
+        self.starts += 1
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jobq", "run", "--max-processes", "2"],
                 cwd=self.folder,
-                env=self.environment,
+                env=environment,
                 stdout=log,
                 stderr=log,
             )
@@ -97,6 +102,13 @@ class Worker:
                 if self.process is not None:
                     self.exits.append(self.process.returncode)
                 self.start()
+
+    def settle(self) -> None:
+        """Has it run in the last of its versions from now on, as after a rolling restart."""
+        if len(self.versions) > 1:
+            self.versions = self.versions[-1:]
+            assert self.process is not None
+            self.process.terminate()  # and `keep_up` starts it anew
 
     @property
     def pid(self) -> int:
