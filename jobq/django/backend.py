@@ -41,17 +41,25 @@ class JobqBackend(BaseTaskBackend):
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Adds the job, as part of the transaction of Django's connection if there is one.
 
-        Where an unfinished task holds its unique key, that task's result is returned.
+        Where an unfinished task holds its unique key, that task's result is returned, whatever `on_held` has done with
+        it. Raises EnqueueError where none holds it, but `unique_for` lets no other through yet.
         """
         self.validate_task(task)
         result = results.new(task, args, kwargs, backend=self.alias)
         new = new_job(task, result.args, result.kwargs)
         for _ in range(HOLDER_ROUNDS):
             (record,) = enqueueing.added_to_database([new], database.connection())
+            if record is not None and record.on_held in ("returned", "followed"):
+                return self.get_result(str(record.id))
             if record is not None:
                 return self._enqueued(result, record)
             if (held := self._holder(new)) is not None:
                 return held
+        if new.key_rules is not None and new.key_rules.unique_for is not None:
+            raise EnqueueError(
+                f"{new.job_class} with the unique key {new.unique_key!r} was enqueued less than "
+                f"{new.key_rules.unique_for:g} s ago, and its unique_for lets no other through."
+            )
         raise EnqueueError(
             f"{new.job_class} with the unique key {new.unique_key!r} was not enqueued: another transaction holds the "
             "key, and this one cannot see it. Do it again in a new transaction."

@@ -5,9 +5,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from jobq.base import Job
 from jobq.django.task_api import InvalidTask, base
 from jobq.errors import JobqError
-from jobq.options import MAX_RETRIES, checked_int, checked_key, checked_timeout, due
+from jobq.options import (
+    MAX_RETRIES,
+    OnHeld,
+    UniqueUntil,
+    checked_int,
+    checked_key,
+    checked_key_rules,
+    checked_timeout,
+    due,
+)
 from jobq.schedules import Schedule
 
 
@@ -22,6 +32,12 @@ class JobqTask(base.Task):
     timeout: float | timedelta | None = None
     unique_key: str | Callable[..., str | None] | None = None
     """A text, or a function of the task's arguments."""
+
+    on_held: OnHeld = "skip"
+    unique_until: UniqueUntil = "finished"
+    unique_for: float | timedelta | None = None
+    debounce_limit: float | timedelta | None = None
+    """What a held key means, these four. Of the task as it is defined: no `using()`."""
 
     expires: float | timedelta | datetime | None = None
     schedule: Schedule | str | None = None
@@ -50,6 +66,7 @@ def check_options(task: Any) -> None:
         due(option(task, "expires"), "expires", "a job cannot expire in the past")
         if not callable(key := option(task, "unique_key")):
             checked_key(key)
+        checked_key_rules(*rules_of(task).values())
         schedule_of(task)
     except JobqError as error:
         raise InvalidTask(f"{task.module_path}: {error}") from None
@@ -63,6 +80,14 @@ def schedule_of(task: Any) -> Schedule | None:
 def option(task: Any, name: str, default: Any = None) -> Any:
     """An option of jobq's. A task that another backend's decorator made has none."""
     return getattr(task, name, default)
+
+
+RULES = ("on_held", "unique_until", "unique_for", "debounce_limit")
+
+
+def rules_of(task: Any) -> dict[str, Any]:
+    """What a held key means, as attributes of the task's class; what another decorator's task does not say is Job's."""
+    return {name: option(task, name, getattr(Job, name)) for name in RULES}
 
 
 def unique_key_of(task: Any, args: Any, kwargs: Any) -> str | None:

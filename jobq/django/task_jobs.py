@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from jobq.base import Job
 from jobq.directives import Cancel, Defer, Fail, JobCancelled
 from jobq.django import results
-from jobq.django.task import option, schedule_of, unique_key_of
+from jobq.django.task import option, rules_of, schedule_of, unique_key_of
 from jobq.django.task_api import as_json, base, signals
 from jobq.functions import constructor_like
 from jobq.records import AttemptRecord
@@ -126,6 +126,7 @@ def job_class_of(task: Any) -> "type[TaskJob]":
         "__doc__": function.__doc__ or f"The task {task.name}.",
         "__init__": constructor_like(function, leave_out=1 if task.takes_context else 0),
         "task": task,
+        **rules_of(task),
         "schedule": schedule_of(task),
     }
     return type(function.__name__, (kind,), members)

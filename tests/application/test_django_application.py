@@ -88,6 +88,7 @@ def test_manage_py_passes_its_arguments_on_and_the_password_in_the_environment(
     assert (job.job_class, job.arguments, job.unique_key) == ("shop.tasks.report", {"number": 7}, "report-7")
     assert json.loads(project.manage("jobq", "list", "--json", cwd=tmp_path).stdout)[0]["id"] == job.id
     assert "There is no job 999" in project.manage("jobq", "show", "999", code=2).stderr
+    assert "start one with python manage.py jobq run" in project.manage("jobq", "stats").stderr
     assert "Work the queues until stopped" in project.manage("jobq", "run", "--help").stdout
     shown = project.manage("jobq", "config", "--settings=project.settings_of_work")
     assert "secret" not in shown.stdout + shown.stderr

@@ -33,6 +33,29 @@ except ValueError:
 """
 
 
+def test_a_task_with_rules_for_a_held_key_goes_by_them(project: Project, store: "Store") -> None:
+    enqueued = project.shell("""
+import json
+from shop.tasks import refresh
+print(json.dumps([refresh.enqueue(number).id for number in (1, 2)]))
+""")
+    (job,) = store.unfinished()
+    assert enqueued == [str(job.id)] * 2
+    assert job.arguments == {"number": 2}
+
+    worker = store.worker()
+    store.claim(worker, classes=("shop.tasks.refresh",))
+    followed = project.shell("""
+import json
+from shop.tasks import refresh
+result = refresh.enqueue(3)
+print(json.dumps([result.id, result.status, result.args, result.kwargs]))
+""")
+    assert followed[:2] == [str(job.id), "RUNNING"]
+    assert {"number": 2} == (followed[3] or dict(zip(["number"], followed[2], strict=False)))
+    assert store.job(job.id).follow_up["arguments"] == {"number": 3}
+
+
 def test_a_task_is_in_when_the_transaction_commits_and_its_result_is_read_back(
     project: Project, store: "Store"
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -119,6 +119,62 @@ def test_many_run_in_their_order() -> None:
     records = enqueue_many([Notes(number) for number in range(3)])
     assert RAN == [0, 1, 2]
     assert [record and record.outcome for record in records] == ["successful"] * 3
+
+
+class Again(Job):
+    """Enqueues itself under the same key while it runs, once."""
+
+    met: ClassVar[list[Any]] = []
+
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
+
+    def get_unique_key(self) -> str:
+        return "k"
+
+    def run(self) -> int:
+        RAN.append(self.turn)
+        if self.turn == 1:
+            self.met.append(type(self)(2).run_in_worker())
+            self.met.append(type(self)(3).run_in_worker())
+        return self.turn
+
+
+@pytest.mark.parametrize(
+    ("on_held", "ran", "met"),
+    [
+        ("skip", [1], [None, None]),
+        ("replace", [1], [None, None]),
+        ("return", [1], ["returned", "returned"]),
+        ("rerun", [1, 3], ["followed", "followed"]),
+        ("newest", [1, 3], ["followed", "followed"]),
+        ("debounce", [1, 3], ["followed", "followed"]),
+    ],
+)
+def test_a_held_key_goes_by_the_rules_of_its_class(on_held: str, ran: list[int], met: list[Any]) -> None:
+    members: dict[str, Any] = {"on_held": on_held, "met": [], "__module__": __name__}
+    members |= {"debounce_limit": 60} if on_held == "debounce" else {}
+    kind: Any = type(f"Again{on_held.title()}", (Again,), members)
+    record = register_job(kind)(1).run_in_worker()
+    assert (record.state, record.outcome) == ("finished", "successful")
+    assert ran == RAN
+    assert [one and (one.on_held, one.id, one.state) for one in kind.met] == [
+        word and (word, record.id, "running") for word in met
+    ]
+
+
+def test_a_key_that_is_free_from_the_start_does_not_hold_while_its_job_runs() -> None:
+    kind: Any = type("AgainStarted", (Again,), {"unique_until": "started", "met": [], "__module__": __name__})
+    register_job(kind)(1).run_in_worker()
+    assert RAN == [1, 2, 3]
+
+
+def test_a_time_span_lets_one_job_through() -> None:
+    kind: Any = type("AgainLater", (Again,), {"unique_for": 600, "met": [], "__module__": __name__})
+    register_job(kind)
+    assert kind(4).run_in_worker() is not None
+    assert kind(5).run_in_worker() is None
+    assert RAN == [4]
 
 
 def test_a_unique_key_holds_while_its_job_runs() -> None:

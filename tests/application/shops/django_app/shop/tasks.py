@@ -68,3 +68,8 @@ if seen := os.environ.get("SHOP_SIGNALS"):
 
     for each in (signals.task_enqueued, signals.task_started, signals.task_finished):
         each.connect(note, weak=False)
+
+
+@task(unique_key="refresh", on_held="rerun")
+def refresh(number):
+    return number
