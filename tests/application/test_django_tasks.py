@@ -52,7 +52,7 @@ result = refresh.enqueue(3)
 print(json.dumps([result.id, result.status, result.args, result.kwargs]))
 """)
     assert followed[:2] == [str(job.id), "RUNNING"]
-    assert {"number": 2} == (followed[3] or dict(zip(["number"], followed[2], strict=False)))
+    assert (followed[3] or dict(zip(["number"], followed[2], strict=False))) == {"number": 2}
     assert store.job(job.id).follow_up["arguments"] == {"number": 3}
 
 

@@ -13,7 +13,7 @@ from tests.chaos.proxy import Proxy
 from tests.faults.servers import children_of, kill
 
 # What Python asks the clock. The C library's could be shifted by libfaketime, but time.sleep() fails under it.
-SHIFTED_CLOCK = '''
+SHIFTED_CLOCK = """
 import datetime
 import os
 import time
@@ -49,7 +49,7 @@ class Shifted(true_datetime, metaclass=Kind):
 time.time = lambda: true_time() + shift()
 time.time_ns = lambda: int(time.time() * 1e9)
 datetime.datetime = Shifted
-'''
+"""
 
 
 class Worker:
