@@ -175,3 +175,5 @@ END;
 $function$;
 
 COMMENT ON FUNCTION {schema}.place_held IS 'Enqueues one job by the rules of its class for a key that is held.';
+
+REVOKE ALL ON FUNCTION {schema}.place_held(jsonb, boolean) FROM PUBLIC;
