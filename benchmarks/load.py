@@ -12,7 +12,7 @@ from datetime import timedelta
 import psycopg
 
 from jobq.fingerprints import fingerprint
-from jobq.histograms import BUCKETS
+from jobq.histograms import BUCKETS, DIGITS
 from jobq.settings import load
 from jobq.store import history, metrics, migrations
 from jobq.store.database import Database
@@ -77,18 +77,21 @@ RESULTS = """
 
 METRICS = """
     INSERT INTO {schema}.metrics
-        (minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs)
+        (minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs,
+         longest_wait, longest_run)
     SELECT
         minute, queue, job_class, count(*) FILTER (WHERE outcome = 'successful'),
         count(*) FILTER (WHERE outcome = 'errored'), count(*) FILTER (WHERE outcome = 'cancelled'),
         count(*) FILTER (WHERE outcome = 'deferred'), count(*) FILTER (WHERE outcome = 'lost'),
-        count(*) FILTER (WHERE retried), {waits}, {runs}
+        count(*) FILTER (WHERE retried), {waits}, {runs}, max(waited), max(ran)
     FROM (
         SELECT
             date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class, outcome, retried,
-            width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
-            width_bucket(ended_at - started_at, {bounds}) AS run_bucket
+            waited, width_bucket(waited, {bounds}) AS wait_bucket, ran, width_bucket(ran, {bounds}) AS run_bucket
         FROM {schema}.results
+        CROSS JOIN LATERAL (
+            SELECT date_part('epoch', started_at - run_at) AS waited, date_part('epoch', ended_at - started_at) AS ran
+        ) AS took
         WHERE ended_at >= %(day)s AND ended_at < %(day)s + interval '1 day'
     ) AS ended
     GROUP BY minute, queue, job_class
@@ -188,10 +191,9 @@ class Loader:
         )
 
     def run(self, statement: str, **parameters: object) -> None:
+        units = "'{" + ",".join(str(10 ** (DIGITS * bucket)) for bucket in range(BUCKETS)) + "}'::numeric[]"
         histograms = {
-            name: "ARRAY["
-            + ", ".join(f"count(*) FILTER (WHERE {column} = {bucket})" for bucket in range(BUCKETS))
-            + "]::integer[]"
+            name: f"coalesce(sum(({units})[{column} + 1]), 0)"
             for name, column in (("waits", "wait_bucket"), ("runs", "run_bucket"))
         }
         self.connection.execute(statement.format(schema=SCHEMA, bounds=BOUNDS, **histograms).encode(), parameters)

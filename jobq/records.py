@@ -1,7 +1,7 @@
 """Frozen dataclasses that cross layers: what is enqueued, what is stored, what is shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -432,6 +432,7 @@ class WorkerRecord:
     status: dict[str, Any]
     stop_requested_at: datetime | None = None  # since when somebody wants it to stop
     stop_requested_by: str | None = None
+    is_silent: bool = False  # unheard of for longer than Settings.silent_after
 
     @property
     def is_stopping(self) -> bool:
@@ -451,13 +452,16 @@ class UnknownClass:
     job_class: str
     jobs: int
     queues: tuple[str, ...]
+    counts: tuple[int, ...] = ()  # the jobs in each of these queues
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
     """The state of everything, at one moment of the database's clock.
 
-    `estimated` names the figures that were too large to count and were taken from PostgreSQL's statistics.
+    `outcomes` counts attempts, `finished` counts jobs by their last attempt. A job that failed twice and then succeeded
+    is three attempts, two of them errored, and one successful job. `estimated` names the figures that were too large
+    to count: they were taken from PostgreSQL's statistics, or counted up to a limit.
     """
 
     scheduled: int
@@ -469,6 +473,7 @@ class Stats:
     unknown_classes: tuple[UnknownClass, ...]
     estimated: tuple[str, ...]
     at: datetime
+    finished: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,6 +573,8 @@ class Count(NamedTuple):
     wait_bucket: int | None  # None: it never began
     run_bucket: int | None
     attempts: int
+    longest_wait: float | None = None  # seconds
+    longest_run: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

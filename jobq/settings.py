@@ -78,6 +78,12 @@ class Settings:
                 f"({self.heartbeat_every:g} s), or workers that are alive would be declared dead."
             )
 
+    @property
+    def silent_after(self) -> float:
+        """Seconds without a heartbeat after which a worker is called silent: half of the time after which it is
+        declared dead, but always a heartbeat and a half, so that no legal setting calls a live worker silent."""
+        return max(self.heartbeat_timeout / 2, self.heartbeat_every * 1.5)
+
     def __repr__(self) -> str:
         shown = (
             f"{f.name}={addresses.shown(value) if f.name == 'database_url' and value else value!r}"

@@ -190,7 +190,7 @@ def carrier_of(trace_context: str | None) -> dict[str, str]:
 # Observing
 
 
-def observe_queues(read: Callable[[], Stats], *, silent_after: float) -> None:
+def observe_queues(read: Callable[[], Stats]) -> None:
     """Has an SDK's readers ask for the state of all queues and workers, each time they export."""
     if not is_set_up("opentelemetry.metrics", "get_meter_provider"):
         return
@@ -205,9 +205,7 @@ def observe_queues(read: Callable[[], Stats], *, silent_after: float) -> None:
         ("jobq.queue.oldest_age", "s", "How long the oldest pending job has been due.", "oldest_seconds"),
     ):
         meter.create_observable_gauge(name, [of_queues(stats, value)], unit, description)
-    meter.create_observable_gauge(
-        "jobq.workers", [of_workers(stats, silent_after)], "{worker}", "Workers that have not signed off."
-    )
+    meter.create_observable_gauge("jobq.workers", [of_workers(stats)], "{worker}", "Workers that have not signed off.")
 
 
 def of_queues(stats: "Recent", value: str) -> "Callable[[CallbackOptions], list[Observation]]":
@@ -222,11 +220,11 @@ def of_queues(stats: "Recent", value: str) -> "Callable[[CallbackOptions], list[
     return observed
 
 
-def of_workers(stats: "Recent", silent_after: float) -> "Callable[[CallbackOptions], list[Observation]]":
+def of_workers(stats: "Recent") -> "Callable[[CallbackOptions], list[Observation]]":
     def observed(_options: "CallbackOptions") -> "list[Observation]":
         from opentelemetry.metrics import Observation
 
-        silent = [worker.heartbeat_seconds > silent_after for worker in stats.read().workers]
+        silent = [worker.is_silent for worker in stats.read().workers]
         return [
             Observation(silent.count(False), {"jobq.runtime.state": "alive"}),
             Observation(silent.count(True), {"jobq.runtime.state": "silent"}),

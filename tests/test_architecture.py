@@ -381,11 +381,12 @@ def test_the_tools_for_tests_need_no_pytest() -> None:
 
 
 def test_every_file_of_sql_is_one_statement() -> None:
-    from jobq.store.statements import statement
+    from jobq.store.statements import BOUNDS, statement
 
     for file in sorted((ROOT / "jobq" / "sql").glob("*.sql")):
         text = statement(file.stem, "jobq").decode()
-        text = text.replace("'{}'", "").replace("{condition}", "true")  # a filter's, put in by `filtered`
+        text = text.replace("'{}'", "").replace(BOUNDS, "")
+        text = text.replace("{condition}", "true")  # a filter's, put in by `filtered`
         text = text.replace("{rows}", "SELECT 1")  # another statement, put in by `with_rows`
         assert "{" not in text, f"{file.name} has a placeholder that nobody fills"
         code = re.sub(r"--[^\n]*|'[^']*'|\$(\w*)\$.*?\$\1\$", "", text, flags=re.S)

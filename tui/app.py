@@ -150,7 +150,7 @@ class Console(ConsoleActions):
             return
         if self.playback is not None:
             self.context.period.follow(message.snapshot)
-        self.state.looked(message.snapshot)
+        self.state.looked(message.snapshot, self.context.period.words)
         self.dialogs.end_wait()
         if self.place is not None:
             place, self.place = self.place, None

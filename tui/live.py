@@ -15,7 +15,7 @@ from jobq.filters import Filter, Moment, Pattern
 from jobq.observe import FailureGroup, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
-from jobq.states import FINISHED, State
+from jobq.states import FINISHED
 
 from . import search
 from .access import Access, Target
@@ -35,8 +35,6 @@ from .source import (
 
 Shown = TypeVar("Shown")
 
-RUNNING = filters.of("state", State.RUNNING)
-
 OUTCOME_LIMIT = 1000
 """What ended is counted no further by a look: a screen wants to know only whether the history is long."""
 
@@ -48,7 +46,7 @@ RIGHTS_EVERY = 60.0
 """Somebody may give the role what it lacks while the console is open."""
 
 RUNNING_LIMIT = 100
-GROUPS_LIMIT = 8
+GROUPS_LIMIT = 50
 FAILURES_LIMIT = 200
 AUDIT_LIMIT = 200
 LIKE_LIMIT = 200
@@ -127,13 +125,14 @@ class LiveSource:
     def _look(self, seconds: float) -> Snapshot:
         began, database = monotonic(), self._database
         stats = observe.stats(database, count_limit=COUNT_LIMIT, outcome_limit=OUTCOME_LIMIT)
-        running = observe.list_jobs(database, RUNNING, limit=RUNNING_LIMIT).jobs
+        running = observe.longest(database, limit=RUNNING_LIMIT)
+        stuck = observe.stuck(database)
         last = self._kept.get("period")
         period = self._figures("period", seconds, lambda: observe.figures(database, Moment(seconds)))
-        groups = self._figures(
+        failing = self._figures(
             "groups",
             seconds,
-            lambda: observe.failures(database, Moment(seconds), limit=GROUPS_LIMIT, has_steps=False),
+            lambda: observe.failing(database, Moment(seconds), limit=GROUPS_LIMIT, has_steps=False),
             may_wait=self._kept["period"] is not last,  # no look shall take as long as both
         )
         self._remember(stats, running)
@@ -141,8 +140,8 @@ class LiveSource:
         if forbidden is None or began - forbidden[0] > RIGHTS_EVERY:
             refusals = operate.refusals(self._database)
             forbidden = self._forbidden = (monotonic(), {verb: line(why) for verb, why in refusals.items()})
-        shown = self._running.cleaned(running)
-        return Snapshot(cleaned(stats), shown, groups, period, monotonic() - began, forbidden[1])
+        shown, took = self._running.cleaned(running), monotonic() - began
+        return Snapshot(cleaned(stats), shown, failing, period, took, forbidden[1], cleaned(stuck))
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         return self._figures(

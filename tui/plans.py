@@ -10,7 +10,6 @@ from .access import Target
 from .actions import Act, Tier
 from .scope import Scope
 from .source import Snapshot
-from .troubles import SILENT_SECONDS
 
 SAMPLES = 3
 
@@ -88,7 +87,7 @@ def work_words(selected: Selected, snapshot: Snapshot | None) -> str | None:
     usual = {one.name: one.mean_run for one in snapshot.period.classes}
     takes = [usual.get(name) for name, _ in selected.classes]
     known = [seconds for seconds in takes if seconds is not None]
-    processes = sum(one.processes for one in snapshot.stats.workers if one.heartbeat_seconds <= SILENT_SECONDS)
+    processes = sum(one.processes for one in snapshot.stats.workers if not one.is_silent)
     counts = [number for _, number in selected.classes]
     if len(known) < len(takes) or sum(counts) < len(selected.ids) or not processes:
         return None

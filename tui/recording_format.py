@@ -20,7 +20,21 @@ The names are the format's own: a class or an attribute can be called otherwise 
 from dataclasses import dataclass
 from typing import Any
 
-from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Step, Why
+from jobq.observe import (
+    Failing,
+    FailureGroup,
+    Figures,
+    Period,
+    Position,
+    Preview,
+    QueueFlow,
+    Reason,
+    Step,
+    StoppedSchedule,
+    Stranded,
+    Stuck,
+    Why,
+)
 from jobq.operate import Stack
 from jobq.records import (
     ActRecord,
@@ -142,12 +156,14 @@ WORKER = record(
     field("id", INTEGER), field("name", TEXT), field("host", TEXT), field("pid", INTEGER), field("version", TEXT),
     field("processes", INTEGER), field("queues", listed(TEXT)), field("started_at", MOMENT),
     field("heartbeat_seconds", NUMBER), field("running", INTEGER), field("status", OBJECT),
-    maybe("stop_requested_at", MOMENT), maybe("stop_requested_by", TEXT),
+    maybe("stop_requested_at", MOMENT), maybe("stop_requested_by", TEXT), maybe("is_silent", FLAG),
 )  # fmt: skip
 
 UNKNOWN_CLASS = record(
-    UnknownClass, field("class", TEXT, "job_class"), field("jobs", INTEGER), field("queues", listed(TEXT))
-)
+    UnknownClass,
+    field("class", TEXT, "job_class"), field("jobs", INTEGER), field("queues", listed(TEXT)),
+    maybe("counts", listed(INTEGER)),
+)  # fmt: skip
 
 PARAMETER = record(
     ParameterRecord,
@@ -191,25 +207,42 @@ GROUP = record(
     field("class", TEXT, "job_class"), field("error_type", either(TEXT)), field("error_message", either(TEXT)),
     field("frame", either(TEXT)), field("queue", TEXT), field("example", INTEGER, "example_id"),
     field("traceback", either(TEXT)), field("arguments", OBJECT), maybe("muted_until", MOMENT),
-    maybe("muted_by", TEXT),
+    maybe("muted_by", TEXT), maybe("outcome", TEXT),
 )  # fmt: skip
+
+FAILING = record(
+    Failing, field("groups", listed(GROUP)), maybe("more_groups", INTEGER), maybe("more_at_rest", INTEGER)
+)
+
+STRANDED = record(Stranded, field("worker", either(TEXT), "name"), field("jobs", INTEGER))
+
+STOPPED = record(
+    StoppedSchedule,
+    field("name", TEXT), field("undeclared_at", either(MOMENT)), field("overdue_seconds", either(NUMBER)),
+)  # fmt: skip
+
+STUCK = record(
+    Stuck, maybe("stranded", listed(STRANDED)), maybe("schedules", listed(STOPPED)), maybe("more_schedules", INTEGER)
+)
 
 FIGURES = record(
     Figures,
     field("name", TEXT), field("outcomes", table(INTEGER)), field("retried", INTEGER),
     field("wait_buckets", listed(INTEGER), "waits"), field("run_buckets", listed(INTEGER), "runs"),
+    maybe("longest_wait", NUMBER), maybe("longest_run", NUMBER),
 )  # fmt: skip
 
 FLOW = record(
     QueueFlow,
     field("name", TEXT), field("came_in", either(INTEGER)), field("growth", either(INTEGER)),
-    field("went_out", INTEGER), field("seconds", NUMBER),
+    field("went_out", INTEGER), field("seconds", NUMBER), maybe("unfinished", INTEGER),
 )  # fmt: skip
 
 STEP = record(
     Step,
     field("at", MOMENT), field("outcomes", table(INTEGER)), field("ended", INTEGER),
     field("came_in", either(INTEGER)), maybe("run_buckets", listed(INTEGER), "runs"),
+    maybe("longest_run", NUMBER),
 )  # fmt: skip
 
 PERIOD = record(
@@ -224,12 +257,13 @@ STATS = record(
     field("scheduled", INTEGER), field("pending", INTEGER), field("running", INTEGER),
     field("outcomes", table(INTEGER)), field("queues", listed(QUEUE)), field("workers", listed(WORKER)),
     field("unknown_classes", listed(UNKNOWN_CLASS)), field("estimated", listed(TEXT)), field("at", MOMENT),
+    maybe("finished", table(INTEGER)),
 )  # fmt: skip
 
 SNAPSHOT = record(
     Snapshot,
-    field("stats", STATS), field("running", listed(JOB)), field("groups", listed(GROUP)), field("period", PERIOD),
-    field("seconds", NUMBER), maybe("forbidden", table(TEXT)),
+    field("stats", STATS), field("running", listed(JOB)), field("failing", FAILING), field("period", PERIOD),
+    field("seconds", NUMBER), maybe("forbidden", table(TEXT)), maybe("stuck", STUCK),
 )  # fmt: skip
 
 # Questions

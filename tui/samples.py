@@ -11,6 +11,9 @@ from .source import COUNT_LIMIT
 MOST = 1800
 WINDOW_SECONDS = 60.0
 
+LEAST_SECONDS = 10.0
+"""From looks that are closer together no pace can be known: one job more or less would make it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -47,13 +50,13 @@ class Samples:
     def growth_per_minute(self, queue: str) -> float | None:
         """How fast the jobs that wait in a queue became more in the last minute; less than nothing where fewer.
 
-        None where there was but one look, or where they are too many to be counted.
+        None where the looks go back too shortly, or where they are too many to be counted.
         """
         if len(self._samples) < 2:
             return None
         last = self._samples[-1]
         first = next(one for one in self._samples if (last.at - one.at).total_seconds() <= WINDOW_SECONDS)
         before, now = first.pending.get(queue, 0), last.pending.get(queue, 0)
-        if first is last or max(before, now) >= COUNT_LIMIT:
+        if (last.at - first.at).total_seconds() < LEAST_SECONDS or max(before, now) >= COUNT_LIMIT:
             return None
         return (now - before) / ((last.at - first.at).total_seconds() / 60)

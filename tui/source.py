@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobq.observe import FailureGroup, Period, Position, Preview, Selected, Why
+from jobq.observe import Failing, FailureGroup, Period, Position, Preview, Selected, Stuck, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
@@ -31,11 +31,12 @@ class Snapshot:
     """Everything that every screen shares, at one moment of the database's clock."""
 
     stats: Stats
-    running: tuple[JobRecord, ...]  # the youngest of those that run
-    groups: tuple[FailureGroup, ...]  # what failed in the period, those with the most failures first
+    running: tuple[JobRecord, ...]  # those that have run the longest
+    failing: Failing  # what failed in the period, those with the most jobs at rest first
     period: Period  # what ended in the period, and how fast
     seconds: float  # what it took to look
     forbidden: dict[str, str] = field(default_factory=dict)  # what the database's role may not do, by verb: why
+    stuck: Stuck = field(default_factory=Stuck)  # what nobody takes on
 
     @property
     def at(self) -> datetime:

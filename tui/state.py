@@ -34,14 +34,15 @@ class State:
         self._clock = clock
         self._looked_at = 0.0
 
-    def looked(self, snapshot: Snapshot) -> None:
+    def looked(self, snapshot: Snapshot, period: str) -> None:
+        """`period` is the one that its figures are of, as filters write it."""
         if self.replay is not None and self.snapshot is not None and snapshot.at < self.snapshot.at:
             self.samples = Samples()  # the recording went back: nothing is compared with what came later
         self.snapshot = snapshot
         self._looked_at = self._clock()
         self.lost = None
         self.samples.add(snapshot.stats)
-        self.troubles = troubles(snapshot, self.samples)
+        self.troubles = troubles(snapshot, self.samples, period)
 
     def lose(self, error: JobqError, tries: int) -> None:
         self.lost = Loss(error, tries)

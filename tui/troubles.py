@@ -1,18 +1,15 @@
-"""What needs somebody: read from a snapshot, the worst first. Pure."""
+"""Where in the console each need is to be seen; `jobq/observe/needs.py` decides what needs somebody. Pure."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobq import observe
 from jobq.commands import term
-from jobq.observe import FRONT_LIMIT
+from jobq.observe import Kind, Need
 from jobq.records import QueueStats, WorkerRecord
 
 from . import formats
 from .samples import Samples
 from .source import COUNT_LIMIT, Snapshot
-
-SILENT_SECONDS = 30.0
-OLD_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,92 +23,75 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    kind: str  # a glyph's name
-    is_bad: bool
-    text: str
+    """One need, with its glyph and its place."""
+
+    need: Need
+    glyph: str  # its name
     place: Place
-    key: str  # the same trouble in the next snapshot
+
+    @property
+    def key(self) -> str:
+        return self.need.key
+
+    @property
+    def text(self) -> str:
+        """With the class of a failure by its last name, since there is little room."""
+        name, text = self.need.name, self.need.text
+        if self.need.kind in (Kind.LOST, Kind.FAILED) and text.startswith(name):
+            return formats.class_name(name) + text.removeprefix(name)
+        return text
 
 
-def troubles(snapshot: Snapshot, samples: Samples) -> tuple[Trouble, ...]:
-    return (
-        *no_worker(snapshot),
-        *failures(snapshot),
-        *silent_workers(snapshot),
-        *unworked_queues(snapshot),
-        *growing_queues(snapshot, samples),
-        *paused_queues(snapshot),
-        *unknown_classes(snapshot),
-    )
+GLYPHS = {
+    Kind.STRANDED: "silent",
+    Kind.DEAD_WORKER: "silent",
+    Kind.SILENT_WORKER: "silent",
+    Kind.PAUSED: "paused",
+    Kind.UNKNOWN_CLASS: "unknown",
+}
+"""The glyphs of the kinds that have one of their own."""
 
 
-def no_worker(snapshot: Snapshot) -> Iterator[Trouble]:
-    waiting = snapshot.stats.pending
-    if not snapshot.stats.workers and waiting:
-        text = f"no worker runs, {formats.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}: jobq run"
-        yield Trouble("trouble", True, text, Place("workers"), "no worker")
-
-
-def failures(snapshot: Snapshot) -> Iterator[Trouble]:
-    """What failed in the period and is at rest now, in groups, the largest first; none that somebody has muted."""
-    for group in snapshot.groups:
-        if not group.at_rest or group.muted_until is not None:
-            continue
-        seen = (
-            f"new {formats.since(group.first_at, snapshot.at)} ago"
-            if group.is_new
-            else f"last {formats.since(group.last_at, snapshot.at)} ago"
+def troubles(snapshot: Snapshot, samples: Samples, period: str) -> tuple[Trouble, ...]:
+    """Everything that needs somebody, the worst first."""
+    found = observe.needs(
+        observe.facts_of(
+            snapshot.stats,
+            snapshot.failing,
+            snapshot.stuck,
+            since=period,
+            growth=growths(snapshot, samples),
+            count_limit=COUNT_LIMIT,
         )
-        what = f"{formats.count(group.at_rest)} × {group.error_type or 'failed'}"
-        text = f"{formats.class_name(group.job_class)}: {what}, {seen}"
-        yield Trouble("trouble", True, text, Place("failures", filter=group.group), f"failures {group.group}")
+    )
+    return tuple(Trouble(need, GLYPHS.get(need.kind, "trouble"), place_of(need)) for need in found)
 
 
-def silent_workers(snapshot: Snapshot) -> Iterator[Trouble]:
-    for worker in snapshot.stats.workers:
-        if worker.heartbeat_seconds > SILENT_SECONDS:
-            holds = f", holds {formats.plural(worker.running, 'job')}" if worker.running else ""
-            text = f"worker {worker.name} silent for {formats.duration(worker.heartbeat_seconds)}{holds}"
-            yield Trouble("silent", True, text, Place("workers", filter=worker.name), f"silent {worker.id}")
+def growths(snapshot: Snapshot, samples: Samples) -> dict[str, float]:
+    """By which rate each queue grows, where that is known: as it was seen, else as it was noted in the period."""
+    seen = {queue.name: samples.growth_per_minute(queue.name) for queue in snapshot.stats.queues}
+    return observe.growths(snapshot.period) | {name: growth for name, growth in seen.items() if growth is not None}
 
 
-def unworked_queues(snapshot: Snapshot) -> Iterator[Trouble]:
-    for queue in snapshot.stats.queues:
-        if queue.pending and snapshot.stats.workers and not workers_of(queue, snapshot):
-            text = f"no worker works the queue {queue.name}: {counted_jobs(queue.pending, COUNT_LIMIT)} there"
-            yield Trouble("trouble", True, text, Place("queues", filter=queue.name), f"unworked {queue.name}")
-
-
-def growing_queues(snapshot: Snapshot, samples: Samples) -> Iterator[Trouble]:
-    for queue in snapshot.stats.queues:
-        growth = samples.growth_per_minute(queue.name)
-        is_old = queue.oldest_seconds is not None and queue.oldest_seconds > OLD_SECONDS
-        if is_old and growth is not None and growth > 0 and not queue.paused and workers_of(queue, snapshot):
-            text = f"{queue.name} grows by {formats.rate(growth)} a minute, oldest {formats.age(queue.oldest_seconds)}"
-            yield Trouble("trouble", False, text, Place("queues", filter=queue.name), f"grows {queue.name}")
-
-
-def paused_queues(snapshot: Snapshot) -> Iterator[Trouble]:
-    for queue in snapshot.stats.queues:
-        if queue.paused:
-            since = f" {formats.since(queue.paused_at, snapshot.at)}" if queue.paused_at is not None else ""
-            by = f" by {queue.paused_by}" if queue.paused_by else ""
-            waiting = f"{counted_jobs(queue.pending, COUNT_LIMIT)} wait{'s' if queue.pending == 1 else ''}"
-            text = f"{queue.name} paused{since}{by}, {waiting}"
-            yield Trouble("paused", False, text, Place("queues", filter=queue.name), f"paused {queue.name}")
-
-
-def unknown_classes(snapshot: Snapshot) -> Iterator[Trouble]:
-    for unknown in snapshot.stats.unknown_classes:
-        text = f"{counted_jobs(unknown.jobs, FRONT_LIMIT)} of {unknown.job_class}: no worker knows it"
-        place = Place("jobs", "pending", term("class", unknown.job_class))
-        yield Trouble("unknown", False, text, place, f"unknown {unknown.job_class}")
-
-
-def counted_jobs(number: int, limit: int) -> str:
-    return f"{formats.at_least(number, limit)} {'job' if number == 1 else 'jobs'}"
+def place_of(need: Need) -> Place:
+    match need.kind:
+        case Kind.NO_WORKER:
+            return Place("workers")
+        case Kind.STRANDED:
+            return Place("jobs", "running", term("worker", need.name) if "/" in need.name else "")
+        case Kind.DEAD_WORKER | Kind.SILENT_WORKER:
+            return Place("workers", filter=need.name)
+        case Kind.UNWORKED | Kind.GROWING | Kind.PAUSED:
+            return Place("queues", filter=need.name)
+        case Kind.UNKNOWN_CLASS:
+            return Place("jobs", "pending", need.filter)
+        case Kind.SCHEDULE:
+            return Place("schedules", filter=need.name)
+        case Kind.LOST | Kind.FAILED | Kind.MORE_FAILED:
+            return Place("failures", filter=need.subject)
 
 
 def workers_of(queue: QueueStats, snapshot: Snapshot | None) -> list[WorkerRecord]:
+    """The live workers of a queue."""
     workers = snapshot.stats.workers if snapshot is not None else ()
-    return [worker for worker in workers if not worker.queues or queue.name in worker.queues]
+    return observe.workers_of(queue, tuple(worker for worker in workers if not worker.is_silent))

@@ -91,8 +91,8 @@ def show_groups(groups: "tuple[FailureGroup, ...]") -> None:
         )
         for group in groups
     ]
-    columns = ["GROUP", "FAILED", "AT REST", "", "FIRST", "LAST", "EXAMPLE", "CLASS", "PLACE", "ERROR"]
-    table(columns, rows, right=["FAILED", "AT REST", "EXAMPLE"], elastic=["ERROR", "PLACE"])
+    columns = ["GROUP", "ATTEMPTS", "AT REST", "", "FIRST", "LAST", "EXAMPLE", "CLASS", "PLACE", "ERROR"]
+    table(columns, rows, right=["ATTEMPTS", "AT REST", "EXAMPLE"], elastic=["ERROR", "PLACE"])
     for group in groups:
         if group.muted_until is not None:
             until = f"{group.muted_until:%Y-%m-%d %H:%M %Z}"

@@ -1,12 +1,13 @@
 """What `jobq stats --since` shows: what ended in a period, by queue and by class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from jobq.cli.render import duration, say, sparkline, table
 from jobq.observe import Figures, Period, QueueFlow
+from jobq.observe.words import many
 
 
 def show_figures(period: Period) -> None:
@@ -15,8 +16,8 @@ def show_figures(period: Period) -> None:
         return
     total, span = period.total, duration((period.until - period.since).total_seconds())
     click.echo(
-        f"in {span}: {total.ended:,} jobs ended in {total.attempts:,} attempts, {rate(total.ended, period)} a minute; "
-        f"{total.failed:,} attempts failed"
+        f"in {span}: {many(total.ended, 'job')} ended, {rate(total.ended, period)} a minute; "
+        f"{total.failed_jobs:,} of them failed; {many(total.attempts, 'attempt')}, {total.failed_attempts:,} failed"
     )
     click.echo(f"ended  {sparkline([step.ended for step in period.steps])}")
     click.echo(f"in     {sparkline([step.came_in for step in period.steps])}")
@@ -29,8 +30,8 @@ def show_figures(period: Period) -> None:
 
 def show_rows(what: str, rows: Sequence[tuple[str, Figures | None, QueueFlow | None]], period: Period) -> None:
     is_queue = what == "QUEUE"
-    columns = [what, *(["IN/MIN", "GROWS"] if is_queue else []), "OUT/MIN", "ENDED", "FAILED", "FAIL%", "LOST"]
-    columns += ["WAIT P50", "P95", "RUN P50", "P95 "]
+    columns = [what, *(["IN/MIN", "GROWS"] if is_queue else []), "OUT/MIN", "ENDED", "FAILED", "FAIL%", "ATTEMPTS"]
+    columns += ["WAIT P50", "P95", "MAX", "RUN P50", "P95 ", "MAX "]
     cells = [
         (name, *(flow_cells(flow) if is_queue else ()), out_of(figures, flow, period), *figure_cells(figures))
         for name, figures, flow in rows
@@ -53,18 +54,21 @@ def out_of(figures: Figures | None, flow: QueueFlow | None, period: Period) -> s
 
 
 def figure_cells(figures: Figures | None) -> tuple[str, ...]:
+    """Of jobs, then of attempts. Of few attempts there is no 95th percentile: the cell says of how many."""
     if figures is None:
-        return ("0", "0", "", "0", "", "", "", "")
-    share = 100 * figures.failed / figures.attempts if figures.attempts else 0.0
+        return ("0", "0", "", "0", "", "", "", "", "", "")
+    few_waits, few_runs = figures.few_waits, figures.few_runs
     return (
         f"{figures.ended:,}",
-        f"{figures.failed:,}",
-        f"{share:.1f}",
-        f"{figures.outcomes['lost']:,}",
+        f"{figures.failed_jobs:,}",
+        f"{100 * figures.failed_share:.1f}",
+        f"{figures.attempts:,}",
         duration(figures.wait(0.5)),
-        duration(figures.wait(0.95)),
+        duration(figures.wait(0.95)) if few_waits is None else f"of {few_waits}",
+        duration(figures.longest_wait),
         duration(figures.run(0.5)),
-        duration(figures.run(0.95)),
+        duration(figures.run(0.95)) if few_runs is None else f"of {few_runs}",
+        duration(figures.longest_run),
     )
 
 
@@ -104,8 +108,15 @@ def json_of_figures(figures: Figures) -> dict[str, Any]:
         "name": figures.name,
         "attempts": figures.attempts,
         "ended": figures.ended,
+        "failed_attempts": figures.failed_attempts,
+        "failed_jobs": figures.failed_jobs,
         "outcomes": dict(figures.outcomes),
         "retried": figures.retried,
-        "wait_seconds": {"p50": figures.wait(0.5), "p95": figures.wait(0.95), "p99": figures.wait(0.99)},
-        "run_seconds": {"p50": figures.run(0.5), "p95": figures.run(0.95), "p99": figures.run(0.99)},
+        "wait_seconds": json_of_seconds(figures.wait, figures.longest_wait, sum(figures.waits)),
+        "run_seconds": json_of_seconds(figures.run, figures.longest_run, sum(figures.runs)),
     }
+
+
+def json_of_seconds(at: Callable[[float], float | None], longest: float | None, of: int) -> dict[str, Any]:
+    """Percentiles, the maximum, and of how many attempts they are."""
+    return {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": longest, "of": of}

@@ -55,4 +55,4 @@ def observe_queues(settings: Settings) -> None:
         from jobq.store.database import Database
 
         database = Database(settings)
-        telemetry.observe_queues(lambda: observe.stats(database), silent_after=2 * settings.heartbeat_every)
+        telemetry.observe_queues(lambda: observe.stats(database))

@@ -1,7 +1,7 @@
 """`jobq stats`, `queues`, `workers` and `jobs`: the state of everything."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from jobq.cli.options import app_option, database_options, json_option, open_dat
 from jobq.cli.render import ago, duration, say, show_json, table
 from jobq.commands import command
 from jobq.errors import UsageError
+from jobq.observe.words import many
 from jobq.records import ClassRecord, QueueStats, Stats, WorkerRecord
 from jobq.settings import Settings
 from jobq.states import Outcome
@@ -82,15 +83,20 @@ def show_period(
 
 
 def show_stats(seen: Stats) -> None:
-    figures = {"scheduled": seen.scheduled, "pending": seen.pending, "running": seen.running, **seen.outcomes}
     counted = counted_of(seen)
 
-    def text(name: str) -> str:
+    def text(name: str, number: int) -> str:
         if name not in seen.estimated:
-            return f"{figures[name]:,}"
-        return f"about {figures[name]:,}" if figures[name] > counted[name] else f"{figures[name]:,}+"
+            return f"{number:,}"
+        return f"about {number:,}" if number > counted[name] else f"{number:,}+"
 
-    click.echo("  ".join(f"{name} {text(name)}" for name in figures))
+    def line_of(figures: Mapping[str, int]) -> str:
+        return "  ".join(f"{name} {text(name, number)}" for name, number in figures.items())
+
+    ended = {name: number for name, number in seen.finished.items() if name != Outcome.DEFERRED}
+    states = {"scheduled": seen.scheduled, "pending": seen.pending, "running": seen.running}
+    click.echo(f"jobs      {line_of(states | ended)}")
+    click.echo(f"attempts  {line_of(seen.outcomes)}")
     show_queues(seen.queues)
     if seen.workers:
         show_workers(seen.workers)
@@ -98,7 +104,7 @@ def show_stats(seen: Stats) -> None:
         say(f"no worker runs: start one with {command('run')}")
     for unknown in seen.unknown_classes:
         where = ", ".join(line(queue) for queue in unknown.queues)
-        say(f"no worker knows {line(unknown.job_class)}: {unknown.jobs} jobs wait in vain in {where}")
+        say(f"no worker knows {line(unknown.job_class)}: {many(unknown.jobs, 'job')} cannot run in {where}")
 
 
 def counted_of(seen: Stats) -> dict[str, int]:
@@ -151,7 +157,7 @@ def show_workers(workers: tuple[WorkerRecord, ...]) -> None:
             worker.processes,
             worker.running,
             ", ".join(worker.queues) or "all",
-            f"{duration(worker.heartbeat_seconds)} ago",
+            f"{duration(worker.heartbeat_seconds)} ago{' (silent)' if worker.is_silent else ''}",
             ago(worker.started_at),
             worker.version,
             stopping_text(worker),

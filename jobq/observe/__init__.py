@@ -2,7 +2,8 @@
 
 from jobq.observe.acts import act, acts_on, audit
 from jobq.observe.doctor import Finding, Verdict, doctor
-from jobq.observe.failures import FailureGroup, failures
+from jobq.observe.facts import facts_of, growths, needs_now, stuck
+from jobq.observe.failures import Failing, FailureGroup, failing, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
 from jobq.observe.following import finding, following, legible_value, listing, look, standing
 from jobq.observe.jobs import (
@@ -12,11 +13,13 @@ from jobq.observe.jobs import (
     Selected,
     ended,
     list_jobs,
+    longest,
     not_found,
     require_id,
     select,
     show,
 )
+from jobq.observe.needs import Kind, Need, StoppedSchedule, Stranded, Stuck, at_rest_filter, is_old, needs, workers_of
 from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
@@ -28,9 +31,12 @@ __all__ = [
     "PREVIEW_LIMIT",
     "RUNS",
     "Ended",
+    "Failing",
     "FailureGroup",
     "Figures",
     "Finding",
+    "Kind",
+    "Need",
     "Page",
     "Period",
     "Position",
@@ -39,24 +45,35 @@ __all__ = [
     "Reason",
     "Selected",
     "Step",
+    "StoppedSchedule",
     "Stored",
+    "Stranded",
+    "Stuck",
     "Unfinished",
     "Verdict",
     "Why",
     "act",
     "acts_on",
+    "at_rest_filter",
     "audit",
     "classes",
     "doctor",
     "ended",
+    "facts_of",
+    "failing",
     "failures",
     "figures",
     "finding",
     "following",
+    "growths",
+    "is_old",
     "legible_value",
     "list_jobs",
     "listing",
+    "longest",
     "look",
+    "needs",
+    "needs_now",
     "not_found",
     "preview",
     "queues",
@@ -69,8 +86,10 @@ __all__ = [
     "standing",
     "stats",
     "stored_arguments",
+    "stuck",
     "unfinished",
     "unknown_classes",
     "why",
     "workers",
+    "workers_of",
 ]

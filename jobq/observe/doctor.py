@@ -14,18 +14,18 @@ import psycopg
 import psycopg.sql
 
 from jobq import __version__
-from jobq.commands import command, psql_command, term
+from jobq.commands import command, psql_command
 from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
-from jobq.names import suggestion
+from jobq.observe.facts import needs_now
 from jobq.observe.impossible import impossible
-from jobq.observe.overview import unknown_records, worker_records
+from jobq.observe.needs import Kind
+from jobq.observe.overview import known_classes, worker_records
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
 from jobq.store import migrations
 from jobq.store.database import Connection, Database
 from jobq.store.sessions import is_alone
 from jobq.store.statements import quote_identifier
-from jobq.store.workers import known_classes
 
 OLD_SNAPSHOT_SECONDS = 300.0
 """A transaction older than this holds back vacuum for longer than jobq can hide."""
@@ -34,8 +34,6 @@ CLOCK_SECONDS = 2.0
 LATELY_SECONDS = 24 * 3600.0
 LISTEN_SECONDS = 3.0
 MANY_DEAD = 50_000
-OVERDUE_SECONDS = 120.0
-COUNT_LIMIT = 10_000
 
 
 class Verdict(StrEnum):
@@ -251,74 +249,58 @@ def history_check(patient: Patient) -> Iterator[Finding]:
 
 
 def workers_check(patient: Patient) -> Iterator[Finding]:
-    """Who is silent, who was declared dead, and who runs another version."""
-    settings = patient.database.settings
-    asked = {"silent": max(settings.heartbeat_timeout / 2, 1.0), "lately": LATELY_SECONDS}
-    silent = dicts(patient.connection, "doctor_workers", patient.schema, asked)
-    for worker in silent:
-        since = spoken(worker["silent_seconds"])
-        holds = f"; it holds {many(worker['holds'], 'job')}" if worker["holds"] else ""
-        text = f"{worker['name']} was declared dead: last heard of {since} ago" if worker["is_dead"] else (
-            f"{worker['name']} is silent for {since}"
-        )
-        yield wrong("workers", f"{text}{holds}", f"Look at its machine and log: {worker['name'].partition('/')[0]}")
-    alive = worker_records(patient.connection, patient.schema)
+    """Who was declared dead lately, and who runs another version. Who is silent now is among the needs."""
+    dead = dicts(patient.connection, "doctor_workers", patient.schema, {"lately": LATELY_SECONDS})
+    for worker in dead:
+        text = f"{worker['name']} was declared dead: last heard of {spoken(worker['silent_seconds'])} ago"
+        yield wrong("workers", text, f"Look at its machine and log: {worker['name'].partition('/')[0]}")
+    alive = worker_records(patient.connection, patient.database)
     others = sorted({worker.version for worker in alive} - {__version__})
     if others:
         yield wrong(
             "versions", f"workers run jobq {', '.join(others)}; this is {__version__}", "Upgrade the older ones."
         )
-    if not alive:
-        yield wrong("workers", "none runs", command("run"))
-    elif not silent:
+    silent = sum(worker.is_silent for worker in alive)
+    if silent == len(alive):
+        yield wrong("workers", f"none runs{' but silent ones' if alive else ''}", command("run"))
+    elif not dead and not silent:
         yield fine("workers", f"{many(len(alive), 'worker')}, all heard of lately")
 
 
-def queues_check(patient: Patient) -> Iterator[Finding]:
-    """Queues that hold jobs which nobody will run."""
-    found = dicts(patient.connection, "doctor_unworked", patient.schema, {"limit": COUNT_LIMIT})
-    stuck = [queue for queue in found if queue["paused_at"] is not None or queue["workers"] == 0]
-    for queue in stuck:
-        jobs = f"waiting: {many(queue['pending'], 'job', COUNT_LIMIT)}"
-        name = queue["queue"]
-        if queue["paused_at"] is not None:
-            by = f" by {queue['paused_by']}" if queue["paused_by"] else ""
-            since = f"{queue['paused_at']:%Y-%m-%d %H:%M:%S %Z}"
-            yield wrong(
-                "queues", f"{queue['queue']!r} is paused since {since}{by}; {jobs}", command("resume", name)
-            )
-        else:
-            yield wrong("queues", f"no worker works {queue['queue']!r}; {jobs}", command("run", "--queue", name))
-    if not stuck:
-        yield fine("queues", f"{len(found)} hold pending jobs, and each is worked" if found else "nothing is pending")
+def needs_check(patient: Patient) -> Iterator[Finding]:
+    """What needs somebody, as the console has it; of failures, those of the last day."""
+    found = needs_now(patient.database)
+    for need in found:
+        if need.kind is not Kind.NO_WORKER:  # said above, also where nothing waits
+            yield wrong(AREAS[need.kind], need.text, need.remedy)
+    troubled = {AREAS[need.kind] for need in found}
+    yield from (fine(area, text) for area, text in FINE.items() if area not in troubled)
 
 
-def classes_check(patient: Patient) -> Iterator[Finding]:
-    unknown = unknown_records(patient.connection, patient.schema)
-    names = [record.name for record in known_classes(patient.connection, patient.schema)] if unknown else []
-    for one in unknown:
-        waiting = f"waiting: {many(one.jobs, 'job')} in {', '.join(one.queues)}. {suggestion(one.job_class, names)}"
-        yield wrong(
-            "classes",
-            f"no worker knows {one.job_class}; {waiting}".rstrip(". "),
-            f"Deploy it, register it as an alias, or: {command('cancel', term('class', one.job_class))}",
-        )
-    if not unknown:
-        yield fine("classes", "workers know every class that is at the front of a queue")
+AREAS = {
+    Kind.NO_WORKER: "workers",
+    Kind.STRANDED: "workers",
+    Kind.DEAD_WORKER: "workers",
+    Kind.SILENT_WORKER: "workers",
+    Kind.UNWORKED: "queues",
+    Kind.GROWING: "queues",
+    Kind.PAUSED: "queues",
+    Kind.UNKNOWN_CLASS: "classes",
+    Kind.SCHEDULE: "schedules",
+    Kind.LOST: "poison",
+    Kind.FAILED: "failures",
+    Kind.MORE_FAILED: "failures",
+}
+"""The name of the check under which the doctor tells of each kind of need."""
 
-
-def poison_check(patient: Patient) -> Iterator[Finding]:
-    """Jobs at rest because they took their process down every time."""
-    found = dicts(patient.connection, "doctor_poison", patient.schema, {"lately": LATELY_SECONDS})
-    for one in found:
-        yield wrong(
-            "poison",
-            f"{many(one['jobs'], 'job')} of {one['job_class']} came to rest as lost in the last day: each time, their "
-            "process or worker died",
-            command("show", one["example"]),
-        )
-    if not found:
-        yield fine("poison", "no job came to rest as lost in the last day")
+FINE = {
+    "queues": "every queue with due jobs is worked, and keeps up",
+    "classes": "workers know every class that is at the front of a queue",
+    "schedules": "none is overdue",
+    "poison": "no job came to rest as lost in the last day",
+    "failures": "no job came to rest as errored in the last day, or somebody has muted it",
+}
+"""What the doctor says of a check that has no need."""
 
 
 def rows_check(patient: Patient) -> Iterator[Finding]:
@@ -331,22 +313,6 @@ def rows_check(patient: Patient) -> Iterator[Finding]:
         yield fine("rows", "no job has arguments too large to be read")
 
 
-def schedules_check(patient: Patient) -> Iterator[Finding]:
-    """Schedules that stopped. Where there is no table of schedules there is nothing to say."""
-    table = f"{quote_identifier(patient.schema)}.schedules"
-    if patient.connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
-        return
-    stopped = dicts(patient.connection, "doctor_schedules", patient.schema, {"overdue": OVERDUE_SECONDS})
-    for schedule in stopped:
-        if schedule["undeclared_at"] is not None:
-            text = f"no live worker declares it since {schedule['undeclared_at']:%Y-%m-%d %H:%M:%S %Z}"
-            yield wrong("schedules", f"{schedule['name']} stopped: {text}", "Deploy the code that declares it.")
-        else:
-            text = f"a tick is overdue for {spoken(schedule['overdue_seconds'])}"
-            yield wrong("schedules", f"{schedule['name']} stopped: {text}", command("run"))
-    if not stopped:
-        yield fine("schedules", "none is overdue")
-
 
 CHECKS: list[Check] = [
     pooler_check,
@@ -355,10 +321,7 @@ CHECKS: list[Check] = [
     dead_rows_check,
     history_check,
     workers_check,
-    queues_check,
-    classes_check,
-    schedules_check,
-    poison_check,
+    needs_check,
     rows_check,
 ]
 
@@ -366,9 +329,6 @@ NEED_TABLES: set[Check] = {
     dead_rows_check,
     history_check,
     workers_check,
-    queues_check,
-    classes_check,
-    schedules_check,
-    poison_check,
+    needs_check,
     rows_check,
 }

@@ -33,15 +33,34 @@ class FailureGroup:
     arguments: dict[str, Any]
     muted_until: datetime | None = None  # somebody knows of it
     muted_by: str | None = None
+    outcome: str = "errored"  # of the last one: errored, or lost
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The first groups of a period, and what was left out that somebody may have to see to."""
+
+    groups: tuple[FailureGroup, ...] = ()
+    more_groups: int = 0  # with jobs at rest, not muted
+    more_at_rest: int = 0  # the jobs of these
+
+    @property
+    def groups_at_rest(self) -> int:
+        """All groups with jobs at rest that nobody has muted."""
+        return self.more_groups + sum(group.at_rest > 0 and group.muted_until is None for group in self.groups)
 
 
 def failures(
     database: Database, since: Moment, until: Moment | None = None, *, limit: int = 50, has_steps: bool = True
 ) -> tuple[FailureGroup, ...]:
-    """The groups of failures of a period, those with the most failures first, and the muted ones last.
+    """The groups of failures of a period, those with the most jobs at rest first, and the muted ones last."""
+    return failing(database, since, until, limit=limit, has_steps=has_steps).groups
 
-    Without steps, a long period costs a third.
-    """
+
+def failing(
+    database: Database, since: Moment, until: Moment | None = None, *, limit: int = 50, has_steps: bool = True
+) -> Failing:
+    """The groups as `failures` has them, and how many there are besides. Without steps, a long period costs a third."""
     with reading(database) as connection:
         at = now(connection)
         first = since.at or at - timedelta(seconds=since.seconds_ago)
@@ -49,12 +68,18 @@ def failures(
         step = max((last - first).total_seconds() / STEPS, 1.0) if has_steps else None
         asked = {"since": first, "until": last, "step": step, "limit": limit}
         rows = dicts(connection, "observe_failures", database.schema, asked)
-    return tuple(
-        FailureGroup(
-            **row | {"steps": parts_of(first, step, row.pop("steps_at"), row.pop("steps"))},
-            is_new=row["ever_first_at"] >= first,
-        )
-        for row in rows
+    groups_at_rest = rows[0]["groups_at_rest"] if rows else 0
+    all_at_rest = rows[0]["all_at_rest"] if rows else 0
+    groups = tuple(group_of(row, first, step) for row in rows)
+    shown = [group.at_rest for group in groups if group.at_rest and group.muted_until is None]
+    return Failing(groups, groups_at_rest - len(shown), all_at_rest - sum(shown))
+
+
+def group_of(row: dict[str, Any], first: datetime, step: float | None) -> FailureGroup:
+    fields = {name: value for name, value in row.items() if name not in ("groups_at_rest", "all_at_rest", "steps_at")}
+    return FailureGroup(
+        **fields | {"steps": parts_of(first, step, row["steps_at"], row["steps"])},
+        is_new=row["ever_first_at"] >= first,
     )
 
 

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from jobq.filters import Moment
-from jobq.histograms import BUCKETS, mean, quantile
+from jobq.histograms import FEW, mean, quantile, unpacked
 from jobq.observe.reading import dicts, now, reading
 from jobq.states import Outcome
 from jobq.store import metrics
@@ -25,13 +25,15 @@ POINTS = 72
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What ended of one queue, class, or both. `ended` are jobs, `attempts` count each try of a job."""
+    """What ended of one queue, class, or both. An attempt is one run of a job; a job ends with its last attempt."""
 
     name: str
     outcomes: Mapping[str, int]  # attempts
     retried: int  # attempts that another followed
     waits: tuple[int, ...]  # histograms of seconds, with the bounds of jobq.histograms
     runs: tuple[int, ...]
+    longest_wait: float | None = None  # seconds, exactly
+    longest_run: float | None = None
 
     @property
     def attempts(self) -> int:
@@ -39,25 +41,54 @@ class Figures:
 
     @property
     def ended(self) -> int:
+        """Jobs that ended, not attempts."""
         return self.attempts - self.retried
 
     @property
-    def failed(self) -> int:
-        """Attempts that raised or were lost."""
+    def failed_attempts(self) -> int:
+        """Attempts that raised or were lost. Most of them are tried again."""
         return self.outcomes[Outcome.ERRORED] + self.outcomes[Outcome.LOST]
 
+    @property
+    def failed_jobs(self) -> int:
+        """Jobs that ended errored or lost. Only these outcomes and `deferred` are followed by another attempt, and
+        `deferred` always is."""
+        return max(0, self.failed_attempts + self.outcomes[Outcome.DEFERRED] - self.retried)
+
+    @property
+    def failed_share(self) -> float:
+        """Of the jobs that ended, how many failed: from 0 to 1."""
+        return self.failed_jobs / self.ended if self.ended else 0.0
+
     def wait(self, share: float) -> float | None:
-        """Seconds from due to begun, below which this share of the attempts lies; None without any."""
-        return quantile(self.waits, share)
+        """Seconds from due to begun that this share of the attempts did not exceed, a tenth off at most; None without
+        any."""
+        return quantile(self.waits, share, self.longest_wait)
 
     def run(self, share: float) -> float | None:
-        """Seconds from begun to ended, below which this share of the attempts lies; None without any."""
-        return quantile(self.runs, share)
+        """Seconds from begun to ended that this share of the attempts did not exceed, a tenth off at most; None without
+        any."""
+        return quantile(self.runs, share, self.longest_run)
+
+    @property
+    def few_waits(self) -> int | None:
+        """How many attempts `wait` speaks of, where they are few."""
+        return few(self.waits)
+
+    @property
+    def few_runs(self) -> int | None:
+        """How many attempts `run` speaks of, where they are few."""
+        return few(self.runs)
 
     @property
     def mean_run(self) -> float | None:
         """About how many seconds an attempt took in the mean; None without any."""
         return mean(self.runs)
+
+
+def few(counts: tuple[int, ...]) -> int | None:
+    """The number of those counted, where there are some and their 95th percentile is but the longest of them."""
+    return total if 0 < (total := sum(counts)) < FEW else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +100,11 @@ class Step:
     ended: int
     came_in: int | None
     runs: tuple[int, ...] = ()  # a histogram of seconds
+    longest_run: float | None = None
 
     def run(self, share: float) -> float | None:
-        """Seconds from begun to ended, below which this share of the attempts lies; None without any."""
-        return quantile(self.runs, share)
+        """Seconds from begun to ended that this share of the attempts did not exceed; None without any."""
+        return quantile(self.runs, share, self.longest_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +117,7 @@ class QueueFlow:
     growth: int | None  # how much fuller it became
     went_out: int  # jobs that ended
     seconds: float  # between the two counts; 0 without two
+    unfinished: int | None = None  # what the last count found
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +171,7 @@ def figures(
         queues=grouped("queue", rows),
         classes=grouped("job_class", rows),
         flows=flows,
-        steps=steps_of(first, last, step, chart, levels, {row["at"]: tuple(row["runs"]) for row in runs}),
+        steps=steps_of(first, last, step, chart, levels, {row["at"]: row for row in runs}),
     )
 
 
@@ -161,8 +194,10 @@ def summed(name: str, rows: Iterable[dict[str, Any]]) -> Figures:
     listed = list(rows)
 
     def histogram(column: str) -> tuple[int, ...]:
-        counts = zip(*(row[column] for row in listed), strict=True)
-        return tuple(sum(count or 0 for count in bucket) for bucket in counts) or (0,) * BUCKETS
+        return unpacked(sum(int(row[column]) for row in listed))
+
+    def longest(column: str) -> float | None:
+        return max((row[column] for row in listed if row[column] is not None), default=None)
 
     return Figures(
         name=name,
@@ -170,6 +205,8 @@ def summed(name: str, rows: Iterable[dict[str, Any]]) -> Figures:
         retried=sum(row["retried"] for row in listed),
         waits=histogram("waits"),
         runs=histogram("runs"),
+        longest_wait=longest("longest_wait"),
+        longest_run=longest("longest_run"),
     )
 
 
@@ -212,7 +249,7 @@ def flow_of(
     before, after = levels[first]["unfinished"], levels[last]["unfinished"]
     growth = None if before is None or after is None else after - before
     came_in = None if growth is None else max(0, ended + growth)
-    return QueueFlow(name, came_in, growth, ended, (last - first) * step)
+    return QueueFlow(name, came_in, growth, ended, (last - first) * step, after)
 
 
 def steps_of(
@@ -221,7 +258,7 @@ def steps_of(
     step: float,
     chart: list[dict[str, Any]],
     levels: list[dict[str, Any]],
-    runs: Mapping[datetime, tuple[int | None, ...]],
+    runs: Mapping[datetime, dict[str, Any]],
 ) -> tuple[Step, ...]:
     steps = []
     at = first
@@ -236,7 +273,8 @@ def steps_of(
                 outcomes={outcome.value: sum(row[outcome.value] for row in rows) for outcome in Outcome},
                 ended=ended,
                 came_in=None if growth is None else max(0, ended + growth),
-                runs=tuple(count or 0 for count in runs.get(at, ())),
+                runs=unpacked(int(runs[at]["runs"])) if at in runs else (),
+                longest_run=runs[at]["longest_run"] if at in runs else None,
             )
         )
         at = end

@@ -50,6 +50,12 @@ def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: 
     return page_from([record_of(row) for row in rows], limit, slow)
 
 
+def longest(database: Database, *, limit: int) -> tuple[JobRecord, ...]:
+    """The running jobs that have run the longest, those first."""
+    with reading(database) as connection:
+        return tuple(record_of(row) for row in dicts(connection, "observe_longest", database.schema, {"limit": limit}))
+
+
 def page_from(jobs: Sequence[JobRecord], limit: int, slow: tuple[str, ...] = ()) -> Page:
     """A page of those that were read: one more than fit on it, where there is a next."""
     page = tuple(jobs[:limit])

@@ -1,5 +1,7 @@
 """The state of everything: queues, workers, the classes they know, and the counts that a screen shows."""
 
+from typing import Any
+
 from jobq.observe.reading import dicts, now, reading, tuples
 from jobq.records import ClassRecord, QueueStats, Stats, UnknownClass, WorkerRecord
 from jobq.states import Outcome
@@ -24,7 +26,8 @@ def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: 
         schema = database.schema
         queues = queue_stats(connection, schema, count_limit)
         estimated: set[str] = set()
-        outcomes = outcome_counts(connection, schema, estimated, count_limit, outcome_limit)
+        outcomes, finished = outcome_counts(connection, schema, estimated, count_limit, outcome_limit)
+        alive = worker_records(connection, database)
         pending, scheduled = sum(queue.pending for queue in queues), sum(queue.scheduled for queue in queues)
         if any(queue.pending >= count_limit for queue in queues) or scheduled >= count_limit:
             figures = estimates(connection, schema)
@@ -40,10 +43,11 @@ def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: 
             running=sum(queue.running for queue in queues),
             outcomes=outcomes,
             queues=queues,
-            workers=worker_records(connection, schema),
-            unknown_classes=unknown_records(connection, schema),
+            workers=alive,
+            unknown_classes=unknown_records(connection, schema) if alive else (),
             estimated=tuple(sorted(estimated)),
             at=now(connection),
+            finished=finished,
         )
 
 
@@ -56,7 +60,7 @@ def queues(database: Database) -> tuple[QueueStats, ...]:
 def workers(database: Database) -> tuple[WorkerRecord, ...]:
     """The workers that are not known to have ended."""
     with reading(database) as connection:
-        return worker_records(connection, database.schema)
+        return worker_records(connection, database)
 
 
 def classes(database: Database) -> tuple[ClassRecord, ...]:
@@ -68,7 +72,7 @@ def classes(database: Database) -> tuple[ClassRecord, ...]:
 def unknown_classes(database: Database) -> tuple[UnknownClass, ...]:
     """Classes of pending jobs that no live worker knows; none while no worker lives, since then all wait alike."""
     with reading(database) as connection:
-        return unknown_records(connection, database.schema)
+        return unknown_records(connection, database.schema) if worker_records(connection, database) else ()
 
 
 def queue_stats(connection: Connection, schema: str, limit: int = COUNT_LIMIT) -> tuple[QueueStats, ...]:
@@ -78,24 +82,30 @@ def queue_stats(connection: Connection, schema: str, limit: int = COUNT_LIMIT) -
 
 def outcome_counts(
     connection: Connection, schema: str, estimated: set[str], count_limit: int, outcome_limit: int
-) -> dict[str, int]:
-    """Attempts by outcome; what went wrong is counted by itself where the whole is too much to count."""
-    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Attempts by outcome, and jobs by the outcome of their last attempt. Where results are too many to count, only
+    those that were not successful are counted."""
+    attempts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+    finished = dict(attempts)
+
+    def count(name: str, **parameters: Any) -> None:
+        for outcome, tried, ended in tuples(connection, name, schema, parameters):
+            attempts[outcome], finished[outcome] = tried, ended
+
     total = estimates(connection, schema)["results"]
     if total < outcome_limit:  # or so it was when it was last analysed
-        counts |= dict(tuples(connection, "observe_outcomes", schema, {"limit": outcome_limit}))
-        if sum(counts.values()) < outcome_limit:
-            return counts
+        count("observe_outcomes", limit=outcome_limit)
+        if sum(attempts.values()) < outcome_limit:
+            return attempts, finished
     limit = min(count_limit, outcome_limit)
     unsuccessful = [outcome.value for outcome in Outcome if outcome is not Outcome.SUCCESSFUL]
-    counts |= dict(
-        tuples(connection, "observe_unsuccessful", schema, {"outcomes": unsuccessful, "limit": limit})
-    )
+    count("observe_unsuccessful", outcomes=unsuccessful, limit=limit)
     total = max(total, outcome_limit)
-    counts[Outcome.SUCCESSFUL] = total - sum(counts[outcome] for outcome in unsuccessful)
-    estimated.update(outcome for outcome in unsuccessful if counts[outcome] >= limit)
+    successful = total - sum(attempts[outcome] for outcome in unsuccessful)
+    attempts[Outcome.SUCCESSFUL] = finished[Outcome.SUCCESSFUL] = successful
+    estimated.update(outcome for outcome in unsuccessful if attempts[outcome] >= limit)
     estimated.add(Outcome.SUCCESSFUL.value)
-    return counts
+    return attempts, finished
 
 
 def estimates(connection: Connection, schema: str) -> dict[str, int]:
@@ -109,15 +119,18 @@ def estimates(connection: Connection, schema: str) -> dict[str, int]:
     return row
 
 
-def worker_records(connection: Connection, schema: str) -> tuple[WorkerRecord, ...]:
-    rows = dicts(connection, "observe_workers", schema, {})
+def worker_records(connection: Connection, database: Database) -> tuple[WorkerRecord, ...]:
+    rows = dicts(connection, "observe_workers", database.schema, {})
     return tuple(
-        WorkerRecord(name=f"{row['host']}/{row['pid']}", **{**row, "queues": tuple(row["queues"])}) for row in rows
+        WorkerRecord(
+            name=f"{row['host']}/{row['pid']}",
+            is_silent=row["heartbeat_seconds"] > database.settings.silent_after,
+            **{**row, "queues": tuple(row["queues"])},
+        )
+        for row in rows
     )
 
 
 def unknown_records(connection: Connection, schema: str) -> tuple[UnknownClass, ...]:
-    if not worker_records(connection, schema):
-        return ()
     found = jobs.unknown_classes(connection, schema, limit=FRONT_LIMIT)
-    return tuple(UnknownClass(name, count, tuple(queues)) for name, count, queues in found)
+    return tuple(UnknownClass(name, jobs, tuple(queues), tuple(counts)) for name, jobs, queues, counts in found)

@@ -20,8 +20,6 @@ AHEAD_LIMIT = 20_000
 RATE_SECONDS = 600
 """The pace of a queue is that of the last so many seconds."""
 
-SILENT_SECONDS = 30.0
-
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -58,11 +56,12 @@ def why(database: Database, job_id: int) -> Why:
         return why(database, job_id)
     facts = rows[0]
     if facts["state"] == State.RUNNING:
-        return Why(job, tuple(why_running(facts)))
+        return Why(job, tuple(why_running(facts, database.settings.silent_after)))
     if facts["is_impossible"]:
         return Why(job, (impossible(job_id),))
     seconds = estimate(facts)
-    reasons = (*why_not_due(facts), *why_never(facts, names), *why_later(facts, seconds))
+    never = why_never(facts, names, database.settings.silent_after)
+    reasons = (*why_not_due(facts), *never, *why_later(facts, seconds))
     return Why(job, reasons or (NEXT,), facts["ahead"] if facts["state"] == State.PENDING else None, seconds)
 
 
@@ -106,7 +105,7 @@ def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
         )
 
 
-def why_running(facts: dict[str, Any]) -> Iterator[Reason]:
+def why_running(facts: dict[str, Any], silent_after: float) -> Iterator[Reason]:
     owner = facts["owner"] or "a worker that is not known"
     since = f"{facts['started_at']:%Y-%m-%d %H:%M:%S %Z}"
     yield Reason("running", f"attempt {facts['attempt']} runs on {owner} since {since}")
@@ -116,7 +115,7 @@ def why_running(facts: dict[str, Any]) -> Iterator[Reason]:
         yield Reason("followed", FOLLOWED)
     if facts["is_owner_gone"] or facts["owner"] is None:
         yield Reason("lost", "that worker is gone: any other takes the job over", command("workers"))
-    elif facts["owner_silent_seconds"] > SILENT_SECONDS:
+    elif facts["owner_silent_seconds"] > silent_after:
         yield Reason(
             "silent",
             f"that worker was last heard of {facts['owner_silent_seconds']:.0f} s ago; once it is declared dead, "
@@ -138,7 +137,7 @@ def why_not_due(facts: dict[str, Any]) -> Iterator[Reason]:
         yield Reason("due", "its time has just come: a worker queues it within seconds")
 
 
-def why_never(facts: dict[str, Any], names: list[str]) -> Iterator[Reason]:
+def why_never(facts: dict[str, Any], names: list[str], silent_after: float) -> Iterator[Reason]:
     """What keeps it from running however long it waits. `names` are the classes that workers know."""
     if facts["paused_at"] is not None:
         by = f" by {facts['paused_by']}" if facts["paused_by"] else ""
@@ -163,7 +162,7 @@ def why_never(facts: dict[str, Any], names: list[str]) -> Iterator[Reason]:
             f"{suggestion(facts['job_class'], names)}".rstrip(". "),
             "jobq jobs",
         )
-    elif facts["silent_seconds"] > SILENT_SECONDS:
+    elif facts["silent_seconds"] > silent_after:
         yield Reason(
             "silent",
             f"every worker that could run it is silent: the last was heard of {facts['silent_seconds']:.0f} s ago",

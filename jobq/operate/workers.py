@@ -14,9 +14,6 @@ from jobq.store.database import Database
 
 WAIT_SECONDS = 0.1
 
-MISSED_BEATS = 3
-"""A worker that has missed so many may be declared dead."""
-
 
 @dataclass(slots=True)
 class ActedOnWorkers:
@@ -53,10 +50,10 @@ def declare_dead(database: Database, names: Iterable[str]) -> ActedOnWorkers:
     """Declares silent workers dead at once, by name or number: others take over their jobs within seconds, instead of
     after heartbeat_timeout.
 
-    Raises WorkerNotFound before anything is done. Those that have not missed three heartbeats are left alone.
+    Raises WorkerNotFound before anything is done. Those that are not silent are left alone.
     """
     chosen = {worker.id: worker for worker in found(observe.workers(database), names)}
-    silent = MISSED_BEATS * database.settings.heartbeat_every
+    silent = database.settings.silent_after
     acted = ActedOnWorkers()
     with acting(database, "declare dead") as act:
         acted.ids = store.declare_dead(act.connection, database.schema, list(chosen), silent=silent)

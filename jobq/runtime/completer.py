@@ -171,6 +171,7 @@ def without_refused(report: Report, error: BaseException) -> Report:
     """A report whose text or value PostgreSQL would not store, with that said in its place."""
     reason = " ".join(str(error).split())[:500].encode("ascii", "backslashreplace").decode()
     kept = report.outcome == Outcome.SUCCESSFUL
+    group = report.fingerprint or ""
     return report._replace(
         cpu_microseconds=None,
         peak_memory_kilobytes=None,
@@ -178,6 +179,7 @@ def without_refused(report: Report, error: BaseException) -> Report:
         error_type=None if kept else "NotStorable",
         error_message=None if kept else f"what this attempt reported could not be stored: {reason}",
         traceback=None,
-        fingerprint=None,
+        # A failure without a group would be missing among what needs somebody.
+        fingerprint=group if group.isascii() and group.isalnum() else None,
         frame=None,
     )

@@ -91,7 +91,7 @@ class Maintenance(Service):
     def _report_unknown(self, connection: Connection) -> None:
         """Says once of each class that no worker can run its jobs, and says it again if it comes back."""
         schema = self.database.schema
-        found = {job_class: count for job_class, count, _ in jobs.unknown_classes(connection, schema)}
+        found = {job_class: count for job_class, count, *_ in jobs.unknown_classes(connection, schema)}
         new = sorted(found.keys() - self._unknown)
         names = [record.name for record in workers.known_classes(connection, schema)] if new else []
         for job_class in new:

@@ -4,10 +4,8 @@ The figures are a by-product: where a worker is killed, those of its last second
 """
 
 import logging
-from collections import Counter
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any
 
 from jobq.records import Count
 from jobq.runtime.ownership import Ownership
@@ -25,15 +23,14 @@ class Rollup:
     def __init__(self, schema: str, ownership: Ownership) -> None:
         self._schema = schema
         self._ownership = ownership
-        self._gathered: Counter[tuple[Any, ...]] = Counter()
-        self._sending: list[Count] = []
+        self._gathered: metrics.Gathered = {}
+        self._sending: list[metrics.Figures] = []
         self._sender = 0
         self._number = 0
         self._sent_at = monotonic()
 
     def add(self, counts: Iterable[Count]) -> None:
-        for count in counts:
-            self._gathered[count[:-1]] += count.attempts
+        metrics.gather(self._gathered, counts)
 
     def send_when_due(self, connection: Connection) -> float | None:
         """Sends what gathered if it is time; returns the seconds until it will be, None where there is nothing."""
@@ -49,8 +46,8 @@ class Rollup:
         """Sends what gathered. What failed before goes first, under its old number: it may have arrived."""
         while self._sending or self._gathered:
             if not self._sending:
-                self._sending = [Count._make((*kind, attempts)) for kind, attempts in self._gathered.items()]
-                self._gathered.clear()
+                self._sending = list(self._gathered.values())
+                self._gathered = {}
                 self._sender = self._ownership.worker_id
                 self._number += 1
             self._add(connection)
@@ -58,11 +55,10 @@ class Rollup:
         self._sent_at = monotonic()
 
     def _add(self, connection: Connection) -> None:
-        figures = metrics.figures_of(self._sending)
         try:
-            metrics.add(connection, self._schema, figures, worker_id=self._sender, number=self._number)
+            metrics.add(connection, self._schema, self._sending, worker_id=self._sender, number=self._number)
         except Exception as error:
             if is_transient(error):
                 raise
             # No figures are worth that jobs are not recorded.
-            log.exception("figures were dropped attempts=%s", sum(count.attempts for count in self._sending))
+            log.exception("figures were dropped attempts=%s", sum(row.attempts for row in self._sending))

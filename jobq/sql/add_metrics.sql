@@ -8,16 +8,19 @@ WITH first_time AS (
     RETURNING id
 )
 INSERT INTO {schema}.metrics
-    (minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs)
+    (minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs,
+     longest_wait, longest_run)
 SELECT
     minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried,
-    waits::integer[], runs::integer[]
+    waits::numeric, runs::numeric, longest_wait, longest_run
 FROM unnest(
     %(minutes)s::timestamptz[], %(queues)s::text[], %(job_classes)s::text[], %(successful)s::integer[],
     %(errored)s::integer[], %(cancelled)s::integer[], %(deferred)s::integer[], %(lost)s::integer[],
-    %(retried)s::integer[], %(waits)s::text[], %(runs)s::text[]
+    %(retried)s::integer[], %(waits)s::text[], %(runs)s::text[], %(longest_waits)s::float8[],
+    %(longest_runs)s::float8[]
 ) AS given (
-    minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs
+    minute, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs,
+    longest_wait, longest_run
 )
 WHERE %(worker_id)s::bigint IS NULL OR EXISTS (SELECT FROM first_time)
 ORDER BY minute, queue, job_class
@@ -28,12 +31,8 @@ SET successful = metrics.successful + excluded.successful,
     deferred = metrics.deferred + excluded.deferred,
     lost = metrics.lost + excluded.lost,
     retried = metrics.retried + excluded.retried,
-    waits = (
-        SELECT array_agg(coalesce(before, 0) + coalesce(now, 0) ORDER BY place)
-        FROM unnest(metrics.waits, excluded.waits) WITH ORDINALITY AS added (before, now, place)
-    ),
-    runs = (
-        SELECT array_agg(coalesce(before, 0) + coalesce(now, 0) ORDER BY place)
-        FROM unnest(metrics.runs, excluded.runs) WITH ORDINALITY AS added (before, now, place)
-    )
+    waits = metrics.waits + excluded.waits,
+    runs = metrics.runs + excluded.runs,
+    longest_wait = greatest(metrics.longest_wait, excluded.longest_wait),
+    longest_run = greatest(metrics.longest_run, excluded.longest_run)
 RETURNING minute

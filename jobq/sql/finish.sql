@@ -60,8 +60,10 @@ WITH ended AS (
 )
 SELECT
     extract(epoch FROM date_bin('1 minute', ended_at, to_timestamp(0)))::bigint AS minute, queue, job_class, outcome, false AS retried,
-    width_bucket(started_at - run_at, {bounds}) AS wait_bucket,
-    width_bucket(ended_at - started_at, {bounds}) AS run_bucket,
-    count(*) AS attempts
+    width_bucket(date_part('epoch', started_at - run_at), {bounds}) AS wait_bucket,
+    width_bucket(date_part('epoch', ended_at - started_at), {bounds}) AS run_bucket,
+    count(*) AS attempts,
+    max(date_part('epoch', started_at - run_at)) AS longest_wait,
+    max(date_part('epoch', ended_at - started_at)) AS longest_run
 FROM ended
 GROUP BY 1, 2, 3, 4, 6, 7

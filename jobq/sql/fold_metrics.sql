@@ -28,27 +28,23 @@ WITH bounds AS MATERIALIZED (
     )
     RETURNING *
 ), taken AS (
-    SELECT minute AS at, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs FROM minute
+    SELECT
+        minute AS at, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs,
+        longest_wait, longest_run
+    FROM minute
     UNION ALL
-    SELECT at, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs FROM five
+    SELECT
+        at, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs,
+        longest_wait, longest_run
+    FROM five
 ), put AS (
     INSERT INTO {schema}.folded_metrics
-        (at, minutes, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs)
+        (at, minutes, queue, job_class, successful, errored, cancelled, deferred, lost, retried, waits, runs,
+         longest_wait, longest_run)
     SELECT
         date_bin(span.minutes * interval '1 minute', taken.at, to_timestamp(0)), span.minutes, queue, job_class,
         sum(successful), sum(errored), sum(cancelled), sum(deferred), sum(lost), sum(retried),
-        ARRAY[
-            sum(waits[1]), sum(waits[2]), sum(waits[3]), sum(waits[4]), sum(waits[5]), sum(waits[6]),
-            sum(waits[7]), sum(waits[8]), sum(waits[9]), sum(waits[10]), sum(waits[11]), sum(waits[12]),
-            sum(waits[13]), sum(waits[14]), sum(waits[15]), sum(waits[16]), sum(waits[17]), sum(waits[18]),
-            sum(waits[19]), sum(waits[20]), sum(waits[21]), sum(waits[22]), sum(waits[23]), sum(waits[24])
-        ]::integer[],
-        ARRAY[
-            sum(runs[1]), sum(runs[2]), sum(runs[3]), sum(runs[4]), sum(runs[5]), sum(runs[6]),
-            sum(runs[7]), sum(runs[8]), sum(runs[9]), sum(runs[10]), sum(runs[11]), sum(runs[12]),
-            sum(runs[13]), sum(runs[14]), sum(runs[15]), sum(runs[16]), sum(runs[17]), sum(runs[18]),
-            sum(runs[19]), sum(runs[20]), sum(runs[21]), sum(runs[22]), sum(runs[23]), sum(runs[24])
-        ]::integer[]
+        sum(waits), sum(runs), max(longest_wait), max(longest_run)
     FROM taken
     CROSS JOIN bounds
     CROSS JOIN LATERAL (SELECT CASE WHEN taken.at < bounds.fives_end THEN 60 ELSE 5 END AS minutes) AS span
@@ -61,13 +57,9 @@ WITH bounds AS MATERIALIZED (
         deferred = folded_metrics.deferred + excluded.deferred,
         lost = folded_metrics.lost + excluded.lost,
         retried = folded_metrics.retried + excluded.retried,
-        waits = (
-            SELECT array_agg(coalesce(before, 0) + coalesce(now, 0) ORDER BY place)
-            FROM unnest(folded_metrics.waits, excluded.waits) WITH ORDINALITY AS added (before, now, place)
-        ),
-        runs = (
-            SELECT array_agg(coalesce(before, 0) + coalesce(now, 0) ORDER BY place)
-            FROM unnest(folded_metrics.runs, excluded.runs) WITH ORDINALITY AS added (before, now, place)
-        )
+        waits = folded_metrics.waits + excluded.waits,
+        runs = folded_metrics.runs + excluded.runs,
+        longest_wait = greatest(folded_metrics.longest_wait, excluded.longest_wait),
+        longest_run = greatest(folded_metrics.longest_run, excluded.longest_run)
 )
 SELECT count(*) FROM taken

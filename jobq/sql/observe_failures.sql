@@ -1,4 +1,4 @@
--- The groups of a period's failures, the largest first and the muted last, each with how many there were in which step of the
+-- The groups of a period's failures, those with the most jobs at rest first and the muted last, each with how many there were in which step of the
 -- period: from the index results_failures alone, day by day. What is shown of a group besides its numbers is read from its
 -- last failure only, afterwards. Without a step all of a group is one: to place a failure in its step costs twice what it
 -- costs to read it.
@@ -25,16 +25,19 @@ WITH muted AS (
         min(first_at) AS first_at,
         max(last_at) AS last_at,
         array_agg(step_at) AS steps_at,
-        array_agg(attempts) AS steps
+        array_agg(attempts) AS steps,
+        sum(CASE WHEN sum(at_rest) > 0 AND muted.fingerprint IS NULL THEN 1 ELSE 0 END) OVER () AS groups_at_rest,
+        (sum(CASE WHEN muted.fingerprint IS NULL THEN sum(at_rest) ELSE 0 END) OVER ())::bigint AS all_at_rest
     FROM counted
-    GROUP BY fingerprint
-    ORDER BY fingerprint IN (SELECT muted.fingerprint FROM muted), sum(attempts) DESC, fingerprint
+    LEFT JOIN muted USING (fingerprint)
+    GROUP BY fingerprint, muted.fingerprint
+    ORDER BY muted.fingerprint IS NOT NULL, sum(at_rest) DESC, sum(attempts) DESC, fingerprint
     LIMIT %(limit)s
 )
 SELECT
     grouped.fingerprint AS group, grouped.attempts, grouped.at_rest, grouped.first_at, grouped.last_at,
-    grouped.steps_at, grouped.steps,
-    example.id AS example_id, example.job_class, example.queue, example.error_type, example.error_message, example.frame,
+    grouped.steps_at, grouped.steps, grouped.groups_at_rest, grouped.all_at_rest,
+    example.id AS example_id, example.job_class, example.queue, example.outcome, example.error_type, example.error_message, example.frame,
     example.traceback, {schema}.readable(example.arguments, 16384) AS arguments,
     (
         SELECT min(ended_at) FROM {schema}.results WHERE results.fingerprint = grouped.fingerprint
@@ -43,9 +46,9 @@ SELECT
 FROM grouped
 LEFT JOIN muted ON muted.fingerprint = grouped.fingerprint
 CROSS JOIN LATERAL (
-    SELECT id, job_class, queue, error_type, error_message, frame, traceback, arguments
+    SELECT id, job_class, queue, outcome, error_type, error_message, frame, traceback, arguments
     FROM {schema}.results
     WHERE results.fingerprint = grouped.fingerprint AND results.ended_at = grouped.last_at
     LIMIT 1
 ) AS example
-ORDER BY muted.muted_until IS NOT NULL, grouped.attempts DESC, grouped.fingerprint
+ORDER BY muted.muted_until IS NOT NULL, grouped.at_rest DESC, grouped.attempts DESC, grouped.fingerprint

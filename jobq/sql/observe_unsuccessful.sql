@@ -1,10 +1,11 @@
--- The attempts that were not successful, from their own small index, counted no further than the limit for each outcome.
-SELECT wanted.outcome, counted.attempts
+-- The attempts that were not successful, and how many of them ended their job, from their own small index, counted no further
+-- than the limit for each outcome.
+SELECT wanted.outcome, counted.attempts, counted.jobs
 FROM unnest(%(outcomes)s::text[]) AS wanted (outcome)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS attempts
+    SELECT count(*) AS attempts, count(*) FILTER (WHERE NOT retried) AS jobs
     FROM (
-        SELECT
+        SELECT retried
         FROM {schema}.results
         WHERE outcome = wanted.outcome AND outcome <> 'successful'
         LIMIT %(limit)s

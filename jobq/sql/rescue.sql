@@ -111,7 +111,7 @@ WITH gap AS (
 SELECT
     id, attempt, retried, has_abort_hook, outcome,
     date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class,
-    width_bucket(began_at - run_at, {bounds}) AS wait_bucket,
+    width_bucket(date_part('epoch', began_at - run_at), {bounds}) AS wait_bucket, date_part('epoch', began_at - run_at) AS waited,
     (SELECT count(*) FROM woken) AS notified,
     (
         SELECT CASE WHEN count(*) > 0 THEN {schema}.follow_jobs(array_agg(id)) END

@@ -82,9 +82,12 @@ WITH ended AS (
 )
 SELECT
     extract(epoch FROM date_bin('1 minute', ended_at, to_timestamp(0)))::bigint AS minute, queue, job_class, outcome, retried,
-    width_bucket(began_at - run_at, {bounds}) AS wait_bucket,
-    width_bucket(ended_at - began_at, {bounds}) AS run_bucket,
-    count(*) AS attempts, (SELECT count(*) FROM woken) AS notified,
+    width_bucket(date_part('epoch', began_at - run_at), {bounds}) AS wait_bucket,
+    width_bucket(date_part('epoch', ended_at - began_at), {bounds}) AS run_bucket,
+    count(*) AS attempts,
+    max(date_part('epoch', began_at - run_at)) AS longest_wait,
+    max(date_part('epoch', ended_at - began_at)) AS longest_run,
+    (SELECT count(*) FROM woken) AS notified,
     (
         SELECT CASE WHEN count(*) > 0 THEN {schema}.follow_jobs(array_agg(id)) END
         FROM requeued

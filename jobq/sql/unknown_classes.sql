@@ -26,15 +26,21 @@ WITH RECURSIVE step AS (
     CROSS JOIN LATERAL jsonb_array_elements_text(class -> 'aliases') AS alias
     WHERE stopped_at IS NULL
 )
-SELECT front.job_class, count(*) AS jobs, array_agg(DISTINCT step.queue) AS queues
-FROM step
-CROSS JOIN LATERAL (
-    SELECT job_class
-    FROM {schema}.jobs
-    WHERE state = 'pending' AND queue = step.queue
-    ORDER BY queue, -priority, id
-    LIMIT %(limit)s
-) AS front
-WHERE NOT EXISTS (SELECT FROM known WHERE name = front.job_class)
-GROUP BY front.job_class
-ORDER BY front.job_class
+SELECT
+    job_class, sum(jobs)::bigint AS jobs, array_agg(queue ORDER BY queue) AS queues,
+    array_agg(jobs ORDER BY queue) AS counts
+FROM (
+    SELECT front.job_class, step.queue, count(*) AS jobs
+    FROM step
+    CROSS JOIN LATERAL (
+        SELECT job_class
+        FROM {schema}.jobs
+        WHERE state = 'pending' AND queue = step.queue
+        ORDER BY queue, -priority, id
+        LIMIT %(limit)s
+    ) AS front
+    WHERE NOT EXISTS (SELECT FROM known WHERE name = front.job_class)
+    GROUP BY front.job_class, step.queue
+) AS found
+GROUP BY job_class
+ORDER BY job_class

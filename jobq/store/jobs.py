@@ -427,7 +427,7 @@ def retry(
 
 
 def recorded_by(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Recorded:
-    counts = tuple([Count(moment(row[0] * 1_000_000), *row[1:8]) for row in cursor.fetchall()])
+    counts = tuple([Count(moment(row[0] * 1_000_000), *row[1:10]) for row in cursor.fetchall()])
     return Recorded(sum([count.attempts for count in counts]), counts)
 
 
@@ -502,8 +502,11 @@ def count_pending(
     return row[0], row[0] == limit
 
 
-def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000) -> list[tuple[str, int, list[str]]]:
-    """Classes that no live worker knows, among the first `limit` pending jobs of each queue."""
+def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000) -> list[
+    tuple[str, int, list[str], list[int]]
+]:
+    """Classes that no live worker knows, among the first `limit` pending jobs of each queue: the number of jobs, their
+    queues, and the number in each."""
     return connection.execute(statement("unknown_classes", schema), {"limit": limit}).fetchall()
 
 

@@ -4,11 +4,12 @@ Minutes are kept for some hours, then five of them are folded into one row, and 
 hour's: a chart reads a month from about twice as many rows as a day.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from jobq.histograms import BUCKETS
+from jobq.histograms import packed
 from jobq.records import Count
 from jobq.states import Outcome
 from jobq.store.database import Connection
@@ -34,8 +35,14 @@ class Figures:
     job_class: str
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     retried: int = 0
-    waits: list[int] = field(default_factory=lambda: [0] * BUCKETS)
-    runs: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    waits: Counter[int] = field(default_factory=Counter)  # attempts by bucket of jobq.histograms
+    runs: Counter[int] = field(default_factory=Counter)
+    longest_wait: float | None = None  # seconds
+    longest_run: float | None = None
+
+    @property
+    def attempts(self) -> int:
+        return sum(self.outcomes.values())
 
     def add(self, count: Count) -> None:
         self.outcomes[count.outcome] += count.attempts
@@ -44,16 +51,32 @@ class Figures:
             self.waits[count.wait_bucket] += count.attempts
         if count.run_bucket is not None:
             self.runs[count.run_bucket] += count.attempts
+        self.longest_wait = longer(self.longest_wait, count.longest_wait)
+        self.longest_run = longer(self.longest_run, count.longest_run)
+
+
+Gathered = dict[tuple[datetime, str, str], Figures]
+
+
+def longer(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
+
+
+def gather(gathered: Gathered, counts: Iterable[Count]) -> None:
+    """Adds counts to the figures of their minute, queue and class."""
+    for count in counts:
+        key = count[:3]
+        if key not in gathered:
+            gathered[key] = Figures(*key)
+        gathered[key].add(count)
 
 
 def figures_of(counts: Iterable[Count]) -> list[Figures]:
     """Counts put together by minute, queue and class."""
-    found: dict[tuple[datetime, str, str], Figures] = {}
-    for count in counts:
-        key = count[:3]
-        if key not in found:
-            found[key] = Figures(*key)
-        found[key].add(count)
+    found: Gathered = {}
+    gather(found, counts)
     return list(found.values())
 
 
@@ -76,8 +99,10 @@ def add(
             "job_classes": [row.job_class for row in figures],
             **{outcome.value: [row.outcomes[outcome] for row in figures] for outcome in Outcome},
             "retried": [row.retried for row in figures],
-            "waits": ["{" + ",".join(map(str, row.waits)) + "}" for row in figures],
-            "runs": ["{" + ",".join(map(str, row.runs)) + "}" for row in figures],
+            "waits": [str(packed(row.waits)) for row in figures],
+            "runs": [str(packed(row.runs)) for row in figures],
+            "longest_waits": [row.longest_wait for row in figures],
+            "longest_runs": [row.longest_run for row in figures],
         },
     )
 

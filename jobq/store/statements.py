@@ -5,8 +5,8 @@ from importlib import resources
 
 from jobq import histograms
 
-BOUNDS = "ARRAY[" + ", ".join(f"'{bound} s'" for bound in histograms.BOUNDS) + "]::interval[]"
-"""The bounds of the histograms, for width_bucket()."""
+BOUNDS = "'{" + ",".join(f"{bound:g}" for bound in histograms.BOUNDS) + "}'::float8[]"
+"""The bounds of the histograms in seconds, for width_bucket(): one literal, which PostgreSQL reads faster than many."""
 
 
 CLOCK = "statement_timestamp()"

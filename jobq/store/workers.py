@@ -162,8 +162,8 @@ def rescue(
         ).fetchall()
         if rows:
             counts = [
-                Count(minute, queue, job_class, outcome, retried, wait_bucket, None, 1)
-                for _, _, retried, _, outcome, minute, queue, job_class, wait_bucket, _, _ in rows
+                Count(minute, queue, job_class, outcome, retried, wait_bucket, None, 1, waited)
+                for _, _, retried, _, outcome, minute, queue, job_class, wait_bucket, waited, _, _ in rows
             ]
             metrics.add(connection, schema, metrics.figures_of(counts))
     return [Rescued(*row[:4]) for row in rows]

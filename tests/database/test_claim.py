@@ -196,8 +196,8 @@ def test_classes_that_no_live_worker_knows_are_named(store: Any) -> None:
         {"job_class": "shop.jobs.Later", "delay": 60},
     )
     assert jobs.unknown_classes(store.connection, store.schema) == [
-        ("shop.jobs.Gone", 1, ["default"]),
-        ("shop.jobs.Old", 2, ["a", "b"]),
+        ("shop.jobs.Gone", 1, ["default"], [1]),
+        ("shop.jobs.Old", 2, ["a", "b"], [1, 1]),
     ]
 
 

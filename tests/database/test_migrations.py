@@ -125,7 +125,7 @@ def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection:
     )
     assert jobs.retry(connection, schema, worker_id=worker, reports=[report], now=3.0).attempts == 1
     assert jobs.promote(connection, schema, worker_id=worker).promoted == 0
-    assert jobs.unknown_classes(connection, schema) == [("shop.jobs.Work", 1, ["default"])]
+    assert jobs.unknown_classes(connection, schema) == [("shop.jobs.Work", 1, ["default"], [1])]
     assert jobs.cancel(connection, schema, [assignment.id], cancelled_by="100%s") == [assignment.id]
     assert jobs.retry_by_hand(connection, schema, [assignment.id]) == [assignment.id]
     workers.stop(connection, schema, worker_id=worker)

@@ -107,7 +107,7 @@ def test_a_job_waits_behind_those_before_it_and_says_for_how_long(store: Any, da
     store.add_many(*[{}] * 5)
     store.execute(
         "INSERT INTO jobq.metrics (minute, queue, job_class, successful, waits, runs) "
-        "VALUES (date_trunc('minute', now()), 'default', 'x', 600, '{}', '{}')"
+        "VALUES (date_trunc('minute', now()), 'default', 'x', 600, 0, 0)"
     )
     found = observe.why(database, job)
     assert [reason.kind for reason in found.reasons] == ["behind"]
@@ -252,7 +252,7 @@ def test_nothing_is_wrong_with_a_healthy_database(healthy: Any, database: Databa
     assert wrong(findings) == {}
     assert {finding.check for finding in findings} >= {
         "connection", "clock", "schema", "pooler", "listen", "vacuum", "dead rows", "history", "workers", "queues",
-        "classes", "poison",
+        "classes", "schedules", "poison", "failures",
     }  # fmt: skip
 
 
@@ -317,7 +317,7 @@ def test_jobs_that_kill_their_process_every_time_are_named(healthy: Any, report:
     worker = healthy.worker()
     healthy.execute("UPDATE jobq.workers SET version = '0.1.0'")
     (assignment,) = healthy.claim(worker)
-    healthy.finish(worker, report(assignment, Outcome.LOST, error_type="ProcessDied"))
+    healthy.finish(worker, report(assignment, Outcome.LOST, error_type="ProcessDied", fingerprint="f"))
     (finding,) = wrong(observe.doctor(database))["poison"]
     assert finding.mend == f"jobq show {assignment.id}"
 
@@ -367,7 +367,7 @@ def test_a_schedule_that_stopped_is_found_where_there_are_schedules(healthy: Any
         "('fine', now() + interval '1 hour', NULL, NULL)) AS entry"
     )
     found = wrong(observe.doctor(database))["schedules"]
-    assert [finding.text.split()[0] for finding in found] == ["gone", "nightly"]
+    assert [finding.text.split()[1] for finding in found] == ["gone", "nightly"]
 
 
 def test_a_check_that_may_not_be_made_says_so_and_the_others_go_on(
@@ -387,7 +387,7 @@ def test_a_check_that_may_not_be_made_says_so_and_the_others_go_on(
         healthy.execute(f"DROP OWNED BY {role}")
         healthy.execute(f"DROP ROLE {role}")
     found = wrong(findings)
-    assert "could not be checked" in found["poison"][0].text
+    assert "could not be checked" in found["needs"][0].text
     assert "listen" not in found
     assert any(finding.check == "workers" and finding.verdict is Verdict.FINE for finding in findings)
 

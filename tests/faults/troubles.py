@@ -141,7 +141,7 @@ class Scene:
         self._jobs(1, "jobs.Export", "default")
         worker = self.one(
             "INSERT INTO jobq.workers (host, pid, version, processes, queues, heartbeat_at, classes) "
-            "VALUES ('web-3', 7121, '0.1.0', 8, '{}', now() - interval '31 s', '[]') RETURNING id"
+            "VALUES ('web-3', 7121, '0.1.0', 8, '{}', now() - interval '31 min', '[]') RETURNING id"
         )
         self.connection.execute(
             "INSERT INTO jobq.jobs (job_class, arguments, queue, attempt, state, worker_id, started_at) "
@@ -219,6 +219,7 @@ def cause(place: int) -> Callable[[Terminal, Scene], None]:
 
     def mend(console: Terminal, scene: Scene) -> None:
         number = round(scene.failures * share)
+        console.wait("NEEDS YOU", without="Export: 1 ×")  # it stood above, and its line goes with the next look
         console.choose(f"{name}: {number:,} × {error}", "NEEDS YOU")
         console.press("Enter")
         console.wait("AT REST", error)

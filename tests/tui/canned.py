@@ -12,8 +12,20 @@ from jobq.tui.access import Access, Target
 from jobq.tui.source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Query, Report, Snapshot, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
-from jobq.histograms import BUCKETS
-from jobq.observe import FailureGroup, Figures, Period, Position, Preview, QueueFlow, Reason, Selected, Step, Why
+from jobq.histograms import BUCKETS, bucket
+from jobq.observe import (
+    Failing,
+    FailureGroup,
+    Figures,
+    Period,
+    Position,
+    Preview,
+    QueueFlow,
+    Reason,
+    Selected,
+    Step,
+    Why,
+)
 from jobq.operate import Stack
 from jobq.records import (
     ActRecord,
@@ -148,6 +160,7 @@ def a_worker(number: int, *, silent: float = 2.0, running: int = 4, queues: tupl
         queues=queues,
         started_at=ago(days=2, hours=number),
         heartbeat_seconds=silent,
+        is_silent=silent > 30,
         running=running,
         status={"children": children, "done": 412_000 + number, "stopping": False},
     )
@@ -220,7 +233,7 @@ def trouble() -> tuple[Stats, list[JobRecord]]:
             replace(a_worker(2), stop_requested_at=ago(minutes=3), stop_requested_by="ana@ops"),
             a_worker(3, silent=94.0, running=8),
         ),
-        unknown_classes=(UnknownClass("crm.jobs.Merge", 12, ("default",)),),
+        unknown_classes=(UnknownClass("crm.jobs.Merge", 12, ("default",), (12,)),),
     )
     return stats, jobs
 
@@ -353,10 +366,17 @@ def groups_of(jobs: list[JobRecord]) -> tuple[FailureGroup, ...]:
 def runs_of(minute: int) -> tuple[int, ...]:
     """How long attempts ran in one minute: slower in the middle of the hour, and none in some minutes."""
     slow = 3 if 25 < minute < 40 else minute % 2
-    counts = [0] * BUCKETS
-    for place, count in enumerate((0, 40, 90, 20, 3 + 9 * slow, slow)):
-        counts[place + 4 + slow] = count
-    return tuple(counts) if minute not in (50, 51, 52) else ()
+    seconds = 0.01 * 2.2**slow
+    counts = dict(zip((seconds * 2**step for step in range(1, 6)), (40, 90, 20, 3 + 9 * slow, slow), strict=True))
+    return counted(counts) if minute not in (50, 51, 52) else ()
+
+
+def counted(counts: dict[float, int]) -> tuple[int, ...]:
+    """A histogram, from how many took how many seconds."""
+    found = [0] * BUCKETS
+    for seconds, count in counts.items():
+        found[bucket(seconds)] += count
+    return tuple(found)
 
 
 def a_period(jobs: list[JobRecord]) -> Period:
@@ -377,13 +397,13 @@ def a_period(jobs: list[JobRecord]) -> Period:
         )
         for minute in range(60)
     )
-    middle = BUCKETS // 2
-    waits = (0,) * middle + tuple(size * count for count in (5, 80, 500, 300, 90, 20, 4)) + (0,) * BUCKETS
-    runs = (0,) * (middle - 4) + tuple(size * count for count in (30, 400, 900, 200, 60, 9)) + (0,) * BUCKETS
+    waits = counted({15.0 * 2**step: size * count for step, count in enumerate((5, 80, 500, 300, 90, 20, 4))})
+    runs = counted({0.7 * 2**step: size * count for step, count in enumerate((30, 400, 900, 200, 60, 9))})
 
     def figures(name: str, good: int, bad: int) -> Figures:
         outcomes = {**NO_OUTCOMES, "successful": good, "errored": bad}
-        return Figures(name, outcomes, 0, waits[:BUCKETS], runs[:BUCKETS])
+        longest = (1031.4, 25.2) if size else (None, None)
+        return Figures(name, outcomes, 3 * bad // 4, waits, runs, *longest)
 
     queues = ("default", "mail", "reports")
     return Period(
@@ -394,7 +414,7 @@ def a_period(jobs: list[JobRecord]) -> Period:
         queues=tuple(figures(name, 2_900, 12) for name in queues) if jobs else (),
         classes=tuple(figures(name, 4_410 // (place + 1), 971 // (9 * place + 1) if failing else place)
                       for place, name in enumerate(CLASSES)) if jobs else (),
-        flows=tuple(QueueFlow(name, 3_100, 40, 3_060, 3540.0) for name in queues) if jobs else (),
+        flows=tuple(QueueFlow(name, 3_100, 40, 3_060, 3540.0, None) for name in queues) if jobs else (),
         steps=steps,
     )  # fmt: skip
 
@@ -453,7 +473,8 @@ class CannedSource:
         groups = live.cleaned(self.groups)
         running = tuple(job for job in jobs if job.state == State.RUNNING)
         period = live.cleaned(a_period(self.all))
-        return Snapshot(live.cleaned(self.stats), running, groups, period, 0.004, self.forbidden)
+        longest = tuple(sorted(running, key=lambda job: job.started_at or NOW))
+        return Snapshot(live.cleaned(self.stats), longest, Failing(groups), period, 0.004, self.forbidden)
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         self._require_database()
@@ -573,6 +594,9 @@ def order(job: JobRecord) -> tuple[datetime, int]:
 
 def fits(job: JobRecord, term: Any) -> bool:
     """As far as the tests of the console need it; the real meaning is the database's."""
+    if term.key == "since":
+        (moment,) = term.values
+        return order(job)[0] >= (moment.at or ago(seconds=moment.seconds_ago))
     error = f"{job.error_type} {job.error_message}"
     group = group_of(job.job_class) if job.outcome == Outcome.ERRORED else ""
     values = {"state": job.state, "outcome": job.outcome, "queue": job.queue, "class": job.job_class, "error": error}

@@ -160,13 +160,13 @@ def test_nothing_in_a_forged_recording_takes_effect(tmp_path: Path) -> None:
         ('HEADER\n{"at": 1, "ask": ["look"], "answer": {}}\n', "line 2: it is no answer"),
         ('HEADER\n{"at": 1, "ask": "look", "answer": {"stats": {}}}\n', "line 2: the look before it is missing"),
         (
-            'HEADER\n{"at": 1, "ask": "look", "answer": {"stats": {}, "running": [], "groups": [], "period": {}, '
-            '"seconds": 0.1}}\n',
+            'HEADER\n{"at": 1, "ask": "look", "answer": {"stats": {}, "running": [], '
+            '"failing": {"groups": []}, "period": {}, "seconds": 0.1}}\n',
             "line 2: stats: Stats has no scheduled",
         ),
         (
-            'HEADER\n{"at": 1, "ask": "look", "answer": {"stats": {"scheduled": "many"}, "running": [], "groups": [], '
-            '"period": {}, "seconds": 0.1}}\n',
+            'HEADER\n{"at": 1, "ask": "look", "answer": {"stats": {"scheduled": "many"}, "running": [], '
+            '"failing": {"groups": []}, "period": {}, "seconds": 0.1}}\n',
             "line 2: stats: scheduled: 'many' is no whole number",
         ),
     ],

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from jobq.commands import command
 from jobq.errors import FilterError
 from jobq.filters import Filter, Term
-from jobq.observe import FailureGroup
+from jobq.observe import FailureGroup, at_rest_filter
 
 from .. import formats, search, theme
 from ..actions import Action, Tier, bindings
@@ -127,7 +127,7 @@ class Failures(ConsoleScreen):
         if self._asked == group.group or not group.at_rest:
             return
         self._asked = group.group
-        query = self.console.source.query(VIEW_BY_NAME["finished"], f"group:{group.group}")
+        query = self.console.source.query(VIEW_BY_NAME["finished"], self._selected(group))
 
         def ask(source: Source) -> tuple[str, str]:
             return group.group, alike([job.arguments for job in source.jobs(query, limit=ALIKE, after=None).jobs])
@@ -205,7 +205,7 @@ class Failures(ConsoleScreen):
         return [
             Column("AT REST", self.at_rest, right=True,
                    order=lambda group: group.at_rest),
-            Column("FAILED", lambda group: formats.count(group.attempts), right=True,
+            Column("ATTEMPTS", lambda group: formats.count(group.attempts), right=True,
                    order=lambda group: group.attempts),
             Column("CLASS", self.class_of, most=30, order=lambda group: group.job_class),
             Column("ERROR", self.error_of, most=26, order=lambda group: group.error_type or ""),
@@ -264,9 +264,12 @@ class Failures(ConsoleScreen):
         if not isinstance(group, FailureGroup):
             return
         if group.at_rest:
-            self.console.navigation.go(Place("jobs", "finished", f"group:{group.group}"))
+            self.console.navigation.go(Place("jobs", "finished", self._selected(group)))
         else:  # the list of what is at rest would be empty
             self.console.navigation.open_job(group.example_id)
+
+    def _selected(self, group: FailureGroup) -> str:
+        return at_rest_filter(group.group, self.console.period.words)
 
     def action_retry(self) -> None:
         self._do("retry")
@@ -275,10 +278,10 @@ class Failures(ConsoleScreen):
         self._do("purge")
 
     def _do(self, name: str) -> None:
-        """The jobs of the group that are at rest now, whenever they failed."""
+        """The jobs of the group that its row counts: those that failed in the period and are at rest."""
         group = self.rows.current
         if isinstance(group, FailureGroup) and self.allowed(name):
-            query = self.console.source.query(VIEW_BY_NAME["finished"], f"group:{group.group}")
+            query = self.console.source.query(VIEW_BY_NAME["finished"], self._selected(group))
             self.console.acting.do(name, Scope(query=query, about=f"{group.job_class}  {group.error_type or 'failed'}"))
 
     def action_mute(self) -> None:
@@ -324,8 +327,8 @@ class Failures(ConsoleScreen):
             choices = [
                 Choice("t", "the last traceback", group.traceback or group.error_message or ""),
                 Choice("i", "the id of the last one", str(group.example_id)),
-                Choice("v", "the command that retries them", command("retry", f"outcome:errored group:{group.group}")),
-                Choice("l", "the command that lists them", command("list", f"outcome:errored group:{group.group}")),
+                Choice("v", "the command that retries them", command("retry", self._selected(group))),
+                Choice("l", "the command that lists them", command("list", self._selected(group))),
                 Choice("m", "the command that mutes them", command("failures", "mute", group.group)),
             ]
             self.app.push_screen(Copy(choices))

@@ -98,7 +98,7 @@ def figure_of(state: State, name: str) -> tuple[str, bool]:
     if name == "jobs":
         return formats.short(stats.pending + stats.scheduled + stats.running), False
     if name == "failures":
-        groups = sum(group.at_rest > 0 and group.muted_until is None for group in snapshot.groups)
+        groups = snapshot.failing.groups_at_rest
         return (f"{groups}+" if groups >= 8 else str(groups)) if groups else "", True
     if name == "queues":
         return str(len(stats.queues)), False

@@ -1,6 +1,6 @@
 """Is it healthy, and if not, where?"""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
 from jobq.commands import term
-from jobq.observe import FailureGroup, Figures, Period, QueueFlow
+from jobq.observe import FRONT_LIMIT, FailureGroup, Figures, Period, QueueFlow, is_old
 from jobq.records import JobRecord, QueueStats
 from jobq.states import Outcome
 
@@ -17,7 +17,7 @@ from .. import formats, theme
 from ..actions import Action, bindings
 from ..samples import Samples
 from ..source import COUNT_LIMIT, Snapshot
-from ..troubles import SILENT_SECONDS, Place, Trouble, workers_of
+from ..troubles import Place, Trouble, growths, workers_of
 from ..widgets.chart import Columns, Curves
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -87,8 +87,7 @@ class Overview(ConsoleScreen):
         troubles = self.query_one("#troubles", Rows)
         troubles.empty = QUIET if snapshot.stats.workers else UNWORKED
         troubles.put(self.console.state.troubles)
-        longest = sorted(snapshot.running, key=lambda job: job.started_at or snapshot.at)
-        self.query_one("#running", Rows).put(longest)
+        self.query_one("#running", Rows).put(snapshot.running)
         self._paint_titles(snapshot)
         self.paint_foot()  # what the cursor is on decides what can be done
 
@@ -98,9 +97,9 @@ class Overview(ConsoleScreen):
         mark = str(number) if number else self.glyphs.tick
         self.query_one("#troubles-title", Line).put(Text.assemble(" NEEDS YOU  ", (mark, look)))
         self.query_one("#queues-title", Line).put(Text(" QUEUES"))
-        of = f"of the youngest {len(snapshot.running)}" if snapshot.stats.running > len(snapshot.running) else ""
+        running = formats.count(snapshot.stats.running)
         self.query_one("#running-title", Line).put(
-            Text.assemble(" RUNNING LONGEST  ", (of or str(snapshot.stats.running), theme.style(theme.DIM)))
+            Text.assemble(" RUNNING LONGEST  ", (running, theme.style(theme.DIM)))
         )
         self.query_one("#classes-title", Line).put(Text(f" CLASSES, last {self.console.period.words}"))
 
@@ -139,7 +138,7 @@ class Overview(ConsoleScreen):
     def _figures(self, snapshot: Snapshot, *, is_long: bool) -> Text:
         stats, total, wide, none = snapshot.stats, snapshot.period.total, is_long, self.glyphs.none
         oldest = max((queue.oldest_seconds or 0.0 for queue in stats.queues), default=0.0)
-        silent = sum(worker.heartbeat_seconds > SILENT_SECONDS for worker in stats.workers)
+        silent = sum(worker.is_silent for worker in stats.workers)
         number = formats.count if wide else formats.short
         about = "~" if "pending" in stats.estimated else ""
         period = self.console.period.words
@@ -147,12 +146,12 @@ class Overview(ConsoleScreen):
             ("pending" if wide else "pend", about + number(stats.pending), theme.WAIT if stats.pending else theme.TEXT),
             ("running" if wide else "run", number(stats.running), theme.BUSY if stats.running else theme.TEXT),
             ("ended/min" if wide else "end/m", formats.rate(ended_per_minute(snapshot.period), none), theme.TEXT),
-            (f"failed {period}" if wide else f"fail {period}", number(total.failed),
-             theme.BAD if total.failed else theme.TEXT),
-            ("wait p95" if wide else "wait95", formats.duration(total.wait(0.95), none), theme.TEXT),
-            ("run p95" if wide else "run95", formats.duration(total.run(0.95), none), theme.TEXT),
+            (f"failed {period}" if wide else f"fail {period}", number(total.failed_jobs),
+             theme.BAD if total.failed_jobs else theme.TEXT),
+            (*self._p95("wait", total.wait(0.95), total.few_waits, wide=wide), theme.TEXT),
+            (*self._p95("run", total.run(0.95), total.few_runs, wide=wide), theme.TEXT),
             ("oldest" if wide else "old", formats.age(oldest) if stats.pending else none,
-             theme.BAD if oldest > 300 else theme.TEXT),
+             theme.BAD if is_old(oldest) else theme.TEXT),
             ("workers" if wide else "wrk", f"{len(stats.workers)}{f' {self.glyphs.silent}{silent}' if silent else ''}",
              theme.BAD if silent or not stats.workers else theme.TEXT),
         ]  # fmt: skip
@@ -161,6 +160,13 @@ class Overview(ConsoleScreen):
             text.append(f"  {words} " if wide else f" {words} ", theme.style(theme.DIM))
             text.append(value, theme.style(colour, bold=True))
         return text
+
+    def _p95(self, what: str, seconds: float | None, few: int | None, *, wide: bool) -> tuple[str, str]:
+        """Words and value. Of few attempts it is the longest, and says so."""
+        word, value = formats.duration(seconds, self.glyphs.none), "p95" if wide else "95"
+        if few is not None:
+            return (f"{what} max", f"{word} of {few}") if wide else (f"{what}max", word)
+        return f"{what} {value}" if wide else f"{what}{value}", word
 
     # Its lists
 
@@ -183,7 +189,7 @@ class Overview(ConsoleScreen):
             Column("", lambda job: f"#{job.id}", right=True, most=12),
             Column("", is_rest=True, fill=lambda job, width: formats.class_in(job.job_class, width)),
             Column("", self.elapsed, right=True, most=9),
-            Column("", self.usual, right=True, most=12, least=44),
+            Column("", self.usual, right=True, most=16, least=44),
             Column("", lambda job: job.worker or "", most=22, least=50),
         ]
 
@@ -194,12 +200,14 @@ class Overview(ConsoleScreen):
             Column("ENDED", lambda one: formats.short(one.ended), right=True, most=6),
             Column("FAIL%", self.failing, right=True, most=6),
             Column("RUN P50", lambda one: formats.duration(one.run(0.5), none), right=True, most=7),
-            Column("P95", lambda one: formats.duration(one.run(0.95), none), right=True, most=7),
-            Column("WAIT P95", lambda one: formats.duration(one.wait(0.95), none), right=True, most=8, least=56),
+            Column("P95", lambda one: p95(one.run(0.95), one.few_runs, none), right=True, most=7),
+            Column("MAX", lambda one: formats.duration(one.longest_run, none), right=True, most=7),
+            Column("WAIT P95", lambda one: p95(one.wait(0.95), one.few_waits, none), right=True, most=8, least=60),
         ]
 
     def failing(self, one: Figures) -> Text:
-        share = 100 * one.failed / one.attempts if one.attempts else 0.0
+        """Of the jobs that ended, not of the attempts."""
+        share = 100 * one.failed_share
         return Text(f"{share:.1f}", theme.style(theme.BAD if share >= 1 else theme.TEXT))
 
     def queue_name(self, queue: QueueStats) -> Text:
@@ -212,12 +220,12 @@ class Overview(ConsoleScreen):
 
     def queue_oldest(self, queue: QueueStats) -> Text:
         seconds = queue.oldest_seconds
-        colour = theme.BAD if seconds is not None and seconds > 300 else theme.TEXT
+        colour = theme.BAD if is_old(seconds) else theme.TEXT
         return Text(formats.age(seconds, self.glyphs.none), theme.style(colour))
 
     def queue_wait(self, queue: QueueStats) -> str:
         figures = figures_of(self.console.state.snapshot, queue.name)
-        return formats.duration(figures.wait(0.95) if figures else None, self.glyphs.none)
+        return p95(figures.wait(0.95), figures.few_waits, self.glyphs.none) if figures else self.glyphs.none
 
     def queue_empty_in(self, queue: QueueStats) -> Text:
         word, colour = empty_in(queue, self.console.state.samples, self.console.state.snapshot, self.glyphs.none)
@@ -227,8 +235,8 @@ class Overview(ConsoleScreen):
         return trend(queue, self.console.state.samples, width, self.glyphs)
 
     def trouble_text(self, trouble: Trouble) -> Text:
-        glyph = getattr(self.glyphs, trouble.kind)
-        look = theme.style(theme.BAD if trouble.is_bad else theme.WAIT, bold=True)
+        glyph = getattr(self.glyphs, trouble.glyph)
+        look = theme.style(theme.BAD if trouble.need.kind.is_bad else theme.WAIT, bold=True)
         return Text.assemble((f"{glyph} ", look), trouble.text)
 
     def elapsed(self, job: JobRecord) -> Text:
@@ -247,7 +255,9 @@ class Overview(ConsoleScreen):
         elif isinstance(current, QueueStats):
             self.console.navigation.go(Place("queues", filter=current.name))
         elif isinstance(current, Figures):
-            self.console.navigation.go(Place("jobs", "finished", term("class", current.name)))
+            snapshot = self.console.state.snapshot
+            since = snapshot.period.since if snapshot else None
+            self.console.navigation.go(Place("jobs", "finished", ended_filter(current.name, since)))
         elif isinstance(current, JobRecord):
             self.console.navigation.open_job(current.id, [job.id for job in rows.items])
 
@@ -268,7 +278,7 @@ class Overview(ConsoleScreen):
         snapshot = self.console.state.snapshot
         if not isinstance(trouble, Trouble) or trouble.place.screen != "failures" or snapshot is None:
             return None
-        return next((one for one in snapshot.groups if one.group == trouble.place.filter), None)
+        return next((one for one in snapshot.failing.groups if one.group == trouble.place.filter), None)
 
     def why_not(self, action: Action) -> str | None:
         if action.name == "mute" and self._failing() is None:
@@ -281,22 +291,43 @@ class Overview(ConsoleScreen):
 
 
 def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, none: str) -> tuple[str, str]:
-    """When a queue will be empty at the pace of the last minute, in a word and a colour."""
+    """When a queue will be empty at its pace, in a word and a colour; a dash where that cannot be known.
+
+    Jobs of classes that nobody works are left out: they stay, however fast the others go.
+    """
     if queue.paused:
         return "paused", theme.WAIT
-    if not queue.pending:
+    if not queue.pending or snapshot is None:
         return none, theme.DIM
-    if snapshot is not None and not workers_of(queue, snapshot):
+    if not workers_of(queue, snapshot):
         return "no worker", theme.BAD
-    growth = growth_of(queue, samples, snapshot)
+    pending, growth = workable(queue, snapshot), growth_of(queue, samples, snapshot)
+    if pending == 0:
+        return "never", theme.BAD
     if growth is None:
         return none, theme.DIM
     if growth > 0:
         return "growing", theme.BAD
     if growth == 0:
         return "steady", theme.TEXT
-    more = "+" if queue.pending >= COUNT_LIMIT else ""
-    return formats.duration(queue.pending / -growth * 60) + more, theme.GOOD
+    return (none, theme.DIM) if pending is None else (formats.duration(pending / -growth * 60), theme.GOOD)
+
+
+def workable(queue: QueueStats, snapshot: Snapshot) -> int | None:
+    """Pending jobs that some worker may run; of a queue too long to count, by its count of the last minute. None where
+    there is none, and where so many are unknown that they may be more than were looked at."""
+    unknown = sum(
+        count for one in snapshot.stats.unknown_classes
+        for name, count in zip(one.queues, one.counts, strict=False) if name == queue.name
+    )
+    pending: int | None = queue.pending
+    if queue.pending >= COUNT_LIMIT:
+        flow, is_more_scheduled = flow_of(snapshot, queue.name), "scheduled" in snapshot.stats.estimated
+        unfinished = None if flow is None or is_more_scheduled else flow.unfinished
+        pending = None if unfinished is None else max(0, unfinished - queue.scheduled - queue.running)
+    if pending is None or (unknown and pending > FRONT_LIMIT):
+        return None
+    return max(0, pending - unknown)
 
 
 def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs) -> Text:
@@ -317,6 +348,17 @@ def name_of(queue: QueueStats) -> str:
     return queue.name
 
 
+def ended_filter(job_class: str, since: datetime | None) -> str:
+    """Selects the jobs of a class that its row counts: those that ended since the period began, at a whole minute."""
+    chosen = term("class", job_class)
+    return chosen if since is None else f"{chosen} since:{since.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def p95(seconds: float | None, few: int | None, none: str) -> str:
+    """A 95th percentile. Of few attempts it would be the longest: the cell says of how many, and MAX has it."""
+    return formats.duration(seconds, none) if few is None else f"of {few}"
+
+
 def key_of(trouble: Trouble) -> str:
     return trouble.key
 
@@ -334,34 +376,33 @@ def figures_of(snapshot: Snapshot | None, queue: str) -> Figures | None:
     return next((one for one in snapshot.period.queues if one.name == queue), None) if snapshot else None
 
 
-def usual_seconds(job_class: str, snapshot: Snapshot | None) -> float | None:
-    """How long all but the slowest twentieth of a class's attempts ran in the period; None where none ended."""
+def usual_of(job_class: str, snapshot: Snapshot | None) -> Figures | None:
+    """What is usual of a class: the 95th percentile of the period, of few attempts the longest. None where none ran."""
     classes = snapshot.period.classes if snapshot else ()
-    return next((one.run(0.95) for one in classes if one.name == job_class), None)
+    return next((one for one in classes if one.name == job_class and one.longest_run is not None), None)
 
 
 def elapsed_text(job: JobRecord, snapshot: Snapshot | None, now: datetime, glyphs: theme.Glyphs) -> Text:
     """How long a running job has run; with a mark where that is longer than is usual of its class."""
     word = formats.between(job.started_at, now, glyphs.none)
-    usual = usual_seconds(job.job_class, snapshot)
-    if usual is None or job.started_at is None or (now - job.started_at).total_seconds() <= usual:
+    usual = usual_of(job.job_class, snapshot)
+    seconds = usual.run(0.95) if usual else None
+    if seconds is None or job.started_at is None or (now - job.started_at).total_seconds() <= seconds:
         return Text(word)
     return Text(f"{glyphs.late} {word}", theme.style(theme.BAD))
 
 
 def usual_text(job: JobRecord, snapshot: Snapshot | None, glyphs: theme.Glyphs) -> Text:
     """What `elapsed_text` compares with."""
-    usual = usual_seconds(job.job_class, snapshot)
-    return Text(glyphs.none if usual is None else f"p95 {formats.duration(usual)}", theme.style(theme.DIM))
+    usual = usual_of(job.job_class, snapshot)
+    if usual is None:
+        return Text(glyphs.none, theme.style(theme.DIM))
+    word = "p95" if usual.few_runs is None else f"max of {usual.few_runs}"
+    return Text(f"{word} {formats.duration(usual.run(0.95))}", theme.style(theme.DIM))
 
 
 def growth_of(queue: QueueStats, samples: Samples, snapshot: Snapshot | None) -> float | None:
-    """By the minute: as it was seen, else, of a queue too long to count, as it was noted in the period."""
-    seen = samples.growth_per_minute(queue.name)
-    if seen is not None or snapshot is None:
-        return seen
-    flow = flow_of(snapshot, queue.name)
-    return None if flow is None or flow.growth is None else flow.growth / (flow.seconds / 60)
+    return growths(snapshot, samples).get(queue.name) if snapshot is not None else None
 
 
 def flow_of(snapshot: Snapshot | None, queue: str) -> QueueFlow | None:

@@ -7,6 +7,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from jobq.commands import term
+from jobq.observe import is_old
 from jobq.records import QueueStats
 from jobq.states import State
 
@@ -19,7 +20,7 @@ from ..troubles import Place, workers_of
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
-from .overview import empty_in, figures_of, flow_of, growth_of, trend
+from .overview import empty_in, figures_of, flow_of, growth_of, p95, trend
 from .sorting import next_order, sorted_by
 
 
@@ -81,8 +82,9 @@ class Queues(ConsoleScreen):
         worked = f"worked by {formats.listed(workers)}" if workers else "no live worker works it"
         look = theme.DIM if workers else theme.BAD
         text = Text.assemble(f" {queue.name}: ", (worked, theme.style(look)))
-        if (figures := figures_of(snapshot, queue.name)) is not None and figures.failed:
-            failed = f"   {formats.count(figures.failed)} of {formats.count(figures.attempts)} failed"
+        if (figures := figures_of(snapshot, queue.name)) is not None and figures.failed_attempts:
+            failed = f"   {formats.count(figures.failed_jobs)} of {formats.plural(figures.ended, 'job')} failed"
+            failed += f", {formats.count(figures.failed_attempts)} of {formats.plural(figures.attempts, 'attempt')}"
             text.append(failed, theme.style(theme.BAD))
         if queue.paused:
             words = paused_words(queue, self.console.state.now)
@@ -125,7 +127,7 @@ class Queues(ConsoleScreen):
 
     def oldest(self, queue: QueueStats) -> Text:
         seconds = queue.oldest_seconds
-        colour = theme.BAD if seconds is not None and seconds > 300 else theme.TEXT
+        colour = theme.BAD if is_old(seconds) else theme.TEXT
         return Text(formats.duration(seconds, self.glyphs.none), theme.style(colour))
 
     def growth(self, queue: QueueStats) -> Text:
@@ -149,7 +151,7 @@ class Queues(ConsoleScreen):
 
     def wait(self, queue: QueueStats) -> str:
         figures = figures_of(self.console.state.snapshot, queue.name)
-        return formats.duration(figures.wait(0.95) if figures else None, self.glyphs.none)
+        return p95(figures.wait(0.95), figures.few_waits, self.glyphs.none) if figures else self.glyphs.none
 
     def empty_in(self, queue: QueueStats) -> Text:
         word, colour = empty_in(queue, self.console.state.samples, self.console.state.snapshot, self.glyphs.none)

@@ -12,7 +12,7 @@ from jobq.records import JobRecord, WorkerRecord
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
 from ..plans import Plan
-from ..troubles import SILENT_SECONDS, Place
+from ..troubles import Place
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
@@ -64,7 +64,7 @@ class Workers(ConsoleScreen):
             workers = sorted_by(self.rows.columns, workers, self.sort)
         self.rows.sorted_by = self.sort
         self.rows.put(workers)
-        silent = sum(is_silent(worker) for worker in workers)
+        silent = sum(worker.is_silent for worker in workers)
         title = Text(f" {formats.plural(len(workers), 'worker')}, {sum(one.processes for one in workers)} processes")
         if silent:
             title.append(f"   {self.glyphs.silent} {silent} silent", theme.style(theme.BAD, bold=True))
@@ -105,7 +105,7 @@ class Workers(ConsoleScreen):
 
     def state(self, worker: WorkerRecord) -> Text:
         """Whether it works: glyph, word and colour."""
-        if is_silent(worker):
+        if worker.is_silent:
             return Text(f"{self.glyphs.silent} silent", theme.style(theme.BAD, bold=True))
         if worker.is_stopping:
             return Text(f"{self.glyphs.paused} stopping", theme.style(theme.WAIT))
@@ -117,7 +117,7 @@ class Workers(ConsoleScreen):
 
     def heard(self, worker: WorkerRecord) -> Text:
         word = f"{formats.age(worker.heartbeat_seconds)} ago"
-        return Text(word, theme.style(theme.BAD, bold=True) if is_silent(worker) else theme.style(theme.GOOD))
+        return Text(word, theme.style(theme.BAD, bold=True) if worker.is_silent else theme.style(theme.GOOD))
 
     def child_columns(self) -> list[Column]:
         return [
@@ -181,7 +181,7 @@ class Workers(ConsoleScreen):
             ("runs", f"{running}, within its shutdown_grace; the rest runs elsewhere"),
             ("undo", "none; what keeps it up, such as systemd, may start it again"),
         ]
-        if is_silent(worker):  # it would hear of nothing
+        if worker.is_silent:  # it would hear of nothing
             verb, title = "declare dead", f"Declare {name} dead{where}"
             lines = [
                 ("silent", f"for {formats.duration(worker.heartbeat_seconds)}"),
@@ -198,7 +198,7 @@ class Workers(ConsoleScreen):
             worker = self.rows.current
             if not isinstance(worker, WorkerRecord):
                 return "there is no worker"
-            if not is_silent(worker) and (why := why_not_stopped(worker)) is not None:
+            if not worker.is_silent and (why := why_not_stopped(worker)) is not None:
                 return why
         if action.name == "open":
             focused = self.focused
@@ -208,10 +208,6 @@ class Workers(ConsoleScreen):
             if isinstance(current, dict) and not current["job"]:
                 return "this child runs no job"
         return super().why_not(action)
-
-
-def is_silent(worker: WorkerRecord) -> bool:
-    return worker.heartbeat_seconds > SILENT_SECONDS
 
 
 def children_of(worker: WorkerRecord) -> list[dict[str, Any]]:

@@ -1,0 +1,258 @@
+"""What needs somebody, and what is true of it: decided here once, for the console, `jobq doctor` and alerts. Pure.
+
+The facts are read by `jobq/observe/facts.py`, or come with a look of the console. A need is something that is at rest
+or stuck now, and that jobq does not mend by itself. What somebody has muted is no need.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from jobq.commands import command, term
+from jobq.names import suggestion
+from jobq.observe.failures import Failing
+from jobq.observe.words import many, spoken
+from jobq.records import QueueStats, UnknownClass, WorkerRecord
+from jobq.states import Outcome
+
+OLD_SECONDS = 300.0
+"""A pending job is old when it has been due for longer than this."""
+
+OVERDUE_SECONDS = 120.0
+"""A schedule has stopped when its tick is overdue for longer than this."""
+
+STRANDED_SECONDS = 60.0
+"""Jobs of a worker that is gone are taken over within seconds: after this time nobody does it."""
+
+
+class Kind(Enum):
+    """The kinds of need, the worst first: all jobs stand still, some jobs can never run, some failed, some are late."""
+
+    NO_WORKER = "no worker"
+    STRANDED = "stranded"  # running jobs of a worker that is gone
+    DEAD_WORKER = "dead worker"  # silent, and holds jobs
+    UNWORKED = "unworked"  # a queue with due jobs that no worker works
+    UNKNOWN_CLASS = "unknown class"
+    SCHEDULE = "schedule"  # it stopped
+    LOST = "lost"  # jobs at rest that took their process down each time
+    FAILED = "failed"  # jobs at rest that errored
+    MORE_FAILED = "more failed"
+    SILENT_WORKER = "silent worker"  # it holds nothing
+    GROWING = "growing"
+    PAUSED = "paused"  # a queue with due jobs
+
+    @property
+    def rank(self) -> int:
+        return RANKS[self]
+
+    @property
+    def is_bad(self) -> bool:
+        """Something is broken; not merely late, or as somebody wished."""
+        return self.rank < Kind.GROWING.rank
+
+
+RANKS = {kind: rank for rank, kind in enumerate(Kind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that needs somebody. `jobs` are those that the row speaks of; `filter` selects the same ones."""
+
+    kind: Kind
+    name: str  # of the worker, queue, class, schedule; of a group of failures its class
+    text: str
+    remedy: str  # a command, or a sentence
+    jobs: int = 0
+    is_more: bool = False  # there may be more jobs than were counted
+    subject: str = ""  # the key of what it is about, where the name is not it: the group
+    filter: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same need in the next look."""
+        return f"{self.kind.value} {self.subject or self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """Running jobs of a worker that is gone; without a name where its row is gone too."""
+
+    name: str | None
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedSchedule:
+    name: str
+    undeclared_at: datetime | None
+    overdue_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """What nobody takes on."""
+
+    stranded: tuple[Stranded, ...] = ()
+    schedules: tuple[StoppedSchedule, ...] = ()
+    more_schedules: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is looked at: complete, or with the number of what was left out."""
+
+    at: datetime
+    since: str  # the period of the failures, as filters write it: 1h
+    queues: tuple[QueueStats, ...]
+    workers: tuple[WorkerRecord, ...]
+    unknown: tuple[UnknownClass, ...]
+    failing: Failing
+    count_limit: int  # jobs of a queue were counted up to here
+    front_limit: int  # jobs at the front of each queue that were looked through for unknown classes
+    stuck: Stuck = field(default_factory=Stuck)
+    known: tuple[str, ...] = ()  # the classes that workers know, to suggest one
+    growth: Mapping[str, float] = field(default_factory=dict)  # of queues, jobs a minute; where it is known
+
+    @property
+    def pending(self) -> int:
+        return sum(queue.pending for queue in self.queues)
+
+    @property
+    def live(self) -> tuple[WorkerRecord, ...]:
+        return tuple(worker for worker in self.workers if not worker.is_silent)
+
+
+def needs(facts: Facts) -> tuple[Need, ...]:
+    """Everything that needs somebody, the worst kind first, and within a kind what holds the most jobs."""
+    found = [need for check in CHECKS for need in check(facts)]
+    return tuple(sorted(found, key=lambda need: (need.kind.rank, -need.jobs, need.name)))
+
+
+def no_worker(facts: Facts) -> Iterator[Need]:
+    if not facts.live and facts.pending:
+        silent = " but silent ones" if facts.workers else ""
+        is_more = any(queue.pending >= facts.count_limit for queue in facts.queues)
+        jobs = wait(facts.pending, facts.pending if is_more else None)
+        yield Need(Kind.NO_WORKER, "", f"no worker runs{silent}: {jobs}", command("run"), facts.pending, is_more)
+
+
+def stranded(facts: Facts) -> Iterator[Need]:
+    for one in facts.stuck.stranded:
+        name = one.name or "a worker that is gone"
+        text = f"{name} is gone: {many(one.jobs, 'running job')}, and no worker takes over"
+        yield Need(Kind.STRANDED, name, text, command("run"), one.jobs)
+
+
+def silent_workers(facts: Facts) -> Iterator[Need]:
+    for worker in facts.workers:
+        if worker.is_silent:
+            kind = Kind.DEAD_WORKER if worker.running else Kind.SILENT_WORKER
+            holds = f", holds {many(worker.running, 'job')}" if worker.running else ""
+            text = f"{worker.name} silent for {spoken(worker.heartbeat_seconds)}{holds}"
+            remedy = (
+                f"Look at its machine and log: {worker.host}. If it is dead: {command('stop', '--dead', worker.name)}"
+            )
+            yield Need(kind, worker.name, text, remedy, worker.running, subject=str(worker.id))
+
+
+def queues_at_rest(facts: Facts) -> Iterator[Need]:
+    """Queues with due jobs that nobody will run, or that come faster than they go."""
+    for queue in facts.queues:
+        if not queue.pending:
+            continue
+        is_more = queue.pending >= facts.count_limit
+        jobs = wait(queue.pending, facts.count_limit)
+        selected = term("queue", queue.name)
+        if queue.paused:
+            since = f" for {spoken((facts.at - queue.paused_at).total_seconds())}" if queue.paused_at else ""
+            by = f" by {queue.paused_by}" if queue.paused_by else ""
+            text, remedy = f"{queue.name} paused{since}{by}: {jobs}", command("resume", queue.name)
+            yield Need(Kind.PAUSED, queue.name, text, remedy, queue.pending, is_more, filter=selected)
+        elif is_unworked(queue, facts):
+            text, remedy = f"no worker works queue {queue.name}: {jobs}", command("run", "--queue", queue.name)
+            yield Need(Kind.UNWORKED, queue.name, text, remedy, queue.pending, is_more, filter=selected)
+        elif is_growing(queue, facts):
+            growth, oldest = facts.growth[queue.name], spoken(queue.oldest_seconds or 0.0)
+            text = f"{queue.name} grows by {growth:,.1f} a minute, oldest {oldest}"
+            remedy = f"Run more processes: {command('run', '--queue', queue.name)}"
+            yield Need(Kind.GROWING, queue.name, text, remedy, queue.pending, is_more, filter=selected)
+
+
+def is_unworked(queue: QueueStats, facts: Facts) -> bool:
+    """Whether no worker works it although there are some. Without a live worker, a queue of a silent one is no news."""
+    if facts.live:
+        return not workers_of(queue, facts.live)
+    return bool(facts.workers) and not workers_of(queue, facts.workers)
+
+
+def is_growing(queue: QueueStats, facts: Facts) -> bool:
+    return is_old(queue.oldest_seconds) and facts.growth.get(queue.name, 0.0) > 0 and bool(facts.live)
+
+
+def is_old(seconds: float | None) -> bool:
+    """Whether a job that has been due for so long is late."""
+    return seconds is not None and seconds > OLD_SECONDS
+
+
+def unknown_classes(facts: Facts) -> Iterator[Need]:
+    pending = {queue.name: queue.pending for queue in facts.queues}
+    for one in facts.unknown:
+        is_more = any(pending.get(queue, 0) > facts.front_limit for queue in one.queues)
+        jobs = f"{many(one.jobs, 'job')}{' or more' if is_more else ''}"
+        text = f"{one.job_class}: no worker knows it, {jobs} in {', '.join(one.queues)}"
+        if told := suggestion(one.job_class, facts.known):
+            text += f". {told}"
+        chosen = term("class", one.job_class)
+        remedy = f"Deploy it, register it as an alias, or: {command('cancel', chosen)}"
+        yield Need(Kind.UNKNOWN_CLASS, one.job_class, text, remedy, one.jobs, is_more, filter=chosen)
+
+
+def schedules(facts: Facts) -> Iterator[Need]:
+    for one in facts.stuck.schedules:
+        if one.undeclared_at is not None:
+            since = spoken((facts.at - one.undeclared_at).total_seconds())
+            text = f"schedule {one.name} stopped: no live worker declares it for {since}"
+            yield Need(Kind.SCHEDULE, one.name, text, "Deploy the code that declares it.")
+        else:
+            text = f"schedule {one.name} stopped: a tick is overdue for {spoken(one.overdue_seconds or 0.0)}"
+            yield Need(Kind.SCHEDULE, one.name, text, command("run"))
+    if facts.stuck.more_schedules:
+        text = f"and {many(facts.stuck.more_schedules, 'more schedule')} stopped"
+        yield Need(Kind.SCHEDULE, "\uffff", text, command("schedules"))
+
+
+def failures(facts: Facts) -> Iterator[Need]:
+    """What failed in the period and is at rest now, in groups; none that somebody has muted."""
+    for group in facts.failing.groups:
+        if not group.at_rest or group.muted_until is not None:
+            continue
+        seen = group.first_at if group.is_new else group.last_at
+        when = f"{'new' if group.is_new else 'last'} {spoken((facts.at - seen).total_seconds())} ago"
+        text = f"{group.job_class}: {group.at_rest:,} × {group.error_type or 'failed'}, {when}"
+        chosen = at_rest_filter(group.group, facts.since)
+        kind = Kind.LOST if group.outcome == Outcome.LOST else Kind.FAILED
+        remedy = command("show", group.example_id) if kind is Kind.LOST else command("retry", chosen)
+        yield Need(kind, group.job_class, text, remedy, group.at_rest, subject=group.group, filter=chosen)
+    more = facts.failing.more_groups
+    if more:
+        at_rest = facts.failing.more_at_rest
+        text = f"and {many(more, 'more group')} of failures: {many(at_rest, 'job')} at rest"
+        yield Need(Kind.MORE_FAILED, "", text, command("failures", "--since", facts.since), at_rest)
+
+
+def at_rest_filter(group: str, since: str) -> str:
+    """Selects the jobs of a group of failures that are at rest: exactly those that its row counts."""
+    return f"group:{group} since:{since}"
+
+
+CHECKS = (no_worker, stranded, silent_workers, queues_at_rest, unknown_classes, schedules, failures)
+
+
+def wait(jobs: int, limit: int | None = None) -> str:
+    return f"{many(jobs, 'job', limit)} wait{'s' if jobs == 1 else ''}"
+
+
+def workers_of(queue: QueueStats, workers: tuple[WorkerRecord, ...]) -> list[WorkerRecord]:
+    """Those that work a queue."""
+    return [worker for worker in workers if not worker.queues or queue.name in worker.queues]

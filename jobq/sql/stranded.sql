@@ -1,0 +1,14 @@
+-- Running jobs of workers that are gone and that nobody has taken over for a while: the index jobs_running gives them by worker.
+-- A job that runs without a worker (inline, in a test) is nobody's.
+SELECT workers.host || '/' || workers.pid AS name, held.jobs
+FROM (
+    SELECT worker_id, count(*) AS jobs
+    FROM {schema}.jobs
+    WHERE state = 'running' AND worker_id IS NOT NULL
+    GROUP BY worker_id
+) AS held
+LEFT JOIN {schema}.workers ON workers.id = held.worker_id
+WHERE workers.id IS NULL
+    OR workers.stopped_at < statement_timestamp() - %(after)s * interval '1 second'
+ORDER BY held.jobs DESC
+LIMIT 20
