@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jobq.tui.live import LiveSource
 from jobq.tui.samples import Samples
-from jobq.tui.screens.overview import ended_filter
+from jobq.tui.screens.figures_text import ended_filter
 from jobq.tui.source import VIEW_BY_NAME, Snapshot, Target
 from jobq.tui.troubles import Trouble, troubles
 

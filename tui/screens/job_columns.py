@@ -12,8 +12,8 @@ from ..context import Context
 from ..source import View
 from ..widgets.rows import Column
 from .base import is_bad, state_text
+from .figures_text import elapsed_text, usual_text
 from .job_text import error_of, progress_text
-from .overview import elapsed_text, usual_text
 
 
 class JobColumns:

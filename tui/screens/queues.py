@@ -20,7 +20,7 @@ from ..troubles import Place, workers_of
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
-from .overview import empty_in, figures_of, flow_of, growth_of, p95, trend
+from .figures_text import empty_in, figures_of, flow_of, growth_of, p95, trend
 from .sorting import next_order, sorted_by
 
 
