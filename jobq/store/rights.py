@@ -71,7 +71,8 @@ OWED_HOOK = (
 """The columns of aborts that the end of an attempt fills."""
 
 FIGURES = (
-    "successful", "errored", "cancelled", "deferred", "lost", "retried", "waits", "runs"
+    "successful", "errored", "cancelled", "deferred", "lost", "retried", "waits", "runs",
+    "longest_wait", "longest_run",
 )  # fmt: skip
 """The columns of metrics and folded_metrics to which figures are added."""
 
