@@ -50,11 +50,11 @@ def snapshot(world: object) -> Snapshot:
 
 
 def test_a_calm_world_needs_nobody() -> None:
-    assert troubles(snapshot(canned.calm()), Samples()) == ()
+    assert troubles(snapshot(canned.calm()), Samples(), "1h") == ()
 
 
 def test_each_trouble_is_named_and_leads_to_its_place() -> None:
-    found = {trouble.key: trouble for trouble in troubles(snapshot(canned.trouble()), Samples())}
+    found = {trouble.key: trouble for trouble in troubles(snapshot(canned.trouble()), Samples(), "1h")}
     assert found["silent 3"].place.screen == "workers"
     assert found["paused reports"].text == "reports paused 3h by ana@ops, 311 jobs wait"
     assert found["unknown crm.jobs.Merge"].place == Place("jobs", "pending", "class:crm.jobs.Merge")
@@ -62,7 +62,7 @@ def test_each_trouble_is_named_and_leads_to_its_place() -> None:
 
 def test_no_worker_is_a_trouble_where_jobs_wait() -> None:
     stats, jobs = canned.calm()
-    (trouble,) = troubles(snapshot((replace(stats, workers=()), jobs)), Samples())
+    (trouble,) = troubles(snapshot((replace(stats, workers=()), jobs)), Samples(), "1h")
     assert "no worker runs" in trouble.text
 
 
