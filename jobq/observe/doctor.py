@@ -19,13 +19,14 @@ from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.observe.facts import needs_now
 from jobq.observe.impossible import impossible
 from jobq.observe.needs import Kind
-from jobq.observe.overview import known_classes, worker_records
+from jobq.observe.overview import worker_records
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
 from jobq.store import migrations
 from jobq.store.database import Connection, Database
 from jobq.store.sessions import is_alone
 from jobq.store.statements import quote_identifier
+from jobq.store.workers import known_classes
 
 OLD_SNAPSHOT_SECONDS = 300.0
 """A transaction older than this holds back vacuum for longer than jobq can hide."""

@@ -55,9 +55,9 @@ def test_a_calm_world_needs_nobody() -> None:
 
 def test_each_trouble_is_named_and_leads_to_its_place() -> None:
     found = {trouble.key: trouble for trouble in troubles(snapshot(canned.trouble()), Samples(), "1h")}
-    assert found["silent 3"].place.screen == "workers"
-    assert found["paused reports"].text == "reports paused 3h by ana@ops, 311 jobs wait"
-    assert found["unknown crm.jobs.Merge"].place == Place("jobs", "pending", "class:crm.jobs.Merge")
+    assert found["dead worker 3"].place.screen == "workers"
+    assert found["paused reports"].text == "reports paused for 3 hours by ana@ops: 311 jobs wait"
+    assert found["unknown class crm.jobs.Merge"].place == Place("jobs", "pending", "class:crm.jobs.Merge")
 
 
 def test_no_worker_is_a_trouble_where_jobs_wait() -> None:

@@ -509,8 +509,9 @@ def test_a_very_small_window_has_a_list_and_one_line_of_keys(source: LiveSource,
 
 
 def test_a_trouble_leads_to_its_row_on_a_screen_that_was_never_opened_before(source: LiveSource, store: Any) -> None:
-    store.worker()
+    store.worker(classes=[ClassRecord(WORK, (), (), None)])
     store.execute("INSERT INTO jobq.queues (name, paused_at) VALUES ('a', now()), ('mail', now())")
+    store.add(queue="a")
     store.add(queue="mail")
 
     async def flow() -> None:
@@ -628,7 +629,7 @@ def test_enter_on_what_needs_you_leads_to_the_jobs_that_are_meant(source: LiveSo
 
     async def flow() -> None:
         async with opened(source) as pilot:
-            assert f"1 job of {WORK}: no worker knows it" in text_of(pilot.app)
+            assert f"{WORK}: no worker knows it, 1 job" in text_of(pilot.app)
             await press(pilot, "enter")
             assert f"class:{WORK}" in text_of(pilot.app)
             assert "1 match" in text_of(pilot.app)
