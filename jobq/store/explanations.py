@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobq.addresses import redacted
-from jobq.commands import command
+from jobq.commands import command, psql_command
 from jobq.errors import (
     DatabaseBusy,
     DatabaseError,
@@ -12,6 +12,7 @@ from jobq.errors import (
     DatabaseUnreachable,
     SchemaMissing,
 )
+from jobq.store.statements import quote_identifier, quote_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,14 @@ def explanation(state: str | None, detail: str, *, where: str, role: str, schema
             return DatabaseForbidden(
                 f"{where} does not allow that to {role}: {detail}. Use a role that may, or give this "
                 f"one the rights: {command('migrate', '--grants')} prints what each kind of role needs."
+            )
+        case "44000":
+            quoted = quote_identifier(schema)
+            sequence = quote_literal(f"{quoted}.jobs_id_seq")
+            mend = f"SELECT setval({sequence}, (SELECT max(id) FROM {quoted}.results));"
+            return DatabaseError(
+                f"{where} has not drawn the id of that job yet, as after a restore without sequences ({detail}). "
+                f"As the owner: {psql_command(mend)}"
             )
         case "22P05":
             return DatabaseError(

@@ -1,12 +1,13 @@
 """What operators do: the record of it, in the transaction of the act itself, and the way back."""
 
 import json
+import shlex
 from typing import Any
 
 import pytest
 
 from jobq import observe, operate
-from jobq.errors import ActNotUndone, ArgumentsError, JobNotFound, UnknownJobClass
+from jobq.errors import ActNotUndone, ArgumentsError, DatabaseError, JobNotFound, UnknownJobClass
 from jobq.filters import Moment, of
 from jobq.operate import acting
 from jobq.records import ClassRecord, ParameterRecord
@@ -115,6 +116,17 @@ def test_acts_are_found_by_person_and_by_job(store: Any, database: Database) -> 
 
 
 # The way back
+
+
+def test_a_retry_after_a_restore_without_sequences_says_how_to_mend_them(
+    store: Any, report: Any, database: Database
+) -> None:
+    *_, last = failed(store, report, 2)
+    store.execute("ALTER TABLE jobq.jobs ALTER id RESTART WITH 1")
+    with pytest.raises(DatabaseError, match="after a restore without sequences") as caught:
+        operate.retry(database, [last])
+    store.execute(shlex.split(str(caught.value))[-1])
+    assert operate.retry(database, [last]).done == [last]
 
 
 def test_a_retry_is_undone_for_what_has_not_started(store: Any, report: Any, database: Database) -> None:
