@@ -13,7 +13,7 @@ from jobq.commands import command, term
 from jobq.names import suggestion
 from jobq.observe.failures import Failing
 from jobq.observe.words import many, spoken
-from jobq.records import QueueStats, UnknownClass, WorkerRecord
+from jobq.records import TOO_LARGE, QueueStats, UnknownClass, WorkerRecord
 from jobq.states import Outcome
 
 OLD_SECONDS = 300.0
@@ -232,7 +232,8 @@ def failures(facts: Facts) -> Iterator[Need]:
         text = f"{group.job_class}: {group.at_rest:,} × {group.error_type or 'failed'}, {when}"
         chosen = at_rest_filter(group.group, facts.since)
         kind = Kind.LOST if group.outcome == Outcome.LOST else Kind.FAILED
-        remedy = command("show", group.example_id) if kind is Kind.LOST else command("retry", chosen)
+        verb = "purge" if group.error_type == TOO_LARGE else "retry"  # a job that no worker can read ends so again
+        remedy = command("show", group.example_id) if kind is Kind.LOST else command(verb, chosen)
         yield Need(kind, group.job_class, text, remedy, group.at_rest, subject=group.group, filter=chosen)
     more = facts.failing.more_groups
     if more:

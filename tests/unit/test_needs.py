@@ -9,7 +9,7 @@ import pytest
 
 from jobq.observe import Failing, FailureGroup, Kind, Need, Stuck, needs
 from jobq.observe.needs import Facts, StoppedSchedule, Stranded
-from jobq.records import QueueStats, UnknownClass, WorkerRecord
+from jobq.records import TOO_LARGE, QueueStats, UnknownClass, WorkerRecord
 from jobq.settings import Settings
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -98,6 +98,11 @@ def test_without_a_live_worker_everything_waits_for_one() -> None:
 def test_what_is_muted_or_was_tried_again_needs_nobody() -> None:
     muted = a_group("shop.A", 4, muted_until=NOW, muted_by="ana@ops")
     assert needs(facts(failing=Failing((muted, a_group("shop.B", 0))))) == ()
+
+
+def test_jobs_that_no_worker_can_read_are_to_be_purged_not_retried() -> None:
+    (need,) = needs(facts(failing=Failing((a_group("shop.A", 2, error_type=TOO_LARGE),))))
+    assert need.remedy == "jobq purge 'group:g-shop.A since:1h'"
 
 
 def test_what_is_not_listed_is_counted() -> None:
