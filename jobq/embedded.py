@@ -46,6 +46,10 @@ POLL = 0.01
 LARGEST_LOG = 10_000_000
 
 
+KEEP_SECONDS = 1.0
+"""A process that keeps a server looks after it so often."""
+
+
 @dataclass(frozen=True, slots=True)
 class Binaries:
     """A folder with `initdb` and `postgres`."""
@@ -208,6 +212,47 @@ def stop(home: Path, timeout: float = 30.0) -> bool:
         return False
     with explained(layout), start_lock(layout, deadline):
         return stop_supervisor(layout, deadline)
+
+
+def keep(home: Path, *, announce: Callable[[str], None], on_kept: Callable[[str], None]) -> None:
+    """Keeps the server running until it is stopped on purpose; tells `on_kept` its address once it runs.
+
+    Raises EmbeddedServerError where it does not start, or cannot be brought back.
+    """
+    layout = layout_of(home)
+    with attach(home, announce=announce) as server, keeper_lock(layout):
+        on_kept(server.url)
+        while is_brought_back(server, layout):
+            time.sleep(KEEP_SECONDS)
+
+
+def is_kept(home: Path) -> bool:
+    """Whether a process keeps the server running, and does nothing else."""
+    layout = layout_of(home)
+    return layout.keeper_lock.exists() and is_locked(layout.keeper_lock)
+
+
+def is_brought_back(server: EmbeddedServer, layout: Home) -> bool:
+    """Whether the server runs, again where need be; False once it was stopped on purpose."""
+    try:
+        server.ensure_running()
+    except EmbeddedServerError:
+        report = layout.read_report()
+        if report is None or report.state != "stopped":
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def keeper_lock(layout: Home) -> Iterator[None]:
+    """Says that the server is kept. Of several keepers one says so for all."""
+    lock = try_lock(layout.keeper_lock)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def reset(home: Path, timeout: float = 30.0) -> None:

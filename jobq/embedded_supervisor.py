@@ -96,6 +96,10 @@ class Home:
         return self.path / "holders.lock"
 
     @property
+    def keeper_lock(self) -> Path:
+        return self.path / "keeper.lock"
+
+    @property
     def log(self) -> Path:
         return self.path / "server.log"
 

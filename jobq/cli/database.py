@@ -1,6 +1,8 @@
 """`jobq migrate` and `jobq db`: the schema, and the embedded PostgreSQL."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -9,7 +11,8 @@ import click
 
 from jobq.cli.options import database_options, json_option
 from jobq.cli.render import say, show_json
-from jobq.errors import UsageError
+from jobq.commands import command
+from jobq.errors import EmbeddedServerError, UsageError
 from jobq.settings import Settings, is_identifier, load
 
 if TYPE_CHECKING:
@@ -145,15 +148,46 @@ def url() -> None:
 
 
 @db.command()
-def start() -> None:
-    """Keep it running until Ctrl-C or SIGTERM, whether anybody uses it or not."""
+@click.option("--foreground", is_flag=True, help="Stay until Ctrl-C or SIGTERM, for supervisors such as systemd.")
+def start(foreground: bool) -> None:
+    """Start it, and keep it running until `jobq db stop`, whether anybody uses it or not."""
     from jobq import embedded
 
-    with embedded.attach(home(), announce=say) as server:
-        click.echo(server.url)
-        say("it runs until this command is stopped (Ctrl-C)")
+    if foreground:
         signal.signal(signal.SIGTERM, end_by_signal)
-        signal.pause()
+        embedded.keep(home(), announce=say, on_kept=told)
+        say("it was stopped")
+        return
+    with embedded.attach(home(), announce=say) as server:
+        if not embedded.is_kept(home()):
+            start_keeper()
+        click.echo(server.url)
+    say(f"it runs until: {command('db', 'stop')}")
+
+
+def told(address: str) -> None:
+    """The first line says to who started this that the server is kept."""
+    click.echo(address)
+    sys.stdout.flush()
+    say("it runs until this command is stopped (Ctrl-C)")
+
+
+def start_keeper() -> None:
+    """A process of its own keeps the server; this returns once it does."""
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "jobq", "db", "start", "--foreground"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    assert keeper.stdout is not None
+    with keeper.stdout as first_line:
+        if not first_line.readline():
+            again = command("db", "start", "--foreground")
+            raise EmbeddedServerError(f"The process that keeps the server ended at once. To see why: {again}")
+    keeper.returncode = 0  # it goes on without us: no warning about that
 
 
 def end_by_signal(_number: int, _frame: FrameType | None) -> None:

@@ -543,3 +543,39 @@ def test_programs_that_are_closed_to_the_servers_user_are_copied(
         assert answers(server.url)
         assert list(home.glob("pgsql-*"))
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def shell(folder: Path) -> Iterator[Callable[..., "subprocess.CompletedProcess[str]"]]:
+    """Runs `jobq db …` in an application's folder that is open to the server's account."""
+    application = folder / "application"
+    application.mkdir()
+    (application / "pyproject.toml").write_text("[tool.jobq]\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JOBQ_")}
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "jobq", "db", *words],
+            cwd=application, env=environment, capture_output=True, text=True, timeout=100, check=True,
+        )  # fmt: skip
+
+    yield run
+    run("stop")
+
+
+def test_a_server_that_was_started_stays_until_it_is_stopped(
+    folder: Path, shell: Callable[..., "subprocess.CompletedProcess[str]"], eventually: Eventually
+) -> None:
+    home = embedded.default_home(folder / "application")
+    first = shell("start")
+    assert answers(first.stdout.strip())
+    assert embedded.is_kept(home)
+    assert shell("start").stdout == first.stdout
+
+    kill_supervisor(home, eventually)
+    eventually(lambda: is_running(home))
+    assert embedded.is_kept(home)
+
+    assert "stopped" in shell("stop").stderr
+    eventually(lambda: not embedded.is_kept(home))
+    assert not is_running(home)
