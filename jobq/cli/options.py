@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jobq.commands import command
 from jobq.errors import ArgumentsError, UsageError
 from jobq.filters import seconds_of
 from jobq.settings import Settings, load
@@ -74,6 +75,10 @@ def select(words: Sequence[str], chosen: dict[str, Any]) -> "Filter":
     """The filter that the words and the options make. A state may stand alone as the first word."""
     from jobq import filters
 
+    if words and words[0] in filters.OUTCOMES:
+        word, *more = words
+        meant = command(click.get_current_context().info_name or "list", f"outcome:{word}", *more)
+        raise UsageError(f"{word} is an outcome, not a state. Say: {meant}, or '\"{word}\"' for the word itself.")
     if words and words[0] in filters.STATES:
         parts = [filters.of("state", words[0]), filters.parse(" ".join(words[1:]))]
     else:

@@ -97,6 +97,14 @@ def test_a_mistake_in_a_filter_is_answered_with_its_place(
     assert "Traceback" not in finished.stderr
 
 
+def test_an_outcome_in_the_place_of_a_state_is_answered_with_what_was_meant(sample: "Application") -> None:
+    listed, retried = sample.jobq("list", "errored", "since:1h"), sample.jobq("retry", "lost")
+    assert (listed.returncode, retried.returncode) == (2, 2)
+    assert "Say: jobq list outcome:errored since:1h, or " in listed.stderr
+    assert "Say: jobq retry outcome:lost, or " in retried.stderr
+    assert sample.jobq("list", '"errored"').returncode == 0
+
+
 def test_a_term_that_no_index_serves_says_so(sample: "Application") -> None:
     assert "no index serves args.value" in sample.jobq("list", "finished", "args.value:7").stderr
     assert "index" not in sample.jobq("list", "finished", "since:1h args.value:7").stderr
