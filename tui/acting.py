@@ -80,7 +80,8 @@ class Acting:
             self._run("select", lambda source, progress: (act, scope, source.select(query, progress)))
             return
         classes = Counter(job.job_class for job in scope.jobs).most_common()
-        self._plan(act, scope, Selected(scope.ids, tuple(classes)))
+        seen = {job.id: job.attempt for job in scope.jobs}
+        self._plan(act, scope, Selected(scope.ids, tuple(classes), seen))
 
     def _plan(self, act: Act, scope: Scope, selected: Selected) -> None:
         if not selected.ids:
@@ -89,16 +90,17 @@ class Acting:
         target = self._source.target
         tier = act.tier(len(selected.ids), is_production=target.is_production)
         if tier is Tier.NONE:
-            self._act(act, selected.ids, scope)
+            self._act(act, selected, scope)
             return
         undo_key = self._keymap.shown("undo")
         plan = plan_for_jobs(act, selected, scope, tier, target, self._state.snapshot, undo_key)
-        self._dialogs.confirm(plan, lambda: self._act(act, selected.ids, scope))
+        self._dialogs.confirm(plan, lambda: self._act(act, selected, scope))
 
-    def _act(self, act: Act, ids: tuple[int, ...], scope: Scope) -> None:
-        self.doing, self._number = f"{act.verb} {formats.plural(len(ids), 'job')}", len(ids)
+    def _act(self, act: Act, selected: Selected, scope: Scope) -> None:
+        number = len(selected.ids)
+        self.doing, self._number = f"{act.verb} {formats.plural(number, 'job')}", number
         text = str(scope.query) if scope.query else None
-        self._run(act.verb, lambda source, progress: source.act(act.verb, ids, progress, text))
+        self._run(act.verb, lambda source, progress: source.act(act.verb, selected, progress, text))
 
     # On what has a name, and the rest
 

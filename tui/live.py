@@ -169,7 +169,7 @@ class LiveSource:
         self._require_writing()
         act, acted = operate.undo(self._database, act_id)
         self._kept.clear()
-        return Report(f"undo {line(act.verb)}", tuple(acted.done), acted.skipped, names=tuple(map(line, act.names)))
+        return replace(report_of(f"undo {line(act.verb)}", acted), names=tuple(map(line, act.names)))
 
     def query(self, view: View, text: str) -> Query:
         return Query(view, text, self._meant(search.selection(view, text)))
@@ -196,7 +196,7 @@ class LiveSource:
 
     def select(self, query: Query, progress: Progress) -> Selected:
         selected = observe.select(self._database, query.meaning, progress=progress)
-        return Selected(selected.ids, cleaned(selected.classes))  # ids may be millions
+        return replace(selected, classes=cleaned(selected.classes))  # ids may be millions
 
     def classes(self) -> tuple[ClassRecord, ...]:
         found = observe.classes(self._database)
@@ -257,11 +257,13 @@ class LiveSource:
             )
         )
 
-    def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
+    def act(self, verb: str, selected: Selected, progress: Progress, selection: str | None) -> Report:
         self._require_writing()
-        acted = OPERATIONS[verb](self._database, ids, selection=selection, progress=progress)
+        acted = OPERATIONS[verb](
+            self._database, selected.ids, selection=selection, progress=progress, seen=selected.seen
+        )
         self._kept.clear()  # what failed and is at rest is something else now
-        return Report(verb, tuple(acted.done), acted.skipped, asked=tuple(acted.asked))
+        return report_of(verb, acted)
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:
         found = observe.schedules(self._database)
@@ -286,8 +288,8 @@ class LiveSource:
         self._kept.clear()
         return NamedReport(words, tuple(map(line, done)), skipped, {})
 
-    def stack(self, job_id: int) -> Stack:
-        return cleaned(operate.stack(self._database, job_id, timeout=STACK_SECONDS))
+    def stack(self, job_id: int, attempt: int) -> Stack:
+        return cleaned(operate.stack(self._database, job_id, timeout=STACK_SECONDS, attempt=attempt))
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         self._require_writing()
@@ -330,6 +332,11 @@ class LiveSource:
                 self._names.setdefault(kind, set()).add(shown)
                 if shown != name:
                     self._raw[shown] = name
+
+
+def report_of(verb: str, acted: operate.Acted) -> Report:
+    skipped = {job_id: line(why) for job_id, why in acted.skipped.items()}
+    return Report(verb, tuple(acted.done), skipped, asked=tuple(acted.asked), act=acted.act)
 
 
 def argument(parameter: ParameterRecord, text: str) -> Any:

@@ -100,6 +100,7 @@ class Report:
     skipped: dict[int, str]
     asked: tuple[int, ...] = ()  # running jobs whose end was asked for, and is still to come
     names: tuple[str, ...] = ()  # queues or schedules, where it was none of jobs
+    act: int | None = None  # its row in the audit; None where nothing was done
 
     @property
     def reasons(self) -> dict[str, list[int]]:
@@ -175,8 +176,8 @@ class Source(Protocol):
     def enqueue(self, new: NewJob) -> JobRecord | None:
         """Enqueues it. None where an unfinished job holds the unique key."""
 
-    def act(self, verb: str, ids: Iterable[int], progress: Progress, selection: str | None) -> Report:
-        """Retries, cancels or purges jobs; says what it did and why it left the rest."""
+    def act(self, verb: str, selected: Selected, progress: Progress, selection: str | None) -> Report:
+        """Retries, cancels or purges jobs, at the attempts that were seen; says what it did and why it left the rest."""
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         """What failed in a period that long, in groups of what is alike."""
@@ -205,8 +206,8 @@ class Source(Protocol):
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
         """Mutes groups of failures for a day, for everybody, or unmutes them."""
 
-    def stack(self, job_id: int) -> Stack:
-        """What a running job is doing at this moment. Raises NotRunning."""
+    def stack(self, job_id: int, attempt: int) -> Stack:
+        """What an attempt is doing at this moment. Raises NotRunning."""
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         """Runs, pauses or resumes schedules."""

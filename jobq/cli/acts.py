@@ -34,6 +34,9 @@ CLASSES_SHOWN = 3
 
 
 def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option(
+        "--attempt", type=click.IntRange(0), metavar="N", help="With one ID: only while N is the job's last attempt."
+    )(function)
     function = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = json_option(database_options(selection_options(function)))
     return click.argument("words", metavar="[ID|FILTER]...", nargs=-1)(function)
@@ -101,6 +104,7 @@ def act(
     yes: bool,
     settings: Settings,
     as_json: bool,
+    attempt: int | None = None,
     wait: bool = False,
     **chosen: Any,
 ) -> None:
@@ -110,14 +114,18 @@ def act(
     # A word of nothing is a variable of the shell's that is not set: what it should have said, nobody knows.
     if by_id == by_filter or not all(word.strip() for word in words):
         raise UsageError(f"Say which jobs to {verb}: either ids, or a filter such as --queue or 'outcome:errored'.")
+    if attempt is not None and (not by_id or len(words) != 1):
+        raise UsageError(f"--attempt goes with the ID of one job: jobq {verb} 4711 --attempt 2")
     database = open_database(settings)
-    selection = None
+    selection, seen = None, None
     if by_id:
         ids = tuple(id_of(word) for word in words)
+        seen = None if attempt is None else {ids[0]: attempt}
     else:
         selection = select(words, chosen).among(*states).checked()
         check_states(verb, selection, states)
-        ids = confirmed(database, verb, selection, is_sure=yes)
+        selected = confirmed(database, verb, selection, is_sure=yes)
+        ids, seen = selected.ids, selected.seen
     with click.progressbar(
         length=len(ids), label=verb, file=sys.stderr, hidden=len(ids) < 1000 or not sys.stderr.isatty()
     ) as bar:
@@ -125,7 +133,8 @@ def act(
             database,
             ids,
             selection=None if selection is None else str(selection),
-            progress=lambda seen: bar.update(seen - bar.pos),
+            progress=lambda done: bar.update(done - bar.pos),
+            seen=seen,
         )
     ended = wait_for(acted.asked) if wait else None
     show_acted(acted, done, ended, as_json=as_json)
@@ -160,7 +169,7 @@ def show_acted(acted: Any, done: str, ended: "dict[int, AttemptRecord] | None" =
         why = line(how.error_message or "it was done before it could be stopped")
         say(f"job {job} has ended as {how.outcome}: {why}")
     for job, why in list(acted.skipped.items())[:20]:
-        say(f"job {job} was left alone: {why}")
+        say(f"job {job} was left alone: {line(why)}")
     if len(acted.skipped) > 20:
         say(f"… and {len(acted.skipped) - 20} more")
     if not acted.done and not acted.asked and acted.skipped:
@@ -183,8 +192,8 @@ def check_states(verb: str, selection: filters.Filter, states: list[str]) -> Non
             raise selection.mistake(f"To {verb} is possible for {' and '.join(sorted(possible))} jobs only.", term)
 
 
-def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: bool) -> tuple[int, ...]:
-    """The ids that the filter selects now: what was counted and confirmed is what is acted on."""
+def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: bool) -> "Selected":
+    """The jobs that the filter selects now: what was counted and confirmed is what is acted on."""
     from jobq import observe
 
     selected = observe.select(database, selection)
@@ -195,7 +204,7 @@ def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: b
         say(f"  {job.id}  {line(job.job_class)}  {line(job.queue)}  {compact(job.arguments)}{error}")
     if ids and not is_sure:
         click.confirm(f"{verb} {len(ids):,} jobs?", abort=True, err=True)
-    return ids
+    return selected
 
 
 def counted(selected: "Selected") -> str:

@@ -20,16 +20,17 @@ from jobq.settings import Settings
     metavar="SECONDS",
     help="How long to wait for the worker's answer.",
 )
+@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Only while this attempt runs.")
 @database_options
 @json_option
-def stack(job_id: int, timeout: float, settings: Settings, as_json: bool) -> None:
+def stack(job_id: int, timeout: float, attempt: int | None, settings: Settings, as_json: bool) -> None:
     """Show the Python stack of a running job, asked of its process, on whatever machine that is.
 
     The job is not stopped for it. In C code, the stack is that of the Python code which called it.
     """
     from jobq import operate
 
-    found = operate.stack(open_database(settings), job_id, timeout=timeout)
+    found = operate.stack(open_database(settings), job_id, timeout=timeout, attempt=attempt)
     if as_json:
         show_json(asdict(found))
         return

@@ -23,12 +23,13 @@ def run_again(
     yes: bool,
     settings: Settings,
     as_json: bool,
+    attempt: int | None,
     **chosen: Any,
 ) -> None:
     """Enqueues the new job. There is nothing to confirm: one job, and the old one stays as it is."""
     from jobq import operate
 
-    if len(words) != 1 or not is_id(words[0]) or is_given(chosen):
+    if len(words) != 1 or not is_id(words[0]) or is_given(chosen) or attempt is not None:
         raise UsageError("--arguments goes with the ID of one job: jobq retry 4711 --arguments '{\"user_id\": 1}'")
     arguments = json_object("--arguments", text)
     database = open_database(settings)

@@ -1,9 +1,9 @@
 """Jobs to look at: one with all its attempts, or those that a filter selects, a page at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,22 +69,23 @@ class Selected:
 
     ids: tuple[int, ...]  # newest first
     classes: tuple[tuple[str, int], ...]  # how many of each class, the most first
+    seen: Mapping[int, int] = field(default_factory=dict)  # the last attempt of each: an act on a later one is refused
 
 
 def select(database: Database, selection: Filter, *, progress: Callable[[int], None] | None = None) -> Selected:
     """All selected jobs. `progress` is told how many were found so far."""
-    ids: list[int] = []
+    seen: dict[int, int] = {}
     classes: Counter[str] = Counter()
     after: Position | None = None
     while True:
         with reading(database, slow=slow_terms(selection)) as connection:
             rows = page_of(connection, database.schema, "select", selection, SELECT_AT_ONCE, after)
-        ids += [row["id"] for row in rows]
+        seen.update((row["id"], row["attempt"]) for row in rows)
         classes.update(row["job_class"] for row in rows)
         if len(rows) < SELECT_AT_ONCE:
-            return Selected(tuple(ids), tuple(classes.most_common()))
+            return Selected(tuple(seen), tuple(classes.most_common()), seen)
         if progress is not None:
-            progress(len(ids))
+            progress(len(seen))
         after = Position(rows[-1]["id"], rows[-1]["ended_at"])
 
 

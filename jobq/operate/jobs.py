@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 
 from jobq import observe
 from jobq.errors import JobNotFound
 from jobq.operate.acting import Act, Part
+from jobq.records import ActRecord, JobDetail
 from jobq.states import FINISHED, WAITING, State
 from jobq.store import jobs
 from jobq.store.database import Database
+from jobq.store.jobs import Seen
 
 CHUNK = 500
 
@@ -35,21 +38,32 @@ class Acted:
 
 
 def retry(
-    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
+    database: Database,
+    ids: Iterable[int],
+    *,
+    selection: str | None = None,
+    progress: Progress | None = None,
+    seen: Seen | None = None,
 ) -> Acted:
     """Queues finished jobs again, under their own ids and with all they had; each gets one more attempt.
 
-    `selection` is the filter that chose them, for the audit.
+    `selection` is the filter that chose them, for the audit. `seen` says which attempt of each was the last one when it
+    was chosen: a job that has run again since is left alone.
     """
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
-        return jobs.retry_by_hand(part.connection, database.schema, chunk, act=part.act)
+        return jobs.retry_by_hand(part.connection, database.schema, chunk, act=part.act, seen=seen)
 
-    return in_chunks(Act(database, "retry", selection=selection), ids, do, why_not_retried, progress)
+    return in_chunks(Act(database, "retry", selection=selection), ids, do, why_not_retried, progress, seen)
 
 
 def cancel(
-    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
+    database: Database,
+    ids: Iterable[int],
+    *,
+    selection: str | None = None,
+    progress: Progress | None = None,
+    seen: Seen | None = None,
 ) -> Acted:
     """Calls off jobs that wait, at once, and asks for the end of those that run."""
     act = Act(database, "cancel", selection=selection)
@@ -59,30 +73,39 @@ def cancel(
         left = set(chunk)
         for _ in range(CANCEL_ROUNDS):
             left.difference_update(
-                jobs.cancel(part.connection, database.schema, sorted(left), cancelled_by=act.who, act=part.act)
+                jobs.cancel(
+                    part.connection, database.schema, sorted(left), cancelled_by=act.who, act=part.act, seen=seen
+                )
             )
-            running = jobs.request_cancel(part.connection, database.schema, sorted(left), cancelled_by=act.who)
+            running = jobs.request_cancel(
+                part.connection, database.schema, sorted(left), cancelled_by=act.who, seen=seen
+            )
             asked.update(running)
             left.difference_update(running)
             if not left:
                 break
         return [job_id for job_id in chunk if job_id not in left]
 
-    acted = in_chunks(act, ids, do, why_not_cancelled, progress)
+    acted = in_chunks(act, ids, do, why_not_cancelled, progress, seen)
     acted.done = [job_id for job_id in acted.done if job_id not in asked]
     acted.asked = sorted(asked)
     return acted
 
 
 def purge(
-    database: Database, ids: Iterable[int], *, selection: str | None = None, progress: Progress | None = None
+    database: Database,
+    ids: Iterable[int],
+    *,
+    selection: str | None = None,
+    progress: Progress | None = None,
+    seen: Seen | None = None,
 ) -> Acted:
     """Takes finished jobs out of the history, with all their attempts. They are deleted some minutes later."""
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
-        return jobs.purge(part.connection, database.schema, chunk, act=part.act)
+        return jobs.purge(part.connection, database.schema, chunk, act=part.act, seen=seen)
 
-    return in_chunks(Act(database, "purge", selection=selection), ids, do, why_not_purged, progress)
+    return in_chunks(Act(database, "purge", selection=selection), ids, do, why_not_purged, progress, seen)
 
 
 def in_chunks(
@@ -91,19 +114,20 @@ def in_chunks(
     do: Callable[[Part, Sequence[int]], list[int]],
     why_not: Callable[[str], str],
     progress: Progress | None,
+    seen: Seen | None = None,
 ) -> Acted:
     """Acts on a few hundred at a time, so that no statement holds locks for long."""
-    acted, seen = Acted(), 0
+    acted, number = Acted(), 0
     for chunk in chunks(dict.fromkeys(ids)):
         with act.part() as part:
             done = do(part, chunk)
             part.did(done)
         acted.done += done
         for job_id in sorted(set(chunk) - set(done)):
-            acted.skipped[job_id] = reason(act.database, job_id, why_not)
-        seen += len(chunk)
+            acted.skipped[job_id] = reason(act.database, job_id, why_not, (seen or {}).get(job_id))
+        number += len(chunk)
         if progress is not None:
-            progress(seen)
+            progress(number)
     acted.act = act.id
     return acted
 
@@ -114,12 +138,35 @@ def chunks(ids: Iterable[int]) -> Iterator[list[int]]:
         yield chunk
 
 
-def reason(database: Database, job_id: int, why_not: Callable[[str], str]) -> str:
+def reason(database: Database, job_id: int, why_not: Callable[[str], str], seen: int | None = None) -> str:
     try:
-        job = observe.show(database, job_id).job
+        detail = observe.show(database, job_id)
     except JobNotFound:
         return "there is no such job"
-    return why_not(job.state)
+    later = None if seen is None else since_seen(database, detail, seen)
+    return why_not(detail.job.state) if later is None else later
+
+
+def since_seen(database: Database, detail: JobDetail, seen: int) -> str | None:
+    """What happened to a job after the attempt that was seen; None where that is still the last one."""
+    job = detail.job
+    now = f"attempt {job.attempt} has {job.outcome}" if job.state == FINISHED else f"it is {job.state} now"
+    if job.state == State.RUNNING:
+        now = f"attempt {job.attempt} is running"
+    ended_at = next((one.ended_at for one in detail.attempts if one.attempt == seen), None)
+    if ended_at is not None and (act := retry_since(database, job.id, ended_at)) is not None:
+        return f"{act.who} retried it at {act.at.astimezone(UTC):%H:%M:%S} UTC: {now}"
+    return None if job.attempt == seen else f"it went on after attempt {seen}, which was shown: {now}"
+
+
+def retry_since(database: Database, job_id: int, since: datetime) -> ActRecord | None:
+    """The last retry of a job by hand; None where there was none, or where the audit does not tell which it was."""
+    acts = observe.acts_on(database, job_id, since=since)
+    named, possible = (
+        [act for act in some if act.verb == "retry" and act.at >= since and act.undone_at is None]
+        for some in (acts.named, acts.possible)
+    )
+    return named[0] if named else possible[0] if len(possible) == 1 else None
 
 
 def why_not_retried(state: str) -> str:

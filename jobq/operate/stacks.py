@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jobq import observe
 from jobq.errors import NotRunning
 from jobq.operate.rights import permitted
+from jobq.records import JobRecord
 from jobq.store import control
 from jobq.store.database import Database
 
@@ -22,17 +23,17 @@ class Stack:
     text: str  # of the form of a traceback; or why it could not be had
 
 
-def stack(database: Database, job_id: int, *, timeout: float = 10.0) -> Stack:
+def stack(database: Database, job_id: int, *, timeout: float = 10.0, attempt: int | None = None) -> Stack:
     """The Python stack of a running job, asked of its process, which goes on meanwhile.
 
-    Raises JobNotFound; NotRunning where it is not, or where its worker did not answer within `timeout` seconds.
+    Raises JobNotFound; NotRunning where it is not, where not this `attempt` of it is, or where its worker did not answer
+    within `timeout` seconds.
     """
     job = observe.show(database, job_id).job
     with permitted(database, "stack"), database.connection() as connection:
-        asked = control.request_stack(connection, database.schema, job_id)
+        asked = control.request_stack(connection, database.schema, job_id, attempt=attempt)
         if asked is None:
-            state = job.outcome or job.state
-            raise NotRunning(f"Job {job_id} is {state}: only a running job has a stack.")
+            raise NotRunning(why_not(job, attempt))
         deadline = time.monotonic() + timeout
         while (text := control.read_stack(connection, database.schema, asked.id)) is None:
             if time.monotonic() >= deadline:
@@ -42,3 +43,9 @@ def stack(database: Database, job_id: int, *, timeout: float = 10.0) -> Stack:
                 )
             time.sleep(WAIT_SECONDS)
     return Stack(job_id, asked.attempt, asked.worker, text)
+
+
+def why_not(job: JobRecord, attempt: int | None) -> str:
+    if attempt is not None and job.attempt != attempt:
+        return f"Attempt {attempt} of job {job.id} runs no more: attempt {job.attempt} is {job.outcome or job.state}."
+    return f"Job {job.id} is {job.outcome or job.state}: only a running job has a stack."

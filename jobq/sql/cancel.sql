@@ -2,13 +2,16 @@
 -- is no longer in these states, and is left alone. The record counts as the attempt that never began,
 -- so that no attempt has two ends. As part of an act they are kept as they were, for its undo: but for rows so large
 -- that they would fit into no JSON document. Compression hides a factor of 255 of their sizes, a document has 256 MB.
--- They are locked in the order of ids, as by all who lock several.
+-- They are locked in the order of ids, as by all who lock several. Where the caller says at which attempt a job was seen,
+-- one that was tried since is left alone.
 WITH ended AS (
     DELETE FROM {schema}.jobs
     USING (
         SELECT id
         FROM {schema}.jobs
-        WHERE id = ANY (%(ids)s::bigint[]) AND state IN ('pending', 'scheduled')
+        WHERE id = ANY (%(ids)s::bigint[])
+            AND state IN ('pending', 'scheduled')
+            AND coalesce((%(attempts)s::integer[])[array_position(%(ids)s::bigint[], id)], attempt) = attempt
         ORDER BY id
         FOR UPDATE
     ) AS waiting

@@ -2,11 +2,14 @@
 -- unfinished. The rows are kept whole for a while, in case the act is undone, and deleted later; of rows
 -- that are too large for that (see cancel.sql) nothing is kept. As JSON, so that
 -- a column added to the history needs no second place. A job's end is locked first, as by whoever queues it again: of the
--- two the second finds it gone.
+-- two the second finds it gone. Where the caller says which attempt was seen as the last one, a job that has run again
+-- since is left as it is.
 WITH chosen AS (
     SELECT id
     FROM {schema}.results
-    WHERE id = ANY (%(ids)s::bigint[]) AND NOT retried
+    WHERE id = ANY (%(ids)s::bigint[])
+        AND NOT retried
+        AND coalesce((%(attempts)s::integer[])[array_position(%(ids)s::bigint[], id)], attempt) = attempt
     ORDER BY id
     FOR UPDATE
 ), removed AS (

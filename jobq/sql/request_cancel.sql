@@ -1,6 +1,7 @@
 -- Notes on running jobs that somebody wants their end, and tells the workers that have them. The first to ask is the one
 -- whose name is kept; asking again tells the worker again. What ended or was given back meanwhile is no longer running.
--- They are locked in the order of ids, as by all who lock several.
+-- They are locked in the order of ids, as by all who lock several. Where the caller says which attempt was seen, another
+-- attempt is left alone.
 WITH requested AS (
     UPDATE {schema}.jobs
     SET cancel_requested_at = coalesce(cancel_requested_at, statement_timestamp()),
@@ -8,7 +9,9 @@ WITH requested AS (
     FROM (
         SELECT id
         FROM {schema}.jobs
-        WHERE id = ANY (%(ids)s::bigint[]) AND state = 'running'
+        WHERE id = ANY (%(ids)s::bigint[])
+            AND state = 'running'
+            AND coalesce((%(attempts)s::integer[])[array_position(%(ids)s::bigint[], id)], attempt) = attempt
         ORDER BY id
         FOR UPDATE
     ) AS running

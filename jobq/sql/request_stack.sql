@@ -1,7 +1,9 @@
--- Asks the worker that has a running job what the job is doing.
+-- Asks the worker that has a running job what the job is doing. With an attempt: only while that one runs.
 WITH requested AS (
     INSERT INTO {schema}.stacks (job_id, attempt, worker_id)
-    SELECT id, attempt, worker_id FROM {schema}.jobs WHERE id = %(job_id)s AND state = 'running'
+    SELECT id, attempt, worker_id
+    FROM {schema}.jobs
+    WHERE id = %(job_id)s AND state = 'running' AND attempt = coalesce(%(attempt)s::integer, attempt)
     RETURNING id, attempt, worker_id
 )
 SELECT

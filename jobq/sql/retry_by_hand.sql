@@ -3,10 +3,13 @@
 -- so is one that is in the queue again. Its time to expire is not asked again: somebody wants it now.
 -- One more attempt is allowed than were made, and the losses start anew. They go in by the order of their keys, as by all
 -- who add several: two that add the same keys then wait for each other one way only.
+-- Where the caller says which attempt was seen as the last one, a job that has run again since is left as it is.
 WITH last AS (
     SELECT results.*
     FROM {schema}.results
-    WHERE id = ANY (%(ids)s::bigint[]) AND NOT retried
+    WHERE id = ANY (%(ids)s::bigint[])
+        AND NOT retried
+        AND coalesce((%(attempts)s::integer[])[array_position(%(ids)s::bigint[], id)], attempt) = attempt
     ORDER BY id
     FOR UPDATE
 ), queued AS (

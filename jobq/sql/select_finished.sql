@@ -1,5 +1,6 @@
--- The ids and classes of finished jobs that a filter selects, in the order and by the pages of observe_finished.sql.
-SELECT id, job_class, ended_at
+-- The ids, classes and last attempts of finished jobs that a filter selects, in the order and by the pages of
+-- observe_finished.sql.
+SELECT id, job_class, attempt, ended_at
 FROM {schema}.results
 WHERE NOT retried
     AND (%(below_time)s::timestamptz IS NULL OR (ended_at, id) < (%(below_time)s, %(below)s))

@@ -122,11 +122,10 @@ def made_aborts(connection: Connection, schema: str, *, worker_id: int, ids: Seq
     connection.execute(statement("made_aborts", schema), {"worker_id": worker_id, "ids": list(ids)})
 
 
-def request_stack(connection: Connection, schema: str, job_id: int) -> AskedStack | None:
-    """Asks what a job is doing; None where it is not running."""
-    row = connection.execute(
-        statement("request_stack", schema), {"job_id": job_id, "channel": control_channel(schema)}
-    ).fetchone()
+def request_stack(connection: Connection, schema: str, job_id: int, *, attempt: int | None = None) -> AskedStack | None:
+    """Asks what a job is doing, or one attempt of it; None where that is not running."""
+    parameters = {"job_id": job_id, "attempt": attempt, "channel": control_channel(schema)}
+    row = connection.execute(statement("request_stack", schema), parameters).fetchone()
     return AskedStack(*row[:3]) if row else None
 
 

@@ -510,10 +510,21 @@ def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000)
     return connection.execute(statement("unknown_classes", schema), {"limit": limit}).fetchall()
 
 
-def retry_by_hand(connection: Connection, schema: str, ids: Sequence[int], *, act: int | None = None) -> list[int]:
+Seen = Mapping[int, int]
+"""The last attempt of each job, as somebody saw it: an act on a later one is refused. Jobs that are not in it may have any."""
+
+
+def fence(ids: Sequence[int], seen: Seen | None) -> dict[str, Any]:
+    """The parameters by which a statement acts on the attempts that were seen."""
+    return {"ids": list(ids), "attempts": None if seen is None else [seen.get(job_id) for job_id in ids]}
+
+
+def retry_by_hand(
+    connection: Connection, schema: str, ids: Sequence[int], *, act: int | None = None, seen: Seen | None = None
+) -> list[int]:
     """Queues finished jobs again; returns those that were, in order. As part of an act, they are kept for its undo."""
     rows = connection.execute(
-        statement("retry_by_hand", schema), {"ids": list(ids), "channel": channel(schema)}
+        statement("retry_by_hand", schema), {**fence(ids, seen), "channel": channel(schema)}
     ).fetchall()
     if act is not None and rows:
         audit.keep(connection, schema, act, [(job_id, attempt) for job_id, attempt, _ in rows])
@@ -521,12 +532,18 @@ def retry_by_hand(connection: Connection, schema: str, ids: Sequence[int], *, ac
 
 
 def cancel(
-    connection: Connection, schema: str, ids: Sequence[int], *, cancelled_by: str, act: int | None = None
+    connection: Connection,
+    schema: str,
+    ids: Sequence[int],
+    *,
+    cancelled_by: str,
+    act: int | None = None,
+    seen: Seen | None = None,
 ) -> list[int]:
     """Calls off jobs that are not running; returns those that were, in order. As part of an act, they are kept."""
     with connection.transaction():
         rows = connection.execute(
-            statement("cancel", schema), {"ids": list(ids), "cancelled_by": cancelled_by, "act": act}
+            statement("cancel", schema), {**fence(ids, seen), "cancelled_by": cancelled_by, "act": act}
         ).fetchall()
         if not rows:
             return []
@@ -538,16 +555,20 @@ def cancel(
     return sorted(row[0] for row in rows)
 
 
-def request_cancel(connection: Connection, schema: str, ids: Sequence[int], *, cancelled_by: str) -> list[int]:
+def request_cancel(
+    connection: Connection, schema: str, ids: Sequence[int], *, cancelled_by: str, seen: Seen | None = None
+) -> list[int]:
     """Asks for the end of running jobs; returns those that were running, in order."""
-    parameters = {"ids": list(ids), "cancelled_by": cancelled_by, "channel": control_channel(schema)}
+    parameters = {**fence(ids, seen), "cancelled_by": cancelled_by, "channel": control_channel(schema)}
     rows = connection.execute(statement("request_cancel", schema), parameters).fetchall()
     return sorted(row[0] for row in rows)
 
 
-def purge(connection: Connection, schema: str, ids: Sequence[int], *, act: int) -> list[int]:
+def purge(
+    connection: Connection, schema: str, ids: Sequence[int], *, act: int, seen: Seen | None = None
+) -> list[int]:
     """Takes every attempt of finished jobs out of sight; returns those jobs, in order."""
-    rows = connection.execute(statement("purge", schema), {"ids": list(ids), "act": act}).fetchall()
+    rows = connection.execute(statement("purge", schema), {**fence(ids, seen), "act": act}).fetchall()
     return sorted(job_id for (job_id,) in rows)
 
 

@@ -219,14 +219,14 @@ def test_what_a_worker_holds_is_found_by_its_id(store: Any, worker: int) -> None
 
 
 def test_jobs_are_cancelled_by_the_primary_key(store: Any, worker: int) -> None:
-    parameters = {"ids": [1, 2, 3], "cancelled_by": "ada", "act": None}
+    parameters = {"ids": [1, 2, 3], "attempts": [0, 1, None], "cancelled_by": "ada", "act": None}
     cancel = Planned(store, "cancel", parameters)
     fill(store)
     assert ways_into(cancel.plan(**parameters), "jobs") == {"jobs_pkey"}
 
 
 def test_the_last_attempt_of_a_job_is_found_by_its_id_in_every_day(store: Any, worker: int) -> None:
-    parameters = {"ids": [1, 2, 3], "channel": "c"}
+    parameters = {"ids": [1, 2, 3], "attempts": [1, 2, None], "channel": "c"}
     retry = Planned(store, "retry_by_hand", parameters)
     for node in nodes(retry.plan(**parameters)):
         if str(node.get("Relation Name", "")).startswith("results_"):

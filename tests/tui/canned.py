@@ -538,8 +538,8 @@ class CannedSource:
         self.enqueued.append(new)
         return a_job(918_999, job_class=new.job_class, queue=new.queue)
 
-    def act(self, verb: str, ids: Iterable[int], progress: Any, selection: str | None) -> Report:
-        ids = tuple(ids)
+    def act(self, verb: str, selected: Selected, progress: Any, selection: str | None) -> Report:
+        ids = selected.ids
         self.acts.append((verb, ids))
         skipped = {job_id: self.refused[job_id] for job_id in ids if job_id in self.refused}
         return Report(verb, tuple(job_id for job_id in ids if job_id not in skipped), skipped)
@@ -563,8 +563,8 @@ class CannedSource:
         self.muted = self.muted | set(groups) if verb == "mute" else self.muted - set(groups)
         return NamedReport(f"{verb}d", groups, {}, {})
 
-    def stack(self, job_id: int) -> Stack:
-        return live.cleaned(Stack(job_id, 1, "web-1/7101", TRACEBACK.rpartition("KeyError")[0]))
+    def stack(self, job_id: int, attempt: int) -> Stack:
+        return live.cleaned(Stack(job_id, attempt, "web-1/7101", TRACEBACK.rpartition("KeyError")[0]))
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         return NamedReport(verb, tuple(names), {}, {})

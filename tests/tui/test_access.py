@@ -10,6 +10,7 @@ from driving import line_with, opened, press, run, text_of, type_text
 from jobq.tui.access import WRITE_SECONDS, Access, Target
 from jobq.tui.live import LiveSource
 
+from jobq.observe import Selected
 from jobq.errors import DatabaseReadOnly
 from jobq.store import rights
 from jobq.store.database import Database
@@ -62,7 +63,7 @@ def test_production_is_read_only_until_its_name_is_typed_and_again_after_half_an
 
     run(flow)
     with pytest.raises(DatabaseReadOnly, match="Production is read-only until :write"):
-        source.act("retry", [job], lambda seen: None, None)
+        source.act("retry", Selected((job,), ()), lambda seen: None, None)
     assert store.unfinished() == []
 
 

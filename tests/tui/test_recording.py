@@ -207,7 +207,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "audit": lambda source: source.audit(),
     "schedules": lambda source: source.schedules(),
     "preview": lambda source: source.preview(24.0),
-    "stack": lambda source: source.stack(918_244),
+    "stack": lambda source: source.stack(918_244, 1),
     "acts_on": lambda source: source.acts_on(918_244, canned.ago(hours=1)),
 }
 

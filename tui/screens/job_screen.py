@@ -64,8 +64,8 @@ class JobScreen(ConsoleScreen):
 
     def action_stack(self) -> None:
         if self.job is not None and self.allowed("stack"):
-            job_id = self.job.id
-            look_up(self, "stack", f"#{job_id}, live stack", lambda source: source.stack(job_id))
+            job = self.job
+            look_up(self, "stack", f"#{job.id}, live stack", lambda source: source.stack(job.id, job.attempt))
 
     def action_copy(self) -> None:
         if self.job is not None:
