@@ -486,13 +486,14 @@ class ActRecord:
     who: str  # user@host, as the program said: a claim
     database_user: str  # the role that logged in: certain
     verb: str
-    selection: str | None  # the filter; None where ids were given
+    selection: str | None  # the filter, or the reason of a pause; None where there was none
     affected: int
     ids: tuple[int, ...]  # the first of the jobs
     names: tuple[str, ...]  # queues or schedules, where it was none of jobs
     undoes: int | None
     undone_at: datetime | None
     seconds_ago: float
+    remaining: int | None = None  # how much of it can be taken back now; None: that was not looked at
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,14 @@ from .replay import WHY_NOT
 from .scope import Scope
 from .source import NamedReport, NewJob, Report, Source
 from .state import State
+from .undoing import offer
 
 
 class Dialogs(Protocol):
     """The dialogs of an act."""
 
-    def confirm(self, plan: Plan, then: Callable[[], None]) -> None:
-        """Asks whether an act is to be done, and does it after a yes."""
+    def confirm(self, plan: Plan, then: Callable[[str], None]) -> None:
+        """Asks whether an act is to be done, and does it after a yes, with the reason that was typed."""
 
     def show_outcome(self, report: Report, done: str) -> None:
         """Shows the result of an act that was not done to all."""
@@ -94,7 +95,7 @@ class Acting:
             return
         undo_key = self._keymap.shown("undo")
         plan = plan_for_jobs(act, selected, scope, tier, target, self._state.snapshot, undo_key)
-        self._dialogs.confirm(plan, lambda: self._act(act, selected, scope))
+        self._dialogs.confirm(plan, lambda _reason: self._act(act, selected, scope))
 
     def _act(self, act: Act, selected: Selected, scope: Scope) -> None:
         number = len(selected.ids)
@@ -106,14 +107,16 @@ class Acting:
 
     def do_named(self, plan: Plan | None, deed: Callable[[Source], NamedReport]) -> None:
         """An act on queues, schedules, workers or groups, after a yes where there is a plan to say yes to."""
-
-        def run() -> None:
-            self._run("named", lambda source, _progress: deed(source))
-
         if plan is None:
-            run()
+            self._run("named", lambda source, _progress: deed(source))
         else:
-            self._dialogs.confirm(plan, run)
+            self.do_for_reason(plan, lambda source, _reason: deed(source))
+
+    def do_for_reason(self, plan: Plan, deed: Callable[[Source, str], NamedReport]) -> None:
+        """The same, of an act for which a reason may be given."""
+        self._dialogs.confirm(
+            plan, lambda reason: self._run("named", lambda source, _progress: deed(source, reason))
+        )
 
     def undo(self, act_id: int | None = None) -> None:
         """Takes an act back, else the last one."""
@@ -160,11 +163,9 @@ class Acting:
         if report.skipped:
             self._dialogs.show_outcome(report, done)
         elif report.done or report.asked or report.names:
-            undo = self._keymap.shown("undo")
-            hint = "" if report.verb.startswith("undo") else f"   {undo} undoes it, for a minute"
-            self._notices.tell(result_words(report, done) + hint)
+            self._notices.tell(result_words(report, done) + offer(report, self._keymap.shown("undo")))
         else:
-            self._notices.tell("no job was left to act on")
+            self._notices.tell("nothing was left to act on")
 
     def _tell_enqueued(self, record: Any) -> None:
         if record is None:
@@ -176,8 +177,7 @@ class Acting:
     def _tell_named(self, report: NamedReport) -> None:
         for name in report.done:
             job = f" as #{report.jobs[name]}" if name in report.jobs else ""
-            hint = "   z undoes it, for a minute" if report.done_words == "paused" else ""
-            self._notices.tell(f"{report.done_words} {name}{job}{hint}")
+            self._notices.tell(f"{report.done_words} {name}{job}{offer(report, self._keymap.shown('undo'))}")
         for name, why in report.skipped.items():
             self._notices.tell(f"{name} was left alone: {why}", is_bad=True)
 

@@ -89,9 +89,7 @@ class ConsoleActions(Program):
             self.push_screen(screens.Enqueue())
 
     def action_undo(self) -> None:
-        if (why := self._why_not("undo")) is not None:
-            self.context.tell(f"undo: {why}", is_bad=True)
-        elif self.shown_screen is not None:
+        if self.shown_screen is not None and self.shown_screen.allowed("undo"):
             self.context.acting.undo()
 
     def _why_not(self, verb: str) -> str | None:

@@ -20,8 +20,9 @@ class ConsoleDialogs:
         self._app = app
         self._state = state
 
-    def confirm(self, plan: Plan, then: Callable[[], None]) -> None:
-        self._app.push_screen(screens.Confirm(plan), after_yes(then))
+    def confirm(self, plan: Plan, then: Callable[[str], None]) -> None:
+        dialog = screens.Confirm(plan)
+        self._app.push_screen(dialog, after_yes(lambda: then(dialog.reason)))
 
     def show_outcome(self, report: Report, done: str) -> None:
         self._app.push_screen(screens.Outcome(report, done))

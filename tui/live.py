@@ -1,7 +1,7 @@
 """The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ LIKE_LIMIT = 200
 STACK_SECONDS = 5.0
 
 ACTS_ON_QUEUES: dict[str, tuple[Callable[..., list[str]], str, str]] = {
-    "pause": (operate.pause_queues, "paused", "it is paused already"),
+    "pause": (operate.pause_queues, "paused", "it was paused already"),
     "resume": (operate.resume_queues, "resumed", "it is not paused"),
 }
 
@@ -140,8 +140,9 @@ class LiveSource:
         if forbidden is None or began - forbidden[0] > RIGHTS_EVERY:
             refusals = operate.refusals(self._database)
             forbidden = self._forbidden = (monotonic(), {verb: line(why) for verb, why in refusals.items()})
+        undo_off = None if self._may_not_undo else operate.why_nothing(database)
         shown, took = self._running.cleaned(running), monotonic() - began
-        return Snapshot(cleaned(stats), shown, failing, period, took, forbidden[1], cleaned(stuck))
+        return Snapshot(cleaned(stats), shown, failing, period, took, forbidden[1], cleaned(stuck), undo_off)
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         return self._figures(
@@ -160,7 +161,14 @@ class LiveSource:
         return cleaned(observe.why(self._database, job_id))
 
     def audit(self) -> tuple[ActRecord, ...]:
-        return cleaned(observe.audit(self._database, limit=AUDIT_LIMIT))
+        acts = observe.audit(self._database, limit=AUDIT_LIMIT)
+        remaining = {} if self._may_not_undo else operate.remaining(self._database)
+        return cleaned(tuple(replace(act, remaining=remaining.get(act.id, 0)) for act in acts))
+
+    @property
+    def _may_not_undo(self) -> bool:
+        """A role that may not undo may not read what is kept for it either."""
+        return "undo" in (self._forbidden[1] if self._forbidden else {})
 
     def acts_on(self, job_id: int, since: datetime) -> JobActs:
         return cleaned(observe.acts_on(self._database, job_id, since=since))
@@ -274,19 +282,22 @@ class LiveSource:
         return tuple(cleaned(tick) for tick in observe.preview(self._database, timedelta(hours=hours)))
 
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
-        return self._act_on_named(ACTS_ON_FAILURES[verb], groups)
+        return self._act_on_named(verb, ACTS_ON_FAILURES[verb], groups)
 
-    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
-        return self._act_on_named(ACTS_ON_QUEUES[verb], names)
+    def act_on_queues(self, verb: str, names: Iterable[str], reason: str | None = None) -> NamedReport:
+        given = {"reason": reason} if verb == "pause" else {}
+        return self._act_on_named(verb, ACTS_ON_QUEUES[verb], names, **given)
 
-    def _act_on_named(self, act: tuple[Callable[..., list[str]], str, str], names: Iterable[str]) -> NamedReport:
+    def _act_on_named(
+        self, verb: str, act: tuple[Callable[..., list[str]], str, str], names: Iterable[str], **given: Any
+    ) -> NamedReport:
         self._require_writing()
         operation, words, why_not = act
         wanted = [self._raw.get(name, name) for name in names]
-        done = operation(self._database, wanted)
+        done = operation(self._database, wanted, **given)
         skipped = {line(name): why_not for name in wanted if name not in done}
         self._kept.clear()
-        return NamedReport(words, tuple(map(line, done)), skipped, {})
+        return NamedReport(words, tuple(map(line, done)), skipped, {}, undoable(verb, done))
 
     def stack(self, job_id: int, attempt: int) -> Stack:
         return cleaned(operate.stack(self._database, job_id, timeout=STACK_SECONDS, attempt=attempt))
@@ -300,6 +311,7 @@ class LiveSource:
             tuple(line(name) for name in acted.done),
             {line(name): line(why) for name, why in acted.skipped.items()},
             {line(name): job for name, job in acted.jobs.items()},
+            undoable(f"{verb} schedule", acted.done),
         )
 
     def act_on_workers(self, verb: str, numbers: Iterable[str]) -> NamedReport:
@@ -336,7 +348,13 @@ class LiveSource:
 
 def report_of(verb: str, acted: operate.Acted) -> Report:
     skipped = {job_id: line(why) for job_id, why in acted.skipped.items()}
-    return Report(verb, tuple(acted.done), skipped, asked=tuple(acted.asked), act=acted.act)
+    asked = tuple(acted.asked)
+    return Report(verb, tuple(acted.done), skipped, asked=asked, undoable=undoable(verb, acted.done))
+
+
+def undoable(verb: str, done: Sequence[Any]) -> int:
+    """How much of what an act did can be taken back."""
+    return len(done) if verb in operate.UNDOABLE else 0
 
 
 def argument(parameter: ParameterRecord, text: str) -> Any:

@@ -10,6 +10,7 @@ from .access import Target
 from .actions import Act, Tier
 from .scope import Scope
 from .source import Snapshot
+from .undoing import prospect
 
 SAMPLES = 3
 
@@ -24,6 +25,7 @@ class Plan:
     number: int
     tier: Tier
     is_bad: bool = False  # it cannot be taken back, or it is on production
+    asks_reason: bool = False  # why it is done may be typed
 
 
 def plan_for_jobs(
@@ -37,7 +39,7 @@ def plan_for_jobs(
     lines.append(("effect", act.effect))
     if act.is_work and (work := work_words(selected, snapshot)) is not None:
         lines.append(("work", work))
-    lines.append(("undo", f"{undo_key}, {act.undo}" if act.undo else "none"))
+    lines.append(("undo", prospect(act, scope, undo_key)))
     title = f"{act.verb.capitalize()} {formats.plural(number, 'job')}{where}"
     return Plan(act.verb, title, tuple(lines), number, tier, target.is_production or act.undo is None)
 

@@ -137,7 +137,7 @@ ACT = record(
     field("id", INTEGER), field("at", MOMENT), field("ended_at", MOMENT), field("who", TEXT),
     field("database_user", TEXT), field("verb", TEXT), field("selection", either(TEXT)), field("affected", INTEGER),
     field("ids", listed(INTEGER)), field("names", listed(TEXT)), field("undoes", either(INTEGER)),
-    field("undone_at", either(MOMENT)), field("seconds_ago", NUMBER),
+    field("undone_at", either(MOMENT)), field("seconds_ago", NUMBER), maybe("remaining", INTEGER),
 )  # fmt: skip
 
 ACTS = record(JobActs, field("named", listed(ACT)), field("possible", listed(ACT)))
@@ -264,6 +264,7 @@ SNAPSHOT = record(
     Snapshot,
     field("stats", STATS), field("running", listed(JOB)), field("failing", FAILING), field("period", PERIOD),
     field("seconds", NUMBER), maybe("forbidden", table(TEXT)), maybe("stuck", STUCK),
+    maybe("undo_off", TEXT),
 )  # fmt: skip
 
 # Questions

@@ -37,6 +37,7 @@ class Snapshot:
     seconds: float  # what it took to look
     forbidden: dict[str, str] = field(default_factory=dict)  # what the database's role may not do, by verb: why
     stuck: Stuck = field(default_factory=Stuck)  # what nobody takes on
+    undo_off: str | None = None  # why an undo of this person's last act would do nothing; None where it would
 
     @property
     def at(self) -> datetime:
@@ -100,7 +101,7 @@ class Report:
     skipped: dict[int, str]
     asked: tuple[int, ...] = ()  # running jobs whose end was asked for, and is still to come
     names: tuple[str, ...] = ()  # queues or schedules, where it was none of jobs
-    act: int | None = None  # its row in the audit; None where nothing was done
+    undoable: int = 0  # how much of it can be taken back
 
     @property
     def reasons(self) -> dict[str, list[int]]:
@@ -118,6 +119,7 @@ class NamedReport:
     done: tuple[str, ...]
     skipped: dict[str, str]
     jobs: dict[str, int]  # what was enqueued by it
+    undoable: int = 0  # how much of it can be taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class Source(Protocol):
         """Enqueues it. None where an unfinished job holds the unique key."""
 
     def act(self, verb: str, selected: Selected, progress: Progress, selection: str | None) -> Report:
-        """Retries, cancels or purges jobs, at the attempts that were seen; says what it did and why it left the rest."""
+        """Retries, cancels or purges jobs, at the attempts that were seen; says why it left the rest."""
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         """What failed in a period that long, in groups of what is alike."""
@@ -200,8 +202,8 @@ class Source(Protocol):
     def preview(self, hours: float) -> tuple[Preview, ...]:
         """The ticks that will come."""
 
-    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
-        """Pauses or resumes queues."""
+    def act_on_queues(self, verb: str, names: Iterable[str], reason: str | None = None) -> NamedReport:
+        """Pauses queues, for a reason, or resumes them."""
 
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
         """Mutes groups of failures for a day, for everybody, or unmutes them."""

@@ -61,6 +61,11 @@ class State:
             return self.replay.age
         return max(0.0, self._clock() - self._looked_at)
 
+    @property
+    def undo_off(self) -> str | None:
+        """Why there is nothing that an undo would take back, as far as is known; None where there is."""
+        return self.snapshot.undo_off if self.snapshot is not None else None
+
     def forbidden(self, verb: str) -> str | None:
         """Why the database's role may not do that, as far as is known; None where it may."""
         return self.snapshot.forbidden.get(verb) if self.snapshot is not None else None

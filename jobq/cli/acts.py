@@ -1,7 +1,7 @@
 """`jobq retry`, `jobq cancel` and `jobq purge`: acts on jobs by id, or on all that a filter selects."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,8 @@ def act(
     if attempt is not None and (not by_id or len(words) != 1):
         raise UsageError(f"--attempt goes with the ID of one job: jobq {verb} 4711 --attempt 2")
     database = open_database(settings)
-    selection, seen = None, None
+    selection = None
+    seen: Mapping[int, int] | None = None
     if by_id:
         ids = tuple(id_of(word) for word in words)
         seen = None if attempt is None else {ids[0]: attempt}

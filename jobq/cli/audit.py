@@ -25,7 +25,7 @@ def audit(job_id: int | None, who: str | None, limit: int, settings: Settings, a
 
     acts = observe.audit(open_database(settings), who=who, job_id=job_id, limit=limit)
     if as_json:
-        show_json([asdict(act) for act in acts])
+        show_json([{name: value for name, value in asdict(act).items() if name != "remaining"} for act in acts])
     elif acts:
         show_acts(acts)
     else:
@@ -51,8 +51,10 @@ def show_acts(acts: tuple[ActRecord, ...]) -> None:
 
 
 def what(act: ActRecord) -> str:
-    """Which jobs or queues: the filter, or the first of them."""
+    """Which jobs or queues: the filter, or the first of them; of queues also why they were paused."""
     named = act.names or tuple(str(job) for job in act.ids)
+    if act.names and act.selection is not None:
+        return f"{', '.join(act.names)}: {act.selection}"
     if act.selection is not None:
         return act.selection
     more = f" … +{act.affected - len(named):,}" if act.affected > len(named) else ""
@@ -67,7 +69,7 @@ def undo(act: int | None, settings: Settings, as_json: bool) -> None:
     """Take back the last act, or the act with the number ACT, within a minute.
 
     Retried jobs that have not started go back to where they were, cancelled jobs are queued again, purged ones are
-    in the history again, paused queues are resumed.
+    in the history again, paused queues are resumed, and resumed ones paused as they were.
     """
     from jobq import operate
 

@@ -141,9 +141,10 @@ def why_never(facts: dict[str, Any], names: list[str], silent_after: float) -> I
     """What keeps it from running however long it waits. `names` are the classes that workers know."""
     if facts["paused_at"] is not None:
         by = f" by {facts['paused_by']}" if facts["paused_by"] else ""
+        reason = f": {facts['pause_reason']}" if facts["pause_reason"] else ""
         yield Reason(
             "paused",
-            f"its queue {facts['queue']!r} is paused since {facts['paused_at']:%Y-%m-%d %H:%M:%S %Z}{by}",
+            f"its queue {facts['queue']!r} is paused since {facts['paused_at']:%Y-%m-%d %H:%M:%S %Z}{by}{reason}",
             command("resume", facts["queue"]),
         )
     if facts["workers"] == 0:

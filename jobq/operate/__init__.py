@@ -9,10 +9,11 @@ from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.rights import refusals
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
 from jobq.operate.stacks import Stack, stack
-from jobq.operate.undo import UNDO_SECONDS, UNDOABLE, undo
+from jobq.operate.undo import GONE, UNDO_SECONDS, UNDOABLE, remaining, undo, why_nothing
 from jobq.operate.workers import ActedOnWorkers, declare_dead, stop_workers, wait_until_stopped, why_not_stopped
 
 __all__ = [
+    "GONE",
     "MUTE_SECONDS",
     "UNDOABLE",
     "UNDO_SECONDS",
@@ -34,6 +35,7 @@ __all__ = [
     "pause_schedule",
     "purge",
     "refusals",
+    "remaining",
     "resume_queues",
     "resume_schedule",
     "retry",
@@ -46,4 +48,5 @@ __all__ = [
     "unmute_failures",
     "wait_until_stopped",
     "why_not_stopped",
+    "why_nothing",
 ]

@@ -150,13 +150,15 @@ def reason(database: Database, job_id: int, why_not: Callable[[str], str], seen:
 def since_seen(database: Database, detail: JobDetail, seen: int) -> str | None:
     """What happened to a job after the attempt that was seen; None where that is still the last one."""
     job = detail.job
-    now = f"attempt {job.attempt} has {job.outcome}" if job.state == FINISHED else f"it is {job.state} now"
+    now = f"attempt {job.attempt} ended as {job.outcome}" if job.state == FINISHED else f"it is {job.state} now"
     if job.state == State.RUNNING:
         now = f"attempt {job.attempt} is running"
     ended_at = next((one.ended_at for one in detail.attempts if one.attempt == seen), None)
     if ended_at is not None and (act := retry_since(database, job.id, ended_at)) is not None:
         return f"{act.who} retried it at {act.at.astimezone(UTC):%H:%M:%S} UTC: {now}"
-    return None if job.attempt == seen else f"it went on after attempt {seen}, which was shown: {now}"
+    if job.attempt == seen or (ended_at is None and job.state == FINISHED):
+        return None
+    return f"it went on after attempt {seen}, which was shown: {now}"
 
 
 def retry_since(database: Database, job_id: int, since: datetime) -> ActRecord | None:

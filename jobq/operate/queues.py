@@ -11,12 +11,14 @@ from jobq.store.database import Database
 def pause_queues(database: Database, queues: Iterable[str], *, reason: str | None = None) -> list[str]:
     """Has nothing started from these queues from now on; what runs goes on. Returns those that were not paused already.
 
+    The reason is shown wherever the queue is, and in the audit.
     Raises EnqueueError for what cannot be the name of a queue.
     """
     names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
-    with acting(database, "pause") as act:
+    reason = (reason or "").strip() or None
+    with acting(database, "pause", selection=reason) as act:
         done = control.pause_queues(
-            act.connection, database.schema, names, paused_by=who_acts(), reason=reason or None
+            act.connection, database.schema, names, paused_by=who_acts(), reason=reason
         )
         act.did(names=done)
     return done
@@ -26,6 +28,6 @@ def resume_queues(database: Database, queues: Iterable[str]) -> list[str]:
     """Has these queues worked again. Returns those that were paused."""
     names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
     with acting(database, "resume") as act:
-        done = control.resume_queues(act.connection, database.schema, names)
+        done = control.resume_queues(act.connection, database.schema, names, act=act.act)
         act.did(names=done)
     return done

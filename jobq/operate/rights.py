@@ -25,7 +25,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "enqueue": (*NEW_JOB, *RECORD),
     "run again": (*NEW_JOB, *RECORD),
     "pause": (*on("queues", "INSERT", "UPDATE"), *RECORD),
-    "resume": (*on("queues", "UPDATE"), *RECORD),
+    "resume": (*on("queues", "UPDATE"), *on("kept", "INSERT"), *RECORD),
     "run schedule": (
         *JOB_AGAIN, *on("ticks", "INSERT"), *on("schedules", "UPDATE"), *DRAW_IDS, *ENQUEUE_BY_RULES[:1], *RECORD,
     ),

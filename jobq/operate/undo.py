@@ -61,6 +61,25 @@ def why_not(act: ActRecord) -> str | None:
     return None
 
 
+def remaining(database: Database, *, is_mine: bool = False) -> dict[int, int]:
+    """How much of each act of the last minute can still be taken back, by its number: the latest act first."""
+    return {one.act: one.number for one in recent(database, is_mine=is_mine)}
+
+
+def why_nothing(database: Database) -> str | None:
+    """Why `undo` of the last act would change nothing now; None where it would."""
+    last = next(iter(recent(database, is_mine=True)), None)
+    if last is None:
+        return f"you did nothing in the last {UNDO_SECONDS:g} s that can be undone"
+    return None if last.number else f"{last.verb}: {GONE[last.verb]}"
+
+
+def recent(database: Database, *, is_mine: bool) -> list[audit.Remaining]:
+    who = who_am_i() if is_mine else None
+    with permitted(database, "undo"), database.connection() as connection:
+        return audit.undoable(connection, database.schema, verbs=sorted(UNDOABLE), seconds=UNDO_SECONDS, who=who)
+
+
 def undo_jobs(database: Database, found: ActRecord) -> Acted:
     take_back, obstacle = UNDONE_BY_JOB[found.verb]
 
@@ -69,6 +88,8 @@ def undo_jobs(database: Database, found: ActRecord) -> Acted:
 
     with database.connection() as connection:
         ids = audit.kept_jobs(connection, database.schema, found.id)
+    if not ids:
+        raise ActNotUndone(f"Act {found.id}, {found.verb}, cannot be undone: {GONE[found.verb]}.")
     return in_chunks(Act(database, "undo", undoes=found.id), ids, do, obstacle, None)
 
 
@@ -117,9 +138,21 @@ UNDONE_BY_JOB: dict[
 
 UNDONE_BY_NAME: dict[str, Callable[[Database, ActRecord], Acted]] = {
     "pause": by_statement(audit.undo_pause),
+    "resume": by_statement(audit.undo_resume),
     "mute": by_statement(mutes.undo_mute),
     "pause schedule": undo_pause_of_schedules,
 }
 """Acts on what has a name."""
 
 UNDOABLE = frozenset({*UNDONE_BY_JOB, *UNDONE_BY_NAME})
+
+GONE = {
+    "retry": "its jobs have started since",
+    "cancel": "running jobs that were asked to end are not given back",
+    "purge": "its jobs were deleted",
+    "pause": "it was resumed since",
+    "resume": "it was paused again since",
+    "mute": "it was unmuted since",
+    "pause schedule": "it was resumed since",
+}
+"""Why nothing of an act can be taken back any more, by its verb."""

@@ -5,7 +5,7 @@ SELECT
     jobs.run_at, jobs.started_at, jobs.follow_up IS NOT NULL AS is_followed,
     {schema}.is_impossible(jobs.arguments, %(longest)s) AS is_impossible,
     extract(epoch FROM jobs.run_at - statement_timestamp())::float8 AS due_in_seconds,
-    queues.paused_at, queues.paused_by,
+    queues.paused_at, queues.paused_by, queues.pause_reason,
     owner.host || '/' || owner.pid AS owner,
     owner.stopped_at IS NOT NULL AS is_owner_gone,
     extract(epoch FROM statement_timestamp() - owner.heartbeat_at)::float8 AS owner_silent_seconds,

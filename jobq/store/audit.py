@@ -2,17 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import psycopg
 
 from jobq.store.database import Connection
-from jobq.store.statements import channel, quote_identifier, statement
+from jobq.store.statements import channel, control_channel, quote_identifier, statement
 
 NAMED_IDS = 20
 """Maximum number of an act's jobs that its row names; the function note_act() has it, too."""
 
 KEPT_SECONDS = 600
 """What acts took away is deleted after so long: well after it can be undone."""
+
+
+LOOKED_AT = 1000
+"""Of the jobs of an act, so many are looked at to find out whether some can still be brought back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """An act that was not undone, and how much of it can still be taken back: counted up to a thousand jobs."""
+
+    act: int
+    verb: str
+    number: int
 
 
 def begin(
@@ -87,6 +101,20 @@ def undo_pause(connection: Connection, schema: str, act: int) -> list[str]:
     """Resumes what an act paused; returns those queues."""
     rows = connection.execute(statement("undo_pause", schema), {"act": act, "channel": channel(schema)}).fetchall()
     return sorted(row[0] for row in rows)
+
+
+def undo_resume(connection: Connection, schema: str, act: int) -> list[str]:
+    """Pauses again what an act resumed; returns those queues."""
+    parameters = {"act": act, "channel": control_channel(schema)}
+    return [row[0] for row in connection.execute(statement("undo_resume", schema), parameters).fetchall()]
+
+
+def undoable(
+    connection: Connection, schema: str, *, verbs: Sequence[str], seconds: float, who: str | None
+) -> list[Remaining]:
+    """The acts that were done of late, each with how much of it can still be taken back; the latest first."""
+    parameters = {"verbs": list(verbs), "seconds": seconds, "who": who, "looked_at": LOOKED_AT}
+    return [Remaining(*row) for row in connection.execute(statement("undoable_acts", schema), parameters).fetchall()]
 
 
 def mark_undone(connection: Connection, schema: str, act: int) -> None:

@@ -156,7 +156,7 @@ def pause_queues(
     return [row[0] for row in connection.execute(statement("pause_queues", schema), parameters).fetchall()]
 
 
-def resume_queues(connection: Connection, schema: str, queues: Sequence[str]) -> list[str]:
-    """Has these queues worked again; returns those that were paused."""
-    parameters = {"queues": list(queues), "channel": channel(schema)}
+def resume_queues(connection: Connection, schema: str, queues: Sequence[str], *, act: int) -> list[str]:
+    """Has these queues worked again; returns those that were paused. How they were is kept for the act's undo."""
+    parameters = {"queues": list(queues), "act": act, "channel": channel(schema)}
     return [row[0] for row in connection.execute(statement("resume_queues", schema), parameters).fetchall()]

@@ -511,7 +511,7 @@ def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000)
 
 
 Seen = Mapping[int, int]
-"""The last attempt of each job, as somebody saw it: an act on a later one is refused. Jobs that are not in it may have any."""
+"""The last attempt of each job, as somebody saw it: an act on a later one is refused. Others may have any."""
 
 
 def fence(ids: Sequence[int], seen: Seen | None) -> dict[str, Any]:

@@ -359,7 +359,7 @@ def test_nothing_is_claimed_from_a_paused_queue_until_it_is_resumed(store: Any) 
 
     assert pause(store, "default", "other", reason="too hot") == ["default", "other"]
     assert store.claim(worker) == []
-    assert control.resume_queues(store.connection, store.schema, ["default", "never"]) == ["default"]
+    assert control.resume_queues(store.connection, store.schema, ["default", "never"], act=1) == ["default"]
     assert len(store.claim(worker)) == 1
 
 

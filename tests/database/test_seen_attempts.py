@@ -47,7 +47,7 @@ def test_a_retry_of_an_attempt_that_is_no_more_the_last_is_refused_by_name(
     failing(job)
     second = retry(database, {job: 1}, "bo@ops")
     assert second.done == []
-    assert re.fullmatch(r"ana@ops retried it at \d\d:\d\d:\d\d UTC: attempt 2 has errored", second.skipped[job])
+    assert re.fullmatch(r"ana@ops retried it at \d\d:\d\d:\d\d UTC: attempt 2 ended as errored", second.skipped[job])
     assert store.unfinished() == []
     assert retry(database, {job: 2}, "bo@ops").done == [job]
 
@@ -78,7 +78,7 @@ def test_a_delete_of_an_attempt_that_is_no_more_the_last_is_refused(
     failing(job)
     acted = operate.purge(database, [job, other], seen={job: 1, other: 1})
     assert acted.done == [other]
-    assert "attempt 2 has errored" in acted.skipped[job]
+    assert "attempt 2 ended as errored" in acted.skipped[job]
     assert [result.id for result in store.results()] == [job, job]
 
 

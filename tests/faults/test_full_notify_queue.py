@@ -68,7 +68,7 @@ def test_all_that_would_notify_does_its_work_without(full: Settings) -> None:
             enqueue_by_sql,
             lambda connection: jobs.promote(connection, schema, worker_id=0),
             lambda connection: control.pause_queues(connection, schema, ["q"], paused_by="ada", reason=None),
-            lambda connection: control.resume_queues(connection, schema, ["q"]),
+            lambda connection: control.resume_queues(connection, schema, ["q"], act=1),
             lambda connection: control.request_stack(connection, schema, assignment.id),
             lambda connection: jobs.request_cancel(connection, schema, [assignment.id], cancelled_by="ada"),
         ]

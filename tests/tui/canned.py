@@ -452,6 +452,7 @@ class CannedSource:
         self.acts: list[tuple[str, tuple[int, ...]]] = []
         self.enqueued: list[NewJob] = []
         self.refused: dict[int, str] = {}
+        self.named: list[tuple[str, tuple[str, ...], str | None]] = []
         self._live = live.LiveSource(None, target, lambda: None)
         self._live._known = {record.name: record for record in KNOWN}
 
@@ -555,8 +556,10 @@ class CannedSource:
             for record, tick in sorted(ticks, key=lambda pair: pair[1])
         )
 
-    def act_on_queues(self, verb: str, names: Iterable[str]) -> NamedReport:
-        return NamedReport(f"{verb}d", tuple(names), {}, {})
+    def act_on_queues(self, verb: str, names: Iterable[str], reason: str | None = None) -> NamedReport:
+        names = tuple(names)
+        self.named.append((verb, names, reason))
+        return NamedReport(f"{verb}d", names, {}, {}, undoable=len(names))
 
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
         groups = tuple(groups)

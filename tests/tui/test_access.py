@@ -10,8 +10,8 @@ from driving import line_with, opened, press, run, text_of, type_text
 from jobq.tui.access import WRITE_SECONDS, Access, Target
 from jobq.tui.live import LiveSource
 
-from jobq.observe import Selected
 from jobq.errors import DatabaseReadOnly
+from jobq.observe import Selected
 from jobq.store import rights
 from jobq.store.database import Database
 

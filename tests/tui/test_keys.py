@@ -520,7 +520,7 @@ def test_a_trouble_leads_to_its_row_on_a_screen_that_was_never_opened_before(sou
             place = next(place for place, line in enumerate(lines) if "mail paused" in line)
             await press(pilot, *["j"] * place, "enter")
             assert pilot.app.screen.rows.current.name == "mail"  # type: ignore[attr-defined]
-            await press(pilot, "p")
+            await press(pilot, "p", "y")
             assert "resumed mail" in text_of(pilot.app)
 
     run(flow)
@@ -720,11 +720,11 @@ def test_p_pauses_a_queue_and_lets_it_go_on(source: LiveSource, store: Any) -> N
 
     async def flow() -> None:
         async with opened(source) as pilot:
-            await press(pilot, "4", "p")
+            await press(pilot, "4", "p", "enter")
             assert store.rows("SELECT name FROM jobq.queues WHERE paused_at IS NOT NULL")
             await settle(pilot)
             assert "paused" in line_with(pilot.app, "   mail") or "paused" in line_with(pilot.app, "mail ")
-            await press(pilot, "p")
+            await press(pilot, "p", "y")
 
     run(flow)
     assert store.rows("SELECT name FROM jobq.queues WHERE paused_at IS NOT NULL") == []

@@ -5,7 +5,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 
-from jobq.operate import UNDO_SECONDS, UNDOABLE
+from jobq.operate import GONE, UNDO_SECONDS, UNDOABLE
 from jobq.records import ActRecord
 
 from .. import formats, theme
@@ -97,13 +97,22 @@ class Activity(ConsoleScreen):
         return Text(f"{self.console.shown_key('undo')} undoes it", theme.style(theme.KEY))
 
     def can_undo(self, act: ActRecord) -> bool:
+        return self.why_not_undone(act) is None
+
+    def why_not_undone(self, act: ActRecord) -> str | None:
         age = (self.console.state.now - act.ended_at).total_seconds()
-        return act.verb in UNDOABLE and act.undone_at is None and age < UNDO_SECONDS
+        if act.verb not in UNDOABLE:
+            return "there is no way back from this act"
+        if act.undone_at is not None:
+            return "this act was undone already"
+        if age >= UNDO_SECONDS:
+            return f"this act was done {formats.duration(age)} ago: only within {UNDO_SECONDS:g} s can it be undone"
+        return None if act.remaining != 0 else GONE[act.verb]
 
     def which(self, act: ActRecord) -> str:
-        if act.selection is not None:
-            return act.selection
-        return ", ".join(act.names) if act.names else formats.listed([f"#{job_id}" for job_id in act.ids], 5)
+        if act.names:
+            return ", ".join(act.names) + (f": {act.selection}" if act.selection is not None else "")
+        return act.selection if act.selection is not None else formats.listed([f"#{job_id}" for job_id in act.ids], 5)
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         self._paint_facts()
@@ -121,8 +130,8 @@ class Activity(ConsoleScreen):
 
     def why_not(self, action: Action) -> str | None:
         act = self.rows.current
-        if action.name == "undo" and isinstance(act, ActRecord) and not self.can_undo(act):
-            return "this act cannot be undone (any more)"
+        if action.name == "undo" and isinstance(act, ActRecord):  # that one, not the last
+            return self.why_not_undone(act) or self.why_barred(action) or self.console.acting.why_not()
         if action.name in ("open", "undo") and not isinstance(act, ActRecord):
             return "there is no act"
         if action.name == "open" and isinstance(act, ActRecord) and not act.ids:

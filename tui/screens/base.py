@@ -74,6 +74,8 @@ class ConsoleScreen(Screen[None]):
         """Why an action cannot be done now; None where it can."""
         if (why := self.why_barred(action)) is not None:
             return why
+        if action.name == "undo" and (why := self.console.state.undo_off) is not None:
+            return why
         return self.console.acting.why_not() if action.writes else None
 
     def why_barred(self, action: Action) -> str | None:

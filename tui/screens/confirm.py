@@ -15,6 +15,8 @@ from .dialog import Dialog
 
 INDENT = 8
 
+REASON_LENGTH = 200
+
 
 class Confirm(Dialog[bool]):
     """Nothing happens by accident: the focus is on leaving, or on a number that must be typed."""
@@ -29,12 +31,19 @@ class Confirm(Dialog[bool]):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
+        self.reason = ""  # as it was typed, where one may be given
 
     def heading(self) -> str:
         return self.plan.title
 
     def body(self) -> ComposeResult:
         yield Static("", id="plan", markup=False)
+        if self.plan.asks_reason:
+            with Horizontal(id="because"):
+                yield Static("reason", markup=False)
+                field = Input(id="reason", max_length=REASON_LENGTH, placeholder="optional", select_on_focus=False)
+                field.cursor_blink = False
+                yield field
         if self.plan.tier is Tier.TYPED:
             with Horizontal(id="typed"):
                 yield Static(self._prompt(), id="prompt", markup=False)
@@ -44,13 +53,15 @@ class Confirm(Dialog[bool]):
         else:
             with Horizontal(id="buttons"):
                 yield Button(Text("Leave"), id="leave")
-                yield Button(Text(f"{self.plan.verb.capitalize()}  y"), id="yes")
+                yes = "enter" if self.plan.asks_reason else "y"
+                yield Button(Text(f"{self.plan.verb.capitalize()}  {yes}"), id="yes")
 
     def on_mount(self) -> None:
         plan = self.plan
         self.query_one("#box").set_class(plan.is_bad, "-bad")
         self.query_one("#plan", Static).update(self.text())
-        self.query_one("#count" if plan.tier is Tier.TYPED else "#leave").focus()
+        first = "#reason" if plan.asks_reason else "#count" if plan.tier is Tier.TYPED else "#leave"
+        self.query_one(first).focus()
 
     def text(self) -> Text:
         drawn = Text()
@@ -75,6 +86,13 @@ class Confirm(Dialog[bool]):
             f" to {self.plan.verb}, esc to leave: ",
         )
 
+    def _go_on(self) -> None:
+        """The reason is typed."""
+        if self.plan.tier is Tier.TYPED:
+            self.query_one("#count", Input).focus()
+        else:
+            self.dismiss(True)
+
     def action_yes(self) -> None:
         if self.plan.tier is Tier.YES:
             self.dismiss(True)
@@ -89,9 +107,15 @@ class Confirm(Dialog[bool]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.input.id == "reason":
+            self.reason = event.value.strip()
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        if event.value.strip().replace(",", "") == str(self.plan.number):
+        if event.input.id == "reason":
+            self._go_on()
+        elif event.value.strip().replace(",", "") == str(self.plan.number):
             self.dismiss(True)
         else:
             self.query_one("#prompt", Static).update(

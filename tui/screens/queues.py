@@ -175,13 +175,26 @@ class Queues(ConsoleScreen):
         queue = self.rows.current
         if not isinstance(queue, QueueStats) or not self.allowed("pause"):
             return
-        verb, name, target = ("resume" if queue.paused else "pause"), queue.name, self.console.source.target
-        plan = None
-        if target.is_production:
-            effect = "nothing is started from it; what runs goes on" if verb == "pause" else "it is worked again"
-            title = f"{verb.capitalize()} {name} on PROD {target.name}"
-            plan = Plan(verb, title, (("effect", effect),), 1, Tier.TYPED, is_bad=True)
-        self.console.acting.do_named(plan, lambda source: source.act_on_queues(verb, [name]))
+        plan, name = self._plan_of_pause(queue), queue.name
+        self.console.acting.do_for_reason(
+            plan, lambda source, reason: source.act_on_queues(plan.verb, [name], reason or None)
+        )
+
+    def _plan_of_pause(self, queue: QueueStats) -> Plan:
+        """To pause it, for a reason; or to resume it, with what is known of its pause."""
+        target, undo = self.console.source.target, f"{self.console.shown_key('undo')}, for a minute"
+        where = f" on PROD {target.name}" if target.is_production else ""
+        tier = Tier.TYPED if target.is_production else Tier.YES
+        lines: tuple[tuple[str, str], ...]
+        if queue.paused:
+            lines = (
+                ("now", paused_words(queue, self.console.state.now)),
+                ("effect", "it is worked again"),
+                ("undo", f"{undo}: it is paused again as it was"),
+            )
+            return Plan("resume", f"Resume {queue.name}{where}", lines, 1, tier, target.is_production)
+        lines = (("effect", "nothing is started from it; what runs goes on"), ("undo", undo))
+        return Plan("pause", f"Pause {queue.name}{where}", lines, 1, tier, target.is_production, asks_reason=True)
 
     def action_cancel(self) -> None:
         """All that wait in the queue."""
