@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobq import arguments, django_project
+from jobq.class_options import constant_options
 from jobq.clean import line
 from jobq.enqueueing import new_job
 from jobq.errors import ApplicationError, JobqError
@@ -94,6 +95,8 @@ def describe() -> tuple[ClassRecord, ...]:
             summary=line((job_class.__doc__ or "").strip().partition("\n")[0]) or None,
             has_abort_hook=job_class._has_abort_hook(),
             is_coroutine=inspect.iscoroutinefunction(job_class.run),
+            options=constant_options(job_class),
+            key_rules=None if (rules := job_class._key_rules()) is None else rules._asdict(),
         )
         for name, job_class in registry
     )

@@ -304,6 +304,8 @@ class ClassRecord:
     summary: str | None  # the first line of its docstring
     has_abort_hook: bool = False  # it has an on_aborted() of its own
     is_coroutine: bool = False  # its run() is `async def`
+    options: dict[str, Any] = field(default_factory=dict)  # queue, timeout …, but for those that its code computes
+    key_rules: dict[str, Any] | None = None  # the fields of KeyRules
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -324,6 +326,8 @@ class ClassRecord:
             summary=entry["summary"],
             has_abort_hook=entry.get("has_abort_hook", False),
             is_coroutine=entry.get("is_coroutine", False),
+            options=entry.get("options", {}),
+            key_rules=entry.get("key_rules"),
         )
 
 

@@ -103,6 +103,14 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
+NO_OPTION = "none"
+
+
+def option(value: Any) -> str:
+    """An option of a job in words."""
+    return NO_OPTION if value is None else line(f"{value:g}" if isinstance(value, float) else str(value), 100)
+
+
 def plural(number: int, noun: str) -> str:
     return f"1 {noun}" if number == 1 else f"{count(number)} {nouns(noun)}"
 

@@ -10,22 +10,23 @@ from typing import Any, TypeVar
 
 from jobq import filters, observe, operate
 from jobq.clean import line
-from jobq.errors import ArgumentsError, DatabaseReadOnly, UsageError
+from jobq.errors import DatabaseReadOnly
 from jobq.filters import Filter, Moment, Pattern
 from jobq.observe import FailureGroup, Position, Preview, Selected, Why
 from jobq.operate import Stack
-from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ParameterRecord, ScheduleRecord, Stats
-from jobq.states import FINISHED
+from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 
 from . import search
 from .access import Access, Target
 from .cleaning import SameJobs, cleaned
+from .ordering import Ordering
 from .source import (
     COUNT_LIMIT,
     FIRST_SECONDS,
     JobPage,
     NamedReport,
     NewJob,
+    PlannedJob,
     Progress,
     Query,
     Report,
@@ -49,7 +50,6 @@ RUNNING_LIMIT = 100
 GROUPS_LIMIT = 50
 FAILURES_LIMIT = 200
 AUDIT_LIMIT = 200
-LIKE_LIMIT = 200
 
 STACK_SECONDS = 5.0
 
@@ -97,7 +97,7 @@ class LiveSource:
         self._database = database
         self._migrate = migrate
         self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
-        self._known: dict[str, ClassRecord] = {}
+        self.ordering = Ordering(database, self._raw)
         self._names: dict[str, set[str]] = {}  # for suggestions
         self._kept: dict[str, Kept] = {}
         self._running, self._page = SameJobs(), SameJobs()
@@ -209,61 +209,22 @@ class LiveSource:
     def classes(self) -> tuple[ClassRecord, ...]:
         found = observe.classes(self._database)
         shown = tuple(cleaned(record) for record in found)
-        self._known = {clean.name: record for clean, record in zip(shown, found, strict=True)}
-        self._names["class"] = self._names.get("class", set()) | set(self._known)
+        self.ordering.known = {clean.name: record for clean, record in zip(shown, found, strict=True)}
+        self._names["class"] = self._names.get("class", set()) | set(self.ordering.known)
         return shown
 
-    def like(self, job_class: str) -> JobRecord | None:
-        """Among the youngest only: looking for it in the whole history could take long."""
-        name = self._known[job_class].stored_name if job_class in self._known else job_class
-        for chosen in (Filter(), filters.of("state", FINISHED)):
-            for job in observe.list_jobs(self._database, chosen, limit=LIKE_LIMIT).jobs:
-                if job.job_class == name:
-                    return cleaned(job)
-        return None
-
     def check(self, new: NewJob) -> dict[str, str]:
-        problems: dict[str, str] = {}
-        record = self._known.get(new.job_class)
-        if record is None:
-            known = f"workers know {len(self._known)} others" if self._known else "no worker runs"
-            problems["class"] = f"no live worker knows it ({known})" if new.job_class else "which class?"
-        for parameter in record.parameters if record else ():
-            try:
-                argument(parameter, new.texts.get(parameter.name, ""))
-            except ArgumentsError as error:
-                problems[f"argument {parameter.name}"] = line(str(error), 120)
-        for name, read in (("delay", delay), ("priority", whole), ("retries", whole)):
-            try:
-                read(getattr(new, name))
-            except ValueError as error:
-                problems[name] = str(error)
-        if not new.queue:
-            problems["queue"] = "in which queue?"
-        return problems
+        return self.ordering.check(new)
+
+    def words(self, new: NewJob) -> tuple[str, ...]:
+        return self.ordering.words(new)
+
+    def plan(self, new: NewJob) -> PlannedJob:
+        return self.ordering.plan(new)
 
     def enqueue(self, new: NewJob) -> JobRecord | None:
-        if problems := self.check(new):
-            raise UsageError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
         self._require_writing()
-        record = self._known[new.job_class]
-        arguments = {}
-        for parameter in record.parameters:
-            text = new.texts.get(parameter.name, "")
-            if text or parameter.required:
-                arguments[operate.stored_name(parameter)] = argument(parameter, text)
-        return cleaned(
-            operate.enqueue(
-                self._database,
-                record.name,
-                arguments,
-                queue=self._raw.get(new.queue, new.queue),
-                delay=delay(new.delay),
-                priority=whole(new.priority) or 0,
-                retries=whole(new.retries) or 0,
-                unique_key=new.unique_key or None,
-            )
-        )
+        return cleaned(self.ordering.enqueue(new))
 
     def act(self, verb: str, selected: Selected, progress: Progress, selection: str | None) -> Report:
         self._require_writing()
@@ -355,32 +316,3 @@ def report_of(verb: str, acted: operate.Acted) -> Report:
 def undoable(verb: str, done: Sequence[Any]) -> int:
     """How much of what an act did can be taken back."""
     return len(done) if verb in operate.UNDOABLE else 0
-
-
-def argument(parameter: ParameterRecord, text: str) -> Any:
-    """What was typed for a parameter, as it is stored. Raises ArgumentsError."""
-    if not text:
-        if parameter.required:
-            raise ArgumentsError("is missing")
-        return None
-    return operate.argument_of(parameter, text)
-
-
-def delay(text: str) -> float | None:
-    """Seconds from now. Raises ValueError, which says what may be written."""
-    if not text:
-        return None
-    try:
-        value = search.seconds(text.removeprefix("in "))
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-    return value
-
-
-def whole(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("must be a whole number") from None

@@ -132,8 +132,22 @@ class NewJob:
     delay: str
     priority: str
     retries: str
+    timeout: str
     unique_key: str
     like: int | None = None  # the job that it was made from
+
+
+OPTIONS = ("queue", "priority", "retries", "timeout", "unique_key")
+"""What the methods of a class choose, where the form leaves it open."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """What a form would enqueue: each option, in words, and what is wrong or must be said, by field."""
+
+    options: dict[str, str]
+    problems: dict[str, str]
+    by: str  # who says so
 
 
 class Source(Protocol):
@@ -169,11 +183,14 @@ class Source(Protocol):
     def classes(self) -> tuple[ClassRecord, ...]:
         """The classes that live workers know."""
 
-    def like(self, job_class: str) -> JobRecord | None:
-        """The last job of a class among the youngest, if there is one: its queue and options are likely again."""
-
     def check(self, new: NewJob) -> dict[str, str]:
-        """What is wrong with each field of a form, by its name; nothing where it could be enqueued."""
+        """What is wrong with each field of a form, by its name, as far as that is known at once."""
+
+    def words(self, new: NewJob) -> tuple[str, ...]:
+        """The words of `jobq` that do what the form does."""
+
+    def plan(self, new: NewJob) -> PlannedJob:
+        """What a form that `check` finds right would enqueue, by the class's own methods."""
 
     def enqueue(self, new: NewJob) -> JobRecord | None:
         """Enqueues it. None where an unfinished job holds the unique key."""

@@ -1,8 +1,10 @@
 """`jobq enqueue` and `jobq perform`: a job from a shell."""
 
+import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import Any
 
 import click
@@ -21,6 +23,8 @@ from jobq.cli.options import (
 from jobq.cli.render import say, show_json, show_value
 from jobq.enqueueing import added_to_database, new_job
 from jobq.errors import ApplicationError, JobqError
+from jobq.records import NewJob
+from jobq.registry import registry
 from jobq.settings import Settings
 
 ARGUMENTS_HELP = """\b
@@ -40,6 +44,7 @@ ARGUMENTS_HELP = """\b
 @click.option("--timeout", metavar="DURATION", help="Each attempt may run for so long: 60, 5m.")
 @click.option("--expires", metavar="WHEN", help="Not started by then, it is cancelled: 60, 5m, or a time.")
 @click.option("--unique-key", metavar="KEY", help="Not while an unfinished job of the class has it.")
+@click.option("--plan", "is_plan", is_flag=True, hidden=True, help="For the console: say what would be enqueued.")
 @app_option
 @database_options
 @json_option
@@ -53,21 +58,24 @@ def enqueue(
     app: tuple[str, ...],
     settings: Settings,
     as_json: bool,
+    is_plan: bool,
     **chosen: Any,
 ) -> None:
     from jobq.application import load_application
-    from jobq.store.database import who_am_i
 
     open_database(settings)
-    load_application(settings.root, [*settings.app, *app])
-    job = build(job_class, positional, named)
+    load = partial(load_application, settings.root, [*settings.app, *app])
     options: dict[str, Any] = {
         "delay": None if delay is None else delay_of("--delay", delay),
         "timeout": None if timeout is None else duration_of("--timeout", timeout),
         "expires": None if expires is None else delay_of("--expires", expires),
     }
-    with code_of(job_class):  # its methods choose what the options do not
-        new = new_job(job, **options, **chosen, source=who_am_i())
+    make = partial(made, job_class, positional, named, {**options, **chosen})
+    if is_plan:
+        click.echo(planned(job_class, load, make))
+        return
+    load()
+    new = make()
     (record,) = added_to_database([new], None)
     if record is None:
         say("nothing was enqueued: another job of this class holds the unique key")
@@ -76,6 +84,32 @@ def enqueue(
     elif record is not None:
         click.echo(f"{record.id}")
         say(MET.get(record.on_held, MET[None]).format(job=record))
+
+
+def made(job_class: str, positional: tuple[str, ...], named: str | None, options: dict[str, Any]) -> NewJob:
+    """The job as it goes into the table. Raises as `build` does, and EnqueueError."""
+    from jobq.store.database import who_am_i
+
+    job = build(job_class, positional, named)
+    with code_of(job_class):  # its methods choose what the options do not
+        return new_job(job, **options, source=who_am_i())
+
+
+def planned(job_class: str, load: Callable[[], object], make: Callable[[], NewJob]) -> str:
+    """What would be enqueued, or why nothing would be, as JSON for `operate.plan`."""
+    from jobq.operate.planning import as_json
+
+    try:
+        with redirect_stdout(sys.stderr):
+            load()
+        registry.get(job_class)  # or `build` would import the module that the name says
+    except JobqError as error:
+        return json.dumps({"not_here": str(error)})
+    try:
+        with redirect_stdout(sys.stderr):
+            return as_json(make())
+    except JobqError as error:
+        return json.dumps({"error": str(error)})
 
 
 @click.command(help=f"Run the job CLASS here and now, in this process: no queue, no worker.\n\n{ARGUMENTS_HELP}")

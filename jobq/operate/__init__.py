@@ -2,9 +2,10 @@
 
 from jobq.operate.acting import Act, Part, acting, acting_as
 from jobq.operate.editing import run_again, stored_name
-from jobq.operate.enqueueing import argument_of, enqueue
+from jobq.operate.enqueueing import add, argument_of, enqueue, plan_without_code, unknown_options
 from jobq.operate.failures import MUTE_SECONDS, mute_failures, unmute_failures
 from jobq.operate.jobs import Acted, Progress, cancel, purge, retry
+from jobq.operate.planning import plan
 from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.rights import refusals
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
@@ -26,6 +27,7 @@ __all__ = [
     "Stack",
     "acting",
     "acting_as",
+    "add",
     "argument_of",
     "cancel",
     "declare_dead",
@@ -33,6 +35,8 @@ __all__ = [
     "mute_failures",
     "pause_queues",
     "pause_schedule",
+    "plan",
+    "plan_without_code",
     "purge",
     "refusals",
     "remaining",
@@ -45,6 +49,7 @@ __all__ = [
     "stop_workers",
     "stored_name",
     "undo",
+    "unknown_options",
     "unmute_failures",
     "wait_until_stopped",
     "why_not_stopped",

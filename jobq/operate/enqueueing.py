@@ -1,51 +1,79 @@
-"""Enqueueing without the application's code: a job of a class that some worker knows, checked as far as that goes."""
+"""Enqueueing for an operator: a job as its application planned it, or of a class that some worker knows."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from jobq import arguments as stored_arguments
 from jobq import observe
+from jobq.class_options import CHECKS
 from jobq.enqueueing import record_of
+from jobq.errors import EnqueueError
 from jobq.operate.acting import acting, who_acts
 from jobq.operate.editing import check, class_of
-from jobq.options import MAX_PRIORITY, MAX_RETRIES, checked_int, checked_key, checked_queue, due
-from jobq.records import JobRecord, NewJob, ParameterRecord
+from jobq.options import due
+from jobq.records import ClassRecord, JobRecord, KeyRules, NewJob, ParameterRecord
 from jobq.store import jobs
 from jobq.store.database import Database
 
 
-def enqueue(
-    database: Database,
-    job_class: str,
-    arguments: Mapping[str, Any],
-    *,
-    queue: str,
-    delay: float | None = None,
-    priority: int = 0,
-    retries: int = 0,
-    unique_key: str | None = None,
-) -> JobRecord | None:
+def enqueue(database: Database, job_class: str, arguments: Mapping[str, Any], **options: Any) -> JobRecord | None:
     """Enqueues a job of a class that a live worker knows; nothing of the application needs to be here.
 
-    `arguments` are by the names that `stored_name` gives. What the class's own methods say of queue, priority, retries
-    and key is known only where its code is, so they must be said. Returns None where an unfinished job holds the key.
-    Raises UnknownJobClass, ArgumentsError, EnqueueError.
+    `arguments` are by the names that `stored_name` gives. `options` are delay, queue, priority, retries, timeout and
+    unique_key, "" for none; one that is left out is as the workers report it of the class. Returns None where an
+    unfinished job holds the key. Raises UnknownJobClass, ArgumentsError, EnqueueError: also where an option is left out
+    that the class's code computes.
     """
-    known = class_of(job_class, observe.classes(database))
-    check(known, arguments)
+    known, max_bytes = class_of(job_class, observe.classes(database)), database.settings.max_arguments_bytes
+    return add(database, plan_without_code(known, arguments, max_bytes=max_bytes, **options))
+
+
+def plan_without_code(
+    job_class: ClassRecord,
+    arguments: Mapping[str, Any],
+    *,
+    max_bytes: int,
+    delay: float | None = None,
+    **options: Any,
+) -> NewJob:
+    """A job by what the workers report of its class. Raises ArgumentsError, EnqueueError."""
+    check(job_class, arguments)
+    given = {name: CHECKS[name](value) for name, value in options.items() if value is not None}
+    if computed := [name for name in unknown_options(job_class) if name not in given]:
+        raise EnqueueError(f"{job_class.name}: {'; '.join(map(why_unknown, computed))}.")
     seconds, run_at = due(delay)
-    new = NewJob(
-        job_class=known.stored_name,
-        arguments=stored_arguments.encode(arguments, max_bytes=database.settings.max_arguments_bytes),
-        queue=checked_queue(queue),
-        priority=checked_int("priority", priority, MAX_PRIORITY),
-        retries=checked_int("retries", retries, MAX_RETRIES, least=0),
-        unique_key=checked_key(unique_key),
+    chosen = {**job_class.options, **given}
+    rules = None if job_class.key_rules is None or chosen["unique_key"] is None else KeyRules(**job_class.key_rules)
+    return NewJob(
+        job_class=job_class.stored_name,
+        arguments=stored_arguments.encode(arguments, max_bytes=max_bytes),
         delay=seconds,
         run_at=run_at,
-        source=who_acts(),
+        has_abort_hook=job_class.has_abort_hook,
+        key_rules=rules,
+        **chosen,
     )
-    with acting(database, "enqueue") as act:
+
+
+def unknown_options(job_class: ClassRecord) -> list[str]:
+    """The options that the class's code computes, or of which its workers say nothing."""
+    return [name for name in CHECKS if name not in job_class.options]
+
+
+def why_unknown(option: str) -> str:
+    none = ", or '' for none" if option == "unique_key" else ""
+    return f"get_{option}() computes it in the application's code, which is not here: give the {words(option)}{none}"
+
+
+def words(option: str) -> str:
+    return option.replace("_", " ")
+
+
+def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecord | None:
+    """Enqueues a job that was planned, as an act; `like` is the old job that it was made from."""
+    verb, source = ("enqueue", who_acts()) if like is None else ("run again", f"{who_acts()}, like job {like}")
+    new = new._replace(source=source)
+    with acting(database, verb, selection=None if like is None else f"id:{like}") as act:
         record = record_of(new, jobs.enqueue(act.connection, database.schema, new))
         act.did([record.id] if record else [])
     return record

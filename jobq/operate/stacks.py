@@ -26,7 +26,7 @@ class Stack:
 def stack(database: Database, job_id: int, *, timeout: float = 10.0, attempt: int | None = None) -> Stack:
     """The Python stack of a running job, asked of its process, which goes on meanwhile.
 
-    Raises JobNotFound; NotRunning where it is not, where not this `attempt` of it is, or where its worker did not answer
+    Raises JobNotFound; NotRunning where it, or this `attempt` of it, is not; or where its worker did not answer
     within `timeout` seconds.
     """
     job = observe.show(database, job_id).job

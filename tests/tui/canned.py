@@ -9,7 +9,7 @@ from typing import Any
 
 from jobq.tui import live, search
 from jobq.tui.access import Access, Target
-from jobq.tui.source import COUNT_LIMIT, JobPage, NamedReport, NewJob, Query, Report, Snapshot, View
+from jobq.tui.source import COUNT_LIMIT, JobPage, NamedReport, NewJob, PlannedJob, Query, Report, Snapshot, View
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
 from jobq.histograms import BUCKETS, bucket
@@ -437,6 +437,10 @@ ACTS = (
 )
 
 
+OWN = {"queue": "billing", "priority": "0", "retries": "3", "timeout": "30", "unique_key": "none"}
+PLANNED_BY = "its code, in this folder"
+
+
 class CannedSource:
     """`fail` makes every question end in an error, as where a database is lost."""
 
@@ -454,7 +458,7 @@ class CannedSource:
         self.refused: dict[int, str] = {}
         self.named: list[tuple[str, tuple[str, ...], str | None]] = []
         self._live = live.LiveSource(None, target, lambda: None)
-        self._live._known = {record.name: record for record in KNOWN}
+        self._live.ordering.known = {record.name: record for record in KNOWN}
 
     def lose(self) -> None:
         self.error = DatabaseUnreachable("db-1.example.org cannot be reached: connection refused.")
@@ -529,11 +533,14 @@ class CannedSource:
     def classes(self) -> tuple[ClassRecord, ...]:
         return KNOWN
 
-    def like(self, job_class: str) -> JobRecord | None:
-        return next((job for job in self.all if job.job_class == job_class), None)
-
     def check(self, new: NewJob) -> dict[str, str]:
         return self._live.check(new)
+
+    def words(self, new: NewJob) -> tuple[str, ...]:
+        return self._live.words(new)
+
+    def plan(self, new: NewJob) -> PlannedJob:
+        return PlannedJob({**OWN, **{name: text for name in OWN if (text := getattr(new, name))}}, {}, PLANNED_BY)
 
     def enqueue(self, new: NewJob) -> JobRecord | None:
         self.enqueued.append(new)

@@ -18,6 +18,9 @@ from jobq.settings import Settings
 from jobq.store import migrations
 from jobq.store.database import Database
 
+OWN = {"queue": "default", "priority": 0, "retries": 0, "timeout": None, "unique_key": None}
+"""What a class says that says nothing of its own."""
+
 WORK = "shop.jobs.Work"
 ERRORED = ["right"] * 5
 
@@ -337,7 +340,7 @@ def test_a_job_is_enqueued_from_the_form_once_its_fields_are_right(
 ) -> None:
     monkeypatch.setenv("VISUAL", "sed -i s/many/7/")
     parameter = ParameterRecord("n", "named", "int", None, required=True)
-    store.worker(classes=[ClassRecord(WORK, (), (parameter,), "Works.")])
+    store.worker(classes=[ClassRecord(WORK, (), (parameter,), "Works.", options=OWN)])
 
     async def flow() -> None:
         async with opened(source) as pilot:
@@ -363,7 +366,7 @@ def test_a_job_is_run_again_as_a_new_one_with_other_arguments(
 ) -> None:
     (old,) = failed(store, report, 1, queue="default", retries=3)
     parameter = ParameterRecord("n", "named", "int", None, required=True)
-    store.worker(pid=2, classes=[ClassRecord(WORK, (), (parameter,), None)])
+    store.worker(pid=2, classes=[ClassRecord(WORK, (), (parameter,), None, options=OWN)])
 
     async def flow() -> None:
         async with opened(source) as pilot:
@@ -379,7 +382,7 @@ def test_a_job_is_run_again_as_a_new_one_with_other_arguments(
 
 def test_the_job_of_a_schedule_is_run_once_with_other_arguments(source: LiveSource, store: Any) -> None:
     parameter = ParameterRecord("n", "named", "int", None, required=True)
-    store.worker(classes=[ClassRecord(WORK, (), (parameter,), None)])
+    store.worker(classes=[ClassRecord(WORK, (), (parameter,), None, options=OWN)])
     store.execute(
         "INSERT INTO jobq.schedules (name, job_class, arguments, queue, priority, retries, expression, timezone, "
         "missed, overlap, jitter, next_at) VALUES ('nightly', %s, '{\"n\": 1}', 'reports', 0, 0, '0 2 * * *', 'UTC', "
@@ -805,7 +808,7 @@ def test_why_says_what_a_job_waits_for(source: LiveSource, store: Any) -> None:
 
 def test_no_screen_shows_what_a_secret_holds(source: LiveSource, store: Any, report: Callable[..., Any]) -> None:
     parameter = ParameterRecord("card", "any", "Secret", None, True)
-    store.worker(classes=[ClassRecord(WORK, (), (parameter,), None)])
+    store.worker(classes=[ClassRecord(WORK, (), (parameter,), None, options=OWN)])
     stored = '{"card": {"$": "secret", "v": "open-sesame"}, "more": [{"$": "secret", "v": "open-sesame"}]}'
     failed(store, report, 1, arguments=stored)
     store.add(arguments=stored)

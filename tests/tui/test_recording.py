@@ -212,7 +212,9 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-NOT_RECORDED = {"query", "suggestions", "select", "like", "check", "enqueue", "act", "undo", "migrate", "reset"}
+NOT_RECORDED = {
+    "query", "suggestions", "select", "check", "words", "plan", "enqueue", "act", "undo", "migrate", "reset",
+}  # fmt: skip
 """Questions that a filter answers by itself, and acts: what acts did is seen in what is read after them."""
 
 

@@ -20,10 +20,11 @@ from jobq import commands
 from jobq.clean import line
 from jobq.records import ClassRecord, JobRecord, ParameterRecord, ScheduleRecord
 
-from .. import theme
+from .. import formats, theme
 from ..formats import fit
 from ..messages import Answered, Refused
-from ..source import NewJob
+from ..ordering import as_json
+from ..source import OPTIONS, NewJob, PlannedJob
 from .dialog import Dialog
 
 
@@ -34,28 +35,32 @@ class Model:
     heading: str
     job_class: str
     arguments: dict[str, Any]
-    queue: str
-    priority: int | None = None  # None: as the last job of its class
-    retries: int | None = None
+    options: dict[str, str]  # in words, as the class's own are shown
     job_id: int | None = None
+
+    def differing(self, own: dict[str, str]) -> dict[str, str]:
+        """The options that are not what the class itself chooses, as far as that is known."""
+        return {name: text for name, text in self.options.items() if text not in (formats.NO_OPTION, own.get(name))}
 
 
 def model_of_job(job: JobRecord) -> Model:
     heading = f"Run again, as a new job, like #{job.id}"
-    return Model(heading, job.job_class, job.arguments, job.queue, job.priority, job.retries, job.id)
+    options = {name: formats.option(getattr(job, name)) for name in OPTIONS}
+    return Model(heading, job.job_class, job.arguments, options, job.id)
 
 
 def model_of_schedule(record: ScheduleRecord) -> Model:
     heading = f"Run once, as a job of its own, like {record.name}"
-    return Model(heading, record.job_class, record.arguments, record.queue)
+    return Model(heading, record.job_class, record.arguments, {"queue": record.queue})
 
 
-OPTIONS = (
-    ("queue", "queue", "the queue that it waits in"),
+FIELDS = (
+    ("queue", "queue", "the class's own"),
     ("delay", "in", "60, 5m, 1h30m, or a time"),
-    ("priority", "priority", "higher first"),
-    ("retries", "retries", "after errors"),
-    ("unique_key", "unique key", "one unfinished job at a time"),
+    ("priority", "priority", "the class's own; higher first"),
+    ("retries", "retries", "the class's own; after errors"),
+    ("timeout", "timeout", "the class's own; 60, 5m"),
+    ("unique_key", "unique key", "the class's own; '' for none"),
 )
 LABEL = 16
 
@@ -82,7 +87,11 @@ class Field(Horizontal):
     def text(self) -> str:
         return self.query_one(Input).value.strip()
 
-    def say(self, problem: str | None) -> None:
+    def say(self, problem: str | None, own: str | None = None) -> None:
+        """What is wrong with it, or right; where it is left open, what the class itself chooses."""
+        if problem is None and own is not None and not self.text:
+            self.query_one(".problem", Static).update(Text(f"= {own}", theme.style(theme.TEAL), no_wrap=True))
+            return
         mark = self.app.glyphs.cross if problem else self.app.glyphs.tick  # type: ignore[attr-defined]
         look = theme.BAD if problem else theme.GOOD
         words = f"{mark} {problem}" if problem else (mark if self.text else "")
@@ -104,7 +113,10 @@ class Enqueue(Dialog[None]):
         self.like = like
         self.known: dict[str, ClassRecord] = {}
         self.chosen: ClassRecord | None = None
-        self._has_touched_queue = False
+        self.planned: tuple[NewJob, PlannedJob] | None = None  # what a form as it was would enqueue
+        self._asked: NewJob | None = None
+        self._sending: NewJob | None = None  # it is enqueued once it is known what it will be
+        self._is_like = like is None or like.job_id is None  # the options of the model are in the fields
 
     def heading(self) -> str:
         return "Enqueue" if self.like is None else self.like.heading
@@ -115,13 +127,10 @@ class Enqueue(Dialog[None]):
             yield Field("class", "class", "module.Class", like.job_class if like else "", Known(self))
             yield Static("", id="about", markup=False)
             yield Vertical(id="parameters")
-            values = {
-                "queue": like.queue if like else "default",
-                "priority": str(like.priority) if like and like.priority else "",
-                "retries": str(like.retries) if like and like.retries else "",
-            }
-            for name, label, hint in OPTIONS:
+            values = like.options if like is not None and like.job_id is None else {}
+            for name, label, hint in FIELDS:
                 yield Field(name, label, hint, values.get(name, ""))
+        yield Static("", id="by", markup=False)
         yield Static("", id="command", markup=False)
         yield Static("", id="keys", markup=False)
 
@@ -135,19 +144,27 @@ class Enqueue(Dialog[None]):
         if message.name == "classes":
             self.known = {record.name: record for record in message.value}
             self.call_later(self._choose)
-        elif message.name == "like" and message.value is not None and not self._has_touched_queue:
-            self._prefill(message.value)
+        elif message.name == "plan":
+            self.planned = message.value
+            if not self._is_like:
+                self._take_options()
+            self._check()
+            if self._sending is not None and self._sending == self.planned[0]:
+                self.action_enqueue()
 
     def on_refused(self, message: Refused) -> None:
         message.stop()
+        self._asked = self._sending = None
         self.console.tell(str(message.error), is_bad=True)
 
-    def _prefill(self, job: JobRecord) -> None:
-        """The queue and options that the last job of the class had: its own code, which knows them, is not here."""
-        for name, value in (("queue", job.queue), ("priority", job.priority), ("retries", job.retries)):
-            field = self._field(name)
-            if field.text in ("", "default"):
-                field.query_one(Input).value = str(value) if value else ""
+    def _take_options(self) -> None:
+        """Once it is known what the class chooses for the arguments of the old job: what the old job had otherwise."""
+        assert self.like is not None
+        assert self.planned is not None
+        self._is_like = True
+        for name, text in self.like.differing(self.planned[1].options).items():
+            if not self._field(name).text:
+                self._field(name).query_one(Input).value = text
 
     async def _choose(self) -> None:
         """Shows the parameters of the class that was typed, once it is known."""
@@ -158,8 +175,6 @@ class Enqueue(Dialog[None]):
             await box.remove_children()
             if chosen is not None:
                 await box.mount_all([self._parameter(parameter) for parameter in chosen.parameters])
-                if self.like is None or self.like.job_id is None:
-                    self.console.feed.ask(self, "like", lambda source: source.like(chosen.name))
         self._check()
 
     def _parameter(self, parameter: ParameterRecord) -> Field:
@@ -178,7 +193,7 @@ class Enqueue(Dialog[None]):
             for field in self.query(Field)
             if field.field_name.startswith("argument ")
         }
-        options = {name: self._field(name).text for name, _, _ in OPTIONS}
+        options = {name: self._field(name).text for name, _, _ in FIELDS}
         return NewJob(self._field("class").text, texts, like=self.like.job_id if self.like else None, **options)
 
     def _field(self, name: str) -> Field:
@@ -187,13 +202,21 @@ class Enqueue(Dialog[None]):
     def _check(self) -> dict[str, str]:
         new = self.new()
         problems = self.console.source.check(new)
+        if not problems:
+            problems = self._plan(new)
+        own = self.planned[1].options if self.planned is not None else {}
         for field in self.query(Field):
-            field.say(problems.get(field.field_name))
+            field.say(problems.get(field.field_name), own.get(field.field_name))
         about = self.chosen.summary or "" if self.chosen else self._nearest(new.job_class)
         self.query_one("#about", Static).update(Text(f"{'':{LABEL + 1}}{about}", theme.style(theme.DIM), no_wrap=True))
         self.query_one("#command", Static).update(
-            Text.assemble(("= ", theme.style(theme.DIM)), (command(new), theme.style(theme.TEAL)))
+            Text.assemble(
+                ("= ", theme.style(theme.DIM)),
+                (commands.command(*self.console.source.words(new)), theme.style(theme.TEAL)),
+            )
         )
+        by = f"the rest by {self.planned[1].by}" if self.planned is not None else ""
+        self.query_one("#by", Static).update(Text(by, theme.style(theme.DIM)))
         look = theme.DIM if problems else theme.KEY
         keys = Text.assemble(("ctrl+s", theme.style(look, bold=not problems)), (" enqueue   ", theme.style(theme.DIM)))
         for key, words in (("ctrl+e", "$EDITOR"), ("tab", "next"), ("right", "complete"), ("esc", "leave")):
@@ -201,6 +224,15 @@ class Enqueue(Dialog[None]):
             keys.append(f" {words}   ", theme.style(theme.DIM))
         self.query_one("#keys", Static).update(keys)
         return problems
+
+    def _plan(self, new: NewJob) -> dict[str, str]:
+        """What is wrong with it by its class; asked where that is not known."""
+        if self.planned is not None and self.planned[0] == new:
+            return self.planned[1].problems
+        if new != self._asked:
+            self._asked = new
+            self.console.feed.ask(self, "plan", lambda source: (new, source.plan(new)))
+        return {}
 
     def _nearest(self, begun: str) -> str:
         """Some classes that are known, those that have in them what was typed first."""
@@ -255,8 +287,12 @@ class Enqueue(Dialog[None]):
             self._field(name).query_one(Input).focus()
             self.console.tell(f"{name}: {problem}", is_bad=True)
             return
+        new = self.new()
+        if self.planned is None or self.planned[0] != new:
+            self._sending = new
+            return
         self.dismiss(None)
-        self.console.acting.enqueue(self.new())
+        self.console.acting.enqueue(new)
 
 
 class Known(Suggester):
@@ -289,29 +325,3 @@ def typed(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def command(new: NewJob) -> str:
-    """The command line that does the same."""
-    words = ["enqueue", new.job_class or "CLASS"]
-    given = {name: as_json(text) for name, text in new.texts.items() if text}
-    if given:
-        words += ["--kwargs", json.dumps(given, ensure_ascii=False)]
-    for option, value in (
-        ("--queue", new.queue),
-        ("--delay", new.delay.removeprefix("in ")),
-        ("--priority", new.priority),
-        ("--retries", new.retries),
-        ("--unique-key", new.unique_key),
-    ):
-        if value:
-            words += [option, value]
-    return commands.command(*words)
-
-
-def as_json(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return text if isinstance(value, str) else value

@@ -1,0 +1,13 @@
+"""`python -m jobq.cli.planned`: what `jobq enqueue` with the words on stdin would enqueue, as JSON on stdout.
+
+For `operate.plan`. On stdin, since a command line can be read by everybody on the machine, and arguments may be secret.
+"""
+
+import json
+import sys
+
+from jobq.cli import main
+
+if __name__ == "__main__":
+    command, *words = json.load(sys.stdin)
+    main([command, "--plan", *words])

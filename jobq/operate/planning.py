@@ -1,0 +1,73 @@
+"""Asks the application what a new job is to be, in a process of its own: nothing of it is imported here.
+
+The process is `jobq enqueue` with the same words, which stops before it enqueues: the class's constructor and its
+methods are called, never its run(). The class must be one that the application registers: its name may come from a row,
+and a row never says which module is imported.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from jobq.errors import EnqueueError, UnknownJobClass
+from jobq.records import KeyRules, NewJob
+from jobq.settings import Settings, environment_of
+
+PLAN_SECONDS = 30.0
+
+
+def plan(settings: Settings, words: Sequence[str]) -> NewJob:
+    """The job that these words of `jobq` would enqueue: `enqueue`, the class, its arguments and options.
+
+    Raises UnknownJobClass where the class's code is not here; EnqueueError, which says what is wrong with the job.
+    """
+    answer = asked(settings, words)
+    if (why := answer.get("not_here")) is not None:
+        raise UnknownJobClass(why)
+    if (problem := answer.get("error")) is not None:
+        raise EnqueueError(problem)
+    return job_of(answer["job"])
+
+
+def asked(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobq.cli.planned"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment_of(settings)},
+    ) as process:
+        try:
+            told, complaint = process.communicate(json.dumps(words).encode(), timeout=PLAN_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise EnqueueError(f"The application has not said within {PLAN_SECONDS:g} s what the job is.") from None
+    return answer_in(told) or {"error": last_line(complaint).removeprefix("jobq: error: ") or "it ended without a word"}
+
+
+def answer_in(told: bytes) -> dict[str, Any] | None:
+    """The last line that the process wrote: the application may have written others."""
+    try:
+        answer = json.loads(last_line(told))
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def last_line(text: bytes) -> str:
+    return (text.decode(errors="replace").strip().splitlines() or [""])[-1]
+
+
+def as_json(new: NewJob) -> str:
+    """A job for the process that asked."""
+    return json.dumps({"job": new._asdict()}, default=datetime.isoformat)
+
+
+def job_of(told: dict[str, Any]) -> NewJob:
+    times = {name: datetime.fromisoformat(told[name]) for name in ("run_at", "expires_at") if told[name] is not None}
+    rules = None if told["key_rules"] is None else KeyRules(*told["key_rules"])
+    return NewJob(**{**told, **times, "key_rules": rules})

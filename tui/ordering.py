@@ -1,0 +1,197 @@
+"""A new job as the form has it: what is wrong with it, the command line that does the same, and what it will be.
+
+What is left open, the class's own methods choose, as for `jobq enqueue`. Where the application's code is here, a
+process of its own asks them; elsewhere only what the workers report of the class is known, and the rest must be said.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jobq import operate
+from jobq.arguments import MASK
+from jobq.clean import line
+from jobq.errors import ArgumentsError, JobqError, UnknownJobClass, UsageError
+from jobq.records import ClassRecord, JobRecord, ParameterRecord
+from jobq.records import NewJob as Row
+
+from . import formats, search
+from .source import OPTIONS, NewJob, PlannedJob
+
+COMPUTED = "its code computes it: say it"
+
+NONE = ('""', "''")
+"""Typed for an option that is a text: it is to be empty, whatever the class says."""
+
+
+class Ordering:
+    def __init__(self, database: Any, raw: Mapping[str, str]) -> None:
+        """`raw` has the names as they are, of those that are shown otherwise."""
+        self.known: dict[str, ClassRecord] = {}  # the classes that live workers know, by the names that are shown
+        self._database = database
+        self._raw = raw
+
+    def check(self, new: NewJob) -> dict[str, str]:
+        """What is wrong with each field, as far as that is known at once."""
+        problems: dict[str, str] = {}
+        record = self.known.get(new.job_class)
+        if record is None:
+            known = f"workers know {len(self.known)} others" if self.known else "no worker runs"
+            problems["class"] = f"no live worker knows it ({known})" if new.job_class else "which class?"
+        for parameter in record.parameters if record else ():
+            try:
+                if MASK in new.texts.get(parameter.name, ""):
+                    raise ArgumentsError(f"{MASK} stands for a secret that is not shown: type the secret itself")
+                argument(parameter, new.texts.get(parameter.name, ""))
+            except ArgumentsError as error:
+                problems[f"argument {parameter.name}"] = line(str(error), 120)
+        for name, read in READERS.items():
+            try:
+                read(getattr(new, name))
+            except ValueError as error:
+                problems[name] = str(error)
+        try:
+            call_of(new, record)
+        except ArgumentsError as error:
+            problems.setdefault(f"argument {error}", "must be given, for one that comes after it is")
+        return problems
+
+    def words(self, new: NewJob) -> tuple[str, ...]:
+        """The words of `jobq` that do what the form does."""
+        record = self.known.get(new.job_class)
+        try:
+            positional, named = call_of(new, record)
+        except ArgumentsError:
+            positional, named = [], {}
+        words = ["enqueue", record.name if record else new.job_class or "CLASS"]
+        if named:
+            words += ["--kwargs", json.dumps(named, ensure_ascii=False)]
+        for option, text in self._texts(new).items():
+            if text:
+                words += [f"--{option.replace('_', '-')}", "" if text in NONE else text]
+        return (*words, *(["--", *positional] if positional else []))
+
+    def _texts(self, new: NewJob) -> dict[str, str]:
+        """What was typed for the options; names as they are."""
+        texts = {name: getattr(new, name) for name in ("delay", *OPTIONS)}
+        return {**texts, "delay": new.delay.removeprefix("in "), "queue": self._raw.get(new.queue, new.queue)}
+
+    def plan(self, new: NewJob) -> PlannedJob:
+        """What the job would be; where that is not known, of which options, and why."""
+        try:
+            return planned(operate.plan(self._database.settings, self.words(new)), "its code, in this folder")
+        except UnknownJobClass as error:
+            return self._by_workers(new, str(error))
+        except JobqError as error:
+            return PlannedJob({}, {"class": line(str(error), 300)}, "its code, in this folder")
+
+    def _by_workers(self, new: NewJob, why: str) -> PlannedJob:
+        record, by = self.known[new.job_class], f"its workers: its code is not in this folder ({line(why, 200)})"
+        computed = [name for name in operate.unknown_options(record) if not getattr(new, name)]
+        if computed:
+            shown = {name: formats.option(value) for name, value in record.options.items()}
+            return PlannedJob(shown, dict.fromkeys(computed, COMPUTED), by)
+        try:
+            return planned(self._row(new, record), by)
+        except JobqError as error:
+            return PlannedJob({}, {"class": line(str(error), 300)}, by)
+
+    def enqueue(self, new: NewJob) -> JobRecord | None:
+        """Raises UsageError, EnqueueError."""
+        if problems := self.check(new):
+            raise UsageError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        try:
+            row = operate.plan(self._database.settings, self.words(new))
+        except UnknownJobClass:
+            row = self._row(new, self.known[new.job_class])
+        return operate.add(self._database, row, like=new.like)
+
+    def _row(self, new: NewJob, record: ClassRecord) -> Row:
+        arguments = {}
+        for parameter in record.parameters:
+            text = new.texts.get(parameter.name, "")
+            if text or parameter.required:
+                arguments[operate.stored_name(parameter)] = argument(parameter, text)
+        texts = self._texts(new)
+        options: dict[str, Any] = {name: READERS.get(name, plainly)(text) for name, text in texts.items() if text}
+        max_bytes = self._database.settings.max_arguments_bytes
+        return operate.plan_without_code(record, arguments, max_bytes=max_bytes, **options)
+
+
+def planned(row: Row, by: str) -> PlannedJob:
+    return PlannedJob({name: formats.option(getattr(row, name)) for name in OPTIONS}, {}, by)
+
+
+def call_of(new: NewJob, record: ClassRecord | None) -> tuple[list[str], dict[str, Any]]:
+    """The arguments as the command line takes them: those that have no name in order, the others by name.
+
+    Raises ArgumentsError with the name of a parameter that is left out, where one after it can be given only in order.
+    """
+    parameters = record.parameters if record else ()
+    given = {name: text for name, text in new.texts.items() if text}
+    in_order = [one for one in parameters if one.kind in ("positional", "any", "rest")]
+    last = max((place for place, one in enumerate(in_order, 1) if one.kind != "any" and one.name in given), default=0)
+    positional: list[str] = []
+    for parameter in in_order[:last]:
+        if parameter.name not in given:
+            raise ArgumentsError(parameter.name)
+        text = given.pop(parameter.name)
+        positional += [text] if parameter.kind != "rest" else [as_text(item) for item in as_list(text)]
+    named: dict[str, Any] = {}
+    kinds = {parameter.name: parameter.kind for parameter in parameters}
+    for name, text in given.items():
+        value = as_json(text)
+        named.update(value if kinds.get(name) == "named rest" and isinstance(value, dict) else {name: value})
+    return positional, named
+
+
+def as_list(text: str) -> list[Any]:
+    value = as_json(text)
+    return value if isinstance(value, list) else [value]
+
+
+def as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_json(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, str) else value
+
+
+def argument(parameter: ParameterRecord, text: str) -> Any:
+    """What was typed for a parameter, as it is stored. Raises ArgumentsError."""
+    if not text:
+        if parameter.required:
+            raise ArgumentsError("is missing")
+        return None
+    return operate.argument_of(parameter, text)
+
+
+def seconds(text: str) -> float | None:
+    """Raises ValueError, which says what may be written."""
+    if not text:
+        return None
+    try:
+        return search.seconds(text.removeprefix("in "))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def whole(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def plainly(text: str) -> str:
+    return "" if text in NONE else text
+
+
+READERS = {"delay": seconds, "timeout": seconds, "priority": whole, "retries": whole}
