@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
-from jobq import filters, observe, operate
+from jobq import observe, operate
 from jobq.clean import line
 from jobq.errors import DatabaseReadOnly
 from jobq.filters import Filter, Moment, Pattern
@@ -215,9 +215,6 @@ class LiveSource:
 
     def check(self, new: NewJob) -> dict[str, str]:
         return self.ordering.check(new)
-
-    def words(self, new: NewJob) -> tuple[str, ...]:
-        return self.ordering.words(new)
 
     def plan(self, new: NewJob) -> PlannedJob:
         return self.ordering.plan(new)

@@ -6,10 +6,10 @@ process of its own asks them; elsewhere only what the workers report of the clas
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from jobq import operate
-from jobq.arguments import MASK
 from jobq.clean import line
 from jobq.errors import ArgumentsError, JobqError, UnknownJobClass, UsageError
 from jobq.records import ClassRecord, JobRecord, ParameterRecord
@@ -40,8 +40,6 @@ class Ordering:
             problems["class"] = f"no live worker knows it ({known})" if new.job_class else "which class?"
         for parameter in record.parameters if record else ():
             try:
-                if MASK in new.texts.get(parameter.name, ""):
-                    raise ArgumentsError(f"{MASK} stands for a secret that is not shown: type the secret itself")
                 argument(parameter, new.texts.get(parameter.name, ""))
             except ArgumentsError as error:
                 problems[f"argument {parameter.name}"] = line(str(error), 120)
@@ -57,24 +55,9 @@ class Ordering:
         return problems
 
     def words(self, new: NewJob) -> tuple[str, ...]:
-        """The words of `jobq` that do what the form does."""
-        record = self.known.get(new.job_class)
-        try:
-            positional, named = call_of(new, record)
-        except ArgumentsError:
-            positional, named = [], {}
-        words = ["enqueue", record.name if record else new.job_class or "CLASS"]
-        if named:
-            words += ["--kwargs", json.dumps(named, ensure_ascii=False)]
-        for option, text in self._texts(new).items():
-            if text:
-                words += [f"--{option.replace('_', '-')}", "" if text in NONE else text]
-        return (*words, *(["--", *positional] if positional else []))
-
-    def _texts(self, new: NewJob) -> dict[str, str]:
-        """What was typed for the options; names as they are."""
-        texts = {name: getattr(new, name) for name in ("delay", *OPTIONS)}
-        return {**texts, "delay": new.delay.removeprefix("in "), "queue": self._raw.get(new.queue, new.queue)}
+        """The words of `jobq` that do what the form does; names as they are, also of those that are shown otherwise."""
+        given = replace(new, queue=self._raw.get(new.queue, new.queue))
+        return words_of(given, self.known.get(new.job_class))
 
     def plan(self, new: NewJob) -> PlannedJob:
         """What the job would be; where that is not known, of which options, and why."""
@@ -112,10 +95,30 @@ class Ordering:
             text = new.texts.get(parameter.name, "")
             if text or parameter.required:
                 arguments[operate.stored_name(parameter)] = argument(parameter, text)
-        texts = self._texts(new)
+        texts = texts_of(replace(new, queue=self._raw.get(new.queue, new.queue)))
         options: dict[str, Any] = {name: READERS.get(name, plainly)(text) for name, text in texts.items() if text}
         max_bytes = self._database.settings.max_arguments_bytes
         return operate.plan_without_code(record, arguments, max_bytes=max_bytes, **options)
+
+
+def words_of(new: NewJob, record: ClassRecord | None) -> tuple[str, ...]:
+    """The words of `jobq` that do what a form does; as far as it is filled in."""
+    try:
+        positional, named = call_of(new, record)
+    except ArgumentsError:
+        positional, named = [], {}
+    words = ["enqueue", record.name if record else new.job_class or "CLASS"]
+    if named:
+        words += ["--kwargs", json.dumps(named, ensure_ascii=False)]
+    for option, text in texts_of(new).items():
+        if text:
+            words += [f"--{option.replace('_', '-')}", "" if text in NONE else text]
+    return (*words, *(["--", *positional] if positional else []))
+
+
+def texts_of(new: NewJob) -> dict[str, str]:
+    """What was typed for the options."""
+    return {"delay": new.delay.removeprefix("in "), **{name: getattr(new, name) for name in OPTIONS}}
 
 
 def planned(row: Row, by: str) -> PlannedJob:

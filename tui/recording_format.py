@@ -175,6 +175,7 @@ CLASS = record(
     ClassRecord,
     field("name", TEXT), field("aliases", listed(TEXT)), field("parameters", listed(PARAMETER)),
     field("summary", either(TEXT)), maybe("has_abort_hook", FLAG), maybe("is_coroutine", FLAG),
+    maybe("options", OBJECT), maybe("key_rules", OBJECT),
 )  # fmt: skip
 
 TICK = record(

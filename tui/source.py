@@ -186,9 +186,6 @@ class Source(Protocol):
     def check(self, new: NewJob) -> dict[str, str]:
         """What is wrong with each field of a form, by its name, as far as that is known at once."""
 
-    def words(self, new: NewJob) -> tuple[str, ...]:
-        """The words of `jobq` that do what the form does."""
-
     def plan(self, new: NewJob) -> PlannedJob:
         """What a form that `check` finds right would enqueue, by the class's own methods."""
 

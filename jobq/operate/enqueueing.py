@@ -7,7 +7,7 @@ from jobq import arguments as stored_arguments
 from jobq import observe
 from jobq.class_options import CHECKS
 from jobq.enqueueing import record_of
-from jobq.errors import EnqueueError
+from jobq.errors import ArgumentsError, EnqueueError
 from jobq.operate.acting import acting, who_acts
 from jobq.operate.editing import check, class_of
 from jobq.options import due
@@ -81,5 +81,7 @@ def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecor
 
 def argument_of(parameter: ParameterRecord, text: str) -> Any:
     """What was typed for a parameter, as its annotation says. Raises ArgumentsError."""
+    if stored_arguments.MASK in text:
+        raise ArgumentsError(f"{stored_arguments.MASK} stands for a secret that is not shown: type the secret itself")
     wanted = {"rest": "list", "named rest": "dict"}.get(parameter.kind, parameter.annotation)
     return stored_arguments.from_annotation(wanted, text)

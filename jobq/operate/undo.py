@@ -75,7 +75,7 @@ def why_nothing(database: Database) -> str | None:
 
 
 def recent(database: Database, *, is_mine: bool) -> list[audit.Remaining]:
-    who = who_am_i() if is_mine else None
+    who = who_acts() if is_mine else None
     with permitted(database, "undo"), database.connection() as connection:
         return audit.undoable(connection, database.schema, verbs=sorted(UNDOABLE), seconds=UNDO_SECONDS, who=who)
 

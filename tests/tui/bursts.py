@@ -47,12 +47,12 @@ class WatchedSource(CannedSource):
         super().__init__(trouble())
         self.asked: list[str] = []  # acts that needed a yes
 
-    def act(self, verb: str, ids: Any, progress: Any, selection: str | None) -> Any:
-        ids = tuple(ids)
+    def act(self, verb: str, selected: Any, progress: Any, selection: str | None) -> Any:
+        ids = selected.ids
         act = next(act for act in acts() if act.verb == verb)
         if act.tier(len(ids), is_production=self.target.is_production) is not Tier.NONE:
             self.asked.append(f"{verb} {len(ids)}")
-        return super().act(verb, ids, progress, selection)
+        return super().act(verb, selected, progress, selection)
 
     def act_on_workers(self, verb: str, numbers: Any) -> NamedReport:
         self.asked.append(f"{verb} workers")

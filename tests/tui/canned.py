@@ -536,9 +536,6 @@ class CannedSource:
     def check(self, new: NewJob) -> dict[str, str]:
         return self._live.check(new)
 
-    def words(self, new: NewJob) -> tuple[str, ...]:
-        return self._live.words(new)
-
     def plan(self, new: NewJob) -> PlannedJob:
         return PlannedJob({**OWN, **{name: text for name in OWN if (text := getattr(new, name))}}, {}, PLANNED_BY)
 

@@ -166,7 +166,7 @@ def test_the_form_and_its_line_enqueue_the_same_job(
     assert source.check(new) == {}
     source.enqueue(new)
     (by_form,) = store.rows(f"DELETE FROM jobq.jobs RETURNING {COLUMNS}")
-    _, *words = shlex.split(command(*source.words(new)))
+    _, *words = shlex.split(command(*source.ordering.words(new)))
     code, told = shell(*words)
     assert code == 0, told
     (by_line,) = store.rows(f"DELETE FROM jobq.jobs RETURNING {COLUMNS}")
@@ -222,7 +222,7 @@ def test_without_the_code_what_the_class_computes_must_be_said(source: LiveSourc
     planned = source.plan(new)
     assert planned.problems == dict.fromkeys(("queue", "retries", "unique_key"), "its code computes it: say it")
     assert planned.options == {"priority": "7", "timeout": "30"}
-    with pytest.raises(EnqueueError, match="get_unique_key.* is not here: give the unique key, or '' for none"):
+    with pytest.raises(EnqueueError, match=r"get_unique_key.* is not here: give the unique key, or '' for none"):
         source.enqueue(new)
     assert store.unfinished() == []
 

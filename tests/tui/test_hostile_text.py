@@ -87,8 +87,8 @@ class HostileSource(canned.CannedSource):
         )
         return canned.live.cleaned(replace(detail, attempts=attempts))
 
-    def act(self, verb: str, ids: Any, progress: Any, selection: Any) -> Report:
-        ids = tuple(ids)
+    def act(self, verb: str, selected: Any, progress: Any, selection: Any) -> Report:
+        ids = selected.ids
         return Report(verb, ids[:1], {job_id: canned.live.line(hostile()) for job_id in ids[1:]})
 
 

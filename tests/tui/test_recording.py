@@ -213,7 +213,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 NOT_RECORDED = {
-    "query", "suggestions", "select", "check", "words", "plan", "enqueue", "act", "undo", "migrate", "reset",
+    "query", "suggestions", "select", "check", "plan", "enqueue", "act", "undo", "migrate", "reset",
 }  # fmt: skip
 """Questions that a filter answers by itself, and acts: what acts did is seen in what is read after them."""
 

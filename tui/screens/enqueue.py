@@ -23,7 +23,7 @@ from jobq.records import ClassRecord, JobRecord, ParameterRecord, ScheduleRecord
 from .. import formats, theme
 from ..formats import fit
 from ..messages import Answered, Refused
-from ..ordering import as_json
+from ..ordering import as_json, words_of
 from ..source import OPTIONS, NewJob, PlannedJob
 from .dialog import Dialog
 
@@ -212,7 +212,7 @@ class Enqueue(Dialog[None]):
         self.query_one("#command", Static).update(
             Text.assemble(
                 ("= ", theme.style(theme.DIM)),
-                (commands.command(*self.console.source.words(new)), theme.style(theme.TEAL)),
+                (commands.command(*words_of(new, self.chosen)), theme.style(theme.TEAL)),
             )
         )
         by = f"the rest by {self.planned[1].by}" if self.planned is not None else ""
