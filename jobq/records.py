@@ -326,7 +326,7 @@ class ClassRecord:
             summary=entry["summary"],
             has_abort_hook=entry.get("has_abort_hook", False),
             is_coroutine=entry.get("is_coroutine", False),
-            options=entry.get("options", {}),
+            options=entry["options"] if isinstance(entry.get("options"), dict) else {},
             key_rules=entry.get("key_rules"),
         )
 

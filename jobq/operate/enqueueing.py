@@ -1,6 +1,6 @@
 """Enqueueing for an operator: a job as its application planned it, or of a class that some worker knows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobq import arguments as stored_arguments
@@ -10,7 +10,7 @@ from jobq.enqueueing import record_of
 from jobq.errors import ArgumentsError, EnqueueError
 from jobq.operate.acting import acting, who_acts
 from jobq.operate.editing import check, class_of
-from jobq.options import due
+from jobq.options import checked_key_rules, due
 from jobq.records import ClassRecord, JobRecord, KeyRules, NewJob, ParameterRecord
 from jobq.store import jobs
 from jobq.store.database import Database
@@ -40,19 +40,28 @@ def plan_without_code(
     check(job_class, arguments)
     given = {name: CHECKS[name](value) for name, value in options.items() if value is not None}
     if computed := [name for name in unknown_options(job_class) if name not in given]:
-        raise EnqueueError(f"{job_class.name}: {'; '.join(map(why_unknown, computed))}.")
+        raise EnqueueError(f"{job_class.name}: {why_unknown(computed)}.")
     seconds, run_at = due(delay)
-    chosen = {**job_class.options, **given}
-    rules = None if job_class.key_rules is None or chosen["unique_key"] is None else KeyRules(**job_class.key_rules)
+    chosen = {name: CHECKS[name](value) for name, value in {**job_class.options, **given}.items() if name in CHECKS}
     return NewJob(
         job_class=job_class.stored_name,
         arguments=stored_arguments.encode(arguments, max_bytes=max_bytes),
         delay=seconds,
         run_at=run_at,
         has_abort_hook=job_class.has_abort_hook,
-        key_rules=rules,
+        key_rules=rules_of(job_class) if chosen["unique_key"] is not None else None,
         **chosen,
     )
+
+
+def rules_of(job_class: ClassRecord) -> KeyRules | None:
+    """Raises EnqueueError where a worker's row says what no worker would."""
+    told = job_class.key_rules
+    if told is None:
+        return None
+    if not isinstance(told, dict) or set(told) != set(KeyRules._fields):
+        raise EnqueueError(f"{job_class.name}: what its workers report of its unique key cannot be read.")
+    return checked_key_rules(**told)
 
 
 def unknown_options(job_class: ClassRecord) -> list[str]:
@@ -60,13 +69,10 @@ def unknown_options(job_class: ClassRecord) -> list[str]:
     return [name for name in CHECKS if name not in job_class.options]
 
 
-def why_unknown(option: str) -> str:
-    none = ", or '' for none" if option == "unique_key" else ""
-    return f"get_{option}() computes it in the application's code, which is not here: give the {words(option)}{none}"
-
-
-def words(option: str) -> str:
-    return option.replace("_", " ")
+def why_unknown(options: Sequence[str]) -> str:
+    named = " and ".join(f"the {name.replace('_', ' ')}" for name in options)
+    none = "; '' is no key" if "unique_key" in options else ""
+    return f"the application's code computes {named}, and it is not here: say what they are{none}"
 
 
 def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecord | None:

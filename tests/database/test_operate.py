@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobq import observe, operate
+from jobq import Job, observe, operate
+from jobq.class_options import constant_options
 from jobq.errors import ActNotUndone, ArgumentsError, DatabaseError, JobNotFound, UnknownJobClass
 from jobq.filters import Moment, of
 from jobq.operate import acting
@@ -389,7 +390,7 @@ def test_a_filter_and_an_act_mean_the_same_jobs(store: Any, report: Any, databas
 def test_what_is_done_for_somebody_is_recorded_as_theirs(store: Any, database: Database) -> None:
     """In the rows that an act leaves, and not in the audit alone: here the process is a web server's."""
     user = ParameterRecord("user", "named", "int", default=None, required=True)
-    store.worker(classes=[ClassRecord("shop.jobs.Work", (), (user,), None)])
+    store.worker(classes=[ClassRecord("shop.jobs.Work", (), (user,), None, options=constant_options(Job))])
     ended = store.add(arguments='{"user": 1}')
     with operate.acting_as("ana (admin)"):
         added = operate.enqueue(database, "shop.jobs.Work", {"user": 1}, queue="mail")

@@ -15,7 +15,8 @@ import pytest
 from psycopg import errors as pg
 
 import jobq
-from jobq import observe, operate
+from jobq import Job, observe, operate
+from jobq.class_options import constant_options
 from jobq.errors import DatabaseForbidden, JobNotFinished, NotRunning
 from jobq.filters import Filter, Moment, of
 from jobq.operate.rights import NEEDS
@@ -235,7 +236,7 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
 
 def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
     """Every act but undo, each on something of its own. One that is refused leaves that as it was."""
-    worker = store.worker(classes=[ClassRecord(JOB_CLASS, (), (), None)])
+    worker = store.worker(classes=[ClassRecord(JOB_CLASS, (), (), None, options=constant_options(Job))])
     failed, purged = store.add(), store.add()
     store.finish(worker, *(report(one, "errored", fingerprint="f00") for one in store.claim(worker)))
     running = store.add()

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from jobq.records import ClassRecord, KeyRules, ParameterRecord
 from jobq.store.database import Database
 
 CODE = '''
+from dataclasses import replace
 from datetime import timedelta
 from jobq import Job, job, register_job
 
@@ -222,7 +224,7 @@ def test_without_the_code_what_the_class_computes_must_be_said(source: LiveSourc
     planned = source.plan(new)
     assert planned.problems == dict.fromkeys(("queue", "retries", "unique_key"), "its code computes it: say it")
     assert planned.options == {"priority": "7", "timeout": "30"}
-    with pytest.raises(EnqueueError, match=r"get_unique_key.* is not here: give the unique key, or '' for none"):
+    with pytest.raises(EnqueueError, match="computes the queue and the retries and the unique key, and it is not here"):
         source.enqueue(new)
     assert store.unfinished() == []
 
@@ -243,6 +245,17 @@ def test_without_the_code_nothing_is_lost_of_what_the_workers_report(
     none = source.enqueue(form({"order": "6"}, queue="pay-a", retries="5", unique_key="''"))
     assert none is not None
     assert none.unique_key is None
+
+
+def test_what_no_worker_would_report_is_refused(source: LiveSource, store: Any, elsewhere: None) -> None:
+    said = form({"order": "5"}, queue="pay-a", retries="5", unique_key="order-5")
+    store.execute("UPDATE jobq.workers SET classes = jsonb_set(classes, '{0,key_rules}', '{\"on_held\": 1}')")
+    store.execute(
+        'UPDATE jobq.workers SET classes = jsonb_set(classes, \'{0,options}\', \'{"priority": "x", "y": 1}\')'
+    )
+    source.classes()
+    assert "priority" in source.plan(replace(said, timeout="60")).problems["class"]
+    assert "cannot be read" in source.plan(replace(said, timeout="60", priority="1")).problems["class"]
 
 
 def test_workers_report_what_a_class_says_whatever_its_arguments_are() -> None:
