@@ -77,9 +77,9 @@ def why_unknown(options: Sequence[str]) -> str:
 
 def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecord | None:
     """Enqueues a job that was planned, as an act; `like` is the old job that it was made from."""
-    verb, source = ("enqueue", who_acts()) if like is None else ("run again", f"{who_acts()}, like job {like}")
-    new = new._replace(source=source)
-    with acting(database, verb, selection=None if like is None else f"id:{like}") as act:
+    new = new._replace(source=who_acts() if like is None else f"{who_acts()}, like job {like}")
+    one = acting(database, "enqueue") if like is None else acting(database, "run again", selection=f"id:{like}")
+    with one as act:
         record = record_of(new, jobs.enqueue(act.connection, database.schema, new))
         act.did([record.id] if record else [])
     return record
