@@ -35,11 +35,12 @@ OTHER_WORDS = {
     *("UTF8", "SELECT", "DELETE", "EXECUTE", "USAGE"),
     *("arguments", "value", "progress", "migrations", "test_clock", "test_run", "f", "p", "r"),
     *("attempt", "attempts", "job", "outcome", "worker", "error_type", "traceback", "run_at", "started_at", "ended_at"),
+    *("retry", "cancel", "purge", "pause", "resume", "mute"),
     *("stop", "stack", "rescue", "live", "left", "begun", "search_path", "idle_in_transaction_session_timeout"),
 }
 """Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
 the doctor asks the server about, what becomes of a schedule's tick, an encoding, rights, what is wanted of a worker,
-names of columns and tables, and kinds of things in PostgreSQL's catalogue."""
+verbs of the audit, names of columns and tables, and kinds of things in PostgreSQL's catalogue."""
 
 
 def words_allowed_by(connection: Any, table: str, column: str) -> set[str]:
