@@ -262,3 +262,17 @@ def test_the_readmes_night_works_as_written(sample: "Application", store: "Store
 
 
 COMMAND = f"{sys.executable} -m jobq"
+
+
+def test_a_retry_may_be_of_one_attempt_only(sample: "Application", store: "Store") -> None:
+    (job,) = enqueue_failures(store, 1)
+    drained(sample)
+    later = sample.jobq("retry", f"{job}", "--attempt", "2")
+    assert later.returncode == 1
+    assert "it went on after attempt 2" in later.stderr
+    assert sample.jobq("retry", f"{job}", "--attempt", "1").stdout == "retried 1\n"
+    again = sample.jobq("retry", f"{job}", "--attempt", "1")
+    assert re.search(rf"job {job} was left alone: \S+@\S+ retried it at [\d:]+ UTC: it is pending now", again.stderr)
+    unclear = sample.jobq("retry", "outcome:errored", "--attempt", "1")
+    assert unclear.returncode == 2
+    assert "--attempt goes with the ID of one job" in unclear.stderr
