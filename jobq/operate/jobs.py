@@ -143,7 +143,8 @@ def reason(database: Database, job_id: int, why_not: Callable[[str], str], seen:
         detail = observe.show(database, job_id)
     except JobNotFound:
         return "there is no such job"
-    later = None if seen is None else since_seen(database, detail, seen)
+    has_ended = why_not is why_not_cancelled and detail.job.state == FINISHED  # in whichever attempt
+    later = None if seen is None or has_ended else since_seen(database, detail, seen)
     return why_not(detail.job.state) if later is None else later
 
 
@@ -156,9 +157,7 @@ def since_seen(database: Database, detail: JobDetail, seen: int) -> str | None:
     ended_at = next((one.ended_at for one in detail.attempts if one.attempt == seen), None)
     if ended_at is not None and (act := retry_since(database, job.id, ended_at)) is not None:
         return f"{act.who} retried it at {act.at.astimezone(UTC):%H:%M:%S} UTC: {now}"
-    if job.attempt == seen or (ended_at is None and job.state == FINISHED):
-        return None
-    return f"it went on after attempt {seen}, which was shown: {now}"
+    return None if job.attempt == seen else f"attempt {seen} was shown, which is not the last one: {now}"
 
 
 def retry_since(database: Database, job_id: int, since: datetime) -> ActRecord | None:

@@ -89,7 +89,7 @@ def test_a_cancel_of_a_job_that_waited_leaves_it_alone_once_it_runs(store: Any, 
     store.claim(store.worker(), most=1)
     acted = operate.cancel(database, selected.ids, seen=selected.seen)
     assert (acted.done, acted.asked) == ([second], [])
-    assert acted.skipped == {first: "it went on after attempt 0, which was shown: attempt 1 is running"}
+    assert acted.skipped == {first: "attempt 0 was shown, which is not the last one: attempt 1 is running"}
     assert operate.cancel(database, [first], seen={first: 1}).asked == [first]
 
 
@@ -101,7 +101,7 @@ def test_a_stop_is_for_the_attempt_that_was_seen(store: Any, report: Any, databa
     store.claim(worker)
     acted = operate.cancel(database, [job], seen={job: 1})
     assert acted.asked == []
-    assert acted.skipped == {job: "it went on after attempt 1, which was shown: attempt 2 is running"}
+    assert acted.skipped == {job: "attempt 1 was shown, which is not the last one: attempt 2 is running"}
 
 
 def test_a_stack_is_asked_only_of_the_attempt_that_was_seen(store: Any, database: Database) -> None:
