@@ -32,7 +32,7 @@ OTHER_WORDS = {
     *("WorkerLost", "Cancelled", "Expired", "epoch", "name", "aliases", "id", "stopped", "silent"),
     *("active", "inactive", "jobs", "workers", "queues", "metrics", "schedules", "server_version", "max_connections"),
     *("error_message", "traceparent", *Verdict, *OVERLAP),
-    *("UTF8", "SELECT", "DELETE", "EXECUTE", "USAGE"),
+    *("UTF8", "SELECT", "INSERT", "DELETE", "EXECUTE", "USAGE", "number"),
     *("arguments", "value", "progress", "migrations", "test_clock", "test_run", "f", "p", "r"),
     *("attempt", "attempts", "job", "outcome", "worker", "error_type", "traceback", "run_at", "started_at", "ended_at"),
     *("retry", "cancel", "purge", "pause", "resume", "mute"),
