@@ -1,11 +1,15 @@
 """Whose code a file is: the application's, a library's, Python's, or jobq's own."""
 
 import os
+import sys
 from pathlib import Path
 
 JOBQ = f"{Path(__file__).parent}/"
 DEMONSTRATION = f"{JOBQ}demo/"  # an application like any other
 PYTHON = f"{Path(os.__file__).parent}/"
+SCRIPTS = (f"{Path(sys.executable).parent}/", f"{sys.prefix}/bin/")
+"""Programs that installers put beside Python: `jobq`, `django-admin`. They only call what somebody else wrote."""
+
 NO_FILE = "<"  # <string>, <stdin>, <frozen runpy>
 
 
@@ -15,7 +19,8 @@ def is_jobqs(filename: str) -> bool:
 
 def is_librarys(filename: str) -> bool:
     """A library's or Python's own; also code without a file."""
-    return filename.startswith((NO_FILE, PYTHON)) or "/site-packages/" in filename or "/dist-packages/" in filename
+    is_beside_python = filename.startswith((NO_FILE, PYTHON, *SCRIPTS))
+    return is_beside_python or "/site-packages/" in filename or "/dist-packages/" in filename
 
 
 def is_applications(filename: str) -> bool:

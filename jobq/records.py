@@ -219,6 +219,9 @@ class AttemptRecord:
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     value_note: str | None = None
+    enqueued_at: datetime | None = None  # when the job came into the queue before it: by hand for some
+    run_at: datetime | None = None  # when it was due
+    source: str | None = None  # who enqueued the job, or the line that did
     hidden: tuple[str, ...] = ()
 
 

@@ -106,6 +106,7 @@ ATTEMPT = record(
     field("ended_at", MOMENT), field("worker", either(TEXT)), field("error_type", either(TEXT)),
     field("error_message", either(TEXT)), field("traceback", either(TEXT)), field("value", JSON),
     maybe("cpu_seconds", NUMBER), maybe("peak_memory_bytes", INTEGER), maybe("value_note", TEXT),
+    maybe("enqueued_at", MOMENT), maybe("due_at", MOMENT, "run_at"), maybe("source", TEXT),
     maybe("hidden", listed(TEXT)),
 )  # fmt: skip
 

@@ -2,17 +2,21 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobq.clean import line, plain
 from jobq.cli.options import database_options, json_option, open_database, select, selection_options
 from jobq.cli.render import ago, compact, console, duration, say, show_json, state_text, table, took
-from jobq.records import AttemptRecord, JobDetail, JobRecord, Progress
+from jobq.records import AttemptRecord, JobActs, JobDetail, JobRecord, Progress
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
 from jobq.tracebacks import told_apart
+
+if TYPE_CHECKING:
+    from jobq.observe import Event, Tried
 
 
 @click.command("list")
@@ -93,14 +97,17 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
 @database_options
 @json_option
 def show_command(job_id: int, settings: Settings, as_json: bool) -> None:
-    """Show one job, with every attempt and its traceback."""
+    """Show one job: all that happened to it, in its order, and every attempt's traceback."""
     from jobq import observe
 
-    detail = observe.show(open_database(settings), job_id)
+    database = open_database(settings)
+    detail = observe.show(database, job_id)
+    acts = observe.acts_on(database, job_id, since=observe.first_enqueued_at(detail))
     if as_json:
-        show_json({**json_of(detail.job), "attempts": [attempt_json(attempt) for attempt in detail.attempts]})
+        attempts = [attempt_json(attempt) for attempt in detail.attempts]
+        show_json({**json_of(detail.job), "attempts": attempts, "acts": [asdict(act) for act in acts.named]})
     else:
-        show_detail(detail)
+        show_detail(detail, acts)
 
 
 def json_of(job: JobRecord) -> dict[str, Any]:
@@ -111,18 +118,20 @@ def attempt_json(attempt: AttemptRecord) -> dict[str, Any]:
     return asdict(attempt)
 
 
-def show_detail(detail: JobDetail) -> None:
+def show_detail(detail: JobDetail, acts: JobActs) -> None:
     from rich.text import Text
 
-    job, out = detail.job, console()
+    from jobq.observe import first_enqueued_at, happened
+
+    job, out, enqueued_at = detail.job, console(), first_enqueued_at(detail)
     out.print(Text.assemble((f"#{job.id} {line(job.job_class)}  ", "bold"), state_text(job.state, job.outcome)))
     facts = {
         "queue": job.queue,
         "priority": job.priority,
         "unique key": job.unique_key,
-        "enqueued": f"{job.enqueued_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.enqueued_at)})",
+        "enqueued": f"{moment(enqueued_at)} ({ago(enqueued_at)})",
         "due": f"{job.run_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.run_at)})" if job.state != FINISHED else None,
-        "attempts": f"{job.attempt} begun, {job.retries} retries allowed",
+        "attempts": f"{begun(detail)} begun, {job.retries} retries allowed",
         "timeout": duration(job.timeout) if job.timeout else None,
         "expires": f"{job.expires_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.expires_at)})" if job.expires_at else None,
         "progress": progress_text(job.progress) or None,
@@ -138,8 +147,59 @@ def show_detail(detail: JobDetail) -> None:
             out.print(Text(f"  {name:<12} {line(str(fact), 2000)}"), soft_wrap=True)
     if job.state == State.PENDING and not detail.known:
         out.print(Text(f"  no worker knows {line(job.job_class)}: it waits in vain", style="yellow"))
-    for attempt in detail.attempts:
-        show_attempt(attempt)
+    for event in happened(detail, acts):
+        show_event(event)
+
+
+def begun(detail: JobDetail) -> int:
+    """What was called off before it began has the number of an attempt, and is none."""
+    return detail.job.attempt - sum(attempt.started_at is None for attempt in detail.attempts)
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def show_event(event: "Event") -> None:
+    """One thing that happened to a job; an attempt with its traceback."""
+    from rich.text import Text
+
+    from jobq import observe
+
+    if isinstance(event, observe.Tried):
+        show_attempt(event)
+        return
+    text = Text.assemble((f"\n{event_words(event)}  ", "bold"), moment(event.at))
+    match event:
+        case observe.Enqueued(by=by, due_at=due_at):
+            text.append(f"  by {line(by)}" if by else "")
+            text.append(f"  due {moment(due_at)}" if due_at else "")
+        case observe.Acted(act=act):
+            text.append(f"  by {line(act.who)}")
+            text.append("  undone" if act.undone_at else "")
+        case observe.Asked(by=by):
+            text.append(f"  by {line(by or 'somebody')}")
+        case observe.Begun(waited=waited):
+            text.append(f"  waited {duration(waited)}")
+    console().print(text, soft_wrap=True)
+
+
+def event_words(event: "Event") -> str:
+    from jobq import observe
+
+    match event:
+        case observe.Enqueued(is_again=False):
+            return "enqueued"
+        case observe.Enqueued(act=act):
+            return "queued again by hand" if act is None else f"{act.verb}, queued again"
+        case observe.Acted(act=act):
+            return act.verb
+        case observe.Asked():
+            return "asked to end"
+        case observe.Begun(attempt=attempt):
+            return f"attempt {attempt}  running since"
+        case observe.Tried(attempt=tried):
+            return f"attempt {tried.attempt}"
 
 
 def progress_text(progress: Progress | None) -> str:
@@ -165,17 +225,19 @@ def used_text(attempt: AttemptRecord) -> str:
     return ", ".join(text for text in (cpu, memory) if text)
 
 
-def show_attempt(attempt: AttemptRecord) -> None:
+def show_attempt(event: "Tried") -> None:
     from rich.text import Text
 
-    out = console()
+    out, attempt = console(), event.attempt
     ran = took(attempt.started_at, attempt.ended_at)
-    heading = Text.assemble((f"\nattempt {attempt.attempt}  ", "bold"), state_text(attempt.outcome, attempt.outcome))
-    heading.append(f"  {attempt.ended_at:%Y-%m-%d %H:%M:%S %Z}")
+    heading = Text.assemble((f"\n{event_words(event)}  ", "bold"), state_text(attempt.outcome, attempt.outcome))
+    heading.append(f"  {moment(attempt.ended_at)}")
+    heading.append("" if event.waited is None else f"  waited {duration(event.waited)}")
     used = used_text(attempt)
     heading.append((f"  ran {ran}" + (f" ({used})" if used else "")) if ran else "  never began")
     heading.append(f"  on {line(attempt.worker)}" if attempt.worker else "")
     heading.append("  another attempt followed" if attempt.retried else "")
+    heading.append(f" after {duration(event.backoff)}" if event.backoff else "")
     out.print(heading)
     if attempt.error_type and (attempt.error_message or "") not in (attempt.traceback or ""):
         out.print(Text(f"  {line(attempt.error_type)}: {plain(attempt.error_message or '')}"), soft_wrap=True)

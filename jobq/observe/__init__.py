@@ -24,13 +24,29 @@ from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_c
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
 from jobq.observe.stored import Stored, Unfinished, stored_arguments, unfinished
+from jobq.observe.timeline import (
+    Acted,
+    Asked,
+    Begun,
+    Enqueued,
+    Event,
+    Tried,
+    first_enqueued_at,
+    happened,
+    possible_acts,
+)
 from jobq.observe.why import Reason, Why, why
 
 __all__ = [
     "FRONT_LIMIT",
     "PREVIEW_LIMIT",
     "RUNS",
+    "Acted",
+    "Asked",
+    "Begun",
     "Ended",
+    "Enqueued",
+    "Event",
     "Failing",
     "FailureGroup",
     "Figures",
@@ -49,6 +65,7 @@ __all__ = [
     "Stored",
     "Stranded",
     "Stuck",
+    "Tried",
     "Unfinished",
     "Verdict",
     "Why",
@@ -64,8 +81,10 @@ __all__ = [
     "failures",
     "figures",
     "finding",
+    "first_enqueued_at",
     "following",
     "growths",
+    "happened",
     "is_old",
     "legible_value",
     "list_jobs",
@@ -75,6 +94,7 @@ __all__ = [
     "needs",
     "needs_now",
     "not_found",
+    "possible_acts",
     "preview",
     "queues",
     "require_all",

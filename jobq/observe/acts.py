@@ -21,7 +21,7 @@ def audit(
 ) -> tuple[ActRecord, ...]:
     """Acts, the latest first; `below` is the id of the last one of the page before.
 
-    With `job_id`, those among whose first jobs it is.
+    With `job_id`, those among whose first jobs it is, and those that made another job like it.
     """
     return records(database, {"since": since, "who": who, "job_id": job_id, "below": below, "limit": limit, "id": None})
 

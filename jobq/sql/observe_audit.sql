@@ -7,6 +7,9 @@ WHERE (%(id)s::bigint IS NULL OR id = %(id)s)
     AND (%(below)s::bigint IS NULL OR id < %(below)s)
     AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
     AND (%(who)s::text IS NULL OR who = %(who)s)
-    AND (%(job_id)s::bigint IS NULL OR ids @> ARRAY[%(job_id)s::bigint])
+    AND (
+        %(job_id)s::bigint IS NULL OR ids @> ARRAY[%(job_id)s::bigint]
+        OR (verb = 'run again' AND selection = 'id:' || %(job_id)s::bigint)
+    )
 ORDER BY id DESC
 LIMIT %(limit)s

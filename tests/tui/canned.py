@@ -138,6 +138,9 @@ def attempts_of(job: JobRecord) -> tuple[AttemptRecord, ...]:
                 traceback=TRACEBACK if is_bad else None,
                 cpu_seconds=0.12,
                 peak_memory_bytes=84_000_000,
+                enqueued_at=job.enqueued_at,
+                run_at=end - timedelta(seconds=2.6),
+                source=job.source,
                 value={"sent": True, "bytes": 18_211} if outcome == Outcome.SUCCESSFUL else None,
             )
         )

@@ -3,11 +3,13 @@
 import copy
 import functools
 import pickle
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,10 +233,8 @@ def test_the_source_is_outside_jobq_even_in_a_folder_whose_name_begins_alike() -
 
 def test_the_source_is_the_application_when_a_library_calls_what_it_was_given() -> None:
     """As Django does after a commit: `on_commit(job.run_in_worker)`."""
-    library = compile("def call(given):\n    return given()", "/srv/lib/site-packages/django/transaction.py", "exec")
-    space: dict[str, Any] = {}
-    exec(library, space)
-    source = space["call"](functools.partial(new_job, Send("ada"))).source
+    call = calling_from("/srv/lib/site-packages/django/transaction.py")
+    source = call(functools.partial(new_job, Send("ada"))).source
     assert source.startswith(f"{__file__}:")
 
 
@@ -243,10 +243,25 @@ def test_the_source_is_the_application_where_it_is_installed_like_a_library() ->
     assert new_by(file, module=f"{Send.__module__}.orders").source == f"{file}:3"
 
 
+def test_the_source_is_the_user_where_only_a_program_beside_python_called() -> None:
+    """The stub that an installer wrote, such as `bin/jobq` or `bin/django-admin`, is nobody's code."""
+    program = str(Path(sys.executable).parent / "shop-admin")
+    with ThreadPoolExecutor(1) as pool:  # where no frame is a test's
+        assert pool.submit(calling_from(program), functools.partial(new_job, Send("ada"))).result().source == who_am_i()
+
+
 def test_the_source_is_the_user_where_no_frame_is_the_applications() -> None:
     """As in a thread of a pool."""
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(new_job, Send("ada")).result().source == who_am_i()
+
+
+def calling_from(file: str) -> Callable[..., Any]:
+    """A function of this file that calls what it is given."""
+    space: dict[str, Any] = {}
+    exec(compile("def call(given):\n    return given()", file, "exec"), space)
+    call: Callable[..., Any] = space["call"]
+    return call
 
 
 def new_by(file: str, module: str = "orders") -> NewJob:

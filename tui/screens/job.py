@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from jobq.observe import Why
+from jobq.observe import Why, first_enqueued_at
 from jobq.records import JobActs, JobDetail, JobRecord
 from jobq.states import FINISHED, State
 
@@ -19,7 +19,7 @@ from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from .job_page_text import SECTIONS, evidence, place_text, sections_text, title_text
 from .job_screen import JobScreen
-from .job_timeline import Timeline, first_heard_of
+from .job_timeline import Timeline
 from .why import reasons
 
 
@@ -95,20 +95,22 @@ class JobPage(JobScreen):
     def acted(self, report: Report) -> None:
         self._ask()
         self._ask_section()
+        self._ask_acts()
 
     def _ask(self) -> None:
         job_id = self.job_id
         self.console.feed.ask(self, "job", lambda source: source.job(job_id))
 
     def _ask_section(self, *, is_again: bool = False) -> None:
-        """What only one section shows is asked when somebody looks at it. What operators did is no busy thing: that is
-        asked then, and after each act."""
-        if self.detail is None:
-            return
-        job_id, since = self.job_id, first_heard_of(self.detail)
-        if SECTIONS[self.section] == "Why":
+        """What only one section shows is asked when somebody looks at it."""
+        if self.detail is not None and SECTIONS[self.section] == "Why":
+            job_id = self.job_id
             self.console.feed.ask(self, "why", lambda source: source.why(job_id), is_again=is_again)
-        elif SECTIONS[self.section] == "History" and not is_again:
+
+    def _ask_acts(self) -> None:
+        """What operators did is no busy thing: it is asked after each act, and each time that the job has moved."""
+        if self.detail is not None:
+            job_id, since = self.job_id, first_enqueued_at(self.detail)
             self.console.feed.ask(self, "acts", lambda source: (job_id, source.acts_on(job_id, since)))
 
     def answered(self, name: str, value: Any) -> None:
@@ -126,7 +128,10 @@ class JobPage(JobScreen):
 
     def _take(self, detail: JobDetail) -> None:
         is_first = self.detail is None
+        has_moved = standing_of(self.detail) != standing_of(detail)
         self.detail, self.problem = detail, ""
+        if has_moved:
+            self._ask_acts()
         if is_first:
             if self.section == 0 and not detail.attempts:
                 self.section = SECTIONS.index("Arguments" if detail.job.state == State.RUNNING else "Why")
@@ -153,7 +158,7 @@ class JobPage(JobScreen):
         if self.detail is None:
             lines.put([Text(self.problem or f"looking{self.glyphs.more}", theme.style(theme.DIM))])
             return
-        facts.put(self.timeline.facts(self.detail))
+        facts.put(self.timeline.facts(self.detail, self.acts))
         facts.styles.height = min(facts.length, 12 if self.app.size.height > 30 else 7)
         self.query_one("#sections", Line).update(self._sections(self.detail))
         lines.put(self._lines(self.detail), keep_place=keep_place)
@@ -251,3 +256,10 @@ class JobPage(JobScreen):
             if not 0 <= place < len(self.ids):
                 return "there is no other job that way"
         return super().why_not(action)
+
+
+def standing_of(detail: JobDetail | None) -> object:
+    """What changes whenever somebody has acted on the job, or may have."""
+    if detail is None:
+        return None
+    return detail.job.state, detail.job.enqueued_at, detail.job.cancel_requested_at, len(detail.attempts)

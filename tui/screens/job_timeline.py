@@ -6,13 +6,17 @@ from typing import Any
 
 from rich.text import Text
 
-from jobq.records import ActRecord, AttemptRecord, JobActs, JobDetail, JobRecord
+from jobq.observe import Acted, Asked, Begun, Enqueued, Event, Tried, happened, possible_acts
+from jobq.records import ActRecord, JobActs, JobDetail, JobRecord
 from jobq.states import State
 
 from .. import formats, theme
 from ..theme import Glyphs
 from .base import is_bad, state_text
 from .job_text import error_of, progress_text, used
+
+SHORTEST_BACKOFF = 0.05
+"""Seconds. A job that is tried again without a delay is due a moment after the attempt's end was noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Timeline:
     width: int
     height: int
 
-    def facts(self, detail: JobDetail) -> list[Text]:
+    def facts(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
         """Where it stands, and how it came there."""
         job, now = detail.job, self.now
         facts = Text.assemble(
@@ -34,33 +38,73 @@ class Timeline:
             *(named("expires", formats.stamp(job.expires_at, now)) if job.expires_at else ()),
             *(named("trace", job.trace_id) if job.trace_id else ()),
         )  # fmt: skip
-        return [facts, *self.timeline(detail), *standing(detail, now)]
+        return [facts, *self.timeline(detail, acts), *standing(detail, now)]
 
-    def timeline(self, detail: JobDetail) -> list[Text]:
-        """From the enqueueing to the end, a line for each attempt; the middle of many is left out."""
-        job, now = detail.job, self.now
-        first = Text.assemble(
-            (f"{formats.stamp(job.enqueued_at, now)}  ", theme.style(theme.DIM)),
-            "enqueued",
-            (f"  {formats.since(job.enqueued_at, now)} ago", theme.style(theme.DIM)),
-            *(("  by ", job.source) if job.source else ()),
-            *((f"  due {formats.stamp(job.run_at, now)}",) if job.state == State.SCHEDULED else ()),
-        )
-        lines = [self.attempt_line(attempt) for attempt in detail.attempts]
-        most = 6 if self.height > 30 else 3
+    def timeline(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
+        """From the first enqueueing to the end, a line for each event; the middle of many is left out."""
+        lines = [self.one_line(text) for text in self.events(detail, acts)]
+        most = 7 if self.height > 30 else 4
         if len(lines) > most:
             skipped = len(lines) - most + 1
-            lines = [*lines[:1], Text(f"          {skipped} more attempts", theme.style(theme.DIM)), *lines[2 - most :]]
-        if job.state == State.RUNNING and job.started_at is not None:
-            lines.append(self.running_line(job, job.started_at))
-        return [first, *lines]
+            words = f"          {formats.plural(skipped, 'more event')}: see History"
+            lines = [*lines[:1], Text(words, theme.style(theme.DIM)), *lines[2 - most :]]
+        return lines
 
-    def running_line(self, job: JobRecord, started_at: datetime) -> Text:
+    def one_line(self, text: Text) -> Text:
+        text.no_wrap = True
+        return formats.cut(text, max(20, self.width - 3), self.glyphs.more)
+
+    def history(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
+        """All that happened to it, in its order: what operators did stands among the attempts."""
+        lines = self.events(detail, acts)
+        if acts is None:
+            return [*lines, Text(f"looking what operators did{self.glyphs.more}", theme.style(theme.DIM))]
+        if not acts.named and not any(isinstance(one, Enqueued) and one.act for one in happened(detail, acts)):
+            lines.append(Text("no operator is known to have done anything to it", theme.style(theme.DIM)))
+        if possible := possible_acts(detail, acts):
+            words = "perhaps also: acts on so many that only the first are named"
+            lines += [Text(""), Text(words, theme.style(theme.DIM))]
+            lines += [self.act_line(act, detail.job.id) for act in possible]
+        return lines
+
+    def events(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
+        return [self.event_line(event, detail) for event in happened(detail, acts)]
+
+    def event_line(self, event: Event, detail: JobDetail) -> Text:
+        match event:
+            case Enqueued():
+                return self.enqueued_line(event, detail.job.id)
+            case Tried():
+                return self.tried_line(event)
+            case Begun():
+                return self.begun_line(event, detail.job)
+            case Asked(at, by):
+                return Text.assemble(self.moment(at), ("asked to end", theme.style(theme.WAIT)), f"  by {by or '?'}")
+            case Acted(act=act):
+                return self.act_line(act, detail.job.id)
+
+    def moment(self, at: datetime) -> Text:
+        return Text(f"{formats.stamp(at, self.now)}  ", theme.style(theme.DIM))
+
+    def enqueued_line(self, event: Enqueued, job_id: int) -> Text:
+        if event.act is not None:
+            return Text.assemble(self.act_line(event.act, job_id), "  queued again")
+        if event.is_again:
+            return Text.assemble(self.moment(event.at), "queued again by hand")
+        return Text.assemble(
+            self.moment(event.at),
+            "enqueued",
+            (f"  {formats.since(event.at, self.now)} ago", theme.style(theme.DIM)),
+            *(("  by ", event.by) if event.by else ()),
+            *((f"  due {formats.stamp(event.due_at, self.now)}",) if event.due_at else ()),
+        )
+
+    def begun_line(self, event: Begun, job: JobRecord) -> Text:
         """What the attempt that has not ended is doing."""
         text = Text.assemble(
-            (f"{formats.stamp(started_at, self.now)}  ", theme.style(theme.DIM)),
+            self.moment(event.at),
             state_text(self.glyphs, job.state),
-            f"  attempt {job.attempt}, for {formats.between(started_at, self.now)}",
+            f"  attempt {event.attempt}{waited(event.waited)}, for {formats.between(event.at, self.now)}",
             (f"  on {job.worker}" if job.worker else "", theme.style(theme.DIM)),
         )
         if job.progress is not None:
@@ -71,50 +115,34 @@ class Timeline:
             text.append("  another run follows with newer arguments", theme.style(theme.WAIT))
         return text
 
-    def attempt_line(self, attempt: AttemptRecord) -> Text:
-        now = self.now
+    def tried_line(self, event: Tried) -> Text:
+        """An attempt that ended: how long it waited, ran, and what followed. A narrow window has no room for more."""
+        attempt, is_wide = event.attempt, self.width >= 100
         ran = formats.between(attempt.started_at, attempt.ended_at, "")
         text = Text.assemble(
-            (f"{formats.stamp(attempt.ended_at, now)}  ", theme.style(theme.DIM)),
+            self.moment(event.at),
             state_text(self.glyphs, attempt.outcome),
-            f"  attempt {attempt.attempt}, " + (f"ran {ran}" if ran else "never began"),
-            (f"  on {attempt.worker}" if attempt.worker else "", theme.style(theme.DIM)),
-            (used(attempt) if self.width >= 100 else "", theme.style(theme.DIM)),
+            f"  attempt {attempt.attempt}",
+            f"{waited(event.waited)}, ran {ran}" if ran else ", never began",
+            (f"  on {attempt.worker}" if attempt.worker and is_wide else "", theme.style(theme.DIM)),
+            (used(attempt) if is_wide else "", theme.style(theme.DIM)),
         )
+        if event.backoff is not None:
+            text.append(f"  next try {backoff(event.backoff)}", theme.style(theme.LATER))
         if attempt.error_type:
             text.append(f"  {error_of(attempt)}", theme.style(theme.BAD if is_bad(attempt.outcome) else theme.DIM))
-        if attempt.retried:
-            text.append("  tried again", theme.style(theme.DIM))
-        text.no_wrap = True
-        return formats.cut(text, max(20, self.width - 3), self.glyphs.more)
+        return text
 
-    def history(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
-        """All that happened to it, in its order: what operators did stands among the attempts."""
-        now, job = self.now, detail.job
-        source = f"  by {job.source}" if job.source else ""
-        word = "enqueued" if job.enqueued_at <= first_heard_of(detail) else "queued again"
-        came = Text.assemble((f"{formats.stamp(job.enqueued_at, now)}  ", theme.style(theme.DIM)), f"{word}{source}")
-        happened = [(job.enqueued_at, came)]
-        happened += [(attempt.ended_at, self.attempt_line(attempt)) for attempt in detail.attempts]
-        happened += [(act.at, self.act_line(act)) for act in (acts.named if acts else ())]
-        lines = [line for _, line in sorted(happened, key=lambda event: event[0])]
-        if acts is None:
-            return [*lines, Text(f"looking what operators did{self.glyphs.more}", theme.style(theme.DIM))]
-        if not acts.named:
-            lines.append(Text("no operator is known to have done anything to it", theme.style(theme.DIM)))
-        if acts.possible:
-            words = "perhaps also: acts on so many that only the first are named"
-            lines += [Text(""), Text(words, theme.style(theme.DIM))]
-            lines += [self.act_line(act) for act in acts.possible]
-        return lines
-
-    def act_line(self, act: ActRecord) -> Text:
+    def act_line(self, act: ActRecord, job_id: int) -> Text:
         """What an operator did, to how many, and which those were."""
         text = Text.assemble(
-            (f"{formats.stamp(act.at, self.now)}  ", theme.style(theme.DIM)),
+            self.moment(act.at),
             (f"{self.glyphs.hand} {act.verb}", theme.style(theme.KEY)),
             f"  by {act.who}",
         )
+        if act.selection == f"id:{job_id}":
+            text.append(f"  as {', '.join(f'#{number}' for number in act.ids)}")
+            return text
         if act.affected > 1:
             text.append(f"  with {formats.plural(act.affected - 1, 'other')}", theme.style(theme.DIM))
         if act.selection is not None:
@@ -122,6 +150,14 @@ class Timeline:
         if act.undone_at is not None:
             text.append("  undone", theme.style(theme.DIM))
         return text
+
+
+def waited(seconds: float | None) -> str:
+    return "" if seconds is None else f", waited {formats.duration(seconds)}"
+
+
+def backoff(seconds: float) -> str:
+    return f"after {formats.duration(seconds)}" if seconds >= SHORTEST_BACKOFF else "at once"
 
 
 def standing(detail: JobDetail, now: Any) -> list[Text]:
@@ -135,12 +171,6 @@ def standing(detail: JobDetail, now: Any) -> list[Text]:
     if job.state == State.PENDING:
         return [Text.assemble((f"waits for a worker since {formats.stamp(job.run_at, now)}", theme.style(theme.WAIT)))]
     return []
-
-
-def first_heard_of(detail: JobDetail) -> datetime:
-    """A retry by hand counts as another enqueueing: what came before it was earlier than the job says."""
-    moments = [detail.job.enqueued_at, *(attempt.started_at or attempt.ended_at for attempt in detail.attempts)]
-    return min(moments)
 
 
 def named(name: str, value: str) -> tuple[tuple[str, Any], str]:
