@@ -63,6 +63,9 @@ class Acting:
             return WHY_NOT
         if (why := self._source.access.why_not()) is not None:
             return why
+        if self._state.is_frozen:
+            key = self._keymap.shown("freeze")
+            return f"what is shown is {formats.age(self._state.age)} old, frozen: press {key} first"
         if self._state.lost is not None:
             return "the database cannot be reached"
         if self.doing is not None:

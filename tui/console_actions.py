@@ -109,6 +109,7 @@ class ConsoleActions(Program):
                 self.playback.toggle()
             return
         state, feed = self.context.state, self.context.feed
+        feed.freeze_key = self.context.shown_key("freeze")
         state.is_frozen = feed.is_frozen = not state.is_frozen
         if not state.is_frozen:
             feed.look()
@@ -127,6 +128,9 @@ class ConsoleActions(Program):
             return
         if self.playback is not None:
             self.context.tell("a recording has the figures of the period that was looked at", is_bad=True)
+            return
+        if self.context.state.is_frozen:
+            self.context.tell("frozen: the figures stay those of the period that was looked at", is_bad=True)
             return
         self.context.period.change(step)
         self.paint_frames()

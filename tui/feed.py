@@ -15,7 +15,7 @@ from typing import Any
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-from jobq.errors import DatabaseError, JobqError
+from jobq.errors import DatabaseError, JobqError, UsageError
 
 from .messages import Acted, Answered, Broke, Looked, Lost, Progressed, Refused
 from .source import FIRST_SECONDS, Progress, Report, Source
@@ -40,6 +40,9 @@ MOST_OF_A_NAME = 2
 """Of the questions of one name, so many are under way: what is asked with every look must not take all readers, and a
 list that is slow to come must not hold up the next one."""
 
+FROZEN = "frozen: nothing is read until you press {key}"
+"""What is asked meanwhile is refused in these words: it would not fit what is on the screen."""
+
 OFF = math.inf
 """As the pace: looks only when told."""
 
@@ -57,6 +60,7 @@ class Feed:
         self._woken = threading.Event()
         self.seconds = FIRST_SECONDS  # the period of the figures
         self.is_frozen = False
+        self.freeze_key = "f"  # what ends it, in words
         self.is_away = False
         self._is_over = False
         self._is_resting = False
@@ -105,6 +109,10 @@ class Feed:
         is under way.
         """
         key = (id(asker), name)
+        if self.is_frozen:
+            if not is_again:
+                asker.post_message(Refused(name, self._frozen()))
+            return
         if is_again and (monotonic() < self._rests.get(key, 0.0) or self._under_way[key]):
             return
         number = self._youngest[key] = self._youngest.get(key, 0) + 1
@@ -150,7 +158,10 @@ class Feed:
             took = monotonic() - began
             self._rests[key] = began + took * (1 + MOST_OF_THE_TIME) if took > SHORT_SECONDS else 0.0
         if self._youngest[key] == number:
-            asker.post_message(message)
+            asker.post_message(Refused(name, self._frozen()) if self.is_frozen else message)
+
+    def _frozen(self) -> UsageError:
+        return UsageError(FROZEN.format(key=self.freeze_key))
 
     def act(self, asker: MessagePump, name: str, deed: Callable[[Source, Progress], Any]) -> None:
         """Does something that changes the world. Its report, or its refusal, is told to `asker`."""

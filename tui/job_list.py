@@ -1,6 +1,6 @@
 """The list of jobs that is shown: which one, its loaded part, and the questions that keep it up to date. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from jobq.records import JobRecord
@@ -132,9 +132,11 @@ class JobList:
         self.problem = problem
         return True
 
-    def rows(self, order: Callable[[JobRecord], Any] | None) -> Sequence[JobRecord]:
-        """What is loaded; where it is sorted, by this."""
+    def rows(self, order: Callable[[JobRecord], Any] | None, kept: Collection[Any] = ()) -> Sequence[JobRecord]:
+        """What is loaded; where it is sorted, by this. What has ended is no longer among what runs, but for `kept`."""
         rows = self.window.rows
+        if self.view.which == State.RUNNING:
+            rows = [job for job in rows if job.id in kept or not self.window.is_gone(job.id)]
         return rows if order is None or self.sort is None else by(order, rows, is_falling=self.sort[1])
 
 

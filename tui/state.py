@@ -49,9 +49,11 @@ class State:
 
     @property
     def now(self) -> datetime:
-        """The database's clock, as it stands since it was last read."""
+        """The database's clock, as it stands since it was last read; while all is frozen, when it was read."""
         if self.snapshot is None:
             return datetime.now(UTC)
+        if self.is_frozen:
+            return self.snapshot.at
         return self.snapshot.at + timedelta(seconds=self.age)
 
     @property

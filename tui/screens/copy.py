@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from jobq import commands
-from jobq.records import JobDetail, JobRecord
+from jobq.records import AttemptRecord, JobDetail, JobRecord
 from jobq.states import FINISHED
 
 from ..widgets.rows import Column, Rows
@@ -22,8 +22,10 @@ class Choice:
     text: str
 
 
-def choices(job: JobRecord, detail: JobDetail | None, command: str | None) -> list[Choice]:
-    """What there is to copy of a job."""
+def choices(
+    job: JobRecord, detail: JobDetail | None, attempt: AttemptRecord | None, command: str | None
+) -> list[Choice]:
+    """What there is to copy of a job, and of the attempt that is shown."""
     found = [
         Choice("i", "the id", str(job.id)),
         Choice("a", "the arguments", json.dumps(job.arguments, ensure_ascii=False)),
@@ -34,9 +36,8 @@ def choices(job: JobRecord, detail: JobDetail | None, command: str | None) -> li
     shown = detail.job if detail is not None else job
     if shown.trace_id is not None:
         found.append(Choice("r", "the trace id", shown.trace_id))
-    failed = [attempt for attempt in detail.attempts if attempt.traceback] if detail is not None else []
-    if failed:
-        found.append(Choice("t", "the last traceback", failed[-1].traceback or ""))
+    if attempt is not None and attempt.traceback:
+        found.append(Choice("t", f"the traceback of attempt {attempt.attempt}", attempt.traceback))
     found.append(Choice("s", "the command that shows it", commands.command("show", job.id)))
     verb = "retry" if job.state == FINISHED else "cancel"
     found.append(Choice("v", "the command that does it again" if verb == "retry" else "the command that cancels it",
@@ -56,7 +57,7 @@ def choices(job: JobRecord, detail: JobDetail | None, command: str | None) -> li
 class Copy(Dialog[None]):
     HEADING = "Copy"
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("y", "leave", show=False),
+        Binding("y", "again", show=False),
     ]
 
     def __init__(self, choices: list[Choice]) -> None:
@@ -82,6 +83,14 @@ class Copy(Dialog[None]):
             if event.key == choice.key:
                 event.stop()
                 self._copy(choice)
+
+    def action_again(self) -> None:
+        """The key that opened this copies what is shown; where that is no choice, it closes."""
+        shown = next((choice for choice in self.choices if choice.key == "y"), None)
+        if shown is None:
+            self.dismiss(None)
+        else:
+            self._copy(shown)
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
         if isinstance(message.rows.current, Choice):

@@ -12,6 +12,7 @@ from .. import formats, theme
 from ..samples import Samples
 from ..source import COUNT_LIMIT, Snapshot
 from ..troubles import growths, workers_of
+from .silent_text import silent_worker
 
 MAX_STEPS = 300
 """Looks that a trend goes back, at most."""
@@ -94,8 +95,10 @@ def usual_of(job_class: str, snapshot: Snapshot | None) -> Figures | None:
 
 
 def elapsed_text(job: JobRecord, snapshot: Snapshot | None, now: datetime, glyphs: theme.Glyphs) -> Text:
-    """How long a running job has run; with a mark where that is longer than is usual of its class."""
+    """How long a running job has run; with a mark where that is longer than is usual of its class, or unknown."""
     word = formats.between(job.started_at, now, glyphs.none)
+    if silent_worker(job, snapshot) is not None:
+        return Text(f"{glyphs.silent} {word}", theme.style(theme.BAD))
     usual = usual_of(job.job_class, snapshot)
     seconds = usual.run(0.95) if usual else None
     if seconds is None or job.started_at is None or (now - job.started_at).total_seconds() <= seconds:

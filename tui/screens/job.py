@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.containers import Horizontal
 
 from jobq.observe import Why, first_enqueued_at
-from jobq.records import JobActs, JobDetail, JobRecord
+from jobq.records import AttemptRecord, JobActs, JobDetail, JobRecord
 from jobq.states import FINISHED, State
 
 from .. import formats, theme
@@ -20,6 +21,7 @@ from ..widgets.lines import Lines
 from .job_page_text import SECTIONS, evidence, place_text, sections_text, title_text
 from .job_screen import JobScreen
 from .job_timeline import Timeline
+from .silent_text import silent_worker
 from .why import reasons
 
 
@@ -67,7 +69,9 @@ class JobPage(JobScreen):
         yield Line(id="title")
         yield Lines(id="facts")
         yield Line(id="sections")
-        yield Lines(id="lines")
+        with Horizontal(id="evidence"):
+            yield Lines(id="lines")
+            yield Lines(id="beside")
 
     def on_mount(self) -> None:
         self.query_one("#lines").focus()
@@ -84,6 +88,16 @@ class JobPage(JobScreen):
     @property
     def scope(self) -> Scope:
         return Scope((self.job.id,), jobs=(self.job,)) if self.job is not None else Scope()
+
+    @property
+    def shown_text(self) -> str:
+        detail = self.detail
+        return "" if detail is None else "\n".join(line.plain for line in self._lines(detail))
+
+    @property
+    def shown_attempt(self) -> AttemptRecord | None:
+        detail = self.detail
+        return detail.attempts[self._attempt_place(detail)] if detail is not None and detail.attempts else None
 
     # Reading
 
@@ -161,13 +175,16 @@ class JobPage(JobScreen):
         facts.put(self.timeline.facts(self.detail, self.acts))
         facts.styles.height = min(facts.length, 12 if self.app.size.height > 30 else 7)
         self.query_one("#sections", Line).update(self._sections(self.detail))
-        lines.put(self._lines(self.detail), keep_place=keep_place)
+        is_end_first = SECTIONS[self.section] == "Attempts"  # a traceback says at its end what was wrong
+        lines.put(self._lines(self.detail), keep_place=keep_place, is_end_first=is_end_first)
+        self.query_one("#beside", Lines).put(self._beside(self.detail))
         self.paint_foot()
 
     @property
     def timeline(self) -> Timeline:
         size = self.app.size
-        return Timeline(self.glyphs, self.console.state.now, size.width, size.height)
+        worker = silent_worker(self.job, self.console.state.snapshot) if self.job is not None else None
+        return Timeline(self.glyphs, self.console.state.now, size.width, size.height, worker)
 
     def _sections(self, detail: JobDetail) -> Text:
         return sections_text(self.section, self._attempt_place(detail), len(detail.attempts))
@@ -187,6 +204,13 @@ class JobPage(JobScreen):
         if not detail.attempts:
             return [Text("no attempt has ended yet", theme.style(theme.DIM))]
         return evidence(detail.attempts[self._attempt_place(detail)], detail, is_folded=self.is_folded)
+
+    def _beside(self, detail: JobDetail) -> list[Text]:
+        """What a broad window has room for, beside the section: the arguments, or what is longer than the head's."""
+        if SECTIONS[self.section] == "Arguments":
+            return self.timeline.history(detail, self.acts)
+        title = Text("arguments", theme.style(theme.DIM))
+        return [title, *(Text(line) for line in formats.pretty(detail.job.arguments).splitlines())]
 
     # Keys
 

@@ -14,6 +14,7 @@ from ..widgets.rows import Column
 from .base import is_bad, state_text
 from .figures_text import elapsed_text, usual_text
 from .job_text import error_of, progress_text
+from .silent_text import silence_text, silent_worker, worker_text
 
 
 class JobColumns:
@@ -43,7 +44,7 @@ class JobColumns:
     def _running(self) -> list[Column]:
         elapsed = Column("ELAPSED", self._elapsed, right=True, order=lambda job: job.started_at)
         usual = Column("USUAL", self._usual, right=True, least=72)
-        worker = Column("WORKER", lambda job: job.worker or "", most=24, least=96, order=lambda job: job.worker)
+        worker = Column("WORKER", self._worker, most=24, least=96, order=lambda job: job.worker)
         progress = Column("PROGRESS", self._progress, most=24, least=80)
         matter = Column("ARGUMENTS", self._matter, is_rest=True, least=96)
         common = [self._number(), self._class(), self._queue(60), self._tries()]
@@ -95,7 +96,13 @@ class JobColumns:
     def _usual(self, job: JobRecord) -> Text:
         return usual_text(job, self._console.state.snapshot, self._glyphs)
 
+    def _worker(self, job: JobRecord) -> Text:
+        return worker_text(job, self._console.state.snapshot, self._glyphs)
+
     def _progress(self, job: JobRecord) -> Text:
+        """What matters most of it: whether anybody can know, and whether it shall go on."""
+        if (worker := silent_worker(job, self._console.state.snapshot)) is not None:
+            return silence_text(worker, self._glyphs)
         if job.cancel_requested_at is not None:
             return Text("asked to end", theme.style(theme.WAIT))
         return progress_text(job, self._glyphs) if job.progress is not None else Text("")

@@ -135,7 +135,8 @@ class JobListView(Vertical):
     def fill(self) -> None:
         """Puts what is loaded into the rows, in the order that was chosen."""
         column = self._sorted_column()
-        rows = self.jobs.rows(column.order if column is not None else None)
+        kept = {*self.marks.ids, self.job.id if self.job is not None else None}
+        rows = self.jobs.rows(column.order if column is not None else None, kept)
         if self.jobs.is_following:
             self.rows.stay_on_top(rows)
         else:
@@ -154,7 +155,7 @@ class JobListView(Vertical):
         if not self.is_mounted:
             return
         jobs, rows, keymap, glyphs = self.jobs, self.rows, self.console.keymap, self.console.glyphs
-        width, loaded = self.app.size.width, len(rows.items)
+        width, loaded = self.query_one("#strip", Line).size.width or self.app.size.width, len(rows.items)
         is_wide = width >= WIDE
         counts = words.counts_of(self.console.state.snapshot)
         strip = words.strip(jobs.view, counts, glyphs, width, has_colours=not self.app.no_color)

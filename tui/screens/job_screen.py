@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from jobq.records import JobDetail, JobRecord
+from jobq.records import AttemptRecord, JobDetail, JobRecord
 from jobq.states import State
 
 from ..actions import Action
 from ..messages import Answered
 from ..scope import Scope
 from .base import ConsoleScreen
-from .copy import Copy, choices
+from .copy import Choice, Copy, choices
 from .looking import look_up
 from .stack import LiveStack
 
@@ -36,6 +36,17 @@ class JobScreen(ConsoleScreen):
     def list_command(self) -> str | None:
         """The command line that shows the same list, where there is one."""
         return None
+
+    @property
+    def shown_text(self) -> str:
+        """What of it is on the screen, to be copied; empty where that is a line of a list."""
+        return ""
+
+    @property
+    def shown_attempt(self) -> AttemptRecord | None:
+        """The attempt whose traceback is copied: the last that has one, where none is shown."""
+        attempts = self.job_detail.attempts if self.job_detail is not None else ()
+        return next((attempt for attempt in reversed(attempts) if attempt.traceback), None)
 
     def answered(self, name: str, value: Any) -> None:
         """A question of the screen's own has its answer."""
@@ -69,7 +80,10 @@ class JobScreen(ConsoleScreen):
 
     def action_copy(self) -> None:
         if self.job is not None:
-            self.app.push_screen(Copy(choices(self.job, self.job_detail, self.list_command)))
+            found = choices(self.job, self.job_detail, self.shown_attempt, self.list_command)
+            if self.shown_text:
+                found.insert(0, Choice("y", "what is shown", self.shown_text))
+            self.app.push_screen(Copy(found))
 
     def on_answered(self, message: Answered) -> None:
         message.stop()

@@ -7,13 +7,14 @@ from typing import Any
 from rich.text import Text
 
 from jobq.observe import Acted, Asked, Begun, Enqueued, Event, Tried, happened, possible_acts
-from jobq.records import ActRecord, JobActs, JobDetail, JobRecord
+from jobq.records import ActRecord, JobActs, JobDetail, JobRecord, WorkerRecord
 from jobq.states import State
 
 from .. import formats, theme
 from ..theme import Glyphs
 from .base import is_bad, state_text
 from .job_text import error_of, progress_text, used
+from .silent_text import silence_text
 
 SHORTEST_BACKOFF = 0.05
 """Seconds. A job that is tried again without a delay is due a moment after the attempt's end was noted."""
@@ -27,6 +28,7 @@ class Timeline:
     now: datetime
     width: int
     height: int
+    silent: WorkerRecord | None = None  # the worker that holds the job, where nobody hears of it
 
     def facts(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
         """Where it stands, and how it came there."""
@@ -107,7 +109,9 @@ class Timeline:
             f"  attempt {event.attempt}{waited(event.waited)}, for {formats.between(event.at, self.now)}",
             (f"  on {job.worker}" if job.worker else "", theme.style(theme.DIM)),
         )
-        if job.progress is not None:
+        if self.silent is not None:
+            text.append_text(Text.assemble("  ", silence_text(self.silent, self.glyphs)))
+        elif job.progress is not None:
             text.append_text(Text.assemble("  ", progress_text(job, self.glyphs)))
         if job.cancel_requested_at is not None:
             text.append(f"  asked to end by {job.cancel_requested_by}", theme.style(theme.WAIT))

@@ -31,6 +31,7 @@ from .figures_text import (
     trend,
     usual_text,
 )
+from .silent_text import worker_text
 
 QUIET = "nothing: all is well"
 UNWORKED = "nothing waits, and no worker runs: jobq run starts one"
@@ -114,9 +115,11 @@ class Overview(ConsoleScreen):
     def _paint_charts(self, snapshot: Snapshot, samples: Samples) -> None:
         minutes = snapshot.period.step_seconds / 60
         steps = snapshot.period.steps
+        span = (snapshot.period.since, snapshot.period.until)
         self.query_one("#throughput-chart", Columns).put(
             [step.outcomes.get(Outcome.SUCCESSFUL, 0) / minutes for step in steps],
             [(step.outcomes.get(Outcome.ERRORED, 0) + step.outcomes.get(Outcome.LOST, 0)) / minutes for step in steps],
+            span,
         )
         self.query_one("#backlog-chart", Columns).put(samples.totals(MAX_STEPS))
         block = self.glyphs.blocks[8]
@@ -130,7 +133,7 @@ class Overview(ConsoleScreen):
             None if self.is_wide else Text(f"last {self.console.period.words} ", theme.style(theme.DIM)),
         )
         self.query_one("#run-time-chart", Curves).put(
-            [step.run(0.95) for step in steps], [step.run(0.5) for step in steps]
+            [step.run(0.95) for step in steps], [step.run(0.5) for step in steps], span
         )
         shown = self.glyphs.curve_samples
         self.query_one("#run-time-title", Line).put(
@@ -198,7 +201,7 @@ class Overview(ConsoleScreen):
             Column("", is_rest=True, fill=lambda job, width: formats.class_in(job.job_class, width)),
             Column("", self.elapsed, right=True, most=9),
             Column("", self.usual, right=True, most=16, least=44),
-            Column("", lambda job: job.worker or "", most=22, least=50),
+            Column("", lambda job: worker_text(job, self.console.state.snapshot, self.glyphs), most=22, least=50),
         ]
 
     def class_columns(self) -> list[Column]:

@@ -4,8 +4,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from jobq.records import JobDetail, JobRecord
-from jobq.states import State
+from jobq.records import AttemptRecord, JobDetail, JobRecord
+from jobq.states import FINISHED, Outcome, State
 
 from .. import formats, theme
 from ..theme import Glyphs
@@ -16,7 +16,7 @@ from .job_text import call_of, error_of
 from .traceback_text import traceback_lines
 
 LAST_LINES = 7
-"""Of a traceback: its end, which says what was wrong."""
+"""Of a traceback, at least: its end, which says what was wrong."""
 
 
 class Peek(Vertical):
@@ -34,6 +34,10 @@ class Peek(Vertical):
         return self.detail if job is not None and self.detail is not None and self.detail.job.id == job.id else None
 
     def put(self, job: JobRecord | None, glyphs: Glyphs) -> None:
+        """The whole of it is of one moment: as the job was read, and as its row says until then."""
+        detail = self.detail_of(job)
+        if detail is not None:
+            job = detail.job
         title, lines = self.query_one("#peek-title", Line), self.query_one("#peek-lines", Lines)
         if job is None:
             title.put(Text(""))
@@ -42,23 +46,26 @@ class Peek(Vertical):
         hint = Text(f"{glyphs.enter} full page ", theme.style(theme.DIM))
         state = state_text(glyphs, job.state, job.outcome)
         title.put(Text.assemble(f" #{job.id} {job.job_class}  ", state, "  ", call_of(job)), hint)
-        lines.put(peek_lines(job, self.detail_of(job)), keep_place=job.id == self._shown)
+        room = max(LAST_LINES, lines.size.height - 2)
+        lines.put(peek_lines(job, detail, room), keep_place=job.id == self._shown)
         self._shown = job.id
 
 
-def peek_lines(job: JobRecord, detail: JobDetail | None) -> list[Text]:
-    """The end of the last traceback, else what there is to say."""
+def peek_lines(job: JobRecord, detail: JobDetail | None, room: int) -> list[Text]:
+    """The end of the last traceback, so many lines of it, else what there is to say."""
     facts = Text.assemble(
         ("args ", theme.style(theme.DIM)), formats.compact(job.arguments, 300),
         *((("  on ", theme.style(theme.DIM)), job.worker) if job.worker else ()),
         *((("  key ", theme.style(theme.DIM)), job.unique_key) if job.unique_key else ()),
         *((("  by ", theme.style(theme.DIM)), job.source) if job.source else ()),
     )  # fmt: skip
-    last = next((attempt for attempt in reversed(detail.attempts) if attempt.traceback), None) if detail else None
+    last = last_of(job, detail)
     if last is not None and last.traceback:
-        lines = traceback_lines(last.traceback, is_folded=True, key=None)
-        return [facts, *lines[-LAST_LINES:]]
-    if job.error_type:
+        lines = traceback_lines(last.traceback, is_folded=True, key=None)[-room:]
+        if job.state != FINISHED:  # it goes on: this is of an attempt before
+            lines = [Text(f"attempt {last.attempt} {last.outcome}:", theme.style(theme.DIM)), *lines]
+        return [facts, *lines]
+    if job.error_type and job.outcome != Outcome.SUCCESSFUL:
         return [facts, Text(error_of(job), theme.style(theme.BAD))]
     if detail is not None and detail.attempts and detail.attempts[-1].value is not None:
         value = formats.compact(detail.attempts[-1].value, 600)
@@ -68,3 +75,11 @@ def peek_lines(job: JobRecord, detail: JobDetail | None) -> list[Text]:
     if detail is not None and job.state == State.PENDING and not detail.known:
         return [facts, Text(f"no live worker knows {job.job_class}: it waits in vain", theme.style(theme.WAIT))]
     return [facts]
+
+
+def last_of(job: JobRecord, detail: JobDetail | None) -> AttemptRecord | None:
+    """The attempt whose traceback is shown: how the job ended, else the last that failed before it goes on."""
+    attempts = detail.attempts if detail is not None else ()
+    if job.state == FINISHED:
+        return attempts[-1] if attempts else None
+    return next((attempt for attempt in reversed(attempts) if attempt.traceback), None)

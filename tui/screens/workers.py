@@ -11,7 +11,9 @@ from jobq.records import JobRecord, WorkerRecord
 
 from .. import formats, theme
 from ..actions import Action, Tier, bindings
+from ..messages import Answered
 from ..plans import Plan
+from ..source import VIEW_BY_NAME, Source
 from ..troubles import Place
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -28,6 +30,8 @@ class Workers(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.sort: tuple[str, bool] | None = None
+        self._looked_for: set[int] = set()  # jobs of children that are not among the longest
+        self._found: tuple[JobRecord, ...] = ()  # those of them that run
 
     def body(self) -> ComposeResult:
         yield Line(id="workers-title", classes="heading")
@@ -137,17 +141,46 @@ class Workers(ConsoleScreen):
         if not child["job"]:
             return Text("idle", theme.style(theme.DIM))
         job = self._job(child["job"])
+        if job is None and child["job"] not in self._looked_for:
+            return Text(f"looking{self.glyphs.more}", theme.style(theme.DIM))
         if job is None:  # the heartbeat is some seconds old: short jobs have ended since
             return Text("has ended since", theme.style(theme.DIM))
         return Text.assemble(f"{job.job_class}  ", (formats.arguments(job.arguments, 120), theme.style(theme.DIM)))
 
     def _job(self, job_id: int) -> JobRecord | None:
         snapshot = self.console.state.snapshot
-        return next((job for job in snapshot.running if job.id == job_id), None) if snapshot else None
+        among = (*snapshot.running, *self._found) if snapshot is not None else self._found
+        return next((job for job in among if job.id == job_id), None)
+
+    def looked(self) -> None:
+        self._look_for_jobs()
+
+    def _look_for_jobs(self) -> None:
+        """A look reads only the jobs that have run the longest; those of this worker's children may be others."""
+        worker, snapshot = self.rows.current, self.console.state.snapshot
+        if not isinstance(worker, WorkerRecord) or snapshot is None:
+            return
+        longest = {job.id for job in snapshot.running}
+        ids = [child["job"] for child in children_of(worker) if child["job"] and child["job"] not in longest]
+        if not ids:
+            return
+        text = f"id:{','.join(map(str, ids))}"
+
+        def find(source: Source) -> tuple[list[int], tuple[JobRecord, ...]]:
+            return ids, source.jobs(source.query(VIEW_BY_NAME["running"], text), limit=len(ids), after=None).jobs
+
+        self.console.feed.ask(self, "children", find, is_again=not self._looked_for.isdisjoint(ids))
+
+    def on_answered(self, message: Answered) -> None:
+        message.stop()
+        ids, self._found = message.value
+        self._looked_for = set(ids)
+        self._paint_worker()
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         if message.rows is self.rows:
             self._paint_worker()
+            self._look_for_jobs()
         self.paint_foot()
 
     def on_rows_opened(self, message: Rows.Opened) -> None:

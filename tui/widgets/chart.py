@@ -1,6 +1,10 @@
-"""Charts: columns, what went well below and what went wrong on top of it; and two figures over time as lines."""
+"""Charts: columns, what went well below and what went wrong on top of it; and two figures over time as lines.
+
+Where they are told of which time they are, their last line says it.
+"""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,6 +19,10 @@ BELOW = "▒"
 """What wrong columns are drawn with where there is no colour to tell them by."""
 
 
+Span = tuple[datetime, datetime]
+"""From the first moment of a chart to its last."""
+
+
 class Columns(Canvas):
     """The youngest value is at the right."""
 
@@ -22,17 +30,24 @@ class Columns(Canvas):
         super().__init__(id=id)
         self._colours = (colour, above)
         self._values: list[tuple[float, float]] = []
+        self._span: Span | None = None
 
-    def put(self, below: Sequence[float], above: Sequence[float] | None = None) -> None:
+    def put(self, below: Sequence[float], above: Sequence[float] | None = None, span: Span | None = None) -> None:
         values = list(zip(below, above or [0.0] * len(below), strict=True))
-        if values != self._values:
-            self._values = values
+        if (values, span) != (self._values, self._span):
+            self._values, self._span = values, span
             self.repaint()
 
     def draw_line(self, y: int) -> Strip:
         width, height = self.size.width, self.size.height
         room = max(1, width - LABEL - 1)
         values = self._values[-room:]
+        if self._span is not None:
+            height -= 1
+            if y == height:
+                axis = axis_text(part_of(self._span, len(values), len(self._values)), len(values))
+                segments = [Segment(" " * (LABEL + room - len(values)) + axis, theme.style(theme.DIM))]
+                return Strip(segments).adjust_cell_length(width, self.ground).apply_style(self.ground)
         top = nice(max((low + high for low, high in values), default=0.0))
         segments = [Segment(self._label(y, height, top), theme.style(theme.DIM))]
         ground = "·" if y == height - 1 else " "
@@ -80,15 +95,21 @@ class Curves(Canvas):
         self._label = label
         self._values: list[tuple[float | None, float | None]] = []
         self._cells: tuple[object, list[list[Segment]]] | None = None
+        self._span: Span | None = None
 
-    def put(self, upper: Sequence[float | None], lower: Sequence[float | None]) -> None:
+    def put(self, upper: Sequence[float | None], lower: Sequence[float | None], span: Span | None = None) -> None:
         values = list(zip(upper, lower, strict=True))
-        if values != self._values:
-            self._values, self._cells = values, None
+        if (values, span) != (self._values, self._span):
+            self._values, self._span, self._cells = values, span, None
             self.repaint()
 
     def draw_line(self, y: int) -> Strip:
         width, height = self.size.width, self.size.height
+        if self._span is not None:
+            height -= 1
+            if y == height:
+                axis = Segment(" " * LABEL + axis_text(self._span, max(1, width - LABEL - 1)), theme.style(theme.DIM))
+                return Strip([axis]).adjust_cell_length(width, self.ground).apply_style(self.ground)
         if self._cells is None or self._cells[0] != self.size:
             self._cells = (self.size, self._draw(max(1, width - LABEL - 1), height))
         label = Segment(self._scale(y, height), theme.style(theme.DIM))
@@ -130,6 +151,29 @@ class Curves(Canvas):
                 return Segment(shown, theme.style(self._colours[which]))
         return Segment(" ", theme.style(theme.FAINT))
 
+
+def part_of(span: Span, shown: int, all_of_them: int) -> Span:
+    """The time of the last `shown` columns, where there is no room for all."""
+    since, until = span
+    return until - (until - since) * shown / max(1, all_of_them), until
+
+
+def axis_text(span: Span, width: int) -> str:
+    """The first moment at the left, the last at the right, and one between where there is room; in UTC."""
+    since, until = span
+    form = "%H:%M" if (until - since).total_seconds() < LONG_SPAN else "%d %b %H:%M"
+    first, middle, last = (f"{moment:{form}}" for moment in (since, since + (until - since) / 2, until))
+    if width < len(first) + len(last) + 1:
+        return last.rjust(width)[:width]
+    text = first + last.rjust(width - len(first))
+    if width >= 5 * len(middle):
+        start = (width - len(middle)) // 2
+        text = text[:start] + middle + text[start + len(middle) :]
+    return text
+
+
+LONG_SPAN = 20 * 3600.0
+"""Seconds from which on the time of the day alone would not say which day."""
 
 GRIDS = {"braille": (2, 4), "blocks": (1, 2), "ascii": (1, 1)}
 """How many dots a character has, across and down."""

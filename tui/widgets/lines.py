@@ -34,12 +34,14 @@ class Lines(Canvas, can_focus=True):
         self._folded: list[Text] = []
         self._width = 0
         self.top = 0
+        self._is_at_end = False  # stays there, whatever the size
 
-    def put(self, texts: Iterable[Text], *, keep_place: bool = True) -> None:
+    def put(self, texts: Iterable[Text], *, keep_place: bool = True, is_end_first: bool = False) -> None:
+        """Without `keep_place` they are shown from their start; or from their end, with `is_end_first`."""
         self._texts = list(texts)
         self._width = 0
         if not keep_place:
-            self.top = 0
+            self.top, self._is_at_end = 0, is_end_first
         self._fold()
         self.repaint()
 
@@ -54,6 +56,7 @@ class Lines(Canvas, can_focus=True):
 
     def on_resize(self) -> None:
         self._fold()
+        self._settle()
 
     def action_scroll(self, lines: int) -> None:
         self._go(self.top + lines)
@@ -76,8 +79,15 @@ class Lines(Canvas, can_focus=True):
         self.action_scroll(-3)
 
     def _go(self, top: int) -> None:
-        self.top = max(0, min(top, len(self._folded) - self.size.height))
+        last = max(0, len(self._folded) - self.size.height)
+        self.top = max(0, min(top, last))
+        self._is_at_end = self.top == last > 0
         self.repaint()
+
+    def _settle(self) -> None:
+        """In its place among other lines, or in another size."""
+        last = max(0, len(self._folded) - self.size.height)
+        self.top = last if self._is_at_end else max(0, min(self.top, last))
 
     def _fold(self) -> None:
         width = self.size.width - 2
@@ -85,7 +95,8 @@ class Lines(Canvas, can_focus=True):
             return
         self._width = width
         self._folded = [line for text in self._texts for line in folded(text, width, self._hang)]
-        self._go(self.top)
+        self._settle()
+        self.repaint()
 
     def draw_line(self, y: int) -> Strip:
         width, place = self.size.width, self.top + y
