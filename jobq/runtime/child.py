@@ -23,7 +23,6 @@ from jobq.frameworks import surroundings
 from jobq.frameworks.sockets import is_readable
 from jobq.registry import registry
 from jobq.runtime import middleware
-from jobq.runtime.board import Board
 from jobq.runtime.executor import execute
 from jobq.runtime.guard import Guard
 from jobq.runtime.leftovers import Leftovers
@@ -39,6 +38,7 @@ from jobq.runtime.protocol import (
     unpack_assignments,
 )
 from jobq.runtime.ring import RingWriter
+from jobq.runtime.shared_memory import SharedMemory
 
 EXIT_NOT_LOADED, EXIT_CUT_OFF = 2, 71
 
@@ -46,14 +46,14 @@ TELL_SECONDS = 0.001
 """Between two jobs that came together, the supervisor is woken at most so often."""
 
 
-def main(parent: int, assignments_fd: int, reports_fd: int, board_fd: int, coroutines_fd: int) -> None:
+def main(parent: int, assignments_fd: int, reports_fd: int, memory_fd: int, coroutines_fd: int) -> None:
     die_with(parent)
     leave_signals_to_parent()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a kill loses no whole line
     inbox = socket.socket(socket.AF_UNIX, PACKETS, fileno=assignments_fd)
     setup = json.loads(inbox.recv(MAX_PACKET))
-    board = Board.of_child(board_fd)
-    guard, ring = Guard(board), RingWriter(board, PLAIN_REPORT.size)
+    memory = SharedMemory.of_child(memory_fd)
+    guard, ring = Guard(memory), RingWriter(memory, PLAIN_REPORT.size)
     guard.listen()
     ways = Ways(reports_fd, assignments_fd, *([coroutines_fd] if setup["concurrency"] > 1 else []))
     load(setup, ways)

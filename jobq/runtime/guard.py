@@ -1,7 +1,7 @@
 """In a child: lets the supervisor's word into the user's code, and only there.
 
-The word comes as a signal; what it is stands on the board, with the attempt that it is for. So one that comes late hits
-nothing of the next job, and one that comes early waits for its job. It is raised at most once an attempt, and only
+An order comes as a signal; its text is in the shared memory, with the attempt that it is for. So one that comes late
+hits nothing of the next job, and one that comes early waits for its job. It is raised at most once an attempt, and only
 between `open` and `close`: never while jobq's own code reads an assignment or writes a report.
 """
 
@@ -13,18 +13,18 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobq.directives import JobCancelled, JobInterrupted, JobTimedOut
-from jobq.runtime.board import ORDER, PROGRESS, WORKER, Board
 from jobq.runtime.protocol import Order, OrderKind
+from jobq.runtime.shared_memory import ORDER, PROGRESS, WORKER, SharedMemory
 from jobq.runtime.stacks import TASK
 
 if TYPE_CHECKING:
     import asyncio
 
 INTERRUPT = signal.SIGUSR1
-"""Has the child look at its board for an order."""
+"""Has the child look into the shared memory for an order."""
 
 SHOW_STACK = signal.SIGUSR2
-"""Has the interpreter write every thread's stack onto the board."""
+"""Has the interpreter write every thread's stack into the shared memory."""
 
 EXCEPTIONS: dict[OrderKind, type[JobInterrupted]] = {
     OrderKind.CANCEL: JobCancelled,
@@ -33,29 +33,29 @@ EXCEPTIONS: dict[OrderKind, type[JobInterrupted]] = {
 
 
 class Guard:
-    """The guard of one process; without a board (in a test, in a shell) it lets nothing in, and tells nobody."""
+    """The guard of one process; without shared memory (in a test, in a shell) it lets nothing in, and tells nobody."""
 
     is_shared = False  # whether the process runs other jobs beside the one that is guarded
 
-    def __init__(self, board: Board | None = None) -> None:
+    def __init__(self, memory: SharedMemory | None = None) -> None:
         self.delivered: Order | None = None  # what the attempt at hand, or the last one, was told
-        self._board = board
+        self._memory = memory
         self._order: Order | None = None
         self._attempt: tuple[int, int] | None = None
         self._task: asyncio.Task[Any] | None = None
 
     def listen(self) -> None:
         """From now on signals are heard."""
-        assert self._board is not None
+        assert self._memory is not None
         signal.signal(INTERRUPT, self._on_signal)
         signal.signal(SHOW_STACK, self._on_show_stack)
         self._write_stacks(with_coroutines=False)
 
     def _write_stacks(self, *, with_coroutines: bool) -> None:
         """Where no coroutines run, system calls go on as if nothing had been asked."""
-        assert self._board is not None
+        assert self._memory is not None
         faulthandler.unregister(SHOW_STACK)  # registered over itself, it would keep its old flags, and write twice
-        faulthandler.register(SHOW_STACK, file=self._board.fd, all_threads=True, chain=with_coroutines)
+        faulthandler.register(SHOW_STACK, file=self._memory.fd, all_threads=True, chain=with_coroutines)
 
     def open(self, job_id: int, attempt: int) -> None:
         """The user's code begins. Raises at once what was ordered for this attempt before it began."""
@@ -71,33 +71,33 @@ class Guard:
     def enter(self, task: "asyncio.Task[Any] | None") -> None:
         """From now on what is ordered cancels this task; None: it is raised."""
         self._task = task
-        if self._board is not None:
+        if self._memory is not None:
             self._write_stacks(with_coroutines=task is not None)
 
     def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
-        if self._board is not None:
-            self._board.write(PROGRESS, json.dumps([job_id, attempt, progress], ensure_ascii=False).encode())
+        if self._memory is not None:
+            self._memory.write(PROGRESS, json.dumps([job_id, attempt, progress], ensure_ascii=False).encode())
 
     @property
     def worker_id(self) -> int | None:
         """The worker that this process works for; None where it works for none."""
-        note = None if self._board is None else self._board.read(WORKER)
+        note = None if self._memory is None else self._memory.read(WORKER)
         return int(note) if note else None
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        assert self._board is not None
-        if note := self._board.read(ORDER):
+        assert self._memory is not None
+        if note := self._memory.read(ORDER):
             self._order = Order.unpack(note)
             self._deliver()
 
     def _on_show_stack(self, _number: int, _frame: FrameType | None) -> None:
         """Coroutines that wait are on no thread's stack; what they wait for is told beside the threads."""
-        if self._task is None or self._board is None:
+        if self._task is None or self._memory is None:
             return
         import asyncio
 
         for task in asyncio.all_tasks(self._task.get_loop()):
-            os.write(self._board.fd, described(task.get_coro()).encode(errors="replace"))
+            os.write(self._memory.fd, described(task.get_coro()).encode(errors="replace"))
 
     def _deliver(self) -> None:
         order = self._order

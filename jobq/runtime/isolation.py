@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from jobq.records import Assignment
+from jobq.runtime.dispatcher import Dispatcher
 from jobq.runtime.ownership import Ownership
-from jobq.runtime.pool import Child, Pool
+from jobq.runtime.supervised import Child
 
 STUCK_SECONDS = 0.5
 """Suspects for which no process came free in so long are given back: another worker may be free."""
@@ -26,12 +27,12 @@ class Isolation:
 
     def __init__(
         self,
-        pool: Pool,
+        dispatcher: Dispatcher,
         ownership: Ownership,
         begin: Callable[[Sequence[Assignment]], None],
         is_coroutine: Callable[[Assignment], bool],
     ) -> None:
-        self._pool = pool
+        self._dispatcher = dispatcher
         self._ownership = ownership
         self._begin = begin
         self._is_coroutine = is_coroutine
@@ -60,7 +61,7 @@ class Isolation:
             return
         self._leave_closed(self._reserved)
         self._leave_closed(self._beginning)
-        while self._waiting and (child := self._pool.reserve(keep_one=keep_one)) is not None:
+        while self._waiting and (child := self._dispatcher.reserve(keep_one=keep_one)) is not None:
             self._reserved[child] = self._waiting.popleft()
         if empty := [child for child in self._reserved if not child.is_at_work]:
             self._moved_at = monotonic()
@@ -75,7 +76,7 @@ class Isolation:
                 continue
             del self._beginning[child]
             self._moved_at = monotonic()
-            if self._pool.send_alone(child, suspect, is_coroutine=self._is_coroutine(suspect)):
+            if self._dispatcher.send_alone(child, suspect, is_coroutine=self._is_coroutine(suspect)):
                 self._sent[child] = suspect
             else:
                 child.is_reserved = False
@@ -125,6 +126,6 @@ class Isolation:
 
     def _leave_closed(self, held: dict[Child, Assignment]) -> None:
         """Processes that take no more jobs are not waited for."""
-        for child in [child for child in held if not self._pool.is_usable(child)]:
+        for child in [child for child in held if not self._dispatcher.is_usable(child)]:
             child.is_reserved = False
             self._waiting.appendleft(held.pop(child))

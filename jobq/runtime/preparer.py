@@ -9,14 +9,11 @@ row by somebody else's hand may take the database seconds to read, and ordinary 
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from time import monotonic
 
-from jobq.commands import command
-from jobq.fingerprints import fingerprint
-from jobq.records import LONGEST, TOO_LARGE, Assignment, Report
+from jobq.records import LONGEST, Assignment, Report
+from jobq.runtime.endings import unreadable
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.service import Service
-from jobq.states import Outcome
 from jobq.store import preparing
 from jobq.store.database import Connection, Database
 
@@ -189,25 +186,8 @@ class Preparer(Service):
     def _refuse(self, impossible: Collection[preparing.Loaded]) -> None:
         """Ends jobs that no worker can run, as errored."""
         reports = [
-            impossible_report(assignment) for one in impossible for assignment in self.withdraw((one.id, one.attempt))
+            unreadable(assignment) for one in impossible for assignment in self.withdraw((one.id, one.attempt))
         ]
         if reports:
             log.error("arguments are too large to be read; ended as errored jobs=%s", [one.id for one in reports])
             self._on_impossible(reports)
-
-
-def impossible_report(assignment: Assignment) -> Report:
-    """The report about a job that never began, since nobody can read its arguments."""
-    return Report(
-        id=assignment.id,
-        attempt=assignment.attempt,
-        outcome=Outcome.ERRORED.value,
-        started=None,
-        ended=monotonic(),
-        error_type=TOO_LARGE,
-        error_message=(
-            f"its arguments are more than {LONGEST >> 20} MB, so it was not run: jobq enqueues no such job, "
-            f"somebody wrote its row by hand. To remove it: {command('purge', assignment.id)}"
-        ),
-        fingerprint=fingerprint(assignment.job_class, TOO_LARGE),
-    )

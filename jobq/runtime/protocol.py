@@ -14,7 +14,6 @@ import socket
 import sys
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from struct import Struct
@@ -69,25 +68,12 @@ class Order(NamedTuple):
     message: str
 
     def pack(self) -> bytes:
-        return json.dumps(self, ensure_ascii=False).encode()  # escaped, a long name would not fit on the board
+        return json.dumps(self, ensure_ascii=False).encode()  # escaped, a long name would not fit in the shared memory
 
     @classmethod
     def unpack(cls, note: bytes) -> "Order":
         job_id, attempt, kind, message = json.loads(note)
         return cls(job_id, attempt, OrderKind(kind), message)
-
-
-@dataclass(slots=True)
-class Interruption:
-    """A job is to end before its own end: it has been told, and is killed where it does not obey."""
-
-    order: Order
-    assignment: Assignment
-    grace: float
-    kill_at: float
-    tell_again_at: float = 0.0
-    stack: str = ""  # what it was doing when it was told
-    is_stack_asked: bool = False  # of a coroutine: before its process is killed
 
 
 class NoFile(Exception):
@@ -217,7 +203,7 @@ def unpack_lines(lines: list[bytes]) -> list[Any]:
 
 
 def unpack_note(note: bytes) -> Any:
-    """What a job says by the board; None where that is no word of jobq's, and the job has written there itself."""
+    """A note of a job in the shared memory; None where jobq did not write it, but the job itself."""
     try:
         return json.loads(note)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """How far a child is with what it was sent, in memory that it shares with its supervisor.
 
 A system call for each job costs more than the shortest jobs do. So jobs are sent many at a time, and all that is said
-of each is three numbers and a record, in the pages of the board: they outlive the child, whatever ends it.
+of each is three numbers and a record, in the pages of the shared memory: they outlive the child, whatever ends it.
 
 Every job that is sent to a child has a number, which only grows. Before it begins one, the child writes that number
 down and then looks at the floor: jobs with lower numbers that have not begun were taken back. The supervisor, which
@@ -14,7 +14,7 @@ job that it passes over.
 import threading
 from struct import Struct
 
-from jobq.runtime.board import RING, RING_BYTES, Board
+from jobq.runtime.shared_memory import RING, RING_BYTES, SharedMemory
 
 WORD = Struct("=q")
 WORDS = Struct("=qqq")
@@ -22,8 +22,8 @@ BEGUN, WRITTEN, SEAL, FLOOR, RECORDS = (RING + place for place in (0, 8, 16, 64,
 """Where the numbers are, those of either side apart, and where the records begin."""
 
 INTACT = 0x6A6F6271
-"""What stands at SEAL, to be read together with the numbers of the child. A job that cuts the board short takes it
-away: where anything is written behind them then, all of them read 0, as if nothing had begun."""
+"""What stands at SEAL, to be read together with the numbers of the child. A job that cuts the shared memory short
+takes it away: where anything is written behind them then, all of them read 0, as if nothing had begun."""
 
 BEGUN_WORD, WRITTEN_WORD, FLOOR_WORD = ((place - RING) // WORD.size for place in (BEGUN, WRITTEN, FLOOR))
 
@@ -50,8 +50,8 @@ class Fence:
 class RingWriter:
     """The child's side. `record_bytes`: how long each record is."""
 
-    def __init__(self, board: Board, record_bytes: int) -> None:
-        self._memory = board.memory
+    def __init__(self, shared: SharedMemory, record_bytes: int) -> None:
+        self._memory = shared.memory
         # As memory of machine words, each written in one instruction: struct would write zeros first.
         self._words = memoryview(self._memory)[RING:RECORDS].cast("q")
         self._fence = Fence().pass_
@@ -75,18 +75,18 @@ class RingWriter:
 
 
 class RingReader:
-    """The supervisor's side. It reads and writes the file, not memory: see `Board`."""
+    """The supervisor's side. It reads and writes the file, not memory: see `SharedMemory`."""
 
-    def __init__(self, board: Board, record_bytes: int) -> None:
-        board.put(SEAL, WORD.pack(INTACT))
-        self._board = board
+    def __init__(self, memory: SharedMemory, record_bytes: int) -> None:
+        memory.put(SEAL, WORD.pack(INTACT))
+        self._memory = memory
         self._fence = Fence().pass_
         self._size = record_bytes
         self._most = places_for(record_bytes)
         self._read = 0
         self._begun = 0
         self.is_spoilt = False
-        """Whether it has said what no child says: its job must have written there, or cut the board short."""
+        """Whether it has said what no child says: its job must have written there, or cut the memory short."""
 
     def begun(self) -> int:
         """The number of the job that began last; 0 before the first, UNKNOWN where that cannot be read."""
@@ -94,12 +94,12 @@ class RingReader:
 
     def begun_lately(self) -> int:
         """The same for another thread of the supervisor; 0 where it cannot be read."""
-        begun, _, seal = WORDS.unpack(self._board.get(BEGUN, WORDS.size).ljust(WORDS.size, b"\0"))
+        begun, _, seal = WORDS.unpack(self._memory.get(BEGUN, WORDS.size).ljust(WORDS.size, b"\0"))
         return int(begun) if seal == INTACT else 0
 
     def take_back(self, floor: int) -> int:
         """Takes back all jobs with numbers below `floor` that have not begun: those above the number returned."""
-        self._board.put(FLOOR, WORD.pack(floor))
+        self._memory.put(FLOOR, WORD.pack(floor))
         self._fence()
         return self.begun()
 
@@ -116,16 +116,16 @@ class RingReader:
         self._fence()
         first = self._read % self._most
         size, end = self._size, min(first + count, self._most)
-        records = self._board.get(RECORDS + first * size, (end - first) * size)
+        records = self._memory.get(RECORDS + first * size, (end - first) * size)
         if (rest := first + count - end) > 0:
-            records += self._board.get(RECORDS, rest * size)
+            records += self._memory.get(RECORDS, rest * size)
         self._read = written
         return records
 
     def _words(self) -> tuple[int, int]:
         before = b""
         for _ in range(MAX_LOOKS):
-            words = self._board.get(BEGUN, WORDS.size)
+            words = self._memory.get(BEGUN, WORDS.size)
             if words == before:
                 return self._believed(*WORDS.unpack(words.ljust(WORDS.size, b"\0")))
             before = words

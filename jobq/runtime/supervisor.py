@@ -18,9 +18,13 @@ from jobq.clean import plain
 from jobq.errors import ConfigurationError, JobqError
 from jobq.records import Assignment, ClassRecord, DeclaredSchedule, Report
 from jobq.runtime import logs
+from jobq.runtime.child_settings import child_settings
+from jobq.runtime.children import Children
 from jobq.runtime.claimer import Claimer, CoroutineClaimer, Waiting
 from jobq.runtime.completer import Completer
 from jobq.runtime.control import Control
+from jobq.runtime.dispatcher import RECALL_AFTER_SECONDS
+from jobq.runtime.endings import cancelled_unstarted
 from jobq.runtime.heartbeat import Heartbeat
 from jobq.runtime.isolation import Isolation
 from jobq.runtime.janitor import Janitor
@@ -28,13 +32,13 @@ from jobq.runtime.listener import Listener
 from jobq.runtime.machine import usable_cpus
 from jobq.runtime.maintenance import Maintenance
 from jobq.runtime.ownership import Ownership
-from jobq.runtime.pool import RECALL_AFTER_SECONDS, Child, Pool, PoolSettings, cancelled_unstarted
 from jobq.runtime.preparer import Preparer
 from jobq.runtime.reloader import Reloader
 from jobq.runtime.reporter import Reporter
 from jobq.runtime.scheduler import Scheduler
 from jobq.runtime.service import Service
-from jobq.settings import Settings, environment_of
+from jobq.runtime.supervised import Child
+from jobq.settings import Settings
 from jobq.store import migrations, rights, workers
 from jobq.store.control import CancelRequest, StackRequest
 from jobq.store.database import Database, host_name
@@ -146,8 +150,8 @@ class Supervisor:
         self._forced_exit_code = 0
         self.ownership = Ownership(0)
         self.janitor = Janitor()
-        self.pool = Pool(
-            pool_settings(settings, self.processes),
+        self.children = Children(
+            child_settings(settings, self.processes),
             self._selector,
             self.wake,
             mark=self.janitor.mark,
@@ -172,7 +176,7 @@ class Supervisor:
         self.preparer = Preparer(
             database, self.ownership, on_prepared=self.wake, on_impossible=self._on_reports
         )
-        self.isolation = Isolation(self.pool, self.ownership, self.preparer.begin, self._is_coroutine)
+        self.isolation = Isolation(self.children.dispatcher, self.ownership, self.preparer.begin, self._is_coroutine)
         self.listener: Listener | None = None
         waiting = Waiting()
         self.claimer, self.coroutine_claimer = (
@@ -218,7 +222,7 @@ class Supervisor:
                 Reporter(
                     database,
                     self.queues,
-                    processes=lambda: self.pool.ready_children,
+                    processes=lambda: self.children.crew.count_ready(),
                     running=lambda: len(self.ownership.held()),
                     done=lambda: self.completer.tally.attempts,
                 )
@@ -229,7 +233,7 @@ class Supervisor:
         self._catch_signals()
         try:
             self.janitor.keep_up()
-            self.pool.keep_up()
+            self.children.keep_up()
             for service in self.services:
                 service.start()
             if self.reloader is not None:
@@ -243,28 +247,28 @@ class Supervisor:
     # One turn of the main loop
 
     def _turn(self) -> None:
-        if seconds := self.pool.seconds_to_gather():
+        if seconds := self.children.dispatcher.seconds_to_gather():
             sleep(seconds)
         for key, _ in self._selector.select(self._seconds_to_wait()):
             if isinstance(key.data, Child):
-                self.pool.hear(key.data)
+                self.children.inbox.hear(key.data)
             else:
                 self._drain_wake_pipe()
-        self.pool.hear_all()
+        self.children.inbox.hear_rings()
         self._obey_signals()
         self._begin_anew_if_declared_dead()
         self._reload_if_changed()
-        self.pool.keep_up()
+        self.children.keep_up()
         self.janitor.keep_up()
         self._receive()
         self._obey_operators()
         self._tell_progress()
         if self._stopping_since is None:
             self.isolation.turn(keep_one=bool(self.stock))
-            self.pool.dispatch(self.stock)
+            self.children.dispatcher.dispatch(self.stock)
             if self.coroutine_stock:
-                self.pool.dispatch_coroutines(self.coroutine_stock)
-            self.pool.rebalance()
+                self.children.dispatcher.dispatch_coroutines(self.coroutine_stock)
+            self.children.dispatcher.rebalance()
             self._return_stale_stock()
             self._ask_for_more()
             self._stop_if_drained()
@@ -272,9 +276,9 @@ class Supervisor:
             self._stop_in_steps()
 
     def _seconds_to_wait(self) -> float:
-        if self.pool.holds_jobs_up():
+        if self.children.dispatcher.holds_jobs_up():
             return RECALL_AFTER_SECONDS
-        return self.pool.seconds_to_next_look() or TICK_SECONDS
+        return self.children.seconds_to_next_look() or TICK_SECONDS
 
     def _receive(self) -> None:
         while self._hook_calls:
@@ -303,20 +307,20 @@ class Supervisor:
 
     def _ask_for_more(self) -> None:
         """From when a part of what may be held is used up a claim is worth it: it then runs while the children work."""
-        most = self.pool.free() + self._most_in_stock()
+        most = self.children.dispatcher.free() + self._most_in_stock()
         is_behind = self.completer.backlog > MAX_UNRECORDED
         set_apart = self.preparer.held + len(self.isolation)
         self.claimer.want(0 if is_behind else most - len(self.stock) - set_apart, least=max(1, int(most * USED_UP)))
         if self.coroutine_classes:
-            places = self.pool.free_for_coroutines() - len(self.coroutine_stock) - set_apart
+            places = self.children.dispatcher.free_for_coroutines() - len(self.coroutine_stock) - set_apart
             self.coroutine_claimer.want(0 if is_behind else places)
 
     def _most_in_stock(self) -> int:
         """How many jobs may wait here, by how long they take: none where they are long, hundreds where short."""
-        seconds = self.pool.mean_seconds
+        seconds = self.children.pace.mean_seconds
         if seconds is None:
             return 0
-        at_current = self.pool.seconds_at_current()
+        at_current = self.children.dispatcher.seconds_at_current()
         if at_current is not None and at_current > RECALL_AFTER_SECONDS:  # until then it may only not be heard yet
             seconds = max(seconds, at_current)
         most = self.settings.max_pending_per_process * self.processes
@@ -326,8 +330,8 @@ class Supervisor:
         now = monotonic()
         if self.isolation.is_stuck:
             self._give_back_stock()
-        is_moving = not self.stock or self.pool.free()
-        if is_moving and (not self.coroutine_stock or self.pool.free_for_coroutines()):
+        is_moving = not self.stock or self.children.dispatcher.free()
+        if is_moving and (not self.coroutine_stock or self.children.dispatcher.free_for_coroutines()):
             self._stock_moved_at = now
         elif now - self._stock_moved_at > STALE_STOCK_SECONDS:
             self._give_back_stock()
@@ -362,7 +366,7 @@ class Supervisor:
             log.error("the settings cannot be used; going on as before error=%s", error)
             return
         self._is_reloading = True
-        self.pool.renew(pool_settings(settings, self.processes))
+        self.children.crew.renew(child_settings(settings, self.processes))
 
     # What operators want
 
@@ -379,13 +383,13 @@ class Supervisor:
         if self._were_queues_paused:
             # What has not started is given back; a claim finds out which of it may be worked.
             self._were_queues_paused = False
-            self.pool.recall_all()
+            self.children.dispatcher.recall_all()
             self._give_back_stock()
 
     def _cancel(self, request: CancelRequest) -> None:
         """Ends a job that is here: it comes back unstarted, or is stopped. What has ended meanwhile is left alone."""
         message = f"cancelled by {request.requested_by}"
-        if self.pool.cancel(request.job_id, request.attempt, message):
+        if self.children.cancel(request.job_id, request.attempt, message):
             return
         if (assignment := self._withdraw(request.job_id, request.attempt)) is not None:
             self._on_reports([cancelled_unstarted(assignment, message)])
@@ -406,7 +410,7 @@ class Supervisor:
         if question.id in askers:
             return
         askers.append(question.id)
-        if not self.pool.ask_stack(question.job_id, question.attempt):
+        if not self.children.ask_stack(question.job_id, question.attempt):
             self._on_stack(question.job_id, "it is claimed, and has not begun; or it has just ended")
 
     def _tell_progress(self) -> None:
@@ -414,7 +418,7 @@ class Supervisor:
         if now < self._progress_at:
             return
         self._progress_at = now + PROGRESS_EVERY_SECONDS
-        if said := self.pool.progress():
+        if said := self.children.inspector.progress():
             self.control.tell_progress(said)
 
     # Ending
@@ -426,7 +430,7 @@ class Supervisor:
         recorded = self.completer.tally.attempts  # what was recorded may have put a retry into the queue
         is_delivered = self._hook_calls or any(claimer.has_delivered for claimer in self.claimers)
         is_set_apart = self.preparer.held or len(self.isolation)
-        is_held = self.stock or self.coroutine_stock or is_set_apart or is_delivered or not self.pool.is_idle
+        is_held = self.stock or self.coroutine_stock or is_set_apart or is_delivered or not self.children.crew.is_idle
         is_to_be_written = self.completer.backlog or any(claimer.has_to_give_back for claimer in self.claimers)
         if is_held or is_to_be_written or recorded != self._seen:
             self._seen = recorded
@@ -449,13 +453,13 @@ class Supervisor:
         self._stopping_since = monotonic()
         for claimer in self.claimers:
             claimer.stop_claiming()
-        self.pool.recall_all()
+        self.children.dispatcher.recall_all()
         self._receive()
         self._give_back_stock()
-        self.pool.close()
+        self.children.crew.close()
         self.heartbeat.wake()  # its row says so at once
         log.info(
-            "stopping running=%s grace_seconds=%g", len(self.pool.in_flight), self.settings.shutdown_grace
+            "stopping running=%s grace_seconds=%g", self.children.crew.count_held(), self.settings.shutdown_grace
         )
 
     def _stop_in_steps(self) -> None:
@@ -463,9 +467,9 @@ class Supervisor:
         self._receive()
         self._give_back_stock()
         elapsed = monotonic() - self._stopping_since
-        if not self._is_cut_off and not self.pool.is_idle and elapsed > self.settings.shutdown_grace:
+        if not self._is_cut_off and not self.children.crew.is_idle and elapsed > self.settings.shutdown_grace:
             self._cut_off(f"the worker stopped, and the job had not ended within {self.settings.shutdown_grace:g} s")
-        if not self.pool.is_empty:
+        if not self.children.crew.is_empty:
             return
         has_to_give_back = any(claimer.has_to_give_back for claimer in self.claimers)
         if self.completer.backlog or has_to_give_back or self.control.has_to_write:
@@ -481,21 +485,20 @@ class Supervisor:
 
     def _cut_off(self, reason: str) -> None:
         self._is_cut_off = True
-        if running := self.pool.in_flight:
-            log.warning("cutting off jobs=%s reason=%s", len(running), reason)
-        self.pool.cut_off_working(reason)
-        self.pool.kill_all(reason)
+        if running := self.children.crew.count_held():
+            log.warning("cutting off jobs=%s reason=%s", running, reason)
+        self.children.crew.cut_off_all(reason)
 
     def _leave(self) -> None:
         """Ends every service and child, and signs off; a database that is away must not hold the exit up."""
         if self.reloader is not None:
             self.reloader.stop()
-        self.pool.kill_all("the worker has ended")
+        self.children.crew.cut_off_all("the worker has ended")
         for service in (*self.services, self.preparer):
             service.stop(timeout=0.0 if service is self.listener else 2.0)  # it sits in a wait without a statement
         deadline = monotonic() + 2.0
-        while not self.pool.is_empty and monotonic() < deadline:
-            self.pool.keep_up()
+        while not self.children.crew.is_empty and monotonic() < deadline:
+            self.children.keep_up()
             self._selector.select(0.02)
         self.janitor.close()
         try:
@@ -677,8 +680,8 @@ class Supervisor:
 
     def _status(self) -> dict[str, Any]:
         return {
-            "children": self.pool.status(),
-            "begun": self.pool.begun(),
+            "children": self.children.inspector.status(),
+            "begun": self.children.inspector.begun(),
             "done": self.completer.tally.attempts,
             # Also where it is not: one that does not say it is of a release that cannot be asked to stop.
             "stopping": self._stopping_since is not None,
@@ -699,7 +702,7 @@ class Supervisor:
                 classes=self.classes,
             )
         self.ownership.begin_anew(worker_id)
-        self.pool.tell_worker(worker_id)
+        self.children.crew.tell_worker(worker_id)
         log.info(
             "worker started worker=%s host=%s pid=%s processes=%s queues=%s",
             worker_id,
@@ -718,8 +721,8 @@ class Supervisor:
             return
         held = len(self.ownership.held())
         log.warning("this worker was declared dead; starting anew worker=%s jobs_dropped=%s", worker_id, held)
-        self.pool.recall_all()
-        self.pool.drop_working("its job belongs to another worker by now")
+        self.children.dispatcher.recall_all()
+        self.children.crew.drop_all_jobs("its job belongs to another worker by now")
         self._hook_calls.clear()
         for claimer in self.claimers:
             claimer.take()
@@ -760,21 +763,3 @@ class Supervisor:
             elif not is_first and not self._is_cut_off:  # the first may find it stopping already, at an operator's word
                 self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[number]
                 self._cut_off(f"the worker was told to stop at once ({number.name})")
-
-
-def pool_settings(settings: Settings, processes: int) -> PoolSettings:
-    return PoolSettings(
-        processes=processes,
-        max_jobs_per_process=settings.max_jobs_per_process,
-        max_memory_per_process=settings.max_memory_per_process,
-        max_memory_per_job=settings.max_memory_per_job,
-        max_losses=settings.max_losses,
-        concurrency=settings.concurrency,
-        cancel_grace=settings.cancel_grace,
-        shutdown_grace=settings.shutdown_grace,
-        root=str(settings.root),
-        app=settings.app,
-        middleware=settings.middleware,
-        environment=environment_of(settings),
-        automatic_telemetry=telemetry.is_automatic(),
-    )

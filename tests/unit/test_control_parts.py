@@ -1,4 +1,4 @@
-"""The parts of control that need no worker: the board, the guard, stacks, directives, what a running job knows."""
+"""The parts of control that need no worker: the memory, the guard, stacks, directives, what a running job knows."""
 
 import json
 import os
@@ -16,10 +16,10 @@ from jobq.options import checked_expiry, checked_timeout
 from jobq.records import Assignment, AttemptRecord, Report
 from jobq.registration import add_class
 from jobq.registry import Registry
-from jobq.runtime.board import MAX_NOTE_BYTES, ORDER, PROGRESS, Board
 from jobq.runtime.executor import execute
 from jobq.runtime.guard import INTERRUPT, Guard
 from jobq.runtime.protocol import Order, OrderKind
+from jobq.runtime.shared_memory import MAX_NOTE_BYTES, ORDER, PROGRESS, SharedMemory
 from jobq.runtime.stacks import readable
 
 
@@ -35,19 +35,19 @@ def run(job_class: type[Job], guard: Guard | None = None, **fields: Any) -> Repo
     return execute(assignment_of(job_class, **fields), registry, guard)
 
 
-# The board
+# The memory
 
 
 @pytest.fixture
-def boards() -> Iterator[tuple[Board, Board]]:
+def sides() -> Iterator[tuple[SharedMemory, SharedMemory]]:
     """Both sides of one: the supervisor's, the child's."""
-    board = Board.of_supervisor()
-    yield board, Board.of_child(board.fd)
-    board.close()
+    memory = SharedMemory.of_supervisor()
+    yield memory, SharedMemory.of_child(memory.fd)
+    memory.close()
 
 
-def test_each_side_reads_what_the_other_has_written_last(boards: tuple[Board, Board]) -> None:
-    supervisor, child = boards
+def test_each_side_reads_what_the_other_has_written_last(sides: tuple[SharedMemory, SharedMemory]) -> None:
+    supervisor, child = sides
     assert supervisor.read(PROGRESS) is None
     child.write(PROGRESS, b"first and longer")
     child.write(PROGRESS, b"second")
@@ -55,23 +55,23 @@ def test_each_side_reads_what_the_other_has_written_last(boards: tuple[Board, Bo
     assert (supervisor.read(PROGRESS), child.read(ORDER)) == (b"second", b"stop")
 
 
-def test_a_note_that_is_half_written_is_not_read(boards: tuple[Board, Board]) -> None:
-    supervisor, child = boards
+def test_a_note_that_is_half_written_is_not_read(sides: tuple[SharedMemory, SharedMemory]) -> None:
+    supervisor, child = sides
     child.write(PROGRESS, b"a note")
     os.pwrite(supervisor.fd, b"x", PROGRESS + 10)
     assert supervisor.read(PROGRESS) is None
 
 
-def test_a_job_that_cuts_the_board_short_harms_nobody_else(boards: tuple[Board, Board]) -> None:
-    supervisor, _ = boards
+def test_a_job_that_cuts_the_board_short_harms_nobody_else(sides: tuple[SharedMemory, SharedMemory]) -> None:
+    supervisor, _ = sides
     os.ftruncate(supervisor.fd, 0)
     assert supervisor.read(PROGRESS) is None
     assert supervisor.stack_bytes() == 0
     assert supervisor.take_stacks() == ""
 
 
-def test_the_longest_progress_fits(boards: tuple[Board, Board]) -> None:
-    _, child = boards
+def test_the_longest_progress_fits(sides: tuple[SharedMemory, SharedMemory]) -> None:
+    _, child = sides
 
     class Tells(Job):
         def run(self) -> None:
@@ -100,9 +100,9 @@ def test_progress_that_is_no_number_is_refused_where_it_is_told(value: Any) -> N
 
 
 @pytest.fixture
-def guarded(boards: tuple[Board, Board]) -> Iterator[tuple[Guard, Callable[..., None]]]:
+def guarded(sides: tuple[SharedMemory, SharedMemory]) -> Iterator[tuple[Guard, Callable[..., None]]]:
     """A guard that hears signals, and what gives it an order."""
-    supervisor, child = boards
+    supervisor, child = sides
     guard = Guard(child)
     before = signal.signal(INTERRUPT, guard._on_signal)
 

@@ -6,9 +6,9 @@ import pytest
 
 from jobq.records import Assignment
 from jobq.runtime import isolation
+from jobq.runtime.dispatcher import Dispatcher
 from jobq.runtime.isolation import Isolation
 from jobq.runtime.ownership import Ownership
-from jobq.runtime.pool import Pool
 
 
 class Process:
@@ -25,7 +25,7 @@ class Process:
 
 
 class Processes:
-    """A pool as the isolation sees it."""
+    """The dispatcher as the isolation sees it."""
 
     def __init__(self, count: int) -> None:
         self.all = [Process() for _ in range(count)]
@@ -51,7 +51,7 @@ class Scene:
         self.pool = Processes(processes)
         self.ownership = Ownership(1)
         self.asked: list[Assignment] = []
-        self.isolation = Isolation(cast("Pool", self.pool), self.ownership, self.asked.extend, lambda _: False)
+        self.isolation = Isolation(cast("Dispatcher", self.pool), self.ownership, self.asked.extend, lambda _: False)
 
     def claim(self, *ids: int) -> list[Assignment]:
         suspects = [Assignment(job_id, 1, 0, 0, 0, 0, 0, "q", "c", "{}", suspected=True) for job_id in ids]

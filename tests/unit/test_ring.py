@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobq.runtime.board import RING, STACKS, Board
-from jobq.runtime.pool import MAX_WINDOW
+from jobq.runtime.pace import MAX_WINDOW
 from jobq.runtime.protocol import PLAIN_REPORT
 from jobq.runtime.ring import BEGUN, SEAL, UNKNOWN, WRITTEN, RingReader, RingWriter, places_for
+from jobq.runtime.shared_memory import RING, STACKS, SharedMemory
 
 SIZE = PLAIN_REPORT.size
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
+def memory() -> Iterator[SharedMemory]:
     """The supervisor's side."""
-    board = Board.of_supervisor()
-    yield board
-    board.close()
+    memory = SharedMemory.of_supervisor()
+    yield memory
+    memory.close()
 
 
 def test_all_that_a_child_may_have_run_unheard_fits() -> None:
@@ -32,9 +32,9 @@ def test_all_that_a_child_may_have_run_unheard_fits() -> None:
 
 @given(batches=st.lists(st.integers(0, places_for(SIZE)), max_size=8))
 def test_records_are_taken_once_and_in_order_however_they_gather(batches: list[int]) -> None:
-    board = Board.of_supervisor()
+    memory = SharedMemory.of_supervisor()
     try:
-        writer, reader = RingWriter(Board.of_child(board.fd), SIZE), RingReader(board, SIZE)
+        writer, reader = RingWriter(SharedMemory.of_child(memory.fd), SIZE), RingReader(memory, SIZE)
         number = 0
         for batch in batches:
             written = [(number + place).to_bytes(SIZE, "big") for place in range(batch)]
@@ -44,11 +44,11 @@ def test_records_are_taken_once_and_in_order_however_they_gather(batches: list[i
             assert reader.take_records() == b""
             number += batch
     finally:
-        board.close()
+        memory.close()
 
 
-def test_what_was_taken_back_does_not_begin(board: Board) -> None:
-    writer, reader = RingWriter(Board.of_child(board.fd), SIZE), RingReader(board, SIZE)
+def test_what_was_taken_back_does_not_begin(memory: SharedMemory) -> None:
+    writer, reader = RingWriter(SharedMemory.of_child(memory.fd), SIZE), RingReader(memory, SIZE)
     assert reader.begun() == 0
     assert [writer.begin(number) for number in (1, 2)] == [True, True]
     assert reader.take_back(5) == 2
@@ -57,26 +57,26 @@ def test_what_was_taken_back_does_not_begin(board: Board) -> None:
 
 
 @pytest.mark.parametrize("length", [0, RING, BEGUN + 8, SEAL, SEAL + 8])
-def test_of_a_board_that_was_cut_short_nothing_is_known(board: Board, length: int) -> None:
+def test_of_a_board_that_was_cut_short_nothing_is_known(memory: SharedMemory, length: int) -> None:
     """So nothing is taken back that may run; and that is seen, since nothing more will be heard from there."""
-    reader, writer = RingReader(board, SIZE), RingWriter(Board.of_child(board.fd), SIZE)
+    reader, writer = RingReader(memory, SIZE), RingWriter(SharedMemory.of_child(memory.fd), SIZE)
     writer.begin(1)
-    os.ftruncate(board.fd, length)
+    os.ftruncate(memory.fd, length)
     assert reader.take_back(4) == (UNKNOWN if length < SEAL + 8 else 1), "though the floor makes it long again"
-    board.take_stacks()
+    memory.take_stacks()
     assert reader.begun() == (UNKNOWN if length < SEAL + 8 else 1)
     if length < SEAL + 8:
         with pytest.raises(ValueError, match="no longer"):
             reader.take_records()
 
 
-def test_what_has_begun_does_not_become_less(board: Board) -> None:
+def test_what_has_begun_does_not_become_less(memory: SharedMemory) -> None:
     """A job has written there; what had ended by then still counts."""
-    reader, writer = RingReader(board, SIZE), RingWriter(Board.of_child(board.fd), SIZE)
+    reader, writer = RingReader(memory, SIZE), RingWriter(SharedMemory.of_child(memory.fd), SIZE)
     writer.begin(5)
     writer.record(b"1" * SIZE)
     assert reader.begun() == 5
-    board.put(BEGUN, bytes(8))
+    memory.put(BEGUN, bytes(8))
     assert reader.take_back(9) == UNKNOWN
     assert reader.take_records() == b"1" * SIZE
     with pytest.raises(ValueError, match="no longer"):
@@ -84,19 +84,19 @@ def test_what_has_begun_does_not_become_less(board: Board) -> None:
 
 
 @pytest.mark.parametrize("written", [-1, 10_000, UNKNOWN])
-def test_a_count_that_a_child_cannot_have_reached_is_refused(board: Board, written: int) -> None:
-    reader = RingReader(board, SIZE)
-    board.put(WRITTEN, written.to_bytes(8, sys.byteorder, signed=True))
+def test_a_count_that_a_child_cannot_have_reached_is_refused(memory: SharedMemory, written: int) -> None:
+    reader = RingReader(memory, SIZE)
+    memory.put(WRITTEN, written.to_bytes(8, sys.byteorder, signed=True))
     with pytest.raises(ValueError, match="records"):
         reader.take_records()
 
 
 CHILD = f"""
 import sys
-from jobq.runtime.board import Board
+from jobq.runtime.shared_memory import SharedMemory
 from jobq.runtime.ring import RingWriter
 
-ring = RingWriter(Board.of_child(int(sys.argv[1])), {SIZE})
+ring = RingWriter(SharedMemory.of_child(int(sys.argv[1])), {SIZE})
 begun = []
 for number in range(1, int(sys.argv[2])):
     if ring.begin(number):
@@ -106,11 +106,11 @@ print(*begun)
 """
 
 
-def test_no_job_both_begins_and_is_taken_back(board: Board) -> None:
+def test_no_job_both_begins_and_is_taken_back(memory: SharedMemory) -> None:
     """By two processes at full speed: most of what is taken back lies just ahead of the one that is about to begin."""
-    reader, last = RingReader(board, SIZE), 200_000
-    command = [sys.executable, "-c", CHILD, str(board.fd), str(last)]
-    with subprocess.Popen(command, pass_fds=[board.fd], stdout=subprocess.PIPE, text=True) as child:
+    reader, last = RingReader(memory, SIZE), 200_000
+    command = [sys.executable, "-c", CHILD, str(memory.fd), str(last)]
+    with subprocess.Popen(command, pass_fds=[memory.fd], stdout=subprocess.PIPE, text=True) as child:
         taken: set[int] = set()
         floor = 0
         while (at := reader.begun()) < last - 100 or at == UNKNOWN:

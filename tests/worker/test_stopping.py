@@ -444,20 +444,20 @@ def test_a_running_job_tells_its_stack_and_goes_on(
 
 
 FORGER = r'''
-from jobq.runtime.board import PROGRESS, Board
+from jobq.runtime.shared_memory import PROGRESS, SharedMemory
 
 
 @register_job
 class Forges(Noted):
-    """Writes onto the board that it shares with its supervisor what jobq would not."""
+    """Writes into the memory that it shares with its supervisor what jobq would not."""
 
     def __init__(self, notes, other):
         super().__init__(notes)
         self.other = other
 
     def run(self):
-        fd = next(fd for fd in range(64) if "jobq-board" in os.path.realpath(f"/proc/self/fd/{fd}"))
-        board, own = Board.of_child(fd), self.job.id
+        fd = next(fd for fd in range(64) if "jobq-memory" in os.path.realpath(f"/proc/self/fd/{fd}"))
+        memory, own = SharedMemory.of_child(fd), self.job.id
         self.note("begun")
         while not self.notes.with_suffix(".go").exists():
             for note in (
@@ -465,13 +465,13 @@ class Forges(Noted):
                 f'[{self.other}, 1, {{"done": 1}}]', f"[{own}, 7, {{}}]", "[true, 1, {}]", "[" * 4000, "\xff", "",
                 f'[{own}, 1, {{"done": NaN}}]',
             ):
-                board.write(PROGRESS, note.encode("latin-1"))
+                memory.write(PROGRESS, note.encode("latin-1"))
                 os.write(fd, b'Thread 0x1 (most recent call first):\n  File "\0\xff\x1b", line 1 in x\n')
                 time.sleep(0.002)
 '''
 
 
-def test_what_a_job_forges_on_its_board_reaches_nobody_else(
+def test_what_a_job_forges_in_the_shared_memory_reaches_nobody_else(
     controlled: "Application", store: "Store", database: "Database", tmp_path: Path, eventually: Eventually
 ) -> None:
     """Nor does it keep the worker from hearing what operators want, and from telling what other jobs say."""

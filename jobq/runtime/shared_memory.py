@@ -1,4 +1,4 @@
-"""A board that a supervisor and one child share: how far the child's job is, what it is told, and by which worker, what
+"""Memory that a supervisor and one child share: how far the child's job is, what it is told, and by which worker, what
 it is doing.
 
 Memory of both, kept by the kernel: nothing that one side writes waits for the other, and neither has to be asleep or
@@ -25,8 +25,8 @@ MAX_NOTE_BYTES = SLOT_BYTES - HEADER.size
 MAX_STACK_BYTES = 256 * 1024
 
 
-class Board:
-    """One side of a board.
+class SharedMemory:
+    """One side of the shared memory.
 
     The supervisor's side reads and writes the file: a job that cuts it short must not take the supervisor along, as it
     would with memory of that file. The child's side is memory: a job that closes all descriptors can still be told to
@@ -44,21 +44,21 @@ class Board:
         return self._memory
 
     @classmethod
-    def of_supervisor(cls) -> "Board":
+    def of_supervisor(cls) -> "SharedMemory":
         """An empty one; a child gets its descriptor."""
         if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("jobq-board")
+            fd = os.memfd_create("jobq-memory")
         else:
             import tempfile
 
-            with tempfile.TemporaryFile(prefix="jobq-board-") as file:
+            with tempfile.TemporaryFile(prefix="jobq-memory-") as file:
                 fd = os.dup(file.fileno())
         os.ftruncate(fd, STACKS)
         os.lseek(fd, STACKS, os.SEEK_SET)  # both sides share the position at which stacks are written
         return cls(fd)
 
     @classmethod
-    def of_child(cls, fd: int) -> "Board":
+    def of_child(cls, fd: int) -> "SharedMemory":
         return cls(fd, mmap.mmap(fd, STACKS))
 
     def close(self) -> None:

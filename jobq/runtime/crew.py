@@ -1,0 +1,237 @@
+"""Which children there should be: starts those that are missing, replaces those that have served their time, and lets
+all go in the end.
+
+Not for: what they hold, or which of them gets a job.
+"""
+
+import logging
+import selectors
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from jobq.records import Assignment
+from jobq.runtime.child_settings import ChildSettings
+from jobq.runtime.child_state import IS_REPLACED, NEEDS_SUCCESSOR, CutOff, Unexplained
+from jobq.runtime.code_version import CodeVersion
+from jobq.runtime.pace import Pace
+from jobq.runtime.process import Death
+from jobq.runtime.shared_memory import WORKER
+from jobq.runtime.slot import Slot
+from jobq.runtime.starting import start_child
+from jobq.runtime.supervised import Child
+
+log = logging.getLogger("jobq.worker.pool")
+
+HANDED_IN_SECONDS = 5.0
+"""How long a child without work may take to exit by itself."""
+
+
+class Crew:
+    """The children of one worker. `wake` is called from another thread when one has died: `deaths` has it then."""
+
+    def __init__(
+        self,
+        settings: ChildSettings,
+        selector: selectors.BaseSelector,
+        pace: Pace,
+        *,
+        mark: str,
+        wake: Callable[[], None],
+        on_returned: Callable[[list[Assignment]], None],
+    ) -> None:
+        self.settings = settings
+        self.code = CodeVersion()
+        self.slots = [Slot() for _ in range(settings.processes)]
+        self.children: list[Child] = []  # every one whose death was not dealt with, also those that left their slots
+        self.deaths: deque[tuple[Child, Death]] = deque()
+        self._selector = selector
+        self._pace = pace
+        self._mark = mark
+        self._wake = wake
+        self._on_returned = on_returned
+        self._started = 0
+        self._worker_id = 0
+        self._is_closing = False
+
+    # Who is there
+
+    @property
+    def at_work(self) -> list[Child]:
+        return [child for child in self.children if child.is_at_work]
+
+    @property
+    def is_idle(self) -> bool:
+        return not any(child.is_at_work for child in self.children)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.children
+
+    def count_held(self) -> int:
+        """How many jobs are in the children."""
+        return sum(len(jobs) for child in self.children for jobs in child.kinds)
+
+    def count_ready(self) -> int:
+        return sum(1 for slot in self.slots if slot.child is not None and slot.child.life.has_loaded)
+
+    def takes_jobs(self, child: Child) -> bool:
+        """Whether it takes jobs at all."""
+        return child.is_open and not self._has_served(child) and not self.code.is_superseded(child.generation)
+
+    def jobs_left(self, child: Child) -> int | None:
+        """How many jobs it may get before it is replaced; None where there is no limit."""
+        limit = self.settings.max_jobs_per_process
+        return None if limit is None or self.code.is_unfit else max(0, limit - child.dispatched)
+
+    def tell_worker(self, worker_id: int) -> None:
+        """The id of this worker from now on: jobs that complete themselves have to know it."""
+        self._worker_id = worker_id
+        for child in self.children:
+            self._tell_worker(child)
+
+    def _tell_worker(self, child: Child) -> None:
+        child.memory.write(WORKER, str(self._worker_id).encode())
+
+    # Starting and replacing
+
+    def keep_up(self) -> None:
+        """Starts what is missing, replaces what has served its time, and ends what does not end by itself."""
+        now = monotonic()
+        for slot in self.slots:
+            self._keep_up_slot(slot, now)
+        for child in self.children:
+            if child.life.leaving_since is not None and not child.life.is_doomed:
+                self._end_overdue(child, now - child.life.leaving_since)
+
+    def _keep_up_slot(self, slot: Slot, now: float) -> None:
+        child = slot.child
+        if child is not None and self.code.is_superseded(child.generation):
+            # Once the new code is there, nothing is begun with the old: what one of them knows the other may not.
+            child.recall()
+            child.leave()
+            slot.take_over()
+        elif child is not None and self._is_replaced(child) and slot.has_ready_successor:
+            child.leave()
+            if not child.serial:
+                slot.take_over()
+        if self._is_closing or now < slot.restart_at:
+            return
+        if slot.child is None:
+            slot.child = self._start_for(slot)
+        elif slot.successor is None and self._needs_successor(slot.child):
+            slot.successor = self._start_for(slot)
+
+    def _end_overdue(self, child: Child, seconds_leaving: float) -> None:
+        if seconds_leaving > HANDED_IN_SECONDS and not child.is_at_work:
+            child.kill(Unexplained("it did not exit when it had no more to do"))
+        elif self.code.is_outdated(child.generation) and seconds_leaving > self.settings.shutdown_grace:
+            child.kill(CutOff("the code changed, and its job had not ended in time"))
+
+    def _is_replaced(self, child: Child) -> bool:
+        return child.life.state in IS_REPLACED or self._has_served(child)
+
+    def _has_served(self, child: Child) -> bool:
+        return self.jobs_left(child) == 0
+
+    def _needs_successor(self, child: Child) -> bool:
+        """Early enough that the next one has imported the application when this one has done its share."""
+        if child.life.state in NEEDS_SUCCESSOR:
+            return True
+        if self.code.is_unfit:
+            return False  # it could not import the application
+        if self.code.is_outdated(child.generation):
+            return True
+        limit = self.settings.max_jobs_per_process
+        if limit is None:
+            return False
+        early = int(0.5 / self._pace.mean_seconds) + 1 if self._pace.mean_seconds else 0
+        return child.dispatched >= limit - min(limit // 2, early)
+
+    def _start_for(self, slot: Slot) -> Child | None:
+        """None: the OS refused a process, a thread or a file. That may pass, so it is tried again."""
+        try:
+            return self._start()
+        except (OSError, RuntimeError) as error:  # a RuntimeError says that no thread can be started
+            slot.failed()
+            log.error("a child could not be started; trying again, the others go on error=%s", error)
+            return None
+
+    def _start(self) -> Child:
+        self._started += 1
+        child = start_child(
+            self.settings,
+            mark=f"{self._mark}.{self._started}",
+            generation=self.code.generation,
+            on_death=self._on_death,
+            on_returned=self._on_returned,
+        )
+        self.children.append(child)
+        self._tell_worker(child)
+        self._selector.register(child.reports_fd, selectors.EVENT_READ, child)
+        log.debug("child started pid=%s", child.pid)
+        return child
+
+    def _on_death(self, child: Child, death: Death) -> None:
+        self.deaths.append((child, death))
+        self._wake()
+
+    def renew(self, settings: ChildSettings) -> None:
+        """The application has changed: children that import it anew take over, as soon as they have done so."""
+        self.settings = settings
+        self.code.change()
+        for slot in self.slots:
+            if (successor := slot.begin_anew()) is not None:
+                successor.leave()
+
+    def has_loaded(self, child: Child) -> bool:
+        """It has imported the application. False: an older state of it."""
+        child.life.load()
+        for slot in self.slots:
+            if child in (slot.child, slot.successor):
+                slot.failures = 0
+        return self.code.was_loaded(child.generation)
+
+    # Ending
+
+    def close(self) -> None:
+        """No more jobs: children that are idle go at once, the others when their job is done."""
+        self._is_closing = True
+        for child in self.children:
+            child.leave()
+
+    def cut_off_all(self, reason: str) -> None:
+        """Ends every child; the jobs are given back, with nothing held against them."""
+        for child in self.children:
+            child.kill(CutOff(reason))
+
+    def drop_all_jobs(self, reason: str) -> None:
+        """Ends every child that is at a job, without a report: the jobs belong to somebody else by now."""
+        for child in self.at_work:
+            child.drop_all()
+            child.kill(Unexplained(reason))
+
+    def is_heard(self, child: Child) -> bool:
+        """Whether its pipe is still read."""
+        return child.reports_fd in self._selector.get_map()
+
+    def stop_hearing(self, child: Child) -> None:
+        """Its pipe has ended: it is dying; or its job has closed the pipe, and it can report by the ring alone."""
+        self._selector.unregister(child.reports_fd)
+        child.life.retire()
+
+    def forget(self, child: Child, death: Death) -> None:
+        """After its death: closes what belongs to it, and frees its slot."""
+        if self.is_heard(child):
+            self._selector.unregister(child.reports_fd)
+        child.close()
+        if child in self.children:
+            self.children.remove(child)
+        for slot in self.slots:
+            if slot.lost(child) and not child.life.has_loaded:
+                self.code.could_not_load(child.generation)
+                slot.failed()
+        level = logging.WARNING if child.life.leaving_since is None or death.exit_code != 0 else logging.DEBUG
+        cause = child.life.cause
+        log.log(level, "child pid=%s %s%s", child.pid, death, f" ({cause.reason})" if cause and cause.reason else "")
+        child.life.die()

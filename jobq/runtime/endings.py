@@ -1,0 +1,154 @@
+"""How an attempt ended that could not report its own end: every such report is made here. Pure."""
+
+from dataclasses import dataclass
+from time import monotonic
+
+from jobq.commands import command
+from jobq.fingerprints import fingerprint
+from jobq.records import LONGEST, TOO_LARGE, Assignment, Report
+from jobq.retries import exponential
+from jobq.runtime.child_state import Blames, CutOff, Fate, Ordered, Unexplained
+from jobq.runtime.interruption import Running
+from jobq.runtime.process import Death
+from jobq.runtime.protocol import CANCELLED, MEMORY_LIMIT, TIMED_OUT, OrderKind
+from jobq.states import Outcome, may_retry, may_run_again
+
+
+@dataclass(frozen=True, slots=True)
+class DeadChild:
+    """A child that has died, as the reports on its jobs tell of it."""
+
+    pid: int
+    death: Death
+    max_losses: int
+
+    def __str__(self) -> str:
+        return f"child process {self.pid} {self.death}"
+
+
+def ending(running: Running, fate: Fate, child: DeadChild) -> Report:
+    """The report on a job that ran in a child which died."""
+    match fate:
+        case CutOff(reason):
+            return cut_off(running.assignment, running.since, reason)
+        case Blames(job_id, reason):
+            reason = f"its process was ended for another job in it, {job_id}: {reason}"
+            return cut_off(running.assignment, running.since, reason)
+        case Ordered():
+            return stopped(running, fate, child)
+        case Unexplained():
+            return lost(running.assignment, running.since, child)
+
+
+def lost(assignment: Assignment, started: float | None, child: DeadChild) -> Report:
+    """The report that a dead child cannot make about the job it was running."""
+    losses = assignment.losses + 1
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.LOST.value,
+        started=started,
+        ended=monotonic(),
+        error_type="ProcessDied",
+        error_message=f"{child}; loss {losses} of {child.max_losses}",
+        fingerprint=fingerprint(assignment.job_class, "ProcessDied"),
+        retry_delay=0.0 if may_run_again(losses=losses, max_losses=child.max_losses) else None,
+        excused=True,
+        loss=True,
+        aborted=True,
+        peak_memory_kilobytes=child.death.peak_memory_bytes // 1024,
+    )
+
+
+def lost_before_it_began(assignment: Assignment, child: DeadChild, deaths: int) -> Report:
+    """The report about a job that no process lived to begin."""
+    message = f"{child}; {deaths} times its process died before the job began"
+    report = lost(assignment, None, child)
+    return report._replace(error_message=message, retry_delay=None, peak_memory_kilobytes=None)
+
+
+def may_have_run(assignment: Assignment, child: DeadChild) -> Report:
+    """The report about a job of which nobody can know whether it had begun."""
+    return cut_off(assignment, None, f"{child}; it may have run this job")
+
+
+def stopped(running: Running, fate: Ordered, child: DeadChild) -> Report:
+    """The report on a job that was told to end, and whose process died before it had."""
+    assignment, interruption, order = running.assignment, fate.interruption, fate.interruption.order
+    outcome, error_type, retry_delay = Outcome.ERRORED, TIMED_OUT, None
+    if order.kind is OrderKind.CANCEL:
+        outcome, error_type = Outcome.CANCELLED, CANCELLED
+    elif order.kind is OrderKind.MEMORY:
+        error_type = MEMORY_LIMIT
+    if outcome is Outcome.ERRORED and may_retry(tries=assignment.tries, retries=assignment.retries):
+        retry_delay = exponential(assignment.tries)  # get_retry_delay() is for the child to ask, and it is dead
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=outcome.value,
+        started=running.since,
+        ended=monotonic(),
+        error_type=error_type,
+        error_message=f"{order.message}; {how_it_stopped(fate, child)}",
+        traceback=interruption.stack or None,
+        fingerprint=fingerprint(assignment.job_class, error_type) if outcome is Outcome.ERRORED else None,
+        retry_delay=retry_delay,
+        aborted=True,
+        peak_memory_kilobytes=child.death.peak_memory_bytes // 1024,
+    )
+
+
+def how_it_stopped(fate: Ordered, child: DeadChild) -> str:
+    if fate.interruption.order.kind is OrderKind.MEMORY:
+        return "it was killed"
+    if fate.was_killed:
+        grace = fate.interruption.grace
+        return f"it had not stopped {grace:g} s after it was told to, and its process was killed"
+    return f"when it was told to stop, its process {child.death}"
+
+
+def cancelled_unstarted(assignment: Assignment, message: str) -> Report:
+    """The report about a job that was cancelled when it was claimed, and had not begun."""
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.CANCELLED.value,
+        started=None,
+        ended=monotonic(),
+        error_type=CANCELLED,
+        error_message=message,
+        aborted=True,
+    )
+
+
+def cut_off(assignment: Assignment, started: float | None, reason: str) -> Report:
+    """The report about a job that the supervisor cut off: it runs again elsewhere, and nothing is held against it."""
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.LOST.value,
+        started=started,
+        ended=monotonic(),
+        error_type="CutOff",
+        error_message=reason,
+        retry_delay=0.0,
+        excused=True,
+        aborted=True,
+    )
+
+
+def unreadable(assignment: Assignment) -> Report:
+    """The report about a job that never began, since nobody can read its arguments."""
+    return Report(
+        id=assignment.id,
+        attempt=assignment.attempt,
+        outcome=Outcome.ERRORED.value,
+        started=None,
+        ended=monotonic(),
+        error_type=TOO_LARGE,
+        error_message=(
+            f"its arguments are more than {LONGEST >> 20} MB, so it was not run: jobq enqueues no such job, "
+            f"somebody wrote its row by hand. To remove it: {command('purge', assignment.id)}"
+        ),
+        fingerprint=fingerprint(assignment.job_class, TOO_LARGE),
+    )
