@@ -1,1 +1,42 @@
-"""The worker: a supervisor process, and the child processes that run the user's code."""
+"""The worker: a supervisor that owns jobs, and its children, which run them.
+
+The way of a job, in the order in which it happens. Each step has a module, and each module one job:
+
+    claimer       claims jobs for which there is room (`services` has all that run in threads of their own)
+    ownership     knows from then on that this worker has them
+    preparer      loads arguments that are too large to come with the claim
+    supply        passes them on to the stock, and asks for more in time
+    stock         holds them until a child has room; gives them back if none comes free
+    isolation     keeps suspected jobs apart: each runs alone, after its begin was committed
+    dispatcher    decides which child gets which job, by the `pace` of late
+    serial        sends them to one child, which runs them in turn; or
+    concurrent    sends them to one child, which runs them side by side, because they are coroutines
+    -----------   here the way goes into the child, through a socket (`protocol`)
+    child         reads them, and says in memory that both sides share which one has begun (`ring`, `shared_memory`)
+    execution     runs one job, and names its outcome
+    coroutines    does the same for many of them in an event loop
+    -----------   here the way goes back, through the ring or a pipe
+    inbox         makes sound reports of the bytes, and refuses forged ones
+    completer     records the reports
+
+Some jobs take a byway:
+
+    interrupter   tells a job to end, because it was cancelled or takes too long or too much memory; kills in the end
+    inspector     asks jobs for their stacks, and reads their progress
+    deaths        says what becomes of the jobs of a child that has died; `endings` makes the reports
+    hooks         runs the on_aborted() that such jobs are owed
+
+Around them stand the children and the loop:
+
+    process       one process of the operating system
+    child_state   the life of a child, drawn: where it stands, and why it dies
+    supervised    one child: its process, its life and its jobs (`starting` starts it)
+    crew          which children there should be (`slot`, `code_version`)
+    children      puts together the modules that deal with children
+    events        what reaches the main loop from other threads
+    requests      what operators want of jobs
+    supervisor    boots, turns the main loop, leaves
+    loaded        the application, as children have imported it
+    drain         whether all is done
+    shutdown      how a worker stops
+"""

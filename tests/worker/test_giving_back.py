@@ -85,16 +85,17 @@ def test_coroutines_are_given_back_by_the_one_that_claims_them(settings: Setting
     job_id = store.add()
     (assignment,) = store.claim(worker_id)
     supervisor.ownership.take(worker_id, [assignment])
-    supervisor.coroutine_stock.append(assignment)
+    supervisor.stock.coroutines.append(assignment)
 
-    supervisor._give_back_stock()
+    supervisor.supply.give_back_all()
 
-    supervisor.claimer.tick(store.connection)
+    supervisor.services.claimer.tick(store.connection)
     assert store.job(job_id).state == "running"
-    supervisor.coroutine_claimer.tick(store.connection)
+    supervisor.services.coroutine_claimer.tick(store.connection)
     assert (store.job(job_id).state, store.job(job_id).attempt) == ("pending", 0)
     assert not supervisor.ownership.held()
-    supervisor._selector.close()
+    supervisor.selector.close()
+    supervisor.events.close()
 
 
 def test_a_claim_that_the_server_does_after_its_worker_has_asked_what_it_holds_is_found(

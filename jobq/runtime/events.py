@@ -1,0 +1,143 @@
+"""What reaches the main loop from other threads and from signals: typed, in one queue, in order of arrival."""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from jobq.records import Assignment
+from jobq.store.control import CancelRequest, StackRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """This process got SIGINT or SIGTERM."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """An operator asked this worker to stop."""
+
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredDead:
+    """Another worker declared this one dead."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelsRequested:
+    """Operators want jobs of this worker to end."""
+
+    requests: Sequence[CancelRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class StacksRequested:
+    """Operators ask what jobs of this worker are doing."""
+
+    questions: Sequence[StackRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class HooksTaken:
+    """This worker is to call on_aborted() of jobs."""
+
+    hooks: list[Assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class QueuesPaused:
+    """An operator paused queues."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChanged:
+    """Files of the application changed."""
+
+    names: Sequence[str]
+
+
+Event = (
+    Signalled
+    | StopRequested
+    | DeclaredDead
+    | CancelsRequested
+    | StacksRequested
+    | HooksTaken
+    | QueuesPaused
+    | CodeChanged
+)
+
+
+class Events:
+    """The queue, and the pipe that wakes the main loop from its wait."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Event] = deque()
+        self._wake_in, self._wake_out = os.pipe()
+        for fd in (self._wake_in, self._wake_out):
+            os.set_blocking(fd, False)
+
+    def fileno(self) -> int:
+        """Readable when the main loop was woken."""
+        return self._wake_in
+
+    def put(self, event: Event) -> None:
+        """From any thread, and from a handler of signals."""
+        self._queue.append(event)
+        self.wake()
+
+    def put_back(self, event: Event) -> None:
+        """What could not be done now is tried again at the next turn, which need not come at once."""
+        self._queue.append(event)
+
+    def take(self) -> Iterator[Event]:
+        """What has arrived until now."""
+        for _ in range(len(self._queue)):
+            if self._queue:
+                yield self._queue.popleft()
+
+    def drop(self, kind: type[Event]) -> None:
+        """Forgets all events of a kind that have not been taken."""
+        for _ in range(len(self._queue)):
+            if not isinstance(event := self._queue.popleft(), kind):
+                self._queue.append(event)
+
+    def __bool__(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._queue)
+
+    def wake(self) -> None:
+        """Ends the wait of the main loop."""
+        try:
+            os.write(self._wake_out, b"\0")
+        except BlockingIOError:
+            return  # the pipe is full of wake-ups already
+        except OSError:
+            return  # the main loop has ended; a thread that outlived it has nobody to wake
+
+    def clear_wake_ups(self) -> None:
+        try:
+            os.read(self._wake_in, 1 << 16)
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        for fd in (self._wake_in, self._wake_out):
+            os.close(fd)
+
+    def catch_signals(self) -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, as some starters have it, no death is told
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.put(Signalled(number))

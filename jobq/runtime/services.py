@@ -1,0 +1,176 @@
+"""Everything that a supervisor does beside its main loop: each service has a thread and a connection of its own.
+
+What a service has to say to another is said here; what concerns jobs becomes an event for the main loop.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jobq.records import ClassRecord, DeclaredSchedule, Report
+from jobq.runtime.claimer import Claimer, CoroutineClaimer, Waiting
+from jobq.runtime.completer import Completer
+from jobq.runtime.control import Control
+from jobq.runtime.events import (
+    CancelsRequested,
+    DeclaredDead,
+    Events,
+    QueuesPaused,
+    StacksRequested,
+    StopRequested,
+)
+from jobq.runtime.heartbeat import Heartbeat
+from jobq.runtime.hooks import Hooks
+from jobq.runtime.listener import Listener
+from jobq.runtime.maintenance import Maintenance
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.preparer import Preparer
+from jobq.runtime.reporter import Reporter
+from jobq.runtime.scheduler import Scheduler
+from jobq.runtime.service import Service
+from jobq.store.database import Database
+
+
+class Services:
+    """`on_reports` gets reports on jobs that cannot be run at all, `status` is asked for each heartbeat."""
+
+    def __init__(
+        self,
+        database: Database,
+        ownership: Ownership,
+        queues: Sequence[str],
+        events: Events,
+        *,
+        on_reports: Callable[[list[Report]], None],
+        status: Callable[[], dict[str, Any]],
+        count_ready: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self.ownership = ownership
+        self._queues = queues
+        self._events = events
+        self.completer = Completer(
+            database,
+            ownership,
+            on_recorded=self._on_recorded,
+            # A report came too late: the heartbeat finds out at once whether this worker was declared dead.
+            on_disowned=lambda: self.heartbeat.wake(),
+        )
+        self.control = Control(
+            database,
+            ownership,
+            on_cancel=lambda requests: events.put(CancelsRequested(requests)),
+            on_stack=lambda questions: events.put(StacksRequested(questions)),
+            on_hooks=lambda hooks: self.hooks.take_up(hooks),
+            hooks_wanted=lambda: self.hooks.are_wanted,
+            on_look=self._on_look,
+        )
+        self.hooks = Hooks(self.control, events)
+        self.preparer = Preparer(database, ownership, on_prepared=events.wake, on_impossible=on_reports)
+        self.maintenance = Maintenance(database, on_owed_hooks=self.control.look)
+        self.heartbeat = Heartbeat(
+            database,
+            ownership,
+            status,
+            on_declared_dead=lambda worker_id: events.put(DeclaredDead(worker_id)),
+            on_stop_requested=lambda requested_by: events.put(StopRequested(requested_by)),
+            on_classes_known=self.maintenance.look_for_unknown,
+        )
+        self.scheduler = Scheduler(database, ownership)
+        self.listener: Listener | None = None
+        self._make_claimers()
+        self._all: list[Service] = [
+            *(self.completer, *self.claimers, self.heartbeat, self.control, self.maintenance, self.scheduler)
+        ]
+        self._make_optional(count_ready)
+
+    def _make_claimers(self) -> None:
+        waiting = Waiting()
+        self.claimer, self.coroutine_claimer = (
+            claimer(
+                self._database,
+                self.ownership,
+                self._queues,
+                on_delivered=self._on_delivered,
+                may_sleep=self._is_listening,
+                on_owed_hooks=self.control.look,
+                preparer=self.preparer,
+                waiting=waiting,
+            )
+            for claimer in (Claimer, CoroutineClaimer)
+        )
+        self.claimers = [self.claimer]
+        if self._database.settings.concurrency > 1:
+            self.claimers.append(self.coroutine_claimer)
+            self.claimer.other, self.coroutine_claimer.other = self.coroutine_claimer, self.claimer
+
+    def _make_optional(self, count_ready: Callable[[], int]) -> None:
+        database, settings = self._database, self._database.settings
+        if settings.listen and not settings.transaction_pooler:
+            self.listener = Listener(
+                database,
+                on_hint=self._on_hint,
+                on_control=self._on_control,
+                on_connected_again=self._look_everywhere,
+            )
+            self._all.append(self.listener)
+        if settings.stats_every:
+            self._all.append(
+                Reporter(
+                    database,
+                    self._queues,
+                    processes=count_ready,
+                    running=lambda: len(self.ownership.held()),
+                    done=lambda: self.completer.tally.attempts,
+                )
+            )
+
+    def start(self) -> None:
+        for service in self._all:
+            service.start()
+
+    def stop(self) -> None:
+        for service in (*self._all, self.preparer):
+            service.stop(timeout=0.0 if service is self.listener else 2.0)  # it sits in a wait without a statement
+
+    def tell_application(self, classes: tuple[ClassRecord, ...], schedules: tuple[DeclaredSchedule, ...]) -> None:
+        """What the application defines."""
+        self.heartbeat.tell(classes)
+        self.scheduler.tell(schedules)
+        self.control.classes = tuple(name for record in classes if record.has_abort_hook for name in record.names)
+        self.control.look()
+
+    # What services say, in their threads
+
+    def _on_recorded(self) -> None:
+        self.hooks.look_if_owed()
+        self.preparer.recorded()
+        self._events.wake()
+
+    def _on_delivered(self) -> None:
+        if self.listener is not None:
+            self.listener.was_useful()
+        self._events.wake()
+
+    def _on_look(self, beats: Mapping[int, float], has_left: bool) -> None:
+        self.maintenance.looked(beats, has_left)
+
+    def _on_hint(self, queue: str) -> None:
+        for claimer in self.claimers:
+            claimer.hint(queue)
+
+    def _on_control(self, payload: str) -> None:
+        """An operator wants something of the worker that is named; of all, if none is: queues were paused."""
+        if payload == "":
+            self._events.put(QueuesPaused())
+        elif payload == str(self.ownership.worker_id):
+            self.control.look()
+            self.heartbeat.wake()  # it may be the worker itself that is to stop
+
+    def _look_everywhere(self) -> None:
+        """Hints may have been lost."""
+        for claimer in self.claimers:
+            claimer.look()
+        self.control.look()
+
+    def _is_listening(self) -> bool:
+        return self.listener is not None and self.listener.is_connected

@@ -1,0 +1,114 @@
+"""How a worker stops: running → stopping → cut off → flushing.
+
+STOPPING: a signal, an operator or the end of a drain. Nothing is claimed, jobs that have not begun go back, and those
+that run may end.
+CUT_OFF: the grace time is over, or a second signal came. Children are killed, and their jobs run again elsewhere.
+FLUSHING: all children have ended. Their last reports are recorded.
+"""
+
+import logging
+import signal
+from enum import Enum, auto
+from time import monotonic
+
+from jobq.runtime.children import Children
+from jobq.runtime.services import Services
+from jobq.runtime.supply import Supply
+
+log = logging.getLogger("jobq.worker")
+
+FLUSH_SECONDS = 10.0
+"""How long the last reports may take on the way out, where the database is away."""
+
+SECOND_SIGNAL_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Phase(Enum):
+    RUNNING = auto()
+    STOPPING = auto()
+    CUT_OFF = auto()
+    FLUSHING = auto()
+
+
+class Shutdown:
+    """`exit_code` is set when all is done."""
+
+    def __init__(
+        self, children: Children, supply: Supply, services: Services, *, grace_seconds: float
+    ) -> None:
+        self.phase = Phase.RUNNING
+        self.exit_code: int | None = None
+        self._children = children
+        self._supply = supply
+        self._services = services
+        self._grace_seconds = grace_seconds
+        self._since = 0.0  # when the phase began
+        self._was_signalled = False
+        self._forced_exit_code: int | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self.phase is not Phase.RUNNING
+
+    def take_signal(self, number: int) -> None:
+        """The first signal stops, the second one cuts off."""
+        name = signal.Signals(number).name
+        log.info("signal received name=%s", name)
+        is_first, self._was_signalled = not self._was_signalled, True
+        if not self.has_begun:
+            self.begin()
+        elif not is_first and self._forced_exit_code is None:  # the first may find it stopping, as an operator wanted
+            self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[signal.Signals(number)]
+            self._cut_off(f"the worker was told to stop at once ({name})")
+
+    def begin(self) -> None:
+        """Nothing is claimed, what is not begun goes back, what runs may end."""
+        self._enter(Phase.STOPPING)
+        self._services.hooks.are_taken = False
+        self._supply.stop_claiming()
+        self._children.dispatcher.recall_all()
+        self._give_back()
+        self._children.crew.close()
+        self._services.heartbeat.wake()  # its row says so at once
+        log.info("stopping running=%s grace_seconds=%g", self._children.crew.count_held(), self._grace_seconds)
+
+    def go_on(self) -> None:
+        """One step, at each turn of the main loop."""
+        self._give_back()
+        if self._is_grace_over:
+            self._cut_off(f"the worker stopped, and the job had not ended within {self._grace_seconds:g} s")
+        if not self._children.crew.is_empty:
+            return
+        if self.phase is not Phase.FLUSHING:
+            self._enter(Phase.FLUSHING)
+        if not self._has_to_write:
+            self.exit_code = self._forced_exit_code or 0
+        elif monotonic() - self._since >= FLUSH_SECONDS:
+            jobs = len(self._services.ownership.held())
+            log.error("results could not be recorded; these jobs will run again jobs=%s", jobs)
+            self.exit_code = 1
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase, self._since = phase, monotonic()
+
+    def _give_back(self) -> None:
+        self._supply.receive()
+        self._supply.give_back_all()
+
+    @property
+    def _is_grace_over(self) -> bool:
+        if self.phase is not Phase.STOPPING or self._children.crew.is_idle:
+            return False
+        return monotonic() - self._since > self._grace_seconds
+
+    @property
+    def _has_to_write(self) -> bool:
+        services = self._services
+        return bool(services.completer.backlog or self._supply.has_to_give_back or services.control.has_to_write)
+
+    def _cut_off(self, reason: str) -> None:
+        if self.phase is Phase.STOPPING:
+            self._enter(Phase.CUT_OFF)
+        if running := self._children.crew.count_held():
+            log.warning("cutting off jobs=%s reason=%s", running, reason)
+        self._children.crew.cut_off_all(reason)

@@ -1,0 +1,101 @@
+"""Has jobs claimed for which there is room, and gives back those for which there is none."""
+
+from jobq.records import ClassRecord
+from jobq.runtime.children import Children
+from jobq.runtime.services import Services
+from jobq.runtime.stock import Stock, max_waiting
+from jobq.settings import Settings
+
+USED_UP = 1 / 3
+"""A claim of less than this part of what may be held costs too much a job."""
+
+MAX_UNRECORDED = 5000
+"""With this many reports not in the database yet, nothing more is claimed until it has caught up, or is back."""
+
+
+class Supply:
+    """Stands between the claimers, which have threads of their own, and the stock."""
+
+    def __init__(self, settings: Settings, children: Children, stock: Stock, services: Services) -> None:
+        self.stock = stock
+        self._settings = settings
+        self._children = children
+        self._services = services
+        self._claimer = services.claimer
+        self._coroutine_claimer = services.coroutine_claimer
+        self._claimers = services.claimers
+
+    def receive(self) -> None:
+        """Takes in what was claimed."""
+        for claimer in self._claimers:
+            if claimed := claimer.take():
+                self.stock.add(claimed)
+        self.stock.add_prepared()
+
+    def ask_for_more(self) -> None:
+        """From when a part of what may be held is used up a claim is worth it: it then runs while the children work."""
+        dispatcher, pace, stock = self._children.dispatcher, self._children.pace, self.stock
+        waiting = max_waiting(
+            pace.mean_seconds,
+            dispatcher.seconds_at_current(),
+            processes=self._children.crew.settings.processes,
+            limit_per_process=self._settings.max_pending_per_process,
+        )
+        limit = dispatcher.free() + waiting
+        is_behind = self._services.completer.backlog > MAX_UNRECORDED
+        set_apart = stock.set_apart
+        self._claimer.want(
+            0 if is_behind else limit - len(stock.plain) - set_apart, least=max(1, int(limit * USED_UP))
+        )
+        if stock.coroutine_classes:
+            places = dispatcher.free_for_coroutines() - len(stock.coroutines) - set_apart
+            self._coroutine_claimer.want(0 if is_behind else places)
+
+    def give_back_stale(self) -> None:
+        if self.stock.is_stale:
+            self.give_back_all()
+
+    def give_back_all(self) -> None:
+        """What has not been sent goes back into the database."""
+        plain, coroutines = self.stock.take_all()
+        if coroutines:
+            # By the one that claims them, so that the one happens before the other.
+            self._coroutine_claimer.give_back(coroutines)
+        if plain:
+            self._claimer.give_back(self._services.hooks.leave(plain))
+
+    def claim_anew(self) -> None:
+        for claimer in self._claimers:
+            claimer.look()
+
+    def tell_classes(self, classes: tuple[ClassRecord, ...]) -> None:
+        """Coroutines are claimed apart where children run them side by side."""
+        coroutines = [record for record in classes if record.is_coroutine and self._settings.concurrency > 1]
+        self.stock.coroutine_classes = frozenset(name for record in coroutines for name in record.names)
+        self._coroutine_claimer.classes = tuple(self.stock.coroutine_classes)
+        self._claimer.classes = tuple(name for record in classes if record not in coroutines for name in record.names)
+
+    def stop_claiming(self) -> None:
+        for claimer in self._claimers:
+            claimer.stop_claiming()
+
+    def drop_all(self) -> None:
+        """Forgets everything: the jobs belong to somebody else."""
+        for claimer in self._claimers:
+            claimer.take()
+        self.stock.drop_all()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that was claimed waits, nor is on its way here."""
+        return self.stock.is_empty and not any(claimer.has_delivered for claimer in self._claimers)
+
+    @property
+    def has_to_give_back(self) -> bool:
+        return any(claimer.has_to_give_back for claimer in self._claimers)
+
+    @property
+    def empty_look_began(self) -> float | None:
+        """When the earliest of the last looks began that found nothing; None where one has not found that."""
+        looks = [claimer.empty_look_began for claimer in self._claimers if claimer.classes]
+        return None if None in looks else min((look for look in looks if look is not None), default=None)
