@@ -31,6 +31,7 @@ Around them stand the children and the loop:
     process       one process of the operating system
     child_state   the life of a child, drawn: where it stands, and why it dies
     supervised    one child: its process, its life and its jobs (`starting` starts it)
+    roster        the children that there are
     crew          which children there should be (`slot`, `code_version`)
     children      puts together the modules that deal with children
     events        what reaches the main loop from other threads

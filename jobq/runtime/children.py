@@ -17,6 +17,7 @@ from jobq.runtime.inbox import Inbox
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.interrupter import Interrupter
 from jobq.runtime.pace import Pace
+from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child
 
 WATCH_EVERY_SECONDS = 0.05
@@ -46,12 +47,14 @@ class Children:
         on_stack: Callable[[int, str], None],
     ) -> None:
         self.pace = pace = Pace()
-        self.crew = crew = Crew(settings, selector, pace, mark=mark, wake=wake, on_returned=on_returned)
-        self.dispatcher = Dispatcher(crew, pace)
-        self.interrupter = Interrupter(crew)
-        self.inspector = Inspector(crew, on_stack=on_stack)
+        self.roster = roster = Roster(selector, wake)
+        self.crew = crew = Crew(settings, roster, pace, mark=mark, on_returned=on_returned)
+        self.dispatcher = Dispatcher(crew, roster, pace)
+        self.interrupter = Interrupter(crew, roster)
+        self.inspector = Inspector(roster, on_stack=on_stack)
         self.inbox = Inbox(
             crew,
+            roster,
             pace,
             self.inspector,
             on_reports=on_reports,
@@ -59,7 +62,9 @@ class Children:
             on_loaded=on_loaded,
             on_not_loaded=on_not_loaded,
         )
-        self.deaths = Deaths(crew, self.inbox, self.inspector, on_reports=on_reports, on_returned=on_returned)
+        self.deaths = Deaths(
+            crew, roster, self.inbox, self.inspector, on_reports=on_reports, on_returned=on_returned
+        )
         self._watch_at = 0.0
 
     def keep_up(self) -> None:
@@ -76,13 +81,13 @@ class Children:
         """None: there is nothing to look after that no event would tell of."""
         if self.inspector.is_pressing or self.interrupter.is_pressing:
             return WATCH_EVERY_SECONDS
-        if self.crew.settings.max_memory_per_job is not None and not self.crew.is_idle:
+        if self.crew.settings.max_memory_per_job is not None and not self.roster.is_idle:
             return WATCH_EVERY_SECONDS
         return None
 
     def holder(self, job_id: int, attempt: int) -> Child | None:
         """The child that has this attempt, begun or not."""
-        for child in self.crew.at_work:
+        for child in self.roster.at_work:
             self.inbox.hear_ring(child)
             if child.holding(job_id, attempt) is not None:
                 return child

@@ -5,8 +5,6 @@ Not for: what they hold, or which of them gets a job.
 """
 
 import logging
-import selectors
-from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
@@ -16,7 +14,7 @@ from jobq.runtime.child_state import IS_REPLACED, NEEDS_SUCCESSOR, CutOff, Unexp
 from jobq.runtime.code_version import CodeVersion
 from jobq.runtime.pace import Pace
 from jobq.runtime.process import Death
-from jobq.runtime.shared_memory import WORKER
+from jobq.runtime.roster import Roster
 from jobq.runtime.slot import Slot
 from jobq.runtime.starting import start_child
 from jobq.runtime.supervised import Child
@@ -28,49 +26,28 @@ HANDED_IN_SECONDS = 5.0
 
 
 class Crew:
-    """The children of one worker. `wake` is called from another thread when one has died: `deaths` has it then."""
+    """The slots of one worker, and the children that belong into them."""
 
     def __init__(
         self,
         settings: ChildSettings,
-        selector: selectors.BaseSelector,
+        roster: Roster,
         pace: Pace,
         *,
         mark: str,
-        wake: Callable[[], None],
         on_returned: Callable[[list[Assignment]], None],
     ) -> None:
         self.settings = settings
         self.code = CodeVersion()
         self.slots = [Slot() for _ in range(settings.processes)]
-        self.children: list[Child] = []  # every one whose death was not dealt with, also those that left their slots
-        self.deaths: deque[tuple[Child, Death]] = deque()
-        self._selector = selector
+        self._roster = roster
         self._pace = pace
         self._mark = mark
-        self._wake = wake
         self._on_returned = on_returned
         self._started = 0
-        self._worker_id = 0
         self._is_closing = False
 
     # Who is there
-
-    @property
-    def at_work(self) -> list[Child]:
-        return [child for child in self.children if child.is_at_work]
-
-    @property
-    def is_idle(self) -> bool:
-        return not any(child.is_at_work for child in self.children)
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.children
-
-    def count_held(self) -> int:
-        """How many jobs are in the children."""
-        return sum(len(jobs) for child in self.children for jobs in child.kinds)
 
     def count_ready(self) -> int:
         return sum(1 for slot in self.slots if slot.child is not None and slot.child.life.has_loaded)
@@ -84,15 +61,6 @@ class Crew:
         limit = self.settings.max_jobs_per_process
         return None if limit is None or self.code.is_unfit else max(0, limit - child.dispatched)
 
-    def tell_worker(self, worker_id: int) -> None:
-        """The id of this worker from now on: jobs that complete themselves have to know it."""
-        self._worker_id = worker_id
-        for child in self.children:
-            self._tell_worker(child)
-
-    def _tell_worker(self, child: Child) -> None:
-        child.memory.write(WORKER, str(self._worker_id).encode())
-
     # Starting and replacing
 
     def keep_up(self) -> None:
@@ -100,7 +68,7 @@ class Crew:
         now = monotonic()
         for slot in self.slots:
             self._keep_up_slot(slot, now)
-        for child in self.children:
+        for child in self._roster.children:
             if child.life.leaving_since is not None and not child.life.is_doomed:
                 self._end_overdue(child, now - child.life.leaving_since)
 
@@ -163,18 +131,11 @@ class Crew:
             self.settings,
             mark=f"{self._mark}.{self._started}",
             generation=self.code.generation,
-            on_death=self._on_death,
+            on_death=self._roster.note_death,
             on_returned=self._on_returned,
         )
-        self.children.append(child)
-        self._tell_worker(child)
-        self._selector.register(child.reports_fd, selectors.EVENT_READ, child)
-        log.debug("child started pid=%s", child.pid)
+        self._roster.add(child)
         return child
-
-    def _on_death(self, child: Child, death: Death) -> None:
-        self.deaths.append((child, death))
-        self._wake()
 
     def renew(self, settings: ChildSettings) -> None:
         """The application has changed: children that import it anew take over, as soon as they have done so."""
@@ -197,41 +158,13 @@ class Crew:
     def close(self) -> None:
         """No more jobs: children that are idle go at once, the others when their job is done."""
         self._is_closing = True
-        for child in self.children:
+        for child in self._roster.children:
             child.leave()
 
-    def cut_off_all(self, reason: str) -> None:
-        """Ends every child; the jobs are given back, with nothing held against them."""
-        for child in self.children:
-            child.kill(CutOff(reason))
-
-    def drop_all_jobs(self, reason: str) -> None:
-        """Ends every child that is at a job, without a report: the jobs belong to somebody else by now."""
-        for child in self.at_work:
-            child.drop_all()
-            child.kill(Unexplained(reason))
-
-    def is_heard(self, child: Child) -> bool:
-        """Whether its pipe is still read."""
-        return child.reports_fd in self._selector.get_map()
-
-    def stop_hearing(self, child: Child) -> None:
-        """Its pipe has ended: it is dying; or its job has closed the pipe, and it can report by the ring alone."""
-        self._selector.unregister(child.reports_fd)
-        child.life.retire()
-
     def forget(self, child: Child, death: Death) -> None:
-        """After its death: closes what belongs to it, and frees its slot."""
-        if self.is_heard(child):
-            self._selector.unregister(child.reports_fd)
-        child.close()
-        if child in self.children:
-            self.children.remove(child)
+        """After its death: frees its slot."""
+        self._roster.remove(child, death)
         for slot in self.slots:
             if slot.lost(child) and not child.life.has_loaded:
                 self.code.could_not_load(child.generation)
                 slot.failed()
-        level = logging.WARNING if child.life.leaving_since is None or death.exit_code != 0 else logging.DEBUG
-        cause = child.life.cause
-        log.log(level, "child pid=%s %s%s", child.pid, death, f" ({cause.reason})" if cause and cause.reason else "")
-        child.life.die()

@@ -11,6 +11,7 @@ from jobq.runtime.inbox import Inbox
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.interruption import Running
 from jobq.runtime.process import Death
+from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child
 
 MIN_DEATHS_BEFORE = 2
@@ -30,6 +31,7 @@ class Deaths:
     def __init__(
         self,
         crew: Crew,
+        roster: Roster,
         inbox: Inbox,
         inspector: Inspector,
         *,
@@ -37,6 +39,7 @@ class Deaths:
         on_returned: Callable[[list[Assignment]], None],
     ) -> None:
         self._crew = crew
+        self._roster = roster
         self._inbox = inbox
         self._inspector = inspector
         self._on_reports = on_reports
@@ -44,8 +47,8 @@ class Deaths:
         self.before_begin: dict[tuple[int, int], int] = {}  # deaths by id and attempt, the latest last
 
     def bury_all(self) -> None:
-        while self._crew.deaths:
-            self.bury(*self._crew.deaths.popleft())
+        while self._roster.deaths:
+            self.bury(*self._roster.deaths.popleft())
 
     def bury(self, child: Child, death: Death) -> None:
         self._inbox.hear_last_words(child)

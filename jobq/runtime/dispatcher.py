@@ -8,6 +8,7 @@ from jobq.records import Assignment
 from jobq.runtime.crew import Crew
 from jobq.runtime.pace import Pace
 from jobq.runtime.protocol import NoFile
+from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child, Jobs
 
 log = logging.getLogger("jobq.worker.pool")
@@ -21,8 +22,9 @@ COMPLAIN_AGAIN_SECONDS = 60.0
 class Dispatcher:
     """Hands jobs out from the front of a stock; nothing here waits."""
 
-    def __init__(self, crew: Crew, pace: Pace) -> None:
+    def __init__(self, crew: Crew, roster: Roster, pace: Pace) -> None:
         self._crew = crew
+        self._roster = roster
         self._pace = pace
         self._complain_at = 0.0
 
@@ -125,7 +127,7 @@ class Dispatcher:
         """Takes back jobs that wait in a child behind a long job, or behind a thread that an earlier job left and that
         keeps the interpreter to itself."""
         now = monotonic()
-        for child in self._crew.children:
+        for child in self._roster.children:
             serial = child.serial
             if serial.seconds_at_first(now) > RECALL_AFTER_SECONDS and self.holds_up(child):
                 child.recall()
@@ -133,7 +135,7 @@ class Dispatcher:
 
     def holds_jobs_up(self) -> bool:
         """Whether in some child a job waits, behind the one that runs there or though none does."""
-        return any(self.holds_up(child) for child in self._crew.children if child.serial.held)
+        return any(self.holds_up(child) for child in self._roster.children if child.serial.held)
 
     def holds_up(self, child: Child) -> bool:
         return len(child.serial.held) > 1 or (self._is_one_free() and child.serial.has_begun_none)
@@ -143,7 +145,7 @@ class Dispatcher:
         return any(not child.serial.is_held_up and self.room(child, 1) for child in children)
 
     def recall_all(self) -> None:
-        for child in self._crew.at_work:
+        for child in self._roster.at_work:
             child.recall()
 
     # How long they are busy

@@ -5,15 +5,15 @@ Done: a look that began after the last sign of work found nothing, and nothing i
 
 from time import monotonic
 
-from jobq.runtime.crew import Crew
 from jobq.runtime.events import Events
+from jobq.runtime.roster import Roster
 from jobq.runtime.services import Services
 from jobq.runtime.supply import Supply
 
 
 class Drain:
-    def __init__(self, crew: Crew, supply: Supply, services: Services, events: Events) -> None:
-        self._crew = crew
+    def __init__(self, roster: Roster, supply: Supply, services: Services, events: Events) -> None:
+        self._roster = roster
         self._supply = supply
         self._services = services
         self._events = events
@@ -38,6 +38,6 @@ class Drain:
     def _is_active(self) -> bool:
         """Whether a job is here, or was recorded just now: that may have put a retry into the queue."""
         before, self._recorded = self._recorded, self._services.completer.tally.attempts
-        is_held = not (self._supply.is_empty and self._crew.is_idle) or bool(self._events)
+        is_held = not (self._supply.is_empty and self._roster.is_idle) or bool(self._events)
         is_to_be_written = self._services.completer.backlog or self._supply.has_to_give_back
         return bool(is_held or is_to_be_written) or self._recorded != before

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from jobq.commands import command
 from jobq.fingerprints import fingerprint
@@ -43,19 +44,16 @@ def ending(running: Running, fate: Fate, child: DeadChild) -> Report:
 def lost(assignment: Assignment, started: float | None, child: DeadChild) -> Report:
     """The report that a dead child cannot make about the job it was running."""
     losses = assignment.losses + 1
-    return Report(
-        id=assignment.id,
-        attempt=assignment.attempt,
-        outcome=Outcome.LOST.value,
-        started=started,
-        ended=monotonic(),
-        error_type="ProcessDied",
-        error_message=f"{child}; loss {losses} of {child.max_losses}",
+    return aborted(
+        assignment,
+        Outcome.LOST,
+        started,
+        "ProcessDied",
+        f"{child}; loss {losses} of {child.max_losses}",
         fingerprint=fingerprint(assignment.job_class, "ProcessDied"),
         retry_delay=0.0 if may_run_again(losses=losses, max_losses=child.max_losses) else None,
         excused=True,
         loss=True,
-        aborted=True,
         peak_memory_kilobytes=child.death.peak_memory_bytes // 1024,
     )
 
@@ -82,18 +80,15 @@ def stopped(running: Running, fate: Ordered, child: DeadChild) -> Report:
         error_type = MEMORY_LIMIT
     if outcome is Outcome.ERRORED and may_retry(tries=assignment.tries, retries=assignment.retries):
         retry_delay = exponential(assignment.tries)  # get_retry_delay() is for the child to ask, and it is dead
-    return Report(
-        id=assignment.id,
-        attempt=assignment.attempt,
-        outcome=outcome.value,
-        started=running.since,
-        ended=monotonic(),
-        error_type=error_type,
-        error_message=f"{order.message}; {how_it_stopped(fate, child)}",
+    return aborted(
+        assignment,
+        outcome,
+        running.since,
+        error_type,
+        f"{order.message}; {how_it_stopped(fate, child)}",
         traceback=interruption.stack or None,
         fingerprint=fingerprint(assignment.job_class, error_type) if outcome is Outcome.ERRORED else None,
         retry_delay=retry_delay,
-        aborted=True,
         peak_memory_kilobytes=child.death.peak_memory_bytes // 1024,
     )
 
@@ -109,46 +104,36 @@ def how_it_stopped(fate: Ordered, child: DeadChild) -> str:
 
 def cancelled_unstarted(assignment: Assignment, message: str) -> Report:
     """The report about a job that was cancelled when it was claimed, and had not begun."""
-    return Report(
-        id=assignment.id,
-        attempt=assignment.attempt,
-        outcome=Outcome.CANCELLED.value,
-        started=None,
-        ended=monotonic(),
-        error_type=CANCELLED,
-        error_message=message,
-        aborted=True,
-    )
+    return aborted(assignment, Outcome.CANCELLED, None, CANCELLED, message)
 
 
 def cut_off(assignment: Assignment, started: float | None, reason: str) -> Report:
     """The report about a job that the supervisor cut off: it runs again elsewhere, and nothing is held against it."""
-    return Report(
-        id=assignment.id,
-        attempt=assignment.attempt,
-        outcome=Outcome.LOST.value,
-        started=started,
-        ended=monotonic(),
-        error_type="CutOff",
-        error_message=reason,
-        retry_delay=0.0,
-        excused=True,
-        aborted=True,
-    )
+    return aborted(assignment, Outcome.LOST, started, "CutOff", reason, retry_delay=0.0, excused=True)
 
 
 def unreadable(assignment: Assignment) -> Report:
     """The report about a job that never began, since nobody can read its arguments."""
+    message = (
+        f"its arguments are more than {LONGEST >> 20} MB, so it was not run: jobq enqueues no such job, "
+        f"somebody wrote its row by hand. To remove it: {command('purge', assignment.id)}"
+    )
+    report = aborted(assignment, Outcome.ERRORED, None, TOO_LARGE, message)
+    return report._replace(aborted=False, fingerprint=fingerprint(assignment.job_class, TOO_LARGE))
+
+
+def aborted(
+    assignment: Assignment, outcome: Outcome, started: float | None, error_type: str, message: str, **more: Any
+) -> Report:
+    """A report on an attempt that ends now, and could not see its own end."""
     return Report(
         id=assignment.id,
         attempt=assignment.attempt,
-        outcome=Outcome.ERRORED.value,
-        started=None,
+        outcome=outcome.value,
+        started=started,
         ended=monotonic(),
-        error_type=TOO_LARGE,
-        error_message=(
-            f"its arguments are more than {LONGEST >> 20} MB, so it was not run: jobq enqueues no such job, "
-            f"somebody wrote its row by hand. To remove it: {command('purge', assignment.id)}"
-        ),
-        fingerprint=fingerprint(assignment.job_class, TOO_LARGE),
+        error_type=error_type,
+        error_message=message,
+        aborted=True,
+        **more,
     )

@@ -18,6 +18,7 @@ from jobq.runtime.inspector import Inspector
 from jobq.runtime.machine import resident_kilobytes
 from jobq.runtime.pace import Pace
 from jobq.runtime.protocol import MAX_MOMENT, OrderKind, split_reports, unpack_lines
+from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child
 from jobq.states import Outcome
 
@@ -43,6 +44,7 @@ class Inbox:
     def __init__(
         self,
         crew: Crew,
+        roster: Roster,
         pace: Pace,
         inspector: Inspector,
         *,
@@ -52,6 +54,7 @@ class Inbox:
         on_not_loaded: Callable[[str, str], None],
     ) -> None:
         self._crew = crew
+        self._roster = roster
         self._pace = pace
         self._inspector = inspector
         self._on_reports = on_reports
@@ -64,7 +67,7 @@ class Inbox:
 
     def hear_rings(self) -> None:
         """Takes what children have reported by the ring: they say so seldom, or when they are out of work."""
-        for child in self._crew.children:
+        for child in self._roster.children:
             if child.serial.held:
                 self.hear_ring(child)
 
@@ -88,7 +91,7 @@ class Inbox:
         except BlockingIOError:
             return
         if not data:
-            self._crew.stop_hearing(child)
+            self._roster.stop_hearing(child)
             return
         reports, lines, child.buffer = split_reports(child.buffer + data)
         if reports:
@@ -102,7 +105,7 @@ class Inbox:
     def hear_last_words(self, child: Child) -> None:
         """Reads what a dead child has written before."""
         self.hear_ring(child)
-        while self._crew.is_heard(child):
+        while self._roster.is_heard(child):
             before = len(child.buffer), len(child.serial)
             self.hear(child)
             if (len(child.buffer), len(child.serial)) == before:

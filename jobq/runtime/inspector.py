@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from jobq.runtime.crew import Crew
 from jobq.runtime.guard import SHOW_STACK
 from jobq.runtime.protocol import unpack_note
+from jobq.runtime.roster import Roster
 from jobq.runtime.shared_memory import PROGRESS
 from jobq.runtime.stacks import readable
 from jobq.runtime.supervised import Child
@@ -37,8 +37,8 @@ class Question:
 class Inspector:
     """`on_stack` gets the stack of a job, or the reason why there is none."""
 
-    def __init__(self, crew: Crew, *, on_stack: Callable[[int, str], None]) -> None:
-        self._crew = crew
+    def __init__(self, roster: Roster, *, on_stack: Callable[[int, str], None]) -> None:
+        self._roster = roster
         self._on_stack = on_stack
         self._questions: dict[Child, Question] = {}
         self._notes: dict[Child, bytes] = {}  # what was read last of the progress of its job
@@ -64,7 +64,7 @@ class Inspector:
 
     def watch(self, now: float) -> None:
         self.is_pressing = False
-        for child in self._crew.children:
+        for child in self._roster.children:
             if (question := self._questions.get(child)) is not None:
                 self.is_pressing = True
                 self._follow(child, question, now)
@@ -132,7 +132,7 @@ class Inspector:
         for child, job_id, attempt, progress in told:
             if job_id in child.concurrent:
                 found.append((job_id, attempt, progress))
-        return [*found, *filter(None, map(self._new_note, self._crew.children))]
+        return [*found, *filter(None, map(self._new_note, self._roster.children))]
 
     def _new_note(self, child: Child) -> tuple[int, int, Any] | None:
         note = child.memory.read(PROGRESS) if child.serial.held else None
@@ -150,7 +150,7 @@ class Inspector:
         """What each child is doing, for the heartbeat."""
         now = monotonic()
         found = []
-        for child in list(self._crew.children):
+        for child in list(self._roster.children):
             first = child.serial.first_with_number()
             found.append(
                 {
@@ -168,7 +168,7 @@ class Inspector:
         since. If this worker dies, these jobs count as lost; nobody knows of the others."""
         now = monotonic()
         begun: dict[str, tuple[int, float]] = {}
-        for child in list(self._crew.children):
+        for child in list(self._roster.children):
             serial = child.serial
             first = serial.first_with_number()
             running = child.concurrent.running()

@@ -8,6 +8,7 @@ from jobq.runtime.crew import Crew
 from jobq.runtime.interruption import Interruption, Running
 from jobq.runtime.machine import resident_kilobytes
 from jobq.runtime.protocol import Order, OrderKind
+from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child, Jobs
 
 log = logging.getLogger("jobq.worker.pool")
@@ -21,8 +22,9 @@ MAX_ORDER_CHARACTERS = 500
 class Interrupter:
     """Watches timeouts, grace times and memory. The first reason to end a job wins."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, roster: Roster) -> None:
         self._crew = crew
+        self._roster = roster
         self.is_pressing = False  # some job is being stopped
 
     def cancel(self, child: Child, job_id: int, attempt: int, message: str) -> bool:
@@ -36,13 +38,13 @@ class Interrupter:
 
     def watch(self, now: float) -> None:
         self.is_pressing = False
-        for child in self._crew.children:
+        for child in self._roster.children:
             for jobs in child.kinds:
                 if jobs.held:
                     self._press(child, jobs, now)
                     self._end_overtime(child, jobs)
         if (limit := self._crew.settings.max_memory_per_job) is not None:
-            for child in self._crew.at_work:
+            for child in self._roster.at_work:
                 self._watch_memory(child, limit)
 
     def _interrupt(

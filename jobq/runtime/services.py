@@ -48,23 +48,7 @@ class Services:
         self.ownership = ownership
         self._queues = queues
         self._events = events
-        self.completer = Completer(
-            database,
-            ownership,
-            on_recorded=self._on_recorded,
-            # A report came too late: the heartbeat finds out at once whether this worker was declared dead.
-            on_disowned=lambda: self.heartbeat.wake(),
-        )
-        self.control = Control(
-            database,
-            ownership,
-            on_cancel=lambda requests: events.put(CancelsRequested(requests)),
-            on_stack=lambda questions: events.put(StacksRequested(questions)),
-            on_hooks=lambda hooks: self.hooks.take_up(hooks),
-            hooks_wanted=lambda: self.hooks.are_wanted,
-            on_look=self._on_look,
-        )
-        self.hooks = Hooks(self.control, events)
+        self._make_recording()
         self.preparer = Preparer(database, ownership, on_prepared=events.wake, on_impossible=on_reports)
         self.maintenance = Maintenance(database, on_owed_hooks=self.control.look)
         self.heartbeat = Heartbeat(
@@ -82,6 +66,25 @@ class Services:
             *(self.completer, *self.claimers, self.heartbeat, self.control, self.maintenance, self.scheduler)
         ]
         self._make_optional(count_ready)
+
+    def _make_recording(self) -> None:
+        self.completer = Completer(
+            self._database,
+            self.ownership,
+            on_recorded=self._on_recorded,
+            # A report came too late: the heartbeat finds out at once whether this worker was declared dead.
+            on_disowned=lambda: self.heartbeat.wake(),
+        )
+        self.control = Control(
+            self._database,
+            self.ownership,
+            on_cancel=lambda requests: self._events.put(CancelsRequested(requests)),
+            on_stack=lambda questions: self._events.put(StacksRequested(questions)),
+            on_hooks=lambda hooks: self.hooks.take_up(hooks),
+            hooks_wanted=lambda: self.hooks.are_wanted,
+            on_look=self._on_look,
+        )
+        self.hooks = Hooks(self.control, self._events)
 
     def _make_claimers(self) -> None:
         waiting = Waiting()

@@ -70,14 +70,14 @@ class Shutdown:
         self._give_back()
         self._children.crew.close()
         self._services.heartbeat.wake()  # its row says so at once
-        log.info("stopping running=%s grace_seconds=%g", self._children.crew.count_held(), self._grace_seconds)
+        log.info("stopping running=%s grace_seconds=%g", self._children.roster.count_held(), self._grace_seconds)
 
     def go_on(self) -> None:
         """One step, at each turn of the main loop."""
         self._give_back()
         if self._is_grace_over:
             self._cut_off(f"the worker stopped, and the job had not ended within {self._grace_seconds:g} s")
-        if not self._children.crew.is_empty:
+        if not self._children.roster.is_empty:
             return
         if self.phase is not Phase.FLUSHING:
             self._enter(Phase.FLUSHING)
@@ -97,7 +97,7 @@ class Shutdown:
 
     @property
     def _is_grace_over(self) -> bool:
-        if self.phase is not Phase.STOPPING or self._children.crew.is_idle:
+        if self.phase is not Phase.STOPPING or self._children.roster.is_idle:
             return False
         return monotonic() - self._since > self._grace_seconds
 
@@ -109,6 +109,6 @@ class Shutdown:
     def _cut_off(self, reason: str) -> None:
         if self.phase is Phase.STOPPING:
             self._enter(Phase.CUT_OFF)
-        if running := self._children.crew.count_held():
+        if running := self._children.roster.count_held():
             log.warning("cutting off jobs=%s reason=%s", running, reason)
-        self._children.crew.cut_off_all(reason)
+        self._children.roster.cut_off_all(reason)

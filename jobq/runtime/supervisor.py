@@ -121,7 +121,7 @@ class Supervisor:
         self.application = LoadedApplication(self.children.crew, services, self.supply, read_settings=reload)
         self.reloader = Reloader(settings.root, self._on_changed) if reload is not None else None
         self.shutdown = Shutdown(self.children, self.supply, services, grace_seconds=settings.shutdown_grace)
-        self.drain = Drain(self.children.crew, self.supply, services, self.events) if drain else None
+        self.drain = Drain(self.children.roster, self.supply, services, self.events) if drain else None
         self._progress_at = 0.0
 
     def run(self) -> int:
@@ -232,10 +232,10 @@ class Supervisor:
         """Ends every service and child, and signs off; a database that is away must not hold the exit up."""
         if self.reloader is not None:
             self.reloader.stop()
-        self.children.crew.cut_off_all("the worker has ended")
+        self.children.roster.cut_off_all("the worker has ended")
         self.services.stop()
         deadline = monotonic() + 2.0
-        while not self.children.crew.is_empty and monotonic() < deadline:
+        while not self.children.roster.is_empty and monotonic() < deadline:
             self.children.keep_up()
             self.selector.select(0.02)
         self.janitor.close()
@@ -268,14 +268,14 @@ class Supervisor:
     # Identity
 
     def _register(self) -> None:
-        self.children.crew.tell_worker(self.registration.register(self.application.classes))
+        self.children.roster.tell_worker(self.registration.register(self.application.classes))
 
     def _begin_anew(self, event: DeclaredDead) -> None:
         """Drops what is no longer ours: the jobs run elsewhere by now, and late reports would change nothing."""
         held = len(self.ownership.held())
         log.warning("this worker was declared dead; starting anew worker=%s jobs_dropped=%s", event.worker_id, held)
         self.children.dispatcher.recall_all()
-        self.children.crew.drop_all_jobs("its job belongs to another worker by now")
+        self.children.roster.drop_all_jobs("its job belongs to another worker by now")
         self.supply.drop_all()
         self.services.hooks.drop_all()
         self.services.completer.drop_all()

@@ -91,7 +91,7 @@ class Supervised:
         serial, concurrent = Serial(self.memory), Concurrent(concurrency)
         self.child = Child(Mortal(popen, "test"), self.memory, -1, serial, concurrent, on_returned=self.returned.extend)
         self.child.life.load()
-        self.children.crew.children.append(self.child)
+        self.children.roster.children.append(self.child)
         self.ring = RingWriter(SharedMemory.of_child(self.memory.fd), PLAIN_REPORT.size)
         self.serial.take_on([assignment(job_id) for job_id in (101, 102, 103)])
 
@@ -105,7 +105,7 @@ class Supervised:
 
     def work_in_slots(self, *children: Child) -> None:
         self.children.crew.slots = [Slot(child) for child in children]
-        self.children.crew.children = list(children)
+        self.children.roster.children = list(children)
 
     def passes_over(self, number: int) -> None:
         self.writes_line(pack_message("passed over", number))
@@ -527,6 +527,6 @@ def test_where_no_child_can_be_started_it_is_tried_again_and_nothing_is_left_ope
     assert slot.child is not None
     assert [slot.child.process.popen] == started
     supervised.children.crew.close()
-    supervised.children.crew.cut_off_all("the test is over")
+    supervised.children.roster.cut_off_all("the test is over")
     while slot.child is not None:
         supervised.children.keep_up()

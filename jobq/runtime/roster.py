@@ -1,0 +1,99 @@
+"""The children that there are: every one from its start until its death has been dealt with."""
+
+import logging
+import selectors
+from collections import deque
+from collections.abc import Callable
+
+from jobq.runtime.child_state import CutOff, Unexplained
+from jobq.runtime.process import Death
+from jobq.runtime.shared_memory import WORKER
+from jobq.runtime.supervised import Child
+
+log = logging.getLogger("jobq.worker.pool")
+
+
+class Roster:
+    """`wake` is called from another thread when a child has died: `deaths` has it then."""
+
+    def __init__(self, selector: selectors.BaseSelector, wake: Callable[[], None]) -> None:
+        self.children: list[Child] = []
+        self.deaths: deque[tuple[Child, Death]] = deque()
+        self._selector = selector
+        self._wake = wake
+        self._worker_id = 0
+
+    def add(self, child: Child) -> None:
+        """It has been started: it is told of its worker, and heard from now on."""
+        self.children.append(child)
+        self._tell_worker(child)
+        self._selector.register(child.reports_fd, selectors.EVENT_READ, child)
+        log.debug("child started pid=%s", child.pid)
+
+    def note_death(self, child: Child, death: Death) -> None:
+        """Called in the thread that waits for the child."""
+        self.deaths.append((child, death))
+        self._wake()
+
+    def remove(self, child: Child, death: Death) -> None:
+        """After its death: closes what belongs to it."""
+        if self.is_heard(child):
+            self._selector.unregister(child.reports_fd)
+        child.close()
+        if child in self.children:
+            self.children.remove(child)
+        level = logging.WARNING if child.life.leaving_since is None or death.exit_code != 0 else logging.DEBUG
+        cause = child.life.cause
+        log.log(level, "child pid=%s %s%s", child.pid, death, f" ({cause.reason})" if cause and cause.reason else "")
+        child.life.die()
+
+    # Hearing
+
+    def is_heard(self, child: Child) -> bool:
+        """Whether its pipe is still read."""
+        return child.reports_fd in self._selector.get_map()
+
+    def stop_hearing(self, child: Child) -> None:
+        """Its pipe has ended: it is dying; or its job has closed the pipe, and it can report by the ring alone."""
+        self._selector.unregister(child.reports_fd)
+        child.life.retire()
+
+    # What they hold
+
+    @property
+    def at_work(self) -> list[Child]:
+        return [child for child in self.children if child.is_at_work]
+
+    @property
+    def is_idle(self) -> bool:
+        return not any(child.is_at_work for child in self.children)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.children
+
+    def count_held(self) -> int:
+        """How many jobs are in the children."""
+        return sum(len(jobs) for child in self.children for jobs in child.kinds)
+
+    # Every one of them
+
+    def tell_worker(self, worker_id: int) -> None:
+        """The id of this worker from now on: jobs that complete themselves have to know it."""
+        self._worker_id = worker_id
+        for child in self.children:
+            self._tell_worker(child)
+
+    def _tell_worker(self, child: Child) -> None:
+        child.memory.write(WORKER, str(self._worker_id).encode())
+
+    def cut_off_all(self, reason: str) -> None:
+        """Ends every child; the jobs are given back, with nothing held against them."""
+        for child in self.children:
+            child.kill(CutOff(reason))
+
+    def drop_all_jobs(self, reason: str) -> None:
+        """Ends every child that is at a job, without a report: the jobs belong to somebody else by now."""
+        for child in self.at_work:
+            child.drop_all()
+            child.kill(Unexplained(reason))
