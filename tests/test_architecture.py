@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(PURE, PURE),
     **dict.fromkeys(STORE, PURE | STORE),
     **dict.fromkeys(USE, PURE | STORE | USE),
-    # In a test, jobs run where the test runs: through the worker's own executor.
+    # In a test, jobs run where the test runs: as a child of a worker runs them.
     "testing": PURE | STORE | USE | {"runtime"} | PUBLIC,
     "observe": PURE | STORE | USE | PUBLIC,  # `jobq doctor` compares versions
     "": PURE | USE,
@@ -81,7 +81,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("cli", "jobq.store.migrations"): "`jobq migrate` is the store's own command",
     ("cli", "jobq.store.rights"): "… and prints what others need in the schema",
     ("records", "jobq.handles"): "what a JobRecord does, as wait(), is done there; bound when it is called",
-    ("cli", "jobq.runtime.executor"): "`jobq perform` runs a job here and now",
+    ("cli", "jobq.runtime.execution"): "`jobq perform` runs a job here and now",
     ("cli", "jobq.runtime.middleware"): "… with what surrounds every run",
 }
 """What goes beyond the table of the design, module by module, with the reason."""
@@ -220,7 +220,7 @@ def test_a_library_is_imported_only_where_it_is_at_home(module: Module) -> None:
     assert strangers == set()
 
 
-@pytest.mark.parametrize("name", ["jobq.runtime.child", "jobq.runtime.executor"])
+@pytest.mark.parametrize("name", ["jobq.runtime.child", "jobq.runtime.execution"])
 def test_what_runs_the_users_code_never_reaches_the_database(name: str) -> None:
     """Whatever happens in a child reaches the database through the supervisor, not even by way of another module.
 
@@ -235,7 +235,7 @@ def test_what_runs_the_users_code_never_reaches_the_database(name: str) -> None:
         seen.add(current)
         (module,) = [module for module in MODULES if module.name == current]
         pending += imports_of(module, lazy=current.startswith("jobq.runtime"))
-    assert {"jobq.runtime.executor", "jobq.base", "jobq.enqueueing", "jobq.registry"} <= seen
+    assert {"jobq.runtime.execution", "jobq.base", "jobq.enqueueing", "jobq.registry"} <= seen
     assert {part_of(reached) for reached in seen} & STORE == set()
 
 
@@ -276,7 +276,7 @@ def test_the_faces_know_of_the_worker_only_how_to_start_it() -> None:
 def test_the_plugin_for_tests_has_of_the_worker_only_what_runs_a_job() -> None:
     """And what serves the ticks of schedules, which it needs to know which worker it is for."""
     testing = [module for module in MODULES if module.part == "testing"]
-    needed = {"executor", "middleware", "ownership", "scheduler"}
+    needed = {"execution", "middleware", "ownership", "scheduler"}
     found = {name for module in testing for name in imports_of(module) if name.startswith("jobq.runtime")}
     assert found == {f"jobq.runtime.{name}" for name in needed}
 
@@ -339,13 +339,68 @@ def test_a_circle_of_imports_is_found_wherever_it_is_closed(tmp_path: Path, text
 
 
 def test_no_file_and_no_class_of_the_console_is_too_large() -> None:
-    large = {module.name for module in CONSOLE if len(module.path.read_text(encoding="utf-8").splitlines()) > MAX_LINES}
-    for module in CONSOLE:
+    assert too_large(CONSOLE, max_methods=MAX_METHODS) == set(LARGE)
+
+
+def too_large(modules: Iterable[Module], *, max_methods: int) -> set[str]:
+    """Files with too many lines, and classes with too many methods."""
+    large = set()
+    for module in modules:
+        if len(module.path.read_text(encoding="utf-8").splitlines()) > MAX_LINES:
+            large.add(module.name)
         for node in ast.walk(module.tree):
             if isinstance(node, ast.ClassDef):
                 methods = [part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
-                large |= {f"{module.name}.{node.name}"} if len(methods) > MAX_METHODS else set()
-    assert large == set(LARGE)
+                large |= {f"{module.name}.{node.name}"} if len(methods) > max_methods else set()
+    return large
+
+
+WORKER = [module for module in MODULES if module.part == "runtime"]
+
+MAX_METHODS_OF_THE_WORKER, MAX_ATTRIBUTES, MAX_FUNCTION_LINES = 20, 15, 45
+
+LARGE_IN_THE_WORKER = {
+    "jobq.runtime.claimer": "all that is known of queues, their fronts and their ends",
+    "jobq.runtime.claimer.Claimer": "… as above",
+    "jobq.runtime.serial.Serial": "each of its methods is a few lines, and most are the interface of `concurrent`",
+    "jobq.runtime.services.Services": "an attribute for each of the services",
+}
+"""Files and classes of the worker that are larger, with the reason."""
+
+
+def test_no_modules_of_the_worker_import_each_other_in_a_circle() -> None:
+    assert circle_among(WORKER, lazy=True, types=True) == []
+
+
+def test_no_file_and_no_class_of_the_worker_is_too_large() -> None:
+    large = too_large(WORKER, max_methods=MAX_METHODS_OF_THE_WORKER)
+    large |= {
+        f"{module.name}.{node.name}"
+        for module in WORKER
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and len(attributes_of(node)) > MAX_ATTRIBUTES
+    }
+    assert large <= set(LARGE_IN_THE_WORKER)
+
+
+def attributes_of(node: ast.ClassDef) -> set[str]:
+    """What the methods of a class assign to `self`."""
+    return {
+        part.attr
+        for part in ast.walk(node)
+        if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store) and ast.unparse(part.value) == "self"
+    }
+
+
+def test_no_function_of_the_worker_is_too_long() -> None:
+    long = {
+        f"{module.name}.{node.name}"
+        for module in WORKER
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= MAX_FUNCTION_LINES
+    }
+    assert long == set()
 
 
 def test_the_embedded_servers_supervisor_needs_nothing_but_python() -> None:

@@ -140,10 +140,10 @@ def perform(
 
 def perform_here(ctx: click.Context, job: Job) -> None:
     from jobq.directives import Cancel, Defer, JobInterrupted
-    from jobq.runtime import executor
+    from jobq.runtime import execution
 
     try:
-        value = executor.perform(job)
+        value = execution.run_here(job)
     except Defer as directive:
         say(f"the job asked to be put back for {directive.seconds:g} s")
         return
@@ -151,7 +151,7 @@ def perform_here(ctx: click.Context, job: Job) -> None:
         say(f"the job cancelled itself: {directive}".rstrip(": "))
         return
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's code
-        sys.stderr.write(plain(executor.traceback_of(error), executor.MAX_TRACEBACK_CHARACTERS))
+        sys.stderr.write(plain(execution.traceback_of(error), execution.MAX_TRACEBACK_CHARACTERS))
         ctx.exit(1)
     show_value(value)
 
@@ -169,7 +169,7 @@ def build(name: str, positional: tuple[str, ...], named: str | None) -> Job:
     """The job that was typed. Raises UnknownJobClass, ApplicationError or ArgumentsError."""
     from jobq import arguments
     from jobq.importing import resolve
-    from jobq.runtime.executor import in_session_of
+    from jobq.runtime.execution import in_session_of
 
     job_class = resolve(name)
     by_name = {} if named is None else json_object("--kwargs", named)
@@ -185,7 +185,7 @@ def build(name: str, positional: tuple[str, ...], named: str | None) -> Job:
 @contextmanager
 def code_of(name: str) -> Iterator[None]:
     """Around a constructor and methods of the user's: what they raise is told with their own traceback, and no more."""
-    from jobq.runtime.executor import message_of, traceback_of
+    from jobq.runtime.execution import message_of, traceback_of
 
     try:
         yield

@@ -33,7 +33,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     from jobq.application import load_application
     from jobq.frameworks import surroundings
     from jobq.registry import registry
-    from jobq.runtime.executor import MAX_TRACEBACK_CHARACTERS, build_in_turn, run, traceback_of
+    from jobq.runtime.execution import MAX_TRACEBACK_CHARACTERS, build_in_turn, run, traceback_of
 
     database = open_database(settings)
     job = observe.show(database, job_id).job

@@ -23,7 +23,7 @@ from jobq.frameworks import surroundings
 from jobq.frameworks.sockets import is_readable
 from jobq.registry import registry
 from jobq.runtime import middleware
-from jobq.runtime.executor import execute
+from jobq.runtime.execution import execute
 from jobq.runtime.guard import Guard
 from jobq.runtime.leftovers import Leftovers
 from jobq.runtime.protocol import (

@@ -14,7 +14,7 @@ from typing import Any
 
 from jobq.records import Assignment
 from jobq.registry import registry
-from jobq.runtime.executor import execute_async
+from jobq.runtime.execution import execute_async
 from jobq.runtime.guard import Guard, described
 from jobq.runtime.protocol import (
     ASK,

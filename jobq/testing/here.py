@@ -1,4 +1,4 @@
-"""A job's run in the process of the test, by the worker's own executor."""
+"""A job's run in the process of the test, as a worker's child runs it."""
 
 import inspect
 from asyncio import _get_running_loop
@@ -13,7 +13,7 @@ from jobq.arguments import decode
 from jobq.records import Assignment, Report
 from jobq.registry import registry
 from jobq.runtime import middleware
-from jobq.runtime.executor import execute, in_session_of
+from jobq.runtime.execution import execute, in_session_of
 from jobq.store.database import default_database
 
 Result = TypeVar("Result")

@@ -16,7 +16,7 @@ from jobq.options import checked_expiry, checked_timeout
 from jobq.records import Assignment, AttemptRecord, Report
 from jobq.registration import add_class
 from jobq.registry import Registry
-from jobq.runtime.executor import execute
+from jobq.runtime.execution import execute
 from jobq.runtime.guard import INTERRUPT, Guard
 from jobq.runtime.protocol import Order, OrderKind
 from jobq.runtime.shared_memory import MAX_NOTE_BYTES, ORDER, PROGRESS, SharedMemory

@@ -22,8 +22,7 @@ from jobq.errors import ArgumentsError, EnqueueError, NotRunning, RegistrationEr
 from jobq.names import check_name, name_of
 from jobq.records import Assignment, Report
 from jobq.registry import registry
-from jobq.runtime import executor
-from jobq.runtime.executor import execute
+from jobq.runtime.execution import execute, perform
 from jobq.runtime.stacks import readable
 from jobq.testing import assert_enqueued, run_due_jobs
 
@@ -224,7 +223,7 @@ def test_a_stack_begins_in_the_function() -> None:
         "Current thread 0x01 (most recent call first):\n"
         f'  File "{__file__}", line 7 in ship\n'
         f'  File "{functions.__file__}", line 200 in run\n'
-        f'  File "{executor.__file__}", line 150 in run\n'
+        f'  File "{perform.__file__}", line 150 in run\n'
     )
     assert readable(written) == f'main thread (most recent call last):\n  File "{__file__}", line 7, in ship\n'
 

@@ -49,7 +49,7 @@ def test_an_error_keeps_its_type_message_and_whole_traceback(sample: "Applicatio
     assert (result.error_type, result.error_message) == ("RuntimeError", "the look-up failed")
     assert "return table[key]" in result.traceback
     assert "KeyError: 'missing'" in result.traceback
-    assert "worker/executor.py" not in result.traceback
+    assert "/jobq/runtime/" not in result.traceback
 
 
 def test_a_retry_keeps_the_result_of_every_attempt(sample: "Application", store: "Store") -> None:

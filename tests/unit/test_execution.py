@@ -14,7 +14,7 @@ from jobq.names import name_of
 from jobq.records import Assignment, Report
 from jobq.registration import add_class
 from jobq.registry import Registry
-from jobq.runtime.executor import MAX_MESSAGE_CHARACTERS, MAX_TRACEBACK_CHARACTERS, execute
+from jobq.runtime.execution import MAX_MESSAGE_CHARACTERS, MAX_TRACEBACK_CHARACTERS, execute
 
 
 def run(job_class: type[Job], arguments: dict[str, Any] | None = None, **fields: Any) -> Report:
@@ -99,7 +99,7 @@ def test_the_traceback_begins_in_the_users_code() -> None:
     assert (report.outcome, report.error_type, report.error_message) == ("errored", "ValueError", "no good")
     assert report.traceback is not None
     assert "raise self.make()" in report.traceback
-    assert "worker/executor.py" not in report.traceback
+    assert "/jobq/runtime/" not in report.traceback
 
 
 def test_the_traceback_has_every_cause() -> None:
@@ -301,7 +301,7 @@ from jobq.records import Assignment
 from jobq.names import name_of
 from jobq.registration import add_class
 from jobq.registry import Registry
-from jobq.runtime.executor import execute
+from jobq.runtime.execution import execute
 
 def fork(where):
     if where == sys.argv[1]:

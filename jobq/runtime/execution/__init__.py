@@ -1,0 +1,33 @@
+"""Runs one job in this process and says how it ended.
+
+    attempt     everything around one attempt, from the first step to the report
+    build       makes the job again from its arguments
+    perform     calls run() or a hook, with the middleware around it
+    running     what the job knows of itself meanwhile
+    classify    names the outcome
+    measure     CPU time and memory
+    redact      text that may be stored
+"""
+
+from jobq.runtime.execution.attempt import execute, execute_async
+from jobq.runtime.execution.build import build_in_turn, in_session_of
+from jobq.runtime.execution.perform import run, run_here
+from jobq.runtime.execution.redact import (
+    MAX_MESSAGE_CHARACTERS,
+    MAX_TRACEBACK_CHARACTERS,
+    message_of,
+    traceback_of,
+)
+
+__all__ = [
+    "MAX_MESSAGE_CHARACTERS",
+    "MAX_TRACEBACK_CHARACTERS",
+    "build_in_turn",
+    "execute",
+    "execute_async",
+    "in_session_of",
+    "message_of",
+    "run",
+    "run_here",
+    "traceback_of",
+]

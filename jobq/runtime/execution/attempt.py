@@ -1,0 +1,139 @@
+"""Runs one attempt of a job in this process, with everything around it, and returns the report on it."""
+
+import inspect
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from jobq import references, telemetry
+from jobq.base import Job
+from jobq.frameworks import surroundings
+from jobq.records import Assignment, Report
+from jobq.registry import Registry
+from jobq.running import CURRENT
+from jobq.runtime import middleware
+from jobq.runtime.execution.build import build, build_in_turn, built_beside_others
+from jobq.runtime.execution.classify import ended_by
+from jobq.runtime.execution.perform import call_hook, run
+from jobq.runtime.execution.running import Running
+from jobq.runtime.guard import Guard
+
+
+def execute(
+    assignment: Assignment,
+    registry: Registry,
+    guard: Guard | None = None,
+    *,
+    on_error: Callable[[BaseException], None] | None = None,
+) -> Report:
+    """Looks up the class, makes the job again from its arguments, runs it, and names the outcome.
+
+    Whatever the user's code raises, SystemExit and KeyboardInterrupt included, ends in a report. Who calls from a
+    test or a shell may want the exception itself: `on_error` gets it, and may raise.
+    """
+    guard = guard or Guard()
+    if assignment.hook is not None or not telemetry.is_on():
+        return attempt(assignment, registry, guard, on_error)
+    with telemetry.processing(assignment) as processing:
+        report = attempt(assignment, registry, guard, on_error)
+        processing.ended(report)
+    return report
+
+
+def attempt(
+    assignment: Assignment,
+    registry: Registry,
+    guard: Guard,
+    on_error: Callable[[BaseException], None] | None,
+) -> Report:
+    job: Job | None = None
+    process = os.getpid()
+    running = Running(assignment, guard)
+    try:
+        try:
+            guard.open(assignment.id, assignment.attempt)
+            if surroundings.are_needed or references.belong_to_loops:
+                value = surrounded(assignment, registry, running, guard)
+            else:  # most are plain, and short
+                job = build(assignment, registry, running)
+                value = run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
+        finally:
+            guard.close()
+            references.close_opened()
+    except BaseException as error:  # noqa: BLE001 - the edge around the user's code
+        leave_if_forked(process)
+        if on_error is not None:
+            on_error(error)
+        report = running.unsuccessful(ended_by(error, assignment, job or running.made, guard.delivered))
+    else:
+        report = running.successful(value)
+    leave_if_forked(process)  # the report too asks code of the user's, such as get_retry_delay()
+    if surroundings.are_needed:
+        surroundings.leave()
+    return report
+
+
+def surrounded(assignment: Assignment, registry: Registry, running: "Running", guard: Guard) -> Any:
+    """What `run` returned, with what the application and its frameworks want around an attempt.
+
+    None where a context manager takes an error upon itself. A copy that the job forked ends in here: it must not leave
+    the surroundings of its parent too.
+    """
+    process = os.getpid()
+    with surroundings.entered():
+        try:
+            job = running.made = build_in_turn(assignment, registry, running, guard)
+            return run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
+        finally:
+            leave_if_forked(process)
+            guard.close()
+            references.close_opened()
+
+
+async def execute_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
+    """The same for a coroutine in an event loop, beside others."""
+    if not telemetry.is_on():
+        return await attempt_async(assignment, registry, guard)
+    with telemetry.processing(assignment) as processing:
+        report = await attempt_async(assignment, registry, guard)
+        processing.ended(report)
+    return report
+
+
+async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
+    process = os.getpid()
+    running = Running(assignment, guard)
+    try:
+        try:
+            guard.open(assignment.id, assignment.attempt)
+            value = await surrounded_beside_others(assignment, registry, running, guard)
+        finally:
+            guard.close()
+    except BaseException as error:  # noqa: BLE001 - the edge around the user's code
+        leave_if_forked(process)
+        report = running.unsuccessful(ended_by(error, assignment, running.made, guard.delivered))
+    else:
+        report = running.successful(value)
+    leave_if_forked(process)
+    return report
+
+
+async def surrounded_beside_others(assignment: Assignment, registry: Registry, running: "Running", guard: Guard) -> Any:
+    process = os.getpid()
+    async with surroundings.entered_beside_others() if surroundings.are_needed else nullcontext():
+        try:
+            job = running.made = await built_beside_others(assignment, registry, running)
+            CURRENT.set(running)  # in the context of this task, which ends with it
+            value = job.run() if middleware.chain is None else middleware.chain.call_async(job, guard)
+            return await value if inspect.isawaitable(value) else value
+        finally:
+            leave_if_forked(process)
+            guard.close()
+            references.close_opened()
+
+
+def leave_if_forked(process: int) -> None:
+    """A job that forked and came back here twice must report once: the copy ends without a word."""
+    if os.getpid() != process:
+        os._exit(0)
