@@ -16,7 +16,7 @@ from jobq.runtime.dispatcher import Dispatcher
 from jobq.runtime.inbox import Inbox
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.interrupter import Interrupter
-from jobq.runtime.pace import Pace
+from jobq.runtime.pace import JobPace
 from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child
 
@@ -46,7 +46,7 @@ class Children:
         on_returned: Callable[[list[Assignment]], None],
         on_stack: Callable[[int, str], None],
     ) -> None:
-        self.pace = pace = Pace()
+        self.pace = pace = JobPace()
         self.roster = roster = Roster(selector, wake)
         self.crew = crew = Crew(settings, roster, pace, mark=mark, on_returned=on_returned)
         self.dispatcher = Dispatcher(crew, roster, pace)

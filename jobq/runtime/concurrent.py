@@ -56,9 +56,6 @@ class Concurrent:
     def __contains__(self, job_id: int) -> bool:
         return job_id in self.held
 
-    def assignments(self) -> list[Assignment]:
-        return [running.assignment for running in list(self.held.values())]
-
     def running(self) -> list[Running]:
         return list(self.held.values())
 

@@ -12,7 +12,7 @@ from jobq.records import Assignment
 from jobq.runtime.child_settings import ChildSettings
 from jobq.runtime.child_state import IS_REPLACED, NEEDS_SUCCESSOR, CutOff, Unexplained
 from jobq.runtime.code_version import CodeVersion
-from jobq.runtime.pace import Pace
+from jobq.runtime.pace import JobPace
 from jobq.runtime.process import Death
 from jobq.runtime.roster import Roster
 from jobq.runtime.slot import Slot
@@ -32,7 +32,7 @@ class Crew:
         self,
         settings: ChildSettings,
         roster: Roster,
-        pace: Pace,
+        pace: JobPace,
         *,
         mark: str,
         on_returned: Callable[[list[Assignment]], None],

@@ -6,7 +6,7 @@ from time import monotonic
 
 from jobq.records import Assignment
 from jobq.runtime.crew import Crew
-from jobq.runtime.pace import Pace
+from jobq.runtime.pace import JobPace
 from jobq.runtime.protocol import NoFile
 from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child, Jobs
@@ -22,7 +22,7 @@ COMPLAIN_AGAIN_SECONDS = 60.0
 class Dispatcher:
     """Hands jobs out from the front of a stock; nothing here waits."""
 
-    def __init__(self, crew: Crew, roster: Roster, pace: Pace) -> None:
+    def __init__(self, crew: Crew, roster: Roster, pace: JobPace) -> None:
         self._crew = crew
         self._roster = roster
         self._pace = pace
@@ -64,17 +64,18 @@ class Dispatcher:
 
     def free_for_coroutines(self) -> int:
         """How many coroutines could be handed out now."""
-        return sum(child.concurrent.room for child in self._open_to_coroutines())
+        return sum(child.concurrent.room for child in self._open_children())
 
     def dispatch_coroutines(self, stock: deque[Assignment]) -> None:
         """Hands coroutines out, each to the child that has the fewest; one that is held up comes last."""
-        children = self._open_to_coroutines()
+        children = self._open_children()
         while stock and children:
             child = min(children, key=lambda child: (child.concurrent.is_held_up, len(child.concurrent)))
             if not self._send(child, child.concurrent, stock, 1):
                 children.remove(child)
 
-    def _open_to_coroutines(self) -> list[Child]:
+    def _open_children(self) -> list[Child]:
+        """Those that take jobs, and are not reserved."""
         children = (slot.child for slot in self._crew.slots if slot.child is not None)
         return [child for child in children if self._crew.takes_jobs(child) and not child.is_reserved]
 
@@ -85,7 +86,7 @@ class Dispatcher:
 
         With `keep_one`, the last of several processes stays for ordinary jobs.
         """
-        usable = self._open_to_coroutines()
+        usable = self._open_children()
         if len(usable) <= (1 if keep_one and len(self._crew.slots) > 1 else 0):
             return None
         child = min(usable, key=lambda child: (len(child.serial) + len(child.concurrent), child.serial.is_held_up))

@@ -16,7 +16,7 @@ from jobq.runtime.crew import Crew
 from jobq.runtime.endings import cancelled_unstarted
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.machine import resident_kilobytes
-from jobq.runtime.pace import Pace
+from jobq.runtime.pace import JobPace
 from jobq.runtime.protocol import MAX_MOMENT, OrderKind, split_reports, unpack_lines
 from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child
@@ -45,7 +45,7 @@ class Inbox:
         self,
         crew: Crew,
         roster: Roster,
-        pace: Pace,
+        pace: JobPace,
         inspector: Inspector,
         *,
         on_reports: Callable[[list[Report]], None],

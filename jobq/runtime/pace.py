@@ -23,7 +23,7 @@ MIN_TO_GATHER = 16
 """Children have enough to do if each holds at least this many jobs."""
 
 
-class Pace:
+class JobPace:
     """The mean of what jobs take; recent ones count for more."""
 
     def __init__(self) -> None:

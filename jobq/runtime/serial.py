@@ -59,9 +59,6 @@ class Serial:
     def __contains__(self, job_id: int) -> bool:
         return job_id in self.held
 
-    def assignments(self) -> list[Assignment]:
-        return [assignment for assignment, _ in list(self.held.values())]
-
     @property
     def first(self) -> Assignment | None:
         for assignment, _ in self.held.values():

@@ -44,7 +44,8 @@ class Shutdown:
         self._grace_seconds = grace_seconds
         self._since = 0.0  # when the phase began
         self._was_signalled = False
-        self._forced_exit_code: int | None = None
+        self._is_cut_off = False  # also later, while the last reports are recorded
+        self._forced_exit_code = 0
 
     @property
     def has_begun(self) -> bool:
@@ -57,7 +58,7 @@ class Shutdown:
         is_first, self._was_signalled = not self._was_signalled, True
         if not self.has_begun:
             self.begin()
-        elif not is_first and self._forced_exit_code is None:  # the first may find it stopping, as an operator wanted
+        elif not is_first and not self._is_cut_off:  # the first may find it stopping, as an operator wanted
             self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[signal.Signals(number)]
             self._cut_off(f"the worker was told to stop at once ({name})")
 
@@ -82,7 +83,7 @@ class Shutdown:
         if self.phase is not Phase.FLUSHING:
             self._enter(Phase.FLUSHING)
         if not self._has_to_write:
-            self.exit_code = self._forced_exit_code or 0
+            self.exit_code = self._forced_exit_code
         elif monotonic() - self._since >= FLUSH_SECONDS:
             jobs = len(self._services.ownership.held())
             log.error("results could not be recorded; these jobs will run again jobs=%s", jobs)
@@ -107,6 +108,7 @@ class Shutdown:
         return bool(services.completer.backlog or self._supply.has_to_give_back or services.control.has_to_write)
 
     def _cut_off(self, reason: str) -> None:
+        self._is_cut_off = True
         if self.phase is Phase.STOPPING:
             self._enter(Phase.CUT_OFF)
         if running := self._children.roster.count_held():

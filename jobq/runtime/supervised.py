@@ -77,9 +77,6 @@ class Child:
         """What runs there at this moment, as far as can be known."""
         return [*self.serial.running(), *self.concurrent.running()]
 
-    def assignments(self) -> list[Assignment]:
-        return [*self.serial.assignments(), *self.concurrent.assignments()]
-
     def holding(self, job_id: int, attempt: int) -> Jobs | None:
         """The kind that has this attempt, begun or not."""
         return next((jobs for jobs in self.kinds if jobs.find(job_id, attempt) is not None), None)
