@@ -1,7 +1,7 @@
 """The filter language of lists and acts: `outcome:errored queue:mail,default since:1h -error:Deadlock "free text"`.
 
-A space means and, a comma or, a leading `-` not; quotes take everything literally; `*` stands for anything. Text is
-read here, once, into a `Filter`; what a filter means to the database is said in `jobq/observe/selection.py`, once.
+A space means and, a comma or, a leading `-` not; quotes take everything literally; `*` stands for anything; `=42` is
+the value of any argument. Text is read here, once, into a `Filter`; what a filter means to the database is said in `jobq/observe/selection.py`, once.
 """
 
 import re
@@ -67,17 +67,24 @@ class Term:
     key: str
     values: tuple[Value, ...]
     is_negated: bool = False
-    path: tuple[str, ...] = ()  # of args.a.b: the names after "args"
+    path: tuple[str, ...] = ()  # of args.a.b: the names after "args"; of =42, any argument: none
     start: int = field(default=0, compare=False)
     end: int = field(default=0, compare=False)
 
     @property
     def name(self) -> str:
-        """The key as it is written, `args.a.b`; free text has none."""
+        """The key as it is written, `args.a.b`; free text has none, and neither has the value of any argument."""
+        if self.is_of_any_argument:
+            return "=value"
         return ".".join((self.key, *self.path)) if self.key else "free text"
 
+    @property
+    def is_of_any_argument(self) -> bool:
+        return self.key == "args" and not self.path
+
     def __str__(self) -> str:
-        prefix = ("-" if self.is_negated else "") + (f"{self.name}:" if self.key else "")
+        key = "=" if self.is_of_any_argument else f"{self.name}:" if self.key else ""
+        prefix = ("-" if self.is_negated else "") + key
         return prefix + ",".join(written(value, is_free=not self.key) for value in self.values)
 
 
@@ -197,6 +204,7 @@ class Reader:
 
 
 KEY = re.compile(r'([A-Za-z_]+)((?:\.[^\s:",.*]+)*):')
+ANY_ARGUMENT = re.compile("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +229,8 @@ def term_of(reader: Reader) -> Term:
     path: tuple[str, ...] = ()
     if match := reader.take(KEY):
         key, path = key_of(reader, match)
+    elif match := reader.take(ANY_ARGUMENT):
+        key = "args"
     raws = [raw_of(reader)]
     while reader.next == ",":
         reader.place += 1
@@ -392,7 +402,7 @@ def written(value: Value, *, is_free: bool = False) -> str:
 def quoted(text: str, *, is_free: bool) -> str:
     """A text in quotes, where without them it would be read as something else."""
     is_plain = not any(character in ',*"' or character.isspace() for character in text)
-    if is_plain and not (is_free and (text.startswith("-") or ":" in text)):
+    if is_plain and not (is_free and (text.startswith(("-", "=")) or ":" in text)):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -19,6 +19,7 @@ from jobq.observe.jobs import (
     select,
     show,
 )
+from jobq.observe.looks import LOOK, Matches, matches, search
 from jobq.observe.needs import Kind, Need, StoppedSchedule, Stranded, Stuck, at_rest_filter, is_old, needs, workers_of
 from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
@@ -39,6 +40,7 @@ from jobq.observe.why import Reason, Why, why
 
 __all__ = [
     "FRONT_LIMIT",
+    "LOOK",
     "PREVIEW_LIMIT",
     "RUNS",
     "Acted",
@@ -52,6 +54,7 @@ __all__ = [
     "Figures",
     "Finding",
     "Kind",
+    "Matches",
     "Need",
     "Page",
     "Period",
@@ -91,6 +94,7 @@ __all__ = [
     "listing",
     "longest",
     "look",
+    "matches",
     "needs",
     "needs_now",
     "not_found",
@@ -100,6 +104,7 @@ __all__ = [
     "require_all",
     "require_id",
     "schedules",
+    "search",
     "select",
     "show",
     "slow_parts",

@@ -36,6 +36,7 @@ class Page:
     jobs: tuple[JobRecord, ...]
     next: Position | None  # None: there are no more
     slow: tuple[str, ...] = ()
+    looked: int | None = None  # of a search that goes on at `next`: how many jobs it has gone through
 
 
 def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: Position | None = None) -> Page:
@@ -96,15 +97,28 @@ def page_of(
 
 
 def statement_of(
-    schema: str, verb: str, selection: Filter, limit: int, after: Position | None
+    schema: str, verb: str, selection: Filter, limit: int, after: Position | None, floor: Position | None = None
 ) -> tuple[bytes, dict[str, Any]]:
-    """The statement that reads a page, and its parameters."""
+    """The statement that reads a page, and its parameters; no job below the floor is read."""
     condition, parameters = condition_of(selection, schema)
+    condition, more = above(condition, floor)
     name = STATEMENTS[verb, selection.is_finished]
-    parameters |= {"limit": limit, "below": after.id if after else None}
+    parameters |= more | {"limit": limit, "below": after.id if after else None}
     if selection.is_finished:
         parameters["below_time"] = after.ended_at if after else None
     return filtered(name, schema, condition), parameters
+
+
+def above(condition: str, floor: Position | None) -> tuple[str, dict[str, Any]]:
+    """A condition on the jobs of a list down to a place in it."""
+    if floor is None:
+        return condition, {}
+    if floor.ended_at is None:
+        return f"{condition} AND id >= %(floor)s::bigint", {"floor": floor.id}
+    place = "(%(floor_time)s::timestamptz, %(floor)s::bigint)"
+    # The time by itself, too: by that alone PostgreSQL leaves out the partitions of other days.
+    parts = (condition, "ended_at >= %(floor_time)s::timestamptz", f"(ended_at, id) >= {place}")
+    return " AND ".join(parts), {"floor": floor.id, "floor_time": floor.ended_at}
 
 
 STATEMENTS = {

@@ -18,7 +18,7 @@ TEXTS = st.lists(
     st.one_of(
         st.sampled_from(
             [
-                *(f"{key}:" for key in KEYS), "args.a.b:", "args.%s:", "-", ",", " ", " ", "*", '"', "\\", ".", ">",
+                *(f"{key}:" for key in KEYS), "=", "=42", "args.a.b:", "args.%s:", "-", ",", " ", " ", "*", '"', "\\", ".", ">",
                 "errored", "finished", "pending", "mail", "1h", "42", "2026-12-01T09:00Z", "0001-01-01T00:00Z", "%",
                 "_", "<=", "'", ";", "$1", "%s", "%(limit)s", "{schema}", "{condition}", "SCHEMA", "CONDITION",
                 "漢", "9" * 18,
@@ -127,6 +127,13 @@ def named(shop: dict[str, int], database: Database) -> Callable[[str], set[str]]
         ("args.user.id:42", "waiting"),
         ("state:finished args.to:a_b", "sent"),
         ("state:finished args.to:a*b", "sent failed"),
+        ("=42", "waiting"),
+        ("-=42", "later tried running"),
+        ("state:finished =42,axb", "sent failed"),
+        ("state:finished =a_b", "sent"),
+        ("state:finished =a*", "sent failed"),
+        ("=user", ""),
+        ('"=42"', ""),
         ("since:1h state:finished", "sent failed lost"),
         ("until:1h", ""),
         ("since:2020-01-01T00:00Z state:pending", "waiting"),
