@@ -95,7 +95,8 @@ PURGE = Act(
 ACTIONS = (
     Action("open", "enter", "open", "Open what the cursor is on.", "look", shown="↵"),
     Action("back", "escape", "back", "Close this, or clear what is set: marks first, then the filter.", "look", "esc"),
-    Action("filter", "slash", "filter", "Say which jobs to show.", "look", "/"),
+    Action("filter", "slash", "filter", "Search the jobs of all states: words, argument, error, key.", "look", "/"),
+    Action("narrow", "backslash", "filter", "Say which groups to show.", "look", "\\"),
     Action("sort", "s", "sort", "Order by the next column; once more to go on.", "look"),
     Action("views", "b", "views", "Save this list with its filter under a name, or go to one that is saved.", "look"),
     Action("columns", "v", "columns", "Choose which columns this list has.", "look"),

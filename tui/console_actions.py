@@ -18,7 +18,7 @@ from .tabs import TABS
 from .write_access import WriteAccess
 
 EVERYWHERE = (
-    "look", "freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more",
+    "filter", "look", "freeze", "help", "palette", "actions", "quit", "enqueue", "undo", "range_less", "range_more",
     "step_back", "step_on", "minute_back", "minute_on", "speed",
 )  # fmt: skip
 """Actions that every screen has."""
@@ -79,6 +79,10 @@ class ConsoleActions(Program):
         words = f"Allow changes for {formats.age(WRITE_SECONDS)}: asks for the target's name."
         off = None if source.access.is_limited else source.access.why_not()
         return [Entry("", "write", words, off, lambda: self.dialogs.ask_to_write(self.write_access.open))]
+
+    def action_filter(self) -> None:
+        if self.shown_screen is not None:
+            self.navigation.search()
 
     # Acting
 

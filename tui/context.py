@@ -24,6 +24,9 @@ class Navigation(Protocol):
     def go(self, place: Place) -> None:
         """To a screen, and the list, the filter or the row on it."""
 
+    def search(self) -> None:
+        """To the line in which a filter on jobs is typed."""
+
     def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
         """To the page of a job; `ids` are its neighbours in the list that it was opened from."""
 

@@ -12,6 +12,9 @@ from .window import PAGE, Window, by
 Order = tuple[str, bool]
 """The title of a column, and whether it falls."""
 
+LOOK_ON = 50_000
+"""Jobs that a search goes through in one go where no index serves it: a few questions, one after the other."""
+
 LONG = 50_000
 """Jobs that are looked at one by one within a fraction of a second."""
 
@@ -32,7 +35,7 @@ class JobList:
         self._is_at_top = is_at_top
         self._epoch = 0  # answers to questions of an earlier one are void
         self._asked: int | None = None  # the page that is on its way
-        self._filters: dict[str, str] = {}  # the last one of each list
+        self._may_look = LOOK_ON  # jobs that a search goes through by itself
 
     @property
     def view(self) -> View:
@@ -45,7 +48,12 @@ class JobList:
     @property
     def is_following(self) -> bool:
         """New rows are let in."""
-        return self.sort is None and self._is_at_top()
+        return self.sort is None and self._is_at_top() and not self.is_partial
+
+    @property
+    def is_partial(self) -> bool:
+        """Only the newest jobs were looked at so far."""
+        return self.window.looked > 0 and not self.window.is_complete
 
     # Which list
 
@@ -53,19 +61,18 @@ class JobList:
         """Another list, or another filter on it, from its top."""
         self.query = query
         self.sort = None
-        self._filters[query.view.name] = query.text
         self.reload()
 
     def reload(self) -> None:
         self._epoch += 1
         self.window.reset()
         self._asked = None
+        self._may_look = LOOK_ON
         self.problem = ""
 
-    def beside(self, step: int) -> tuple[View, str]:
-        """The list before or after this one, and the filter that it had."""
-        view = VIEWS[(VIEWS.index(self.view) + step) % len(VIEWS)]
-        return view, self._filters.get(view.name, "")
+    def beside(self, step: int) -> View:
+        """The list before or after this one."""
+        return VIEWS[(VIEWS.index(self.view) + step) % len(VIEWS)]
 
     # Asking
 
@@ -74,8 +81,15 @@ class JobList:
         number = self.window.wanted(top, height)
         if number is None or number == self._asked or self.query is None:
             return
+        if number > self.window.last and self.window.looked >= self._may_look:
+            return
         self._asked = number
         self._ask_page("page", number)
+
+    def look_on(self) -> None:
+        """Somebody wants to see more of a search that ended before the end of its list."""
+        if self.is_partial and self._asked is None:
+            self._may_look = self.window.looked + LOOK_ON
 
     def look_again(self, in_sight: Iterable[JobRecord], top: int, height: int) -> None:
         """What is on the screen is read again; what is not is left as it is."""

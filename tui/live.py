@@ -12,7 +12,7 @@ from jobq import observe, operate
 from jobq.clean import line
 from jobq.errors import DatabaseReadOnly
 from jobq.filters import Filter, Moment, Pattern
-from jobq.observe import FailureGroup, Position, Preview, Selected, Why
+from jobq.observe import FailureGroup, Matches, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 
@@ -23,6 +23,7 @@ from .ordering import Ordering
 from .source import (
     COUNT_LIMIT,
     FIRST_SECONDS,
+    MATCH_LIMIT,
     JobPage,
     NamedReport,
     NewJob,
@@ -180,7 +181,8 @@ class LiveSource:
         return replace(report_of(f"undo {line(act.verb)}", acted), names=tuple(map(line, act.names)))
 
     def query(self, view: View, text: str) -> Query:
-        return Query(view, text, self._meant(search.selection(view, text)))
+        query = search.query(view, text)
+        return query if query.meaning is None else replace(query, meaning=self._meant(query.meaning))
 
     def _meant(self, chosen: Filter) -> Filter:
         """With names as they are, where they are shown otherwise."""
@@ -195,14 +197,24 @@ class LiveSource:
         return search.suggestions(text, self._names)
 
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
-        page = observe.list_jobs(self._database, query.meaning, limit=limit, after=after)
+        if query.barred:
+            return JobPage((), None)
+        page = observe.search(self._database, query.meaning, limit=limit, after=after)
         self._remember(None, page.jobs)
-        return JobPage(self._page.cleaned(page.jobs), page.next, tuple(line(term) for term in page.slow))
+        slow = tuple(line(term) for term in page.slow)
+        return JobPage(self._page.cleaned(page.jobs), page.next, slow, page.looked)
+
+    def matches(self, query: Query) -> Matches:
+        if query.barred:
+            return Matches(0)
+        return observe.matches(self._database, query.meaning, limit=MATCH_LIMIT)
 
     def job(self, job_id: int) -> JobDetail:
         return cleaned(observe.show(self._database, job_id))
 
     def select(self, query: Query, progress: Progress) -> Selected:
+        if query.barred:
+            return Selected((), ())
         selected = observe.select(self._database, query.meaning, progress=progress)
         return replace(selected, classes=cleaned(selected.classes))  # ids may be millions
 

@@ -29,6 +29,13 @@ class ConsoleNavigation:
         if isinstance(screen, ConsoleScreen):
             screen.lead_to(place)
 
+    def search(self) -> None:
+        """To the line in which a filter on jobs is typed, from wherever one is."""
+        self._app.switch_mode("jobs")
+        while len(self._app.screen_stack) > 1:  # the page of a job, opened from its list
+            self._app.pop_screen()
+        self.go(Place("jobs", is_typing=True))
+
     def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
         self._app.push_screen(screens.JobPage(job_id, tuple(ids)))
 

@@ -113,7 +113,7 @@ def problem_of(name: str, saved: Any) -> str | None:
     if not isinstance(text, str):
         return "its filter is a text"
     try:
-        search.selection(VIEW_BY_NAME[saved["list"]], text)
+        search.query(VIEW_BY_NAME[saved["list"]], text)
     except FilterError as error:
         return error.problem
     return None

@@ -24,6 +24,7 @@ from jobq.observe import (
     Failing,
     FailureGroup,
     Figures,
+    Matches,
     Period,
     Position,
     Preview,
@@ -117,8 +118,11 @@ DETAIL = record(
 POSITION = record(Position, field("id", INTEGER), maybe("ended_at", MOMENT))
 
 PAGE = record(
-    JobPage, field("jobs", listed(JOB)), field("next", either(POSITION)), maybe("slow_terms", listed(TEXT), "slow")
-)
+    JobPage, field("jobs", listed(JOB)), field("next", either(POSITION)), maybe("slow_terms", listed(TEXT), "slow"),
+    maybe("looked", INTEGER),
+)  # fmt: skip
+
+MATCHES = record(Matches, field("number", INTEGER), maybe("looked", INTEGER))
 
 REASON = record(Reason, field("kind", TEXT), field("text", TEXT), maybe("remedy", TEXT, "mend"))
 
@@ -296,6 +300,7 @@ def question(answer: Kind, *about: Field) -> Question:
 QUESTIONS = {
     "look": question(SNAPSHOT),  # the period that it is of is in the answer
     "jobs": question(PAGE, field("list", QUERY, "query"), field("limit", INTEGER), field("after", either(POSITION))),
+    "matches": question(MATCHES, field("list", QUERY, "query")),
     "job": question(DETAIL, field("id", INTEGER, "job_id")),
     "classes": question(listed(CLASS)),
     "failures": question(listed(GROUP), field("seconds", NUMBER)),

@@ -146,7 +146,7 @@ class Replay:
         return snapshot
 
     def query(self, view: View, text: str) -> Query:
-        return Query(view, text, search.selection(view, text))
+        return search.query(view, text)
 
     def suggestions(self, text: str) -> list[str]:
         return search.suggestions(text, {})

@@ -8,8 +8,9 @@ from jobq import commands, filters
 from jobq.errors import FilterError, UsageError
 from jobq.filters import Filter, Pattern, Term
 from jobq.observe import FailureGroup, slow_parts
+from jobq.states import FINISHED, State
 
-from .source import View
+from .source import Query, View
 
 WORDS = filters.KEYS
 
@@ -18,6 +19,8 @@ HELP = (
     ("-error:Deadlock", "not with this; text of an error, anywhere in it"),
     ("class:shop.jobs.*", "* stands for anything; quotes take text as it is"),
     ("args.order_id:7", "with this argument"),
+    ("=42", "with this value of any argument"),
+    ("outcome:errored", "ended so; state: likewise. Lists in which no job can fit are left"),
     ("since:1h until:30m", "enqueued, or ended, in this time: also 2026-12-01T09:00Z"),
     ("tries:>3 ran:>5s", "how often it was tried, how long it ran; wait: likewise"),
     ('"free text"', "somewhere in its class, queue, key, error or arguments"),
@@ -30,14 +33,23 @@ GROUP_HELP = (
 )
 
 
-def selection(view: View, text: str) -> Filter:
+def query(view: View, text: str) -> Query:
     """What a filter on a list means. Raises FilterError, which says what is wrong and where."""
     typed = filters.parse(text)
-    for term in typed.terms:
-        if term.key in ("state", "outcome"):
-            problem = "The strip above chooses the state and outcome: left and right."
-            raise FilterError(problem, problem=problem, start=term.start, end=term.end)
-    return (chosen(view) + typed).checked()
+    barred = tuple(str(term) for term in typed.terms if not applies(view, term))
+    return Query(view, text, None if barred else (chosen(view) + typed).checked(), barred)
+
+
+def applies(view: View, term: Term) -> bool:
+    """Whether a job of this list can fit a term: one that waits has no outcome, and no worker has it."""
+    named = {value.text for value in term.values if isinstance(value, Pattern)}
+    if term.key == "state":
+        return (view.which in named) != term.is_negated
+    if term.key == "outcome" and view.outcome is not None:
+        return (view.outcome in named) != term.is_negated
+    if term.key in ("outcome", "group"):
+        return view.which == FINISHED
+    return term.is_negated or term.key not in ("worker", "ran") or view.which in (FINISHED, State.RUNNING)
 
 
 GROUP_KEYS = ("", "class", "error", "queue")
@@ -74,7 +86,8 @@ def fits(group: FailureGroup, chosen: Filter) -> bool:
 def slow(view: View, text: str) -> list[Term]:
     """The terms that were typed and no index serves, in a list that is too long to go through. Raises FilterError."""
     typed = set(filters.parse(text).terms)
-    return [term for term in slow_parts(selection(view, text)) if term in typed]
+    meaning = query(view, text).meaning
+    return [] if meaning is None else [term for term in slow_parts(meaning) if term in typed]
 
 
 def chosen(view: View) -> Filter:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobq.observe import Failing, FailureGroup, Period, Position, Preview, Selected, Stuck, Why
+from jobq.observe import Failing, FailureGroup, Matches, Period, Position, Preview, Selected, Stuck, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
@@ -18,6 +18,9 @@ from .access import Access, Target
 
 COUNT_LIMIT = 10_000
 """A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
+
+MATCH_LIMIT = 1000
+"""The matches of a filter are counted up to here in each list."""
 
 FIRST_SECONDS = 3600.0
 """The period of the figures of the first look."""
@@ -75,11 +78,15 @@ VIEW_BY_NAME = {view.name: view for view in VIEWS}
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which jobs are meant: a list, and the filter on it as it was typed. `meaning` is the source's own."""
+    """Which jobs are meant: a list, and the filter on it as it was typed. `meaning` is the source's own.
+
+    `barred` are terms that no job of this list can fit, as an outcome of those that wait: nothing is asked then.
+    """
 
     view: View
     text: str
     meaning: Any
+    barred: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.view.name} {self.text}".strip()
@@ -90,6 +97,7 @@ class JobPage:
     jobs: tuple[JobRecord, ...]
     next: Position | None  # None: there are no more
     slow: tuple[str, ...] = ()  # terms of the filter that no index serves
+    looked: int | None = None  # of a search that goes on at `next`: how many jobs it has gone through
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +181,9 @@ class Source(Protocol):
 
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
         """A page of a list, the newest first."""
+
+    def matches(self, query: Query) -> Matches:
+        """How many jobs match, counted up to MATCH_LIMIT."""
 
     def job(self, job_id: int) -> JobDetail:
         """One job with its attempts. Raises JobNotFound."""

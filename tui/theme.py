@@ -66,6 +66,7 @@ class Glyphs:
     trouble: str = "▲"
     silent: str = "◌"
     unknown: str = "?"
+    at_least: str = "≥"
     paused: str = "‖"
     none: str = "—"
     more: str = "…"
@@ -119,6 +120,7 @@ ASCII = Glyphs(
     trouble="!",
     silent="o",
     unknown="?",
+    at_least=">=",
     paused="=",
     none="-",
     more="~",

@@ -19,6 +19,7 @@ class Place:
     screen: str
     view: str = ""
     filter: str = ""
+    is_typing: bool = False  # another filter is about to be typed there
 
 
 @dataclass(frozen=True, slots=True)

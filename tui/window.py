@@ -23,6 +23,7 @@ class Window:
         self._starts: list[Position | None] = [None]
         self._gone: dict[int, str] = {}
         self.newer = 0
+        self.looked = 0  # by looks that ended before the end of the list: at least so many of its jobs
         self.is_complete = False  # the end of the list is loaded
         self.is_loaded = False
 
@@ -48,6 +49,10 @@ class Window:
     def put(self, number: int, page: JobPage) -> None:
         """A page that was asked for, at either end; the far end gives way where there are too many."""
         self.is_loaded = True
+        self.looked += page.looked or 0
+        if number > 0 and not page.jobs and page.next is not None:
+            self._starts[number] = page.next  # nothing as far as was looked: the page begins further down
+            return
         known = {job.id for other, jobs in self._pages.items() if other != number for job in jobs}
         self._pages[number] = tuple(job for job in page.jobs if job.id not in known)
         if number + 1 == len(self._starts) and page.next is not None:
@@ -84,12 +89,11 @@ class Window:
         if number not in self._pages:
             return
         found = {job.id: job for job in page.jobs}
-        lowest = page.jobs[-1].id if page.jobs and page.next is not None else None
         rows = []
         for job in self._pages[number]:
             if job.id in found:
                 self._gone.pop(job.id, None)
-            elif lowest is None or self._is_within(job, page):
+            elif page.next is None or (page.jobs and self._is_within(job, page)):
                 self._gone[job.id] = job.state
             rows.append(found.get(job.id, job))
         self._pages[number] = tuple(rows)

@@ -18,7 +18,8 @@ TEXTS = st.lists(
     st.one_of(
         st.sampled_from(
             [
-                *(f"{key}:" for key in KEYS), "=", "=42", "args.a.b:", "args.%s:", "-", ",", " ", " ", "*", '"', "\\", ".", ">",
+                *(f"{key}:" for key in KEYS), "=", "=42",
+                "args.a.b:", "args.%s:", "-", ",", " ", " ", "*", '"', "\\", ".", ">",
                 "errored", "finished", "pending", "mail", "1h", "42", "2026-12-01T09:00Z", "0001-01-01T00:00Z", "%",
                 "_", "<=", "'", ";", "$1", "%s", "%(limit)s", "{schema}", "{condition}", "SCHEMA", "CONDITION",
                 "漢", "9" * 18,

@@ -9,7 +9,18 @@ from typing import Any
 
 from jobq.tui import live, search
 from jobq.tui.access import Access, Target
-from jobq.tui.source import COUNT_LIMIT, JobPage, NamedReport, NewJob, PlannedJob, Query, Report, Snapshot, View
+from jobq.tui.source import (
+    COUNT_LIMIT,
+    MATCH_LIMIT,
+    JobPage,
+    NamedReport,
+    NewJob,
+    PlannedJob,
+    Query,
+    Report,
+    Snapshot,
+    View,
+)
 
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
 from jobq.histograms import BUCKETS, bucket
@@ -17,6 +28,7 @@ from jobq.observe import (
     Failing,
     FailureGroup,
     Figures,
+    Matches,
     Period,
     Position,
     Preview,
@@ -460,6 +472,7 @@ class CannedSource:
         self.enqueued: list[NewJob] = []
         self.refused: dict[int, str] = {}
         self.named: list[tuple[str, tuple[str, ...], str | None]] = []
+        self.look_size: int | None = None  # jobs that one question goes through, where the lists are long
         self._live = live.LiveSource(None, target, lambda: None)
         self._live.ordering.known = {record.name: record for record in KNOWN}
 
@@ -509,7 +522,7 @@ class CannedSource:
         return Report("undo retry", (918_244,), {})
 
     def query(self, view: View, text: str) -> Query:
-        return Query(view, text, search.selection(view, text))
+        return search.query(view, text)
 
     def suggestions(self, text: str) -> list[str]:
         return self._live.suggestions(text)
@@ -518,8 +531,24 @@ class CannedSource:
         self._require_database()
         below = None if after is None else (after.ended_at or NOW, after.id)
         found = [job for job in self._matching(query) if below is None or order(job) < below]
+        if self.look_size is not None:
+            return self._look(query, below)
         page = tuple(live.cleaned(job) for job in found[:limit])
         return JobPage(page, Position(page[-1].id, page[-1].ended_at) if len(found) > limit else None)
+
+    def _look(self, query: Query, below: tuple[datetime, int] | None) -> JobPage:
+        """A look at the next jobs of a long list, as where no index serves the filter."""
+        assert self.look_size is not None
+        within = [job for job in self._matching(search.query(query.view, "")) if below is None or order(job) < below]
+        seen = within[: self.look_size]
+        found = tuple(live.cleaned(job) for job in seen if job in self._matching(query))
+        if len(within) <= self.look_size:
+            return JobPage(found, None)
+        return JobPage(found, Position(seen[-1].id, seen[-1].ended_at), looked=self.look_size)
+
+    def matches(self, query: Query) -> Matches:
+        self._require_database()
+        return Matches(min(MATCH_LIMIT, len(self._matching(query))))
 
     def job(self, job_id: int) -> JobDetail:
         self._require_database()
@@ -590,6 +619,8 @@ class CannedSource:
         """There is nothing to forget."""
 
     def _matching(self, query: Query) -> list[JobRecord]:
+        if query.barred:
+            return []
         found = [job for job in self.all if all(fits(job, term) for term in query.meaning.terms)]
         return sorted(found, key=order, reverse=True)
 

@@ -7,7 +7,9 @@ import pytest
 from canned import CannedSource, trouble
 from jobq.tui.job_list import JobList
 from jobq.tui.marks import Marks
-from jobq.tui.source import VIEW_BY_NAME, VIEWS
+from jobq.tui.source import VIEW_BY_NAME, VIEWS, JobPage
+
+from jobq.observe import Position
 
 
 class Desk:
@@ -71,12 +73,42 @@ def test_a_sorted_list_lets_nothing_in(desk: Desk) -> None:
     assert ids == sorted(ids)
 
 
-def test_each_list_keeps_its_filter(desk: Desk) -> None:
+def test_the_lists_follow_each_other_in_a_ring(desk: Desk) -> None:
     desk.show("pending", "queue:mail")
+    assert desk.jobs.beside(-1) is VIEWS[-1]
     desk.show("scheduled")
-    assert desk.jobs.beside(-1) == (VIEW_BY_NAME["pending"], "queue:mail")
-    assert desk.jobs.beside(1) == (VIEW_BY_NAME["running"], "")
-    assert VIEWS[0].name == "pending"
+    assert desk.jobs.beside(-1) is VIEW_BY_NAME["pending"]
+    assert desk.jobs.beside(1) is VIEW_BY_NAME["running"]
+
+
+def test_a_search_looks_on_by_itself_up_to_a_limit_and_further_when_somebody_asks(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look goes through 20 jobs; there are 462 that have not ended."""
+    monkeypatch.setattr("jobq.tui.job_list.LOOK_ON", 60)
+    desk.source.look_size = 20
+    desk.show("pending", "zzz")
+    while desk.open:
+        desk.answer()
+        desk.jobs.want(0, 20)
+    assert (desk.jobs.window.looked, desk.jobs.is_partial) == (60, True)
+    assert not desk.jobs.is_following
+    for _ in range(30):
+        desk.jobs.look_on()
+        desk.jobs.want(0, 20)
+        desk.answer()
+    assert desk.jobs.window.is_complete
+    assert not desk.jobs.is_partial
+
+
+def test_a_job_below_what_a_look_reached_is_not_taken_for_gone(desk: Desk) -> None:
+    desk.show("errored")
+    desk.answer()
+    (first, *_) = desk.jobs.window.rows
+    desk.jobs.window.refresh(0, JobPage((), Position(first.id + 1, first.ended_at), looked=20))
+    assert not desk.jobs.window.is_gone(first.id)
+    desk.jobs.window.refresh(0, JobPage((), None))
+    assert desk.jobs.window.is_gone(first.id)
 
 
 def test_a_refusal_is_shown_where_there_are_no_rows_and_asked_again_at_the_next_look(desk: Desk) -> None:

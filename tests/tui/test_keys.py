@@ -283,8 +283,8 @@ def test_groups_of_failures_keep_their_places_below_the_top_until_g(
     async def flow() -> None:
         async with opened(source, place=place_of("failures/error:vat -class:shop.*")) as pilot:
             assert "no group matches" in text_of(pilot.app)
-            await press(pilot, "slash", *["backspace"] * 14, "enter", "j")
-            assert "/ error:vat   3 groups" in text_of(pilot.app)
+            await press(pilot, "backslash", *["backspace"] * 14, "enter", "j")
+            assert "\\ error:vat   3 groups" in text_of(pilot.app)
             assert "the last 2: their arguments differ in n" in text_of(pilot.app)
             await press(pilot, "escape", "j")
             assert order(pilot.app) == "abc"

@@ -103,7 +103,7 @@ class ConsoleScreen(Screen[None]):
     @property
     def action_names(self) -> list[str]:
         abilities = self.console.source.abilities
-        names = [*self.ACTIONS, *(name for name in COMMON if name not in self.ACTIONS)]
+        names = [*self.ACTIONS, *(name for name in ("filter", *COMMON) if name not in self.ACTIONS)]
         return [name for name in names if BY_NAME[name].needs is None or BY_NAME[name].needs in abilities]
 
     def menu(self) -> list[Entry]:
@@ -179,6 +179,7 @@ class ConsoleScreen(Screen[None]):
             for action in (BY_NAME[name] for name in self.action_names)
             if self.why_not(action) is None and action.group != "move"
         ]
+        shown = [action for action in shown if action.name in (*self.ACTIONS, *COMMON)]
         leading = [action for action in shown if action.name not in COMMON]
         if self.console.state.replay is not None:
             leading = [*(action for action in shown if action.name in (*REPLAY, "freeze")), *leading]

@@ -39,11 +39,11 @@ class Failures(ConsoleScreen):
     MAIN = "groups"
     FILTER_HELP = search.GROUP_HELP
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "open", "retry", "purge", "mute", "filter", "range_less", "range_more", "sort", "copy", "fold", "section",
+        "open", "retry", "purge", "mute", "narrow", "range_less", "range_more", "sort", "copy", "fold", "section",
         "undo", "back",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = bindings(
-        "retry", "purge", "mute", "filter", "sort", "copy", "fold", "section", "back"
+        "retry", "purge", "mute", "narrow", "sort", "copy", "fold", "section", "back"
     )
 
     def __init__(self) -> None:
@@ -158,7 +158,8 @@ class Failures(ConsoleScreen):
         self.rows.put(groups)
         attempts, at_rest = sum(one.attempts for one in groups), sum(one.at_rest for one in groups)
         title = Text.assemble(
-            (" / ", theme.style(theme.KEY, bold=True)), (self.filter or "filter", theme.style(theme.DIM)),
+            (f" {self.console.shown_key('narrow')} ", theme.style(theme.KEY, bold=True)),
+            (self.filter or "filter", theme.style(theme.DIM)),
             f"   {formats.plural(len(groups), 'group')}, last {period}",
         )  # fmt: skip
         if muted := sum(one.muted_until is not None for one in groups):
@@ -290,7 +291,7 @@ class Failures(ConsoleScreen):
             return
         mute(self.console, group)
 
-    def action_filter(self) -> None:
+    def action_narrow(self) -> None:
         self.query_one("#filter-bar", FilterBar).open(self.filter)
 
     def check_filter(self, text: str) -> list[Term]:

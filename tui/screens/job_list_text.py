@@ -11,13 +11,16 @@ from .. import formats, theme
 from ..job_list import JobList
 from ..keymap import Keymap
 from ..marks import Marks
+from ..match_counts import MatchCounts
 from ..preferences import SavedView
-from ..source import VIEWS, Snapshot, View
+from ..source import MATCH_LIMIT, VIEWS, Query, Snapshot, View
 from ..theme import Glyphs
 from ..window import PAGE
 
-Counts = Mapping[str, tuple[int, bool]]
-"""Of each list, by its name, how many jobs are in it, and whether that is an estimate."""
+Counts = Mapping[str, tuple[int | None, str]]
+"""Of each list, by its name, how many jobs are in it, with a sign: about, or at least. None: not known yet."""
+
+ABOUT = "~"
 
 
 def counts_of(snapshot: Snapshot | None) -> Counts:
@@ -25,10 +28,30 @@ def counts_of(snapshot: Snapshot | None) -> Counts:
         return {}
     stats = snapshot.stats
     return {
-        "pending": (stats.pending, "pending" in stats.estimated),
-        "scheduled": (stats.scheduled, "scheduled" in stats.estimated),
-        "running": (stats.running, False),
+        "pending": (stats.pending, ABOUT if "pending" in stats.estimated else ""),
+        "scheduled": (stats.scheduled, ABOUT if "scheduled" in stats.estimated else ""),
+        "running": (stats.running, ""),
     }
+
+
+def matches_of(counts: MatchCounts, glyphs: Glyphs) -> Counts:
+    """Of each list how many match the filter; a sign where they are being counted, or could not be."""
+    shown: dict[str, tuple[int | None, str]] = {}
+    for view in VIEWS:
+        found = counts.of(view)
+        if found is None:
+            shown[view.name] = (None, glyphs.unknown if counts.has_failed(view) else glyphs.more)
+        else:
+            is_least = found.number >= MATCH_LIMIT or found.looked is not None
+            shown[view.name] = (found.number, glyphs.at_least if is_least else "")
+    return shown
+
+
+def other_list_words(empty: View, view: View, counts: MatchCounts) -> str:
+    """Why another list is shown."""
+    found = counts.of(empty)
+    among = f" among the newest {formats.count(found.looked)}" if found is not None and found.looked else ""
+    return f"no {empty.name} job matches{among}: these are {view.name}"
 
 
 def strip(shown: View, counts: Counts, glyphs: Glyphs, width: int, *, has_colours: bool) -> Text:
@@ -57,21 +80,25 @@ def view_text(view: View, counts: Counts, glyphs: Glyphs, *, is_here: bool, is_l
     look = theme.style(theme.colour(view.look), bold=is_here)
     part = Text.assemble((f" {glyphs.states[view.look]} {words}", look))
     if view.name in counts:
-        figure, about = counts[view.name]
+        figure, sign = counts[view.name]
         colour = theme.TEXT if is_here else theme.DIM
-        part.append(f" {'~' if about else ''}{number(figure)}", theme.style(colour))
+        part.append(f" {sign}{'' if figure is None else number(figure)}", theme.style(colour))
     part.append("  " if is_long else " ")
     return part
 
 
-def filter_text(chosen: str) -> Text:
-    if not chosen:
+def filter_text(query: Query | None) -> Text:
+    """The filter; what no job of this list can fit is grey, and named."""
+    if query is None or not query.text:
         return Text.assemble((" / ", theme.style(theme.KEY, bold=True)), ("filter", theme.style(theme.DIM)))
     text = Text.assemble((" / ", theme.style(theme.KEY, bold=True)))
-    for word in chosen.split(" "):
+    for word in query.text.split(" "):
         name, colon, value = word.partition(":")
+        is_barred = word in query.barred
         text.append(name + colon if colon else "", theme.style(theme.DIM))
-        text.append((value if colon else word) + " ", theme.style(theme.TEXT, bold=True))
+        text.append((value if colon else word) + " ", theme.style(theme.FAINT if is_barred else theme.TEXT, bold=True))
+    if query.barred:
+        text.append(f" no {query.view.name} job fits {' '.join(query.barred)} ", theme.style(theme.WAIT))
     return text
 
 
@@ -96,6 +123,8 @@ def match_text(jobs: JobList, loaded: int, glyphs: Glyphs, *, is_wide: bool) -> 
     order = "newest first"
     if jobs.sort is not None:
         order = f"by {jobs.sort[0].lower()} {glyphs.down if jobs.sort[1] else glyphs.up}"
+    if jobs.is_partial:
+        order = f"partial: looked at the newest {formats.count(jobs.window.looked)}"
     more = "" if jobs.window.is_complete and jobs.window.first == 0 else "+"
     noun = "match" if jobs.filter else ("job" if loaded == 1 and not more else "jobs")
     of = " (of what is loaded)" if jobs.sort and more and is_wide else ""
@@ -143,6 +172,9 @@ def emptiness(jobs: JobList, keymap: Keymap, more: str) -> str:
     if not jobs.window.is_loaded:
         return jobs.problem or "looking" + more
     back = keymap.shown("back")
+    if jobs.is_partial:
+        looked = formats.count(jobs.window.looked)
+        return f"no job matches among the newest {looked}: {keymap.shown('bottom')} looks further, since:1h narrows it"
     if "group:" in jobs.filter and jobs.view.which == FINISHED:
         return f"no job of this group is at rest: all were tried again, or deleted. {back} clears the filter"
     return f"no job matches: {back} clears the filter" if jobs.filter else f"no {jobs.view.name} jobs"

@@ -12,8 +12,9 @@ from jobq.records import JobRecord
 from ..context import Context, context_of
 from ..job_list import JobList
 from ..marks import Marks
+from ..match_counts import PREFIX, MatchCounts
 from ..messages import Answered, Refused
-from ..source import Source, View
+from ..source import VIEWS, Source, View
 from ..widgets.filterbar import FilterBar
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
@@ -30,6 +31,8 @@ class JobListView(Vertical):
         super().__init__(id="job-list")
         self.marks = Marks()
         self.jobs = JobList(self._ask, lambda: self.rows.cursor == 0 and not self.marks)
+        self.counts = MatchCounts(self._ask)
+        self._is_seeking = False  # a filter was typed: the list in which something matches is looked for
         self._painted = painted
 
     def compose(self) -> ComposeResult:
@@ -74,8 +77,12 @@ class JobListView(Vertical):
         except FilterError as error:
             self.console.tell(error.problem, is_bad=True)
             return
+        self._is_seeking = False
         if view is not self.jobs.view:
             self.marks.clear()
+        if text != self.counts.text:
+            queries = [self.console.source.query(one, text) for one in VIEWS]
+            self.counts.count(queries, self.console.state.now)
         self.marks.begin_list()
         self.jobs.show(query)
         self.peek.detail = None
@@ -100,6 +107,7 @@ class JobListView(Vertical):
 
     def look_again(self) -> None:
         self.jobs.look_again(self.rows.in_sight, self.rows.top, self.rows.lines_in_sight)
+        self.counts.look_again(self.console.state.now)
 
     def _ask(self, name: str, question: Callable[[Source], Any], *, is_again: bool = False) -> None:
         self.console.feed.ask(self, name, question, is_again=is_again)
@@ -118,6 +126,9 @@ class JobListView(Vertical):
         if message.name == "peek":
             self.peek.detail = message.value
             self.peek.put(self.job, self.console.glyphs)
+        elif message.name.startswith(PREFIX):
+            self.counts.take(message.name, message.value)
+            self._counted()
         elif self.jobs.take(message.name, message.value):
             if message.name == "page":
                 self._want()
@@ -127,10 +138,26 @@ class JobListView(Vertical):
         message.stop()
         if message.name == "peek":
             self.peek.put(self.job, self.console.glyphs)
+        elif message.name.startswith(PREFIX):
+            self.counts.refuse(message.name)
+            self._counted()
         elif self.jobs.refuse(str(message.error)):
             self.paint_lines()
         elif self.console.state.lost is None:
             self.console.tell(str(message.error), is_bad=True)
+
+    def _counted(self) -> None:
+        """Goes to the first list in which something matches, where the one that is shown has nothing."""
+        here, view = self.counts.of(self.jobs.view), self.counts.first_view
+        if self._is_seeking and here is not None and here.number:
+            self._is_seeking = False
+        elif self._is_seeking and view is not None and (here is not None or self.counts.has_failed(self.jobs.view)):
+            self.console.tell(words.other_list_words(self.jobs.view, view, self.counts))
+            self.show(view, self.counts.text)
+        elif self._is_seeking and not self.counts.is_counting:
+            self._is_seeking = False
+            self.console.tell("no job matches, in any state")
+        self.paint_lines()
 
     def fill(self) -> None:
         """Puts what is loaded into the rows, in the order that was chosen."""
@@ -157,10 +184,10 @@ class JobListView(Vertical):
         jobs, rows, keymap, glyphs = self.jobs, self.rows, self.console.keymap, self.console.glyphs
         width, loaded = self.query_one("#strip", Line).size.width or self.app.size.width, len(rows.items)
         is_wide = width >= WIDE
-        counts = words.counts_of(self.console.state.snapshot)
+        counts = words.matches_of(self.counts, glyphs) if jobs.filter else words.counts_of(self.console.state.snapshot)
         strip = words.strip(jobs.view, counts, glyphs, width, has_colours=not self.app.no_color)
         self.query_one("#strip", Line).update(strip)
-        typed, match = words.filter_text(jobs.filter), words.match_text(jobs, loaded, glyphs, is_wide=is_wide)
+        typed, match = words.filter_text(jobs.query), words.match_text(jobs, loaded, glyphs, is_wide=is_wide)
         room = width - typed.cell_len - match.cell_len - 4
         views = self.console.preferences.views if is_wide else ()
         typed.append_text(words.chips(views, jobs, room, glyphs.more))
@@ -180,6 +207,8 @@ class JobListView(Vertical):
     # What the rows and the filter bar say
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
+        if self.rows.cursor >= len(self.rows.items) - 1:
+            self.jobs.look_on()
         self._want()
         self.paint_lines()
         self._look_closer()
@@ -193,6 +222,8 @@ class JobListView(Vertical):
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
         self.rows.focus()
         self.show(self.jobs.view, message.text)
+        self._is_seeking = bool(message.text)
+        self._counted()
 
     def on_filter_bar_left(self) -> None:
         self.rows.focus()

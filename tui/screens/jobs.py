@@ -75,6 +75,9 @@ class Jobs(JobScreen):
     # What the console says
 
     def show_place(self, place: Place) -> None:
+        if place.is_typing:
+            self.call_later(self.query_one("#filter-bar", FilterBar).open, "")
+            return
         view = VIEW_BY_NAME.get(place.view, self.list_view.jobs.view)
         self.call_later(self.list_view.show, view, place.filter)
 
@@ -101,10 +104,15 @@ class Jobs(JobScreen):
             self.console.navigation.open_job(self.job.id, [job.id for job in self.list_view.rows.items])
 
     def action_state_left(self) -> None:
-        self.list_view.show(*self.list_view.jobs.beside(-1))
+        self._go(-1)
 
     def action_state_right(self) -> None:
-        self.list_view.show(*self.list_view.jobs.beside(1))
+        self._go(1)
+
+    def _go(self, step: int) -> None:
+        """To another list, with the filter."""
+        jobs = self.list_view.jobs
+        self.list_view.show(jobs.beside(step), jobs.filter)
 
     def action_mark(self) -> None:
         if self.job is not None:

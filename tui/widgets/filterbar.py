@@ -114,7 +114,7 @@ class FilterBar(Vertical):
         if self._marks.slow:
             names = ", ".join(dict.fromkeys(term.name for term in self._marks.slow))
             help_text.append(f"slow: {names}", theme.style(theme.WAIT, bold=True))
-            help_text.append("  no index finds that; since:1h would narrow it   ", theme.style(theme.DIM))
+            help_text.append("  no index finds that: the newest are looked at first   ", theme.style(theme.DIM))
         for key, words in (("enter", "apply"), ("tab", "complete"), ("up", "earlier ones"), ("esc", "leave it")):
             help_text.append(key, theme.style(theme.KEY, bold=True))
             help_text.append(f" {words}  ", theme.style(theme.DIM))

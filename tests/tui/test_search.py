@@ -1,0 +1,163 @@
+"""One search over all states: its counts, the list that it leads to, and the keys that it takes."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from canned import CannedSource, trouble
+from driving import line_with, look, opened, press, run, text_of, type_text
+from jobq.tui.access import Target
+from jobq.tui.live import LiveSource
+
+from jobq.errors import QueryTooSlow
+from jobq.store.database import Database
+
+CUSTOMERS = range(36, 48)  # twelve jobs, one for each
+
+
+@pytest.fixture
+def source(database: Database) -> LiveSource:
+    return LiveSource(database, Target("here", database.schema, "development", is_read_only=False), lambda: None)
+
+
+@pytest.fixture
+def shop(store: Any, report: Callable[..., Any]) -> dict[int, int]:
+    """Of each customer one job: nine have ended, three in an error; two are scheduled, one runs."""
+    worker = store.worker()
+    ids = {}
+    for customer in CUSTOMERS:
+        delay = 600 if customer in (45, 46) else 0
+        arguments = json.dumps({"customer": customer, "order": 7000 + customer})
+        ids[customer] = store.add(arguments=arguments, job_class="shop.jobs.Invoice", delay=delay)
+    for assignment in store.claim(worker, classes=["shop.jobs.Invoice"]):
+        customer = next(one for one, job in ids.items() if job == assignment.id)
+        is_bad = customer in (36, 37, 38)
+        error = {"error_type": "TimeoutError", "error_message": "30 s", "fingerprint": "a" * 16} if is_bad else {}
+        if customer != 47:
+            store.finish(worker, report(assignment, "errored" if is_bad else "successful", **error))
+    return ids
+
+
+def strip_of(console: Any) -> str:
+    return " ".join(line_with(console, "pending").split())
+
+
+def test_the_job_of_customer_42_is_found_and_opened_in_six_keys_from_the_overview(
+    source: LiveSource, shop: dict[int, int]
+) -> None:
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "slash", "=", "4", "2", "enter", "enter")
+            assert f"#{shop[42]}" in text_of(pilot.app)
+            assert pilot.app.screen.job_id == shop[42]  # type: ignore[attr-defined]
+
+    run(flow)
+
+
+def test_the_strip_counts_the_matches_in_each_state_and_carries_the_filter(
+    source: LiveSource, shop: dict[int, int]
+) -> None:
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "slash")
+            await type_text(pilot, "class:*.Invoice")
+            await press(pilot, "enter")
+            strip = strip_of(pilot.app)
+            expected = ("pending 0", "scheduled 2", "running 1", "finished 9", "successful 6", "errored 3", "lost 0")
+            assert all(words in strip for words in expected)
+            assert "no pending job matches: these are scheduled" in text_of(pilot.app)
+            assert "2 match" in text_of(pilot.app)
+            await press(pilot, "right", "right")
+            assert "9 match" in text_of(pilot.app)
+            assert "/ class:*.Invoice" in text_of(pilot.app)
+            await press(pilot, "left")
+            assert "1 match" in text_of(pilot.app)
+            await press(pilot, "escape")
+            assert "finished 9" not in strip_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_term_that_no_job_of_a_list_fits_is_kept_and_said_to_be_so(source: LiveSource, shop: dict[int, int]) -> None:
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "slash")
+            await type_text(pilot, "outcome:errored =37")
+            await press(pilot, "enter")
+            assert "no pending job matches: these are finished" in text_of(pilot.app)
+            await press(pilot, "left")
+            assert "no running job fits outcome:errored" in text_of(pilot.app)
+            assert "no job matches" in text_of(pilot.app)
+            await press(pilot, "asterisk", "c")
+            assert "Cancel" not in text_of(pilot.app)
+            await press(pilot, "escape", "right")
+            assert "1 match" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_where_nothing_matches_it_is_said_of_all_states(source: LiveSource, shop: dict[int, int]) -> None:
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "3", "slash")
+            await type_text(pilot, "nowhere")
+            await press(pilot, "enter")
+            assert "no job matches, in any state" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_search_begins_anew_from_every_screen_also_from_the_page_of_a_job(
+    source: LiveSource, shop: dict[int, int]
+) -> None:
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "slash", "=", "4", "2", "enter", "enter")
+            for key in ("", "3", "4", "5", "6", "7"):
+                await press(pilot, *([key] if key else []), "slash", "=", "3", "6", "enter")
+                assert "/ =36" in text_of(pilot.app)
+                assert f"{shop[36]}" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_count_that_does_not_come_holds_up_neither_the_others_nor_the_list(
+    source: LiveSource, shop: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matches = source.matches
+
+    def slow(query: Any) -> Any:
+        if query.view.name == "pending":
+            raise QueryTooSlow("The search was stopped after 5 s.")
+        return matches(query)
+
+    monkeypatch.setattr(source, "matches", slow)
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "slash", "=", "4", "2", "enter")
+            assert "pending ?" in strip_of(pilot.app)
+            assert "finished 1" in strip_of(pilot.app)
+            assert "1 match" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_a_partial_search_says_how_far_it_looked_and_looks_further_on_g(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobq.tui.job_list.LOOK_ON", 60)
+    canned = CannedSource(trouble())
+    canned.look_size = 20
+
+    async def flow() -> None:
+        async with opened(canned) as pilot:
+            await press(pilot, "2", "slash")
+            await type_text(pilot, "zzz")
+            await press(pilot, "enter")
+            assert "partial: looked at the newest 60" in text_of(pilot.app)
+            assert "no job matches among the newest 60: G looks further" in text_of(pilot.app)
+            await look(pilot)
+            await press(pilot, "G")
+            assert "partial: looked at the newest 120" in text_of(pilot.app)
+
+    run(flow)

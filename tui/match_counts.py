@@ -1,0 +1,80 @@
+"""How many jobs of each list match the filter. Pure: each list is a question of its own, so none holds up another."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobq.observe import Matches
+
+from .source import VIEWS, Query, Source, View
+
+EVERY = timedelta(seconds=10)
+"""Between two counts: eight questions cost more than a look."""
+
+PREFIX = "matches of "
+
+
+class MatchCounts:
+    def __init__(self, ask: Callable[[str, Callable[[Source], Any]], None]) -> None:
+        """`ask` has a question answered; its answer goes to `take`, its failure to `refuse`."""
+        self.text = ""  # the filter
+        self._ask = ask
+        self._queries: tuple[Query, ...] = ()
+        self._found: dict[str, Matches] = {}
+        self._failed: set[str] = set()
+        self._asked_at: datetime | None = None
+
+    def count(self, queries: Iterable[Query], now: datetime) -> None:
+        """Counts the matches of another filter, in each list."""
+        self._queries = tuple(queries)
+        self.text = self._queries[0].text
+        self._found.clear()
+        self._count(now)
+
+    def look_again(self, now: datetime) -> None:
+        if self.text and self._asked_at is not None and now - self._asked_at >= EVERY:
+            self._count(now)
+
+    def _count(self, now: datetime) -> None:
+        self._asked_at = now
+        self._failed.clear()
+        for query in self._queries if self.text else ():
+            if query.barred:
+                self._found[query.view.name] = Matches(0)
+            else:
+                self._ask(PREFIX + query.view.name, self._question(query))
+
+    @staticmethod
+    def _question(query: Query) -> Callable[[Source], tuple[str, Matches]]:
+        return lambda source: (query.text, source.matches(query))
+
+    def take(self, name: str, value: tuple[str, Matches]) -> None:
+        text, found = value
+        if text == self.text:
+            self._found[name.removeprefix(PREFIX)] = found
+            self._failed.discard(name.removeprefix(PREFIX))
+
+    def refuse(self, name: str) -> None:
+        self._failed.add(name.removeprefix(PREFIX))
+
+    def of(self, view: View) -> Matches | None:
+        """None where they are being counted, or could not be."""
+        return self._found.get(view.name)
+
+    def has_failed(self, view: View) -> bool:
+        return view.name in self._failed and view.name not in self._found
+
+    @property
+    def first_view(self) -> View | None:
+        """The first list in which something matches; None where none is known to, or one before it is being counted."""
+        for view in VIEWS:
+            found = self.of(view)
+            if found is not None and found.number:
+                return view
+            if found is None and not self.has_failed(view):
+                return None
+        return None
+
+    @property
+    def is_counting(self) -> bool:
+        return any(self.of(view) is None and not self.has_failed(view) for view in VIEWS)
