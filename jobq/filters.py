@@ -1,7 +1,8 @@
 """The filter language of lists and acts: `outcome:errored queue:mail,default since:1h -error:Deadlock "free text"`.
 
 A space means and, a comma or, a leading `-` not; quotes take everything literally; `*` stands for anything; `=42` is
-the value of any argument. Text is read here, once, into a `Filter`; what a filter means to the database is said in `jobq/observe/selection.py`, once.
+the value of any argument. Text is read here, once, into a `Filter`; what a filter means to the database is said in
+`jobq/observe/selection.py`, once.
 """
 
 import re

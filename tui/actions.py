@@ -104,7 +104,7 @@ ACTIONS = (
     Action("bottom", "G", "last loaded", "Go to the last row that is loaded.", "move"),
     Action("state_left", "left", "state", "The state before.", "move", "←"),
     Action("state_right", "right", "state", "The next state.", "move", "→"),
-    Action("mark", "space", "mark", "Mark the job, for an act on all that are marked.", "act", "space"),
+    Action("mark", "space", "mark", "Mark the row, for an act on all that are marked.", "act", "space"),
     Action("mark_range", "V", "mark range", "Mark everything from the last mark to here.", "act"),
     Action(
         "match_all", "asterisk", "all matching", "The next act is on all that match, not on the loaded.", "act", "*"

@@ -12,7 +12,7 @@ class Marks:
     def __init__(self) -> None:
         self.ids: set[Hashable] = set()  # stay with their jobs, whatever is filtered
         self.is_all = False  # all that match, also those that are not loaded
-        self._last: int | None = None
+        self._last: Hashable = None
 
     def __bool__(self) -> bool:
         return self.is_all or bool(self.ids)
@@ -29,12 +29,12 @@ class Marks:
         self.is_all = False
         self.ids.clear()
 
-    def toggle(self, job_id: int) -> None:
+    def toggle(self, key: Hashable) -> None:
         self.is_all = False
-        self.ids.symmetric_difference_update({job_id})
-        self._last = job_id if job_id in self.ids else None
+        self.ids.symmetric_difference_update({key})
+        self._last = key if key in self.ids else None
 
-    def add_range(self, ids: Sequence[int], here: int) -> None:
+    def add_range(self, ids: Sequence[Hashable], here: Hashable) -> None:
         """Marks everything from the last mark to here."""
         end = ids.index(here)
         start = ids.index(self._last) if self._last is not None and self._last in ids else end

@@ -161,3 +161,51 @@ def test_a_partial_search_says_how_far_it_looked_and_looks_further_on_g(monkeypa
             assert "partial: looked at the newest 120" in text_of(pilot.app)
 
     run(flow)
+
+
+def test_the_timeouts_of_the_last_hour_are_retried_in_ten_keys_from_the_overview(
+    source: LiveSource, shop: dict[int, int], store: Any
+) -> None:
+    """They are of two classes, and there is another failure beside them, with more jobs."""
+    failed = [shop[36], shop[37], shop[38]]
+    store.execute(
+        "UPDATE jobq.results SET fingerprint = repeat('b', 16), job_class = 'shop.jobs.Mail' WHERE id = %s", shop[37]
+    )
+    others = [shop[customer] for customer in (39, 40, 41, 42)]
+    store.execute(
+        "UPDATE jobq.results SET outcome = 'errored', error_type = 'KeyError', fingerprint = repeat('c', 16) "
+        "WHERE id = ANY (%s)",
+        others,
+    )
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "3", "backslash", *"Time", "enter", "asterisk", "r")
+            shown = text_of(pilot.app)
+            assert "Retry 3 jobs" in shown
+            assert "2 groups: TimeoutError of" in shown
+            await press(pilot, "y")
+
+    run(flow)
+    assert {row.id for row in store.unfinished()} >= set(failed)
+    assert not {row.id for row in store.unfinished()} & set(others)
+
+
+def test_groups_are_marked_one_by_one_and_in_a_range_and_an_act_keeps_to_them() -> None:
+    canned = CannedSource(trouble())
+
+    async def flow() -> None:
+        async with opened(canned) as pilot:
+            groups = [group.group for group in canned.groups]
+            await press(pilot, "3", "space", "j", "V")
+            marks = pilot.app.screen.marks  # type: ignore[attr-defined]
+            assert marks.ids == set(groups[:3])
+            assert "3 marked" in text_of(pilot.app)
+            await press(pilot, "escape", "space", "m")
+            assert canned.muted == {groups[2]}
+            await press(pilot, "escape", "g", "asterisk", "D")
+            assert f"{len(groups)} groups" in text_of(pilot.app)
+            await press(pilot, "escape", "asterisk")
+            assert not marks
+
+    run(flow)

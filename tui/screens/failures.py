@@ -16,6 +16,7 @@ from jobq.observe import FailureGroup, at_rest_filter
 from .. import formats, search, theme
 from ..actions import Action, Tier, bindings
 from ..context import Context
+from ..marks import Marks
 from ..messages import Answered, Refused
 from ..plans import Plan
 from ..scope import Scope
@@ -24,9 +25,10 @@ from ..troubles import Place
 from ..widgets.filterbar import FilterBar
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
-from ..widgets.rows import Column, Rows, held
+from ..widgets.rows import Rows, held
 from .base import ConsoleScreen
 from .copy import Choice, Copy
+from .failure_columns import FailureColumns
 from .sorting import next_order, sorted_by
 from .traceback_text import traceback_lines
 
@@ -34,16 +36,21 @@ ALIKE = 50
 """So many jobs of a group are compared."""
 
 
+ON_GROUPS = ("open", "mark", "mark_range", "match_all", "retry", "purge", "mute", "copy", "fold")
+"""Actions that need a group."""
+
+
 class Failures(ConsoleScreen):
     NAME = "failures"
     MAIN = "groups"
     FILTER_HELP = search.GROUP_HELP
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "open", "retry", "purge", "mute", "narrow", "range_less", "range_more", "sort", "copy", "fold", "section",
+        "open", "mark", "retry", "purge", "mute", "narrow", "match_all", "mark_range", "range_less",
+        "range_more", "sort", "copy", "fold", "section",
         "undo", "back",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = bindings(
-        "retry", "purge", "mute", "narrow", "sort", "copy", "fold", "section", "back"
+        "mark", "mark_range", "match_all", "retry", "purge", "mute", "narrow", "sort", "copy", "fold", "section", "back"
     )
 
     def __init__(self) -> None:
@@ -51,6 +58,7 @@ class Failures(ConsoleScreen):
         self.groups: tuple[FailureGroup, ...] = ()
         self.filter = ""
         self.chosen = Filter()
+        self.marks = Marks()
         self.is_loaded = False
         self.is_folded = True
         self.sort: tuple[str, bool] | None = None
@@ -63,7 +71,7 @@ class Failures(ConsoleScreen):
     def body(self) -> ComposeResult:
         yield Line(id="failures-title", classes="heading")
         yield FilterBar(id="filter-bar")
-        yield Rows(self.columns(), key=lambda group: group.group, empty="", id="groups")
+        yield Rows(self.columns.all(), key=lambda group: group.group, empty="", id="groups")
         with Vertical(id="example"):
             yield Line(id="example-title", classes="heading")
             yield Lines(id="example-lines")
@@ -71,6 +79,11 @@ class Failures(ConsoleScreen):
     def on_mount(self) -> None:
         self.rows.focus()
         self.rows.dim = lambda group: group.muted_until is not None
+        self.rows.marks = self.marks.ids
+
+    @property
+    def columns(self) -> FailureColumns:
+        return FailureColumns(self.console, lambda: self.size.width >= 140)
 
     @property
     def rows(self) -> Rows:
@@ -102,6 +115,7 @@ class Failures(ConsoleScreen):
         self.console.feed.ask(self, "failures", lambda source: source.failures(seconds))
 
     def acted(self, report: Report) -> None:
+        self.marks.unmark()
         self.looked()
 
     def on_answered(self, message: Answered) -> None:
@@ -167,6 +181,8 @@ class Failures(ConsoleScreen):
         if newer:
             title.append(f"   {self.glyphs.up} {newer} new, below", theme.style(theme.BUSY, bold=True))
             title.append(f"  {self.console.shown_key('top')} puts all in order", theme.style(theme.DIM))
+        if self.marks:
+            title.append(f"   {self.glyphs.mark} {len(self.marks.ids)} marked", theme.style(theme.KEY, bold=True))
         figures = f"{formats.plural(attempts, 'failed attempt')}, {formats.plural(at_rest, 'job')} at rest "
         self.query_one("#failures-title", Line).put(title, Text(figures, theme.style(theme.DIM)))
         self._paint_example()
@@ -181,7 +197,7 @@ class Failures(ConsoleScreen):
             return
         about = Text(f" the last one: #{group.example_id}  {formats.arguments(group.arguments, 200)}")
         if group.muted_until is not None:
-            about = Text(f" {self.muted(group)}", theme.style(theme.WAIT))
+            about = Text(f" {self.columns.muted(group)}", theme.style(theme.WAIT))
         elif not group.at_rest:
             about = Text.assemble(
                 (f" {self.glyphs.tick} all were tried again, or deleted", theme.style(theme.GOOD)),
@@ -202,55 +218,6 @@ class Failures(ConsoleScreen):
         )
         self._example = group.group
 
-    def columns(self) -> list[Column]:
-        return [
-            Column("AT REST", self.at_rest, right=True,
-                   order=lambda group: group.at_rest),
-            Column("ATTEMPTS", lambda group: formats.count(group.attempts), right=True,
-                   order=lambda group: group.attempts),
-            Column("CLASS", self.class_of, most=30, order=lambda group: group.job_class),
-            Column("ERROR", self.error_of, most=26, order=lambda group: group.error_type or ""),
-            Column("WHERE", self.frame, most=34, least=100, fill=self.where),
-            Column("FIRST", self.first, right=True, most=9, order=lambda group: group.first_at),
-            Column("LAST", lambda group: formats.since(group.last_at, self.console.state.now), right=True,
-                   order=lambda group: group.last_at),
-            Column("", least=110, is_rest=True, fill=self.trend),
-        ]  # fmt: skip
-
-    def at_rest(self, group: FailureGroup) -> Text:
-        if group.at_rest:
-            return Text(formats.count(group.at_rest))
-        return Text(f"{self.glyphs.tick} none", theme.style(theme.GOOD))
-
-    def class_of(self, group: FailureGroup) -> str:
-        return formats.class_name(group.job_class, is_wide=self.size.width >= 140)
-
-    def error_of(self, group: FailureGroup) -> Text:
-        return Text(group.error_type or "failed", theme.style(theme.DIM if group.muted_until else theme.BAD))
-
-    def frame(self, group: FailureGroup) -> str:
-        return group.frame or self.glyphs.none
-
-    def where(self, group: FailureGroup, width: int) -> str:
-        return formats.tail(self.frame(group), width, self.glyphs.more)
-
-    def muted(self, group: FailureGroup) -> str:
-        if group.muted_until is None:
-            return ""
-        return f"muted by {group.muted_by} until {formats.stamp(group.muted_until, self.console.state.now)}"
-
-    def first(self, group: FailureGroup) -> Text:
-        ago = formats.since(group.first_at, self.console.state.now)
-        if group.is_new and group.muted_until is None:
-            return Text(f"new {ago}", theme.style(theme.WAIT, bold=True))
-        return Text(formats.since(group.ever_first_at, self.console.state.now))
-
-    def trend(self, group: FailureGroup, width: int) -> Text:
-        if group.muted_until is not None:
-            return Text(formats.fit(self.muted(group), width, more=self.glyphs.more), theme.style(theme.DIM))
-        drawn = formats.spark(group.steps, min(width, len(group.steps)), self.glyphs.blocks)
-        return Text(drawn, theme.style(theme.BAD))
-
     # Keys
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
@@ -269,8 +236,33 @@ class Failures(ConsoleScreen):
         else:  # the list of what is at rest would be empty
             self.console.navigation.open_job(group.example_id)
 
-    def _selected(self, group: FailureGroup) -> str:
-        return at_rest_filter(group.group, self.console.period.words)
+    @property
+    def chosen_groups(self) -> list[FailureGroup]:
+        """Those that are marked, whether the filter shows them or not; else the one under the cursor."""
+        marked = [group for group in self.groups if group.group in self.marks.ids]
+        return marked or ([self.rows.current] if isinstance(self.rows.current, FailureGroup) else [])
+
+    def _selected(self, *groups: FailureGroup) -> str:
+        return at_rest_filter(",".join(group.group for group in groups), self.console.period.words)
+
+    def action_mark(self) -> None:
+        if isinstance(self.rows.current, FailureGroup):
+            self.marks.toggle(self.rows.current.group)
+            self.rows.action_move(1)
+
+    def action_mark_range(self) -> None:
+        if isinstance(self.rows.current, FailureGroup):
+            self.marks.add_range([group.group for group in self.rows.items], self.rows.current.group)
+            self.paint()
+
+    def action_match_all(self) -> None:
+        """Marks all groups that are shown, or none where they are."""
+        shown = {group.group for group in self.rows.items}
+        if shown <= self.marks.ids:
+            self.marks.unmark()
+        else:
+            self.marks.ids.update(shown)
+        self.paint()
 
     def action_retry(self) -> None:
         self._do("retry")
@@ -279,17 +271,16 @@ class Failures(ConsoleScreen):
         self._do("purge")
 
     def _do(self, name: str) -> None:
-        """The jobs of the group that its row counts: those that failed in the period and are at rest."""
-        group = self.rows.current
-        if isinstance(group, FailureGroup) and self.allowed(name):
-            query = self.console.source.query(VIEW_BY_NAME["finished"], self._selected(group))
-            self.console.acting.do(name, Scope(query=query, about=f"{group.job_class}  {group.error_type or 'failed'}"))
+        """The jobs that the rows of the groups count: those that failed in the period and are at rest."""
+        groups = self.chosen_groups
+        if groups and self.allowed(name):
+            query = self.console.source.query(VIEW_BY_NAME["finished"], self._selected(*groups))
+            self.console.acting.do(name, Scope(query=query, about=about(groups)))
 
     def action_mute(self) -> None:
-        group = self.rows.current
-        if not isinstance(group, FailureGroup) or not self.allowed("mute"):
-            return
-        mute(self.console, group)
+        groups = self.chosen_groups
+        if groups and self.allowed("mute"):
+            mute(self.console, groups)
 
     def action_narrow(self) -> None:
         self.query_one("#filter-bar", FilterBar).open(self.filter)
@@ -307,7 +298,11 @@ class Failures(ConsoleScreen):
         self.rows.focus()
 
     def action_back(self) -> None:
-        if self.filter:
+        """First what is marked, then the filter."""
+        if self.marks:
+            self.marks.unmark()
+            self.paint()
+        elif self.filter:
             self._choose("")
 
     def action_sort(self) -> None:
@@ -325,22 +320,23 @@ class Failures(ConsoleScreen):
     def action_copy(self) -> None:
         group = self.rows.current
         if isinstance(group, FailureGroup):
+            selected, names = self._selected(*self.chosen_groups), [one.group for one in self.chosen_groups]
             choices = [
                 Choice("t", "the last traceback", group.traceback or group.error_message or ""),
                 Choice("i", "the id of the last one", str(group.example_id)),
-                Choice("v", "the command that retries them", command("retry", self._selected(group))),
-                Choice("l", "the command that lists them", command("list", self._selected(group))),
-                Choice("m", "the command that mutes them", command("failures", "mute", group.group)),
+                Choice("v", "the command that retries them", command("retry", selected)),
+                Choice("l", "the command that lists them", command("list", selected)),
+                Choice("m", "the command that mutes them", command("failures", "mute", *names)),
             ]
             self.app.push_screen(Copy(choices))
 
     def why_not(self, action: Action) -> str | None:
         group = self.rows.current
-        if action.name in ("open", "retry", "purge", "mute", "copy", "fold") and not isinstance(group, FailureGroup):
+        if action.name in ON_GROUPS and not isinstance(group, FailureGroup):
             return "there is no group of failures"
-        if action.name == "back" and not self.filter:
+        if action.name == "back" and not (self.filter or self.marks):
             return "nothing is set"
-        if action.name in ("retry", "purge") and isinstance(group, FailureGroup) and not group.at_rest:
+        if action.name in ("retry", "purge") and not any(one.at_rest for one in self.chosen_groups):
             return "all of these jobs were tried again, or are gone"
         return super().why_not(action)
 
@@ -358,19 +354,27 @@ def alike(arguments: Sequence[Mapping[str, Any]]) -> str:
     return f"the last {len(arguments)}: their arguments {told}" if told else ""
 
 
-def mute(console: Context, group: FailureGroup) -> None:
-    """Mutes a group for a day, or unmutes it; at once, except on production."""
-    verb, target = ("mute" if group.muted_until is None else "unmute"), console.source.target
-    words = f"{group.error_type or 'failures'} of {group.job_class}"
+def about(groups: Sequence[FailureGroup]) -> str:
+    """What an act on groups is on, in words."""
+    if len(groups) == 1:
+        return f"{groups[0].job_class}  {groups[0].error_type or 'failed'}"
+    causes = dict.fromkeys(f"{group.error_type or 'failed'} of {group.job_class}" for group in groups)
+    return f"{len(groups)} groups: {formats.listed(causes)}"
+
+
+def mute(console: Context, groups: Sequence[FailureGroup]) -> None:
+    """Mutes groups for a day, or unmutes them where all are muted; at once, except on production."""
+    verb, target = ("mute" if any(one.muted_until is None for one in groups) else "unmute"), console.source.target
+    named = {one.group: f"{one.error_type or 'failures'} of {one.job_class}" for one in groups}
     plan = None
     if target.is_production:
         told = "nobody is told of them for a day" if verb == "mute" else "they are told of again"
-        title = f"{verb.capitalize()} {words} on PROD {target.name}"
-        plan = Plan(verb, title, (("effect", f"{told}; jobs stay as they are"),), 1, Tier.TYPED, is_bad=True)
+        title = f"{verb.capitalize()} {formats.listed(named.values())} on PROD {target.name}"
+        plan = Plan(verb, title, (("effect", f"{told}; jobs stay as they are"),), len(named), Tier.TYPED, is_bad=True)
 
     def deed(source: Source) -> NamedReport:
-        report = source.act_on_failures(verb, [group.group])
-        done, skipped = (words,) * len(report.done), dict(zip([words], report.skipped.values(), strict=False))
-        return replace(report, done=done, skipped=skipped)
+        report = source.act_on_failures(verb, list(named))
+        done = tuple(named.get(name, name) for name in report.done)
+        return replace(report, done=done, skipped={named.get(name, name): why for name, why in report.skipped.items()})
 
     console.acting.do_named(plan, deed)

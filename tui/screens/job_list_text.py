@@ -1,6 +1,6 @@
 """The lines around a list of jobs: the strip of lists, the filter, and what is marked or held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.text import Text
 
@@ -56,29 +56,32 @@ def other_list_words(empty: View, view: View, counts: MatchCounts) -> str:
 
 def strip(shown: View, counts: Counts, glyphs: Glyphs, width: int, *, has_colours: bool) -> Text:
     """The lists with their counts, the one that is shown told from the others."""
-    drawn = strip_of(shown, counts, glyphs, is_long=True, has_colours=has_colours)
-    if drawn.cell_len <= width:
-        return drawn
-    return strip_of(shown, counts, glyphs, is_long=False, has_colours=has_colours)
+    for names in (lambda view: view.name, lambda view: view.short, lambda view: view.short if view is shown else ""):
+        drawn = strip_of(shown, counts, glyphs, names, has_colours=has_colours)
+        if drawn.cell_len <= width:
+            break
+    return drawn
 
 
-def strip_of(shown: View, counts: Counts, glyphs: Glyphs, *, is_long: bool, has_colours: bool) -> Text:
+def strip_of(
+    shown: View, counts: Counts, glyphs: Glyphs, name: Callable[[View], str], *, has_colours: bool
+) -> Text:
     text = Text("", no_wrap=True)
     for view in VIEWS:
         if view.name == "finished":
             text.append(f"{glyphs.bar}", theme.style(theme.FAINT))
-        part = view_text(view, counts, glyphs, is_here=view is shown, is_long=is_long)
+        part = view_text(view, counts, glyphs, name(view), is_here=view is shown)
         if view is shown:
             part.stylize(f"on {theme.CURSOR}" if has_colours else "reverse")
         text.append_text(part)
     return text
 
 
-def view_text(view: View, counts: Counts, glyphs: Glyphs, *, is_here: bool, is_long: bool) -> Text:
+def view_text(view: View, counts: Counts, glyphs: Glyphs, name: str, *, is_here: bool) -> Text:
+    is_long = name == view.name
     number = formats.count if is_long else formats.short
-    words = view.name if is_long else view.short
     look = theme.style(theme.colour(view.look), bold=is_here)
-    part = Text.assemble((f" {glyphs.states[view.look]} {words}", look))
+    part = Text.assemble((f" {glyphs.states[view.look]} {name}".rstrip(), look))
     if view.name in counts:
         figure, sign = counts[view.name]
         colour = theme.TEXT if is_here else theme.DIM

@@ -281,7 +281,7 @@ class Overview(ConsoleScreen):
         from .failures import mute
 
         if (group := self._failing()) is not None and self.allowed("mute"):
-            mute(self.console, group)
+            mute(self.console, [group])
 
     def _failing(self) -> FailureGroup | None:
         """The group of failures that the cursor is on, among what needs somebody."""
