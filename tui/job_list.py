@@ -1,13 +1,14 @@
 """The list of jobs that is shown: which one, its loaded part, and the questions that keep it up to date. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from jobq.records import JobRecord
 from jobq.states import FINISHED, State
 
-from .source import VIEWS, JobPage, Query, Snapshot, Source, View
-from .window import PAGE, Window, by
+from .source import VIEWS, Query, Snapshot, Source, View
+from .window import PAGE, Window
 
 Order = tuple[str, bool]
 """The title of a column, and whether it falls."""
@@ -63,6 +64,13 @@ class JobList:
         self.sort = None
         self.reload()
 
+    def sort_by(self, sort: Order | None, column: str) -> None:
+        """Has the list ordered by a column, which the source knows by this name; None: the newest first."""
+        if self.query is not None:
+            self.sort = sort
+            self.query = replace(self.query, order=None if sort is None else (column, sort[1]))
+            self.reload()
+
     def reload(self) -> None:
         self._epoch += 1
         self.window.reset()
@@ -103,6 +111,10 @@ class JobList:
             self._ask_page("follow", 0, is_again=True)
             return
         query, epoch = self.query, self._epoch
+        if query.order is not None:
+            jobs = tuple(in_sight)
+            self._ask("among", lambda source: (epoch, (jobs, source.among(query, jobs))), is_again=True)
+            return
         numbers = {0, *self.window.pages_of(job.id for job in in_sight)}
         starts = {number: self.window.start_of(number) for number in numbers}
 
@@ -122,11 +134,14 @@ class JobList:
 
     # Answers
 
-    def take(self, name: str, value: tuple[int, list[tuple[int, JobPage]]]) -> bool:
+    def take(self, name: str, value: tuple[int, Any]) -> bool:
         """Takes the answer to a question; False where it is void, as the list is another by now."""
         epoch, pages = value
         if epoch != self._epoch:
             return False
+        if name == "among":
+            self.window.update(*pages)
+            return True
         for number, page in pages:
             if name == "page":
                 self._asked = None
@@ -146,12 +161,12 @@ class JobList:
         self.problem = problem
         return True
 
-    def rows(self, order: Callable[[JobRecord], Any] | None, kept: Collection[Any] = ()) -> Sequence[JobRecord]:
-        """What is loaded; where it is sorted, by this. What has ended is no longer among what runs, but for `kept`."""
+    def rows(self, kept: Collection[Any] = ()) -> Sequence[JobRecord]:
+        """What is loaded. What has ended is no longer among what runs, but for `kept`."""
         rows = self.window.rows
         if self.view.which == State.RUNNING:
             rows = [job for job in rows if job.id in kept or not self.window.is_gone(job.id)]
-        return rows if order is None or self.sort is None else by(order, rows, is_falling=self.sort[1])
+        return rows
 
 
 def is_long(view: View, snapshot: Snapshot | None) -> bool:

@@ -8,17 +8,19 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
-from jobq import observe, operate
+from jobq import filters, observe, operate
 from jobq.clean import line
 from jobq.errors import DatabaseReadOnly
 from jobq.filters import Filter, Moment, Pattern
 from jobq.observe import FailureGroup, Matches, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
+from jobq.states import FINISHED
 
 from . import search
 from .access import Access, Target
 from .cleaning import SameJobs, cleaned
+from .known_values import KnownValues
 from .ordering import Ordering
 from .source import (
     COUNT_LIMIT,
@@ -51,6 +53,7 @@ RUNNING_LIMIT = 100
 GROUPS_LIMIT = 50
 FAILURES_LIMIT = 200
 AUDIT_LIMIT = 200
+LEARN_LIMIT = 200
 
 STACK_SECONDS = 5.0
 
@@ -99,7 +102,7 @@ class LiveSource:
         self._migrate = migrate
         self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
         self.ordering = Ordering(database, self._raw)
-        self._names: dict[str, set[str]] = {}  # for suggestions
+        self._seen = KnownValues()
         self._kept: dict[str, Kept] = {}
         self._running, self._page = SameJobs(), SameJobs()
         self._ahead: Future[Snapshot] | None = None
@@ -194,15 +197,34 @@ class LiveSource:
         return Pattern((self._raw[value.text],)) if isinstance(value, Pattern) and value.text in self._raw else value
 
     def suggestions(self, text: str) -> list[str]:
-        return search.suggestions(text, self._names)
+        return search.suggestions(text, self._seen)
+
+    def learn(self, job_class: str) -> None:
+        self.classes()
+        for name in ("groups", "failures"):
+            kept = self._kept.get(name)
+            self._seen.add_groups(getattr(kept.value, "groups", kept.value) if kept is not None else ())
+        of_class = filters.of("class", self._raw.get(job_class, job_class)) if job_class else Filter()
+        for chosen in (of_class, filters.of("state", FINISHED) + of_class):
+            self._seen.add_jobs(cleaned(observe.search(self._database, chosen, limit=LEARN_LIMIT).jobs))
 
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
         if query.barred:
             return JobPage((), None)
-        page = observe.search(self._database, query.meaning, limit=limit, after=after)
+        if query.order is not None:
+            order = observe.Order(*query.order)
+            page = observe.sorted_page(self._database, query.meaning, order, limit=limit, after=after)
+        else:
+            page = observe.search(self._database, query.meaning, limit=limit, after=after)
         self._remember(None, page.jobs)
         slow = tuple(line(term) for term in page.slow)
-        return JobPage(self._page.cleaned(page.jobs), page.next, slow, page.looked)
+        return JobPage(self._page.cleaned(page.jobs), page.next, slow, page.looked, page.sorted)
+
+    def among(self, query: Query, jobs: Sequence[JobRecord]) -> tuple[JobRecord, ...]:
+        if query.barred:
+            return ()
+        found = observe.among(self._database, query.meaning, [(job.id, job.ended_at) for job in jobs])
+        return self._page.cleaned(found)
 
     def matches(self, query: Query) -> Matches:
         if query.barred:
@@ -222,7 +244,7 @@ class LiveSource:
         found = observe.classes(self._database)
         shown = tuple(cleaned(record) for record in found)
         self.ordering.known = {clean.name: record for clean, record in zip(shown, found, strict=True)}
-        self._names["class"] = self._names.get("class", set()) | set(self.ordering.known)
+        self._seen.add_classes(shown)
         return shown
 
     def check(self, new: NewJob) -> dict[str, str]:
@@ -306,12 +328,13 @@ class LiveSource:
 
     def _remember(self, stats: Stats | None, jobs: Iterable[JobRecord]) -> None:
         """Names as they are, for a filter on one that is shown otherwise; and what to suggest."""
+        self._seen.add_workers(cleaned(stats.workers) if stats is not None else ())
         queues = {job.queue for job in jobs} | {queue.name for queue in (stats.queues if stats else ())}
         classes = {job.job_class for job in jobs} | {one.job_class for one in (stats.unknown_classes if stats else ())}
         for kind, names in (("queue", queues), ("class", classes)):
             for name in names:
                 shown = line(name)
-                self._names.setdefault(kind, set()).add(shown)
+                self._seen.add(kind, [shown])
                 if shown != name:
                     self._raw[shown] = name
 

@@ -115,11 +115,11 @@ DETAIL = record(
     JobDetail, field("job", JOB), field("attempts", listed(ATTEMPT)), field("class_is_known", FLAG, "known")
 )
 
-POSITION = record(Position, field("id", INTEGER), maybe("ended_at", MOMENT))
+POSITION = record(Position, field("id", INTEGER), maybe("ended_at", MOMENT), maybe("place", INTEGER))
 
 PAGE = record(
     JobPage, field("jobs", listed(JOB)), field("next", either(POSITION)), maybe("slow_terms", listed(TEXT), "slow"),
-    maybe("looked", INTEGER),
+    maybe("looked", INTEGER), maybe("sorted", INTEGER),
 )  # fmt: skip
 
 MATCHES = record(Matches, field("number", INTEGER), maybe("looked", INTEGER))
@@ -276,7 +276,13 @@ SNAPSHOT = record(
 # Questions
 
 
-QUERY = Kind(lambda query: {"name": query.view.name, "filter": query.text}, JSON.read)
+IDS = Kind(lambda jobs: [job.id for job in jobs], JSON.read)
+"""Jobs that were asked about."""
+
+QUERY = Kind(
+    lambda query: {"name": query.view.name, "filter": query.text} | ({"order": query.order} if query.order else {}),
+    JSON.read,
+)
 """A list as it was asked for: what a filter means is the source's own, and is not written."""
 
 
@@ -301,6 +307,7 @@ QUESTIONS = {
     "look": question(SNAPSHOT),  # the period that it is of is in the answer
     "jobs": question(PAGE, field("list", QUERY, "query"), field("limit", INTEGER), field("after", either(POSITION))),
     "matches": question(MATCHES, field("list", QUERY, "query")),
+    "among": question(listed(JOB), field("list", QUERY, "query"), field("jobs", IDS)),
     "job": question(DETAIL, field("id", INTEGER, "job_id")),
     "classes": question(listed(CLASS)),
     "failures": question(listed(GROUP), field("seconds", NUMBER)),

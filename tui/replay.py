@@ -17,6 +17,7 @@ from . import search
 from .access import Access, Target
 from .cleaning import cleaned
 from .codec import Kind, Misfit
+from .known_values import KnownValues
 from .recording import NotRecorded, header_of, key_of, origin_of
 from .recording_format import FORMAT, QUESTIONS, SNAPSHOT, TARGET
 from .source import Query, Snapshot, View
@@ -38,6 +39,7 @@ class Replay:
     def __init__(self, path: Path, clock: Callable[[], float] = monotonic) -> None:
         """Reads the whole file once. Raises UsageError where it is no recording that can be shown."""
         self._path = path
+        self._known = KnownValues()
         self._clock = clock
         self._lock = threading.Lock()
         self._looks: list[tuple[float, dict[str, int]]] = []  # of each look, the lines in which its parts are
@@ -149,7 +151,10 @@ class Replay:
         return search.query(view, text)
 
     def suggestions(self, text: str) -> list[str]:
-        return search.suggestions(text, {})
+        return search.suggestions(text, self._known)
+
+    def learn(self, job_class: str) -> None:
+        """Nobody knows more than what was recorded."""
 
     def migrate(self) -> None:
         self._refuse()

@@ -1,7 +1,6 @@
 """The words of the filter bar: the filter language of the command line, on the list that is shown."""
 
 import re
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from jobq import commands, filters
@@ -10,6 +9,7 @@ from jobq.filters import Filter, Pattern, Term
 from jobq.observe import FailureGroup, slow_parts
 from jobq.states import FINISHED, State
 
+from .known_values import KnownValues
 from .source import Query, View
 
 WORDS = filters.KEYS
@@ -94,15 +94,27 @@ def chosen(view: View) -> Filter:
     return filters.of("outcome", view.outcome) if view.outcome else filters.of("state", view.which)
 
 
-def suggestions(text: str, names: Mapping[str, Iterable[str]]) -> list[str]:
-    """How the last word of a filter might go on; `names` are the values that were seen of some keys."""
-    start, _, last = text.rpartition(" ")
-    start = f"{start} " if start else ""
-    name, colon, begun = last.partition(":")
-    if not colon:
-        return [f"{start}{word}:" for word in WORDS if word.startswith(name)]
-    known = sorted(names.get(name, ()))
-    return [f"{start}{name}:{value}" for value in known if value.startswith(begun) and value != begun]
+def suggestions(text: str, known: KnownValues) -> list[str]:
+    """How the last word of a filter might go on, from values that were seen."""
+    if text.count('"') % 2:
+        return []
+    before, space, word = text.rpartition(" ")
+    before, word = f"{before}{space}{'-' if word.startswith('-') else ''}", word.removeprefix("-")
+    name, colon, begun = word.partition(":")
+    if word.startswith("="):
+        name, colon, begun = "=", "", word[1:]
+    elif not colon:
+        keys = [f"{key}:" for key in WORDS if key.startswith(name) and key != "args"]
+        paths = [path for path in known.arguments if path.startswith(name) or f"args.{path}".startswith(name)]
+        return [f"{before}{key}" for key in (*keys, *(f"args.{path}:" for path in paths))]
+    first, comma, last = begun.rpartition(",")
+    start, there = f"{before}{name}{colon}{first}{comma}", {last, *first.split(",")}
+    values = CHOICES.get(name) or known.of(name)
+    return [f"{start}{value}" for value in values if value.startswith(last) and value not in there]
+
+
+CHOICES = {"state": filters.STATES, "outcome": filters.OUTCOMES}
+"""The values of some keys, which are known beforehand."""
 
 
 def command(view: View, text: str) -> str:

@@ -4,7 +4,7 @@ A source answers from a database, or from memory in tests. All text that it give
 forget it. Its methods may take long and may raise; only `feed.py` calls them, never the thread that draws.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -87,6 +87,7 @@ class Query:
     text: str
     meaning: Any
     barred: tuple[str, ...] = ()
+    order: tuple[str, bool] | None = None  # a column of `observe.orders`, and whether it falls; None: newest first
 
     def __str__(self) -> str:
         return f"{self.view.name} {self.text}".strip()
@@ -98,6 +99,7 @@ class JobPage:
     next: Position | None  # None: there are no more
     slow: tuple[str, ...] = ()  # terms of the filter that no index serves
     looked: int | None = None  # of a search that goes on at `next`: how many jobs it has gone through
+    sorted: int | None = None  # only so many of the newest are sorted; None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +181,14 @@ class Source(Protocol):
     def suggestions(self, text: str) -> list[str]:
         """How the last word of a filter might go on."""
 
+    def learn(self, job_class: str) -> None:
+        """Looks for what a filter may be completed with: at what workers know, and at the newest jobs, of a class."""
+
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
-        """A page of a list, the newest first."""
+        """A page of a list, in the order that the query asks for."""
+
+    def among(self, query: Query, jobs: Sequence[JobRecord]) -> tuple[JobRecord, ...]:
+        """Those of some jobs that are still in the list, as they are now."""
 
     def matches(self, query: Query) -> Matches:
         """How many jobs match, counted up to MATCH_LIMIT."""

@@ -1,6 +1,6 @@
 """The part of a long list that is loaded: some pages in a row, found by key, dropped at the far end. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from jobq.observe import Position
@@ -24,6 +24,7 @@ class Window:
         self._gone: dict[int, str] = {}
         self.newer = 0
         self.looked = 0  # by looks that ended before the end of the list: at least so many of its jobs
+        self.sorted: int | None = None  # only so many of the newest jobs are sorted
         self.is_complete = False  # the end of the list is loaded
         self.is_loaded = False
 
@@ -50,6 +51,7 @@ class Window:
         """A page that was asked for, at either end; the far end gives way where there are too many."""
         self.is_loaded = True
         self.looked += page.looked or 0
+        self.sorted = page.sorted or self.sorted
         if number > 0 and not page.jobs and page.next is not None:
             self._starts[number] = page.next  # nothing as far as was looked: the page begins further down
             return
@@ -102,6 +104,17 @@ class Window:
             top = self._pages[0][0] if self._pages[0] else None
             self.newer = sum(job.id not in known and (top is None or is_above(job, top)) for job in page.jobs)
 
+    def update(self, asked: Iterable[JobRecord], found: Iterable[JobRecord]) -> None:
+        """What has become of some rows: they change in their places, and those that left the list are told apart."""
+        known = {job.id: job for job in found}
+        for job in asked:
+            if job.id in known:
+                self._gone.pop(job.id, None)
+            else:
+                self._gone[job.id] = job.state
+        for number, jobs in self._pages.items():
+            self._pages[number] = tuple(known.get(job.id, job) for job in jobs)
+
     def _is_within(self, job: JobRecord, page: JobPage) -> bool:
         """Whether a page would have the job if it were still in the list."""
         return not is_above(page.jobs[-1], job)
@@ -114,9 +127,3 @@ def is_above(one: JobRecord, other: JobRecord) -> bool:
 def order(job: JobRecord) -> tuple[Any, ...]:
     """The order of the lists: finished ones by their end, others by their number."""
     return (job.ended_at, job.id) if job.ended_at is not None else (job.id,)
-
-
-def by(column: Callable[[JobRecord], Any], rows: list[JobRecord], *, is_falling: bool) -> list[JobRecord]:
-    """Rows by a column; those that have nothing there are last."""
-    having = [job for job in rows if column(job) is not None]
-    return sorted(having, key=column, reverse=is_falling) + [job for job in rows if column(job) is None]

@@ -21,6 +21,7 @@ from jobq.observe.jobs import (
 )
 from jobq.observe.looks import LOOK, Matches, matches, search
 from jobq.observe.needs import Kind, Need, StoppedSchedule, Stranded, Stuck, at_rest_filter, is_old, needs, workers_of
+from jobq.observe.orders import MAX_SORTED, Order, among, sorted_page
 from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
@@ -41,6 +42,7 @@ from jobq.observe.why import Reason, Why, why
 __all__ = [
     "FRONT_LIMIT",
     "LOOK",
+    "MAX_SORTED",
     "PREVIEW_LIMIT",
     "RUNS",
     "Acted",
@@ -56,6 +58,7 @@ __all__ = [
     "Kind",
     "Matches",
     "Need",
+    "Order",
     "Page",
     "Period",
     "Position",
@@ -74,6 +77,7 @@ __all__ = [
     "Why",
     "act",
     "acts_on",
+    "among",
     "at_rest_filter",
     "audit",
     "classes",
@@ -108,6 +112,7 @@ __all__ = [
     "select",
     "show",
     "slow_parts",
+    "sorted_page",
     "standing",
     "stats",
     "stored_arguments",

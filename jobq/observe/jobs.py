@@ -26,7 +26,8 @@ class Position:
     """Where a page ended; the next one begins below."""
 
     id: int
-    ended_at: datetime | None = None
+    ended_at: datetime | None = None  # in a list by when jobs are due: that time
+    place: int | None = None  # of a sorted list: how many jobs are above
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Page:
     next: Position | None  # None: there are no more
     slow: tuple[str, ...] = ()
     looked: int | None = None  # of a search that goes on at `next`: how many jobs it has gone through
+    sorted: int | None = None  # only so many of the newest are sorted; None: all
 
 
 def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: Position | None = None) -> Page:

@@ -56,7 +56,11 @@ def condition_of(selection: Filter, schema: str) -> tuple[str, dict[str, Any]]:
         if not (term.key == "state" and selection.is_finished)  # that chose the table
     ]
     condition = " AND ".join(conditions) or "true"
-    return condition.replace("SCHEMA", quote_identifier(schema).replace("%", "%%")), parameters.values
+    return with_schema(condition, schema), parameters.values
+
+
+def with_schema(condition: str, schema: str) -> str:
+    return condition.replace("SCHEMA", quote_identifier(schema).replace("%", "%%"))
 
 
 def meaning_of(term: Term, table: Table, parameters: Parameters) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -527,14 +527,38 @@ class CannedSource:
     def suggestions(self, text: str) -> list[str]:
         return self._live.suggestions(text)
 
+    def learn(self, job_class: str) -> None:
+        self._require_database()
+        self._live._seen.add_classes(KNOWN)
+        self._live._seen.add_groups(self.groups)
+        self._live._seen.add_jobs(live.cleaned(tuple(job for job in self.all if job_class in ("", job.job_class))))
+
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
         self._require_database()
         below = None if after is None else (after.ended_at or NOW, after.id)
         found = [job for job in self._matching(query) if below is None or order(job) < below]
+        if query.order is not None:
+            return self._sorted(query, limit, after.place or 0 if after else 0)
         if self.look_size is not None:
             return self._look(query, below)
         page = tuple(live.cleaned(job) for job in found[:limit])
         return JobPage(page, Position(page[-1].id, page[-1].ended_at) if len(found) > limit else None)
+
+    def among(self, query: Query, jobs: Sequence[JobRecord]) -> tuple[JobRecord, ...]:
+        self._require_database()
+        ids = {job.id for job in jobs}
+        return tuple(live.cleaned(job) for job in self._matching(query) if job.id in ids)
+
+    def _sorted(self, query: Query, limit: int, place: int) -> JobPage:
+        assert query.order is not None
+        name, is_falling = query.order
+        column = {"class": "job_class"}.get(name, name)
+        found = self._matching(query)
+        having = [job for job in found if getattr(job, column) is not None]
+        rows = sorted(having, key=lambda job: getattr(job, column), reverse=is_falling)
+        rows += [job for job in found if getattr(job, column) is None]
+        page = tuple(live.cleaned(job) for job in rows[place : place + limit])
+        return JobPage(page, Position(page[-1].id, None, place + limit) if len(rows) > place + limit else None)
 
     def _look(self, query: Query, below: tuple[datetime, int] | None) -> JobPage:
         """A look at the next jobs of a long list, as where no index serves the filter."""

@@ -67,10 +67,19 @@ def test_new_rows_are_let_in_at_the_top_only(desk: Desk) -> None:
 def test_a_sorted_list_lets_nothing_in(desk: Desk) -> None:
     desk.show("errored")
     desk.answer()
-    desk.jobs.sort = ("ID", False)
+    desk.jobs.sort_by(("ID", False), "id")
+    desk.jobs.want(0, 20)
+    desk.answer()
     assert not desk.jobs.is_following
-    ids = [job.id for job in desk.jobs.rows(lambda job: job.id)]
+    ids = [job.id for job in desk.jobs.rows]
     assert ids == sorted(ids)
+    left, *others = desk.jobs.rows[:3]
+    desk.source.all.remove(next(job for job in desk.source.all if job.id == left.id))
+    desk.jobs.look_again([left, *others], 0, 20)
+    assert [name for name, _ in desk.open] == ["among"]
+    assert desk.answer() == [True]
+    assert [desk.jobs.window.is_gone(job.id) for job in (left, *others)] == [True, False, False]
+    assert [job.id for job in desk.jobs.rows] == ids
 
 
 def test_the_lists_follow_each_other_in_a_ring(desk: Desk) -> None:

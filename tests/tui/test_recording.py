@@ -200,6 +200,8 @@ def test_a_file_that_cannot_be_written_ends_the_recording_and_not_the_console(tm
 QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "look": lambda source: source.look(3600.0),
     "jobs": lambda source: source.jobs(source.query(VIEWS[0], ""), limit=3, after=None),
+    "matches": lambda source: source.matches(source.query(VIEWS[0], "queue:mail")),
+    "among": lambda source: source.among(source.query(VIEWS[0], ""), source.all[:3]),
     "job": lambda source: source.job(918_244),
     "classes": lambda source: source.classes(),
     "failures": lambda source: source.failures(3600.0),
@@ -213,7 +215,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 NOT_RECORDED = {
-    "query", "suggestions", "select", "check", "plan", "enqueue", "act", "undo", "migrate", "reset",
+    "query", "suggestions", "learn", "select", "check", "plan", "enqueue", "act", "undo", "migrate", "reset",
 }  # fmt: skip
 """Questions that a filter answers by itself, and acts: what acts did is seen in what is read after them."""
 

@@ -1,16 +1,19 @@
 """One search over all states: its counts, the list that it leads to, and the keys that it takes."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from canned import CannedSource, trouble
-from driving import line_with, look, opened, press, run, text_of, type_text
+from driving import line_with, look, opened, press, run, settle, text_of, type_text
 from jobq.tui.access import Target
 from jobq.tui.live import LiveSource
+from jobq.tui.widgets.filterbar import FilterBar
 
 from jobq.errors import QueryTooSlow
+from jobq.records import ClassRecord, ParameterRecord
 from jobq.store.database import Database
 
 CUSTOMERS = range(36, 48)  # twelve jobs, one for each
@@ -207,5 +210,72 @@ def test_groups_are_marked_one_by_one_and_in_a_range_and_an_act_keeps_to_them() 
             assert f"{len(groups)} groups" in text_of(pilot.app)
             await press(pilot, "escape", "asterisk")
             assert not marks
+
+    run(flow)
+
+
+def test_a_filter_is_completed_from_what_workers_know_and_the_newest_jobs_have(
+    source: LiveSource, shop: dict[int, int], store: Any
+) -> None:
+    parameter = ParameterRecord("customer", "named", "int", None, required=True)
+    store.worker(pid=2, classes=[ClassRecord("shop.jobs.Invoice", (), (parameter,), None)])
+    store.add(job_class="shop.jobs.Other", queue="slow mails", unique_key="k-1", arguments='{"colour": "dark red"}')
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "slash")
+            bar = pilot.app.screen.query_one("#filter-bar", FilterBar)
+
+            async def completed(text: str) -> str:
+                bar.field.value = ""
+                await type_text(pilot, text)
+                await press(pilot, "tab")
+                return bar.field.value
+
+            assert await completed("cus") == "args.customer:"
+            assert await completed("error:T") == "error:TimeoutError"
+            assert await completed("key:k") == "key:k-1"
+            assert await completed("queue:default,") == 'queue:default,"slow mails"'
+            assert await completed("-outcome:er") == "-outcome:errored"
+            assert await completed("args.customer:4") == "args.customer:40"
+            assert await completed("class:shop.jobs.Oth") == "class:shop.jobs.Other"
+            assert await completed('"cus') == '"cus'
+            assert (await completed("worker:")).startswith("worker:")
+            bar.field.value = ""
+            await type_text(pilot, "args.customer:4")
+            assert "args.customer:40   args.customer:41   args.customer:42" in text_of(pilot.app)
+
+    run(flow)
+
+
+def test_customer_42_is_found_by_the_name_of_its_argument_in_eight_keys(
+    source: LiveSource, shop: dict[int, int]
+) -> None:
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            await press(pilot, "slash", *"cus", "tab", "4", "2", "enter")
+            assert "/ args.customer:42" in text_of(pilot.app)
+            assert "1 match" in text_of(pilot.app)
+            assert "finished 1" in strip_of(pilot.app)
+
+    run(flow)
+
+
+def test_what_is_typed_waits_for_no_completion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look for completions hangs until the filter has been applied."""
+    canned, release = CannedSource(trouble()), threading.Event()
+    monkeypatch.setattr(canned, "learn", lambda job_class: release.wait(60))
+
+    async def flow() -> None:
+        async with opened(canned) as pilot:
+            await pilot.press("slash", *"Time", "enter")
+            for _ in range(2000):
+                if "/ Time" in text_of(pilot.app):
+                    break
+                await pilot.pause(0.005)
+            assert "/ Time" in text_of(pilot.app)
+            assert not release.is_set()
+            release.set()
+            await settle(pilot)
 
     run(flow)

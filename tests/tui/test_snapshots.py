@@ -81,6 +81,11 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "enqueue": ("n", "type billing.jobs.SyncInvoice", "tab", "x"),
     "edit": (*TO_ERRORED, "j", "e"),
     "filter": (*TO_ERRORED, "slash", "type queue:mail tag:x"),
+    "completion": ("slash", "type error:"),
+    "search": ("slash", "type outcome:errored queue:mail", "enter"),
+    "barred": ("slash", "type outcome:errored queue:mail", "enter", "left"),
+    "sorted": (*TO_ERRORED, "s", "s", "s"),
+    "marked-groups": ("3", "space", "j", "V"),
 }
 
 SEVERAL = {

@@ -16,6 +16,13 @@ from .figures_text import elapsed_text, usual_text
 from .job_text import error_of, progress_text
 from .silent_text import silence_text, silent_worker, worker_text
 
+ORDERS = {
+    "ID": "id", "CLASS": "class", "QUEUE": "queue", "PRIO": "priority", "TRY": "attempt", "DUE": "run_at",
+    "WAITS": "run_at", "ELAPSED": "started_at", "WORKER": "worker", "ENDED": "ended_at", "RAN": "ran",
+    "OUTCOME": "outcome",
+}  # fmt: skip
+"""What the database orders a list by, for each title."""
+
 
 class JobColumns:
     def __init__(self, console: Context, is_wide: Callable[[], bool]) -> None:

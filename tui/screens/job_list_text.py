@@ -119,7 +119,7 @@ def chips(views: Sequence[SavedView], jobs: JobList, room: int, more: str) -> Te
     return drawn
 
 
-def match_text(jobs: JobList, loaded: int, glyphs: Glyphs, *, is_wide: bool) -> Text:
+def match_text(jobs: JobList, loaded: int, glyphs: Glyphs) -> Text:
     """How many are loaded, and in which order they are."""
     if not jobs.window.is_loaded:
         return Text("looking ", theme.style(theme.DIM))
@@ -130,7 +130,7 @@ def match_text(jobs: JobList, loaded: int, glyphs: Glyphs, *, is_wide: bool) -> 
         order = f"partial: looked at the newest {formats.count(jobs.window.looked)}"
     more = "" if jobs.window.is_complete and jobs.window.first == 0 else "+"
     noun = "match" if jobs.filter else ("job" if loaded == 1 and not more else "jobs")
-    of = " (of what is loaded)" if jobs.sort and more and is_wide else ""
+    of = f" (the newest {formats.count(jobs.window.sorted)} sorted)" if jobs.window.sorted else ""
     return Text(f"{formats.count(loaded)}{more} {noun}   {order}{of} ", theme.style(theme.DIM))
 
 

@@ -10,16 +10,16 @@ from jobq.errors import FilterError
 from jobq.records import JobRecord
 
 from ..context import Context, context_of
-from ..job_list import JobList
+from ..job_list import JobList, Order
 from ..marks import Marks
 from ..match_counts import PREFIX, MatchCounts
 from ..messages import Answered, Refused
 from ..source import VIEWS, Source, View
 from ..widgets.filterbar import FilterBar
 from ..widgets.frame import Line
-from ..widgets.rows import Column, Rows
+from ..widgets.rows import Rows
 from . import job_list_text as words
-from .job_columns import JobColumns
+from .job_columns import ORDERS, JobColumns
 from .peek import Peek
 
 WIDE = 100
@@ -54,11 +54,6 @@ class JobListView(Vertical):
     @property
     def rows(self) -> Rows:
         return self.query_one("#jobs", Rows)
-
-    @property
-    def job(self) -> JobRecord | None:
-        """The one under the cursor."""
-        return self.rows.current
 
     @property
     def peek(self) -> Peek:
@@ -96,12 +91,12 @@ class JobListView(Vertical):
 
     def choose_columns(self) -> None:
         self.rows.columns = self.columns.shown(self.jobs.view)
-        if self.jobs.sort is not None and self._sorted_column() is None:
-            self.jobs.sort = None
+        if self.jobs.sort is not None and self.jobs.sort[0] not in {column.title for column in self.rows.columns}:
+            self.sort_by(None)
 
-    def _sorted_column(self) -> Column | None:
-        title = self.jobs.sort[0] if self.jobs.sort is not None else None
-        return next((column for column in self.rows.columns if column.title == title), None)
+    def sort_by(self, sort: Order | None) -> None:
+        self.jobs.sort_by(sort, "" if sort is None else ORDERS[sort[0]])
+        self._begin()
 
     # Reading
 
@@ -117,7 +112,7 @@ class JobListView(Vertical):
 
     def _look_closer(self) -> None:
         """Reads the job under the cursor, for the peek."""
-        job = self.job
+        job: JobRecord | None = self.rows.current
         if job is not None and self.peek.display:
             self._ask("peek", lambda source: source.job(job.id))
 
@@ -125,7 +120,7 @@ class JobListView(Vertical):
         message.stop()
         if message.name == "peek":
             self.peek.detail = message.value
-            self.peek.put(self.job, self.console.glyphs)
+            self.peek.put(self.rows.current, self.console.glyphs)
         elif message.name.startswith(PREFIX):
             self.counts.take(message.name, message.value)
             self._counted()
@@ -137,7 +132,7 @@ class JobListView(Vertical):
     def on_refused(self, message: Refused) -> None:
         message.stop()
         if message.name == "peek":
-            self.peek.put(self.job, self.console.glyphs)
+            self.peek.put(self.rows.current, self.console.glyphs)
         elif message.name.startswith(PREFIX):
             self.counts.refuse(message.name)
             self._counted()
@@ -161,9 +156,7 @@ class JobListView(Vertical):
 
     def fill(self) -> None:
         """Puts what is loaded into the rows, in the order that was chosen."""
-        column = self._sorted_column()
-        kept = {*self.marks.ids, self.job.id if self.job is not None else None}
-        rows = self.jobs.rows(column.order if column is not None else None, kept)
+        rows = self.jobs.rows({*self.marks.ids, self.job.id if self.job is not None else None})
         if self.jobs.is_following:
             self.rows.stay_on_top(rows)
         else:
@@ -176,7 +169,7 @@ class JobListView(Vertical):
     def paint(self) -> None:
         self.paint_lines()
         if self.is_mounted:
-            self.peek.put(self.job, self.console.glyphs)
+            self.peek.put(self.rows.current, self.console.glyphs)
 
     def paint_lines(self) -> None:
         if not self.is_mounted:
@@ -187,12 +180,12 @@ class JobListView(Vertical):
         counts = words.matches_of(self.counts, glyphs) if jobs.filter else words.counts_of(self.console.state.snapshot)
         strip = words.strip(jobs.view, counts, glyphs, width, has_colours=not self.app.no_color)
         self.query_one("#strip", Line).update(strip)
-        typed, match = words.filter_text(jobs.query), words.match_text(jobs, loaded, glyphs, is_wide=is_wide)
+        typed, match = words.filter_text(jobs.query), words.match_text(jobs, loaded, glyphs)
         room = width - typed.cell_len - match.cell_len - 4
         views = self.console.preferences.views if is_wide else ()
         typed.append_text(words.chips(views, jobs, room, glyphs.more))
         self.query_one("#filter-line", Line).put(typed, match)
-        place = words.place_text(jobs, self.job, rows.cursor, loaded)
+        place = words.place_text(jobs, self.rows.current, rows.cursor, loaded)
         left = words.marked_text(jobs, self.marks, rows.items, keymap, glyphs) if self.marks else place
         self.query_one("#status", Line).put(left, words.newer_text(jobs, keymap, glyphs))
         rows.empty = words.emptiness(jobs, keymap, glyphs.more)
@@ -214,8 +207,9 @@ class JobListView(Vertical):
         self._look_closer()
 
     def on_rows_topped(self, message: Rows.Topped) -> None:
-        if self.jobs.window.newer or self.jobs.window.first > 0 or self.jobs.sort is not None:
-            self.jobs.sort = None
+        if self.jobs.sort is not None:
+            self.sort_by(None)
+        elif self.jobs.window.newer or self.jobs.window.first > 0:
             self.jobs.reload()
             self._begin()
 

@@ -57,7 +57,7 @@ class Jobs(JobScreen):
 
     @property
     def job(self) -> JobRecord | None:
-        return self.list_view.job
+        return self.list_view.rows.current
 
     @property
     def job_detail(self) -> JobDetail | None:
@@ -104,15 +104,12 @@ class Jobs(JobScreen):
             self.console.navigation.open_job(self.job.id, [job.id for job in self.list_view.rows.items])
 
     def action_state_left(self) -> None:
-        self._go(-1)
+        jobs = self.list_view.jobs
+        self.list_view.show(jobs.beside(-1), jobs.filter)
 
     def action_state_right(self) -> None:
-        self._go(1)
-
-    def _go(self, step: int) -> None:
-        """To another list, with the filter."""
         jobs = self.list_view.jobs
-        self.list_view.show(jobs.beside(step), jobs.filter)
+        self.list_view.show(jobs.beside(1), jobs.filter)
 
     def action_mark(self) -> None:
         if self.job is not None:
@@ -135,15 +132,13 @@ class Jobs(JobScreen):
             self.list_view.marks.unmark()
             self.list_view.paint_lines()
         elif jobs.sort is not None:
-            jobs.sort = None
-            self.list_view.fill()
+            self.list_view.sort_by(None)
         elif jobs.filter:
             self.list_view.show(jobs.view, "")
 
     def action_sort(self) -> None:
         """The next column, rising or falling: first as one most likely wants it."""
-        self.list_view.jobs.sort = next_order(self.list_view.rows.columns, self.list_view.jobs.sort, self.size.width)
-        self.list_view.fill()
+        self.list_view.sort_by(next_order(self.list_view.rows.columns, self.list_view.jobs.sort, self.size.width))
 
     def action_columns(self) -> None:
         view, preferences = self.list_view.jobs.view, self.console.preferences

@@ -1,5 +1,6 @@
 """The line in which a filter is typed: what is wrong with it is said while it is typed, and how it may go on."""
 
+import re
 from typing import Any, ClassVar
 
 from rich.highlighter import Highlighter
@@ -9,16 +10,23 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.message import Message
-from textual.suggester import Suggester
 from textual.widgets import Input
 
 from jobq.errors import FilterError
 from jobq.filters import Term
 
 from .. import theme
+from ..context import context_of
+from ..messages import Answered, Refused
 from .frame import Line
 
 MOST_REMEMBERED = 50
+
+MOST_COMPLETIONS = 3
+"""Ways to go on that are shown; the first of them is the key's."""
+
+CLASS = re.compile(r"(?:^| )class:([^\s,*\"]+) ")
+"""A class that was typed to its end."""
 
 
 class FilterBar(Vertical):
@@ -43,12 +51,12 @@ class FilterBar(Vertical):
         super().__init__(id=id)
         self.history: list[str] = []
         self._place = 0
+        self._class = ""  # of which values were looked for last
         self._marks = Marks()
 
     def compose(self) -> ComposeResult:
         field = Input(
             placeholder="queue:mail class:shop.jobs.Send since:1h  or words of an error",
-            suggester=Live(self),
             highlighter=self._marks,
             select_on_focus=False,  # what is typed goes on from what is there
         )
@@ -67,12 +75,30 @@ class FilterBar(Vertical):
         self.field.cursor_position = len(self.field.value)
         self.field.focus()
         self._check()
+        self._learn()
 
     def close(self) -> None:
         self.remove_class("-open")
 
     def on_input_changed(self) -> None:
         self._check()
+        if (found := CLASS.search(self.field.value)) is not None and found[1] != self._class:
+            self._learn(found[1])
+
+    # What it may be completed with
+
+    def _learn(self, job_class: str = "") -> None:
+        """Looks for it beside the typing, which waits for nothing."""
+        self._class = job_class
+        context_of(self).feed.ask(self, "learn", lambda source: source.learn(job_class))
+
+    def on_answered(self, message: Answered) -> None:
+        message.stop()
+        self._check()
+
+    def on_refused(self, message: Refused) -> None:
+        """Nothing more is known than before."""
+        message.stop()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -94,7 +120,17 @@ class FilterBar(Vertical):
         self.field.cursor_position = len(self.field.value)
 
     def action_complete(self) -> None:
-        self.field.action_cursor_right()
+        if self.completions:
+            self.field.value = self.completions[0]
+            self.field.cursor_position = len(self.field.value)
+
+    @property
+    def completions(self) -> list[str]:
+        """How what is typed may go on."""
+        value = self.field.value
+        if not value or value.endswith(" "):
+            return []
+        return context_of(self).source.suggestions(value)
 
     def _check(self) -> None:
         """What is wrong with it and what of it is slow, marked in its place and said beneath."""
@@ -108,14 +144,20 @@ class FilterBar(Vertical):
         self.query_one("#filter-help", Line).put(self._help())
 
     def _help(self) -> Text:
+        completions = "   ".join(text.rpartition(" ")[2] for text in self.completions[:MOST_COMPLETIONS])
         if self._marks.mistake is not None:
-            return Text(f" {self._marks.mistake.problem}", theme.style(theme.BAD))
+            problem = Text(f" {self._marks.mistake.problem}", theme.style(theme.BAD))
+            if completions:
+                problem.append("  tab", theme.style(theme.KEY, bold=True))
+                problem.append(f" {completions}", theme.style(theme.DIM))
+            return problem
         help_text = Text(" ")
         if self._marks.slow:
             names = ", ".join(dict.fromkeys(term.name for term in self._marks.slow))
             help_text.append(f"slow: {names}", theme.style(theme.WAIT, bold=True))
             help_text.append("  no index finds that: the newest are looked at first   ", theme.style(theme.DIM))
-        for key, words in (("enter", "apply"), ("tab", "complete"), ("up", "earlier ones"), ("esc", "leave it")):
+        tab = completions or "complete"
+        for key, words in (("enter", "apply"), ("tab", tab), ("up", "earlier ones"), ("esc", "leave it")):
             help_text.append(key, theme.style(theme.KEY, bold=True))
             help_text.append(f" {words}  ", theme.style(theme.DIM))
         return help_text
@@ -134,15 +176,3 @@ class Marks(Highlighter):
         if self.mistake is not None:
             start = min(self.mistake.start, max(0, len(text) - 1))
             text.stylize(Style(color=theme.BAD, underline=True), start, max(self.mistake.end, start + 1))
-
-
-class Live(Suggester):
-    """How the last word may go on, from what the console has seen."""
-
-    def __init__(self, bar: FilterBar) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._bar = bar
-
-    async def get_suggestion(self, value: str) -> str | None:
-        source = self._bar.app.source  # type: ignore[attr-defined]  # the console has one
-        return next(iter(source.suggestions(value)), None) if value and not value.endswith(" ") else None
