@@ -667,4 +667,5 @@ def fits(job: JobRecord, term: Any) -> bool:
     values = {"state": job.state, "outcome": job.outcome, "queue": job.queue, "class": job.job_class, "error": error}
     values["group"] = group
     value = values.get(term.key, error)
-    return any(wanted.text in value if term.key in ("error", "") else wanted.text == value for wanted in term.values)
+    texts = [wanted.text for wanted in term.values if hasattr(wanted, "text")]  # a comparison narrows nothing here
+    return not texts or any(text in value if term.key in ("error", "") else text == value for text in texts)

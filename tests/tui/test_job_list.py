@@ -71,15 +71,15 @@ def test_a_sorted_list_lets_nothing_in(desk: Desk) -> None:
     desk.jobs.want(0, 20)
     desk.answer()
     assert not desk.jobs.is_following
-    ids = [job.id for job in desk.jobs.rows]
+    ids = [job.id for job in desk.jobs.rows()]
     assert ids == sorted(ids)
-    left, *others = desk.jobs.rows[:3]
+    left, *others = desk.jobs.rows()[:3]
     desk.source.all.remove(next(job for job in desk.source.all if job.id == left.id))
     desk.jobs.look_again([left, *others], 0, 20)
     assert [name for name, _ in desk.open] == ["among"]
     assert desk.answer() == [True]
     assert [desk.jobs.window.is_gone(job.id) for job in (left, *others)] == [True, False, False]
-    assert [job.id for job in desk.jobs.rows] == ids
+    assert [job.id for job in desk.jobs.rows()] == ids
 
 
 def test_the_lists_follow_each_other_in_a_ring(desk: Desk) -> None:

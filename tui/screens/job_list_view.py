@@ -156,7 +156,8 @@ class JobListView(Vertical):
 
     def fill(self) -> None:
         """Puts what is loaded into the rows, in the order that was chosen."""
-        rows = self.jobs.rows({*self.marks.ids, self.job.id if self.job is not None else None})
+        current: JobRecord | None = self.rows.current
+        rows = self.jobs.rows({*self.marks.ids, current.id if current is not None else None})
         if self.jobs.is_following:
             self.rows.stay_on_top(rows)
         else:
