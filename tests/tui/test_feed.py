@@ -24,10 +24,10 @@ class SlowSource(canned.CannedSource):
         self.is_asked = threading.Event()
         self.release = threading.Event()
 
-    def stack(self, job_id: int) -> Any:
+    def stack(self, job_id: int, attempt: int) -> Any:
         self.is_asked.set()
         assert self.release.wait(60)
-        return super().stack(job_id)
+        return super().stack(job_id, attempt)
 
 
 async def until(pilot: Pilot[Any], is_true: Callable[[], bool]) -> None:
