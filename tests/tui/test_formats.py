@@ -82,8 +82,8 @@ def test_growth_is_that_of_the_last_minute_and_unknown_of_what_cannot_be_counted
     st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text and not re.search("[\ud800-\udfff]", text))
 )
 def test_a_name_of_any_kind_can_be_filtered_by(name: str) -> None:
-    chosen = search.selection(VIEW_BY_NAME["pending"], term("queue", name))
-    (one,) = [one for one in chosen.terms if one.key == "queue"]
+    query = search.query(VIEW_BY_NAME["pending"], term("queue", name))
+    (one,) = [one for one in query.meaning.terms if one.key == "queue"]
     assert [value.text for value in one.values] == [name]  # type: ignore[union-attr]
 
 
@@ -120,9 +120,10 @@ def test_what_failed_jobs_have_in_common_is_told_of_their_arguments() -> None:
     assert alike([{}, {}]) == ""
 
 
-def test_the_strip_chooses_the_state_not_the_filter() -> None:
-    with pytest.raises(FilterError):
-        search.selection(VIEW_BY_NAME["pending"], "outcome:errored")
+def test_a_term_that_fits_no_job_of_a_list_empties_it_and_is_kept() -> None:
+    query = search.query(VIEW_BY_NAME["pending"], "outcome:errored queue:mail")
+    assert query.barred == ("outcome:errored",)
+    assert query.text == "outcome:errored queue:mail"
 
 
 def test_the_command_for_a_list_is_that_list() -> None:
