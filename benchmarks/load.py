@@ -14,7 +14,7 @@ import psycopg
 from jobq.fingerprints import fingerprint
 from jobq.histograms import BUCKETS, DIGITS
 from jobq.settings import load
-from jobq.store import history, metrics, migrations
+from jobq.store import history, metrics, migrations, workers
 from jobq.store.database import Database
 from jobq.store.statements import BOUNDS
 
@@ -35,10 +35,10 @@ FAILURES = [
 ]
 
 JOBS = """
-    INSERT INTO {schema}.jobs (job_class, queue, arguments, priority, state, run_at, enqueued_at, source)
+    INSERT INTO {schema}.jobs (job_class, queue, arguments, priority, is_due, run_at, enqueued_at, source)
     SELECT
         classes.name, classes.queue, jsonb_build_object('customer', n %% 5000, 'invoice', n, 'country', 'CH'), n %% 3,
-        %(state)s, now() + %(ahead)s * n * interval '1 second', now() - n * interval '3 ms', '/srv/app/api.py:52'
+        %(is_due)s, now() + %(ahead)s * n * interval '1 second', now() - n * interval '3 ms', '/srv/app/api.py:52'
     FROM generate_series(1, %(jobs)s) AS n
     JOIN classes ON classes.number = n %% (SELECT count(*) FROM classes)
     ORDER BY n
@@ -158,12 +158,13 @@ class Loader:
         )
 
     def jobs(self, pending: int) -> None:
-        self.run(JOBS, jobs=pending, state="pending", ahead=0)
-        self.run(JOBS, jobs=pending // 50, state="scheduled", ahead=1)
+        self.run(JOBS, jobs=pending, is_due=True, ahead=0)
+        self.run(JOBS, jobs=pending // 50, is_due=False, ahead=1)
         self.run(
-            "UPDATE {schema}.jobs SET state = 'running', attempt = 1, worker_id = 1 + id %% 8, started_at = now() "
-            "WHERE id IN (SELECT id FROM {schema}.jobs WHERE state = 'pending' ORDER BY -priority, id LIMIT 50)"
+            "UPDATE {schema}.jobs SET attempt = 1, worker_id = 1 + id %% 8, started_at = now() "
+            "WHERE id IN (SELECT id FROM {schema}.jobs WHERE is_due ORDER BY queue, -priority, id LIMIT 50)"
         )
+        workers.note_claims(self.connection, SCHEMA)
         self.say(f"{pending:,} pending jobs")
 
     def results(self, finished: int) -> None:

@@ -332,9 +332,10 @@ def growth(bench: Bench, _peers: list[Peer]) -> None:
 def fill_by_sql(bench: Bench, number: int, *, state: str = "pending", priority: int = 0) -> None:
     """The rows that enqueueing would make; millions of them in seconds."""
     due = "statement_timestamp()" if state == "pending" else "statement_timestamp() + interval '7 days'"
+    is_due = state == "pending"
     bench.connection.execute(
-        f"INSERT INTO {SCHEMA}.jobs (job_class, arguments, state, priority, run_at) "
-        f"SELECT 'jobs.Nothing', '{{}}', '{state}', {priority}, {due} FROM generate_series(1, {number})".encode()
+        f"INSERT INTO {SCHEMA}.jobs (job_class, arguments, is_due, priority, run_at) "
+        f"SELECT 'jobs.Nothing', '{{}}', {is_due}, {priority}, {due} FROM generate_series(1, {number})".encode()
     )
     bench.connection.execute(f"VACUUM ANALYZE {SCHEMA}.jobs".encode())
 

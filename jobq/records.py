@@ -539,6 +539,7 @@ class Assignment(NamedTuple):
     waited_microseconds: int = 0  # from when it was due to when it was claimed, by the database's clock
     trace_context: str | None = None  # JSON text
     suspected: bool | None = None  # it, or a neighbour, took a process down: it runs alone, with its begin committed
+    claim: int = 0  # with which others it was claimed
     hook: str | None = None  # JSON text: call on_aborted() with this result, instead of run()
 
     @property

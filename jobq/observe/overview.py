@@ -111,7 +111,7 @@ def outcome_counts(
 def estimates(connection: Connection, schema: str) -> dict[str, int]:
     quoted = quote_identifier(schema)
     names = {
-        "pending_index": f"{quoted}.jobs_pending",
+        "due_index": f"{quoted}.jobs_due",
         "scheduled_index": f"{quoted}.jobs_scheduled",
         "results": f"{quoted}.results",
     }

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobq.filters import Comparison, Filter, Moment, Pattern, Term, Value
-from jobq.states import Outcome, State
-from jobq.store.statements import quote_identifier
+from jobq.states import FINISHED, Outcome, State
+from jobq.store.statements import PENDING, RUNNING, SCHEDULED, quote_identifier
 
 
 @dataclass(slots=True)
@@ -80,7 +80,6 @@ def any_text(term: Term, parameters: Parameters) -> str | None:
 
 
 COLUMNS = {
-    "state": "state",
     "outcome": "outcome",
     "queue": "queue",
     "class": "job_class",
@@ -117,6 +116,20 @@ OTHER_NAMES = (
     "WHERE class -> 'aliases' <> '[]' AND (MEANT)"
 )
 """All names of the classes that have one of them as is MEANT. Not tied to a row, so PostgreSQL looks them up once."""
+
+
+STATES: dict[str, str] = {
+    State.SCHEDULED: SCHEDULED,
+    State.PENDING: PENDING,
+    State.RUNNING: RUNNING.replace("{schema}", "SCHEMA"),
+    FINISHED: "false",  # of an unfinished job
+}
+
+
+def is_in_state(_term: Term, value: Value, _table: Table, _parameters: Parameters) -> str:
+    """By what an index serves: nothing searches by the column `state`."""
+    assert isinstance(value, Pattern)
+    return STATES[value.text]
 
 
 def has_error(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
@@ -213,6 +226,7 @@ def mentions(_term: Term, value: Value, table: Table, parameters: Parameters) ->
 MEANINGS: dict[str, Meaning] = {
     "": mentions,
     **dict.fromkeys(COLUMNS, compares_column),
+    "state": is_in_state,
     "class": is_of_class,
     "error": has_error,
     "worker": was_run_by,

@@ -267,6 +267,7 @@ class Claimer(Service):
         """Claims from the queues that may hold something. False: they hold nothing."""
         wanted = max(0, self._wanted)  # room may have shrunk below nothing since this was thought worth it
         worker_id = self.ownership.worker_id
+        over = self.ownership.over()
         began = monotonic()
         positions = [self._position(queue, began) for queue in self._active]
         claimed = jobs.claim(
@@ -276,7 +277,9 @@ class Claimer(Service):
             positions=positions,
             classes=self.classes,
             most=wanted,
+            over=over,
         )
+        self.ownership.forget_claims(over)
         self._learn(positions, claimed, wanted, began)
         if claimed:
             self._hand_over(worker_id, claimed)
@@ -427,9 +430,18 @@ class Claimer(Service):
         wait = jittered(self.database.settings.poll_every)
         if self._idle_looks <= len(IDLE_LOOKS_SECONDS):
             wait = min(wait, jittered(IDLE_LOOKS_SECONDS[self._idle_looks - 1]))
+        else:
+            self._drop_claims(connection)
         if next_due is not None:
             wait = min(wait, next_due + 0.001)
         return wait
+
+    def _drop_claims(self, connection: Connection) -> None:
+        """No claim comes soon that would do it: removes those that are over."""
+        if over := self.ownership.over():
+            worker_id = self.ownership.worker_id
+            jobs.drop_claims(connection, self.database.schema, worker_id=worker_id, over=over)
+            self.ownership.forget_claims(over)
 
     def _say_waiting(self, connection: Connection, *, waiting: bool) -> None:
         worker_id = self.ownership.worker_id

@@ -20,6 +20,9 @@ HISTORY_EVERY_SECONDS = 600.0
 UNKNOWN_EVERY_SECONDS = 60.0
 FOLD_EVERY_SECONDS = 60.0
 
+UNNOTED_EVERY_SECONDS = 300.0
+"""Jobs that somebody set running by hand are looked for so seldom, since that reads the whole table."""
+
 
 class Maintenance(Service):
     name = "maintain"
@@ -31,6 +34,7 @@ class Maintenance(Service):
         self._vigil = Vigil(database.settings)
         self._history_at = 0.0
         self._fold_at = 0.0
+        self._unnoted_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
 
@@ -47,6 +51,9 @@ class Maintenance(Service):
         self.wake()
 
     def tick(self, connection: Connection) -> float | None:
+        if monotonic() >= self._unnoted_at:
+            self._note_claims(connection)
+            self._unnoted_at = monotonic() + jittered(UNNOTED_EVERY_SECONDS)
         self._rescue(connection)
         metrics.take_levels(connection, self.database.schema)
         if monotonic() >= self._history_at:
@@ -59,6 +66,10 @@ class Maintenance(Service):
             self._report_unknown(connection)
             self._unknown_at = monotonic() + UNKNOWN_EVERY_SECONDS
         return jittered(TICK_SECONDS)
+
+    def _note_claims(self, connection: Connection) -> None:
+        for worker_id, count in workers.note_claims(connection, self.database.schema).items():
+            log.warning("jobs were set running by hand worker=%s jobs=%s", worker_id, count)
 
     def _rescue(self, connection: Connection) -> None:
         settings, schema = self.database.settings, self.database.schema
@@ -76,6 +87,7 @@ class Maintenance(Service):
                 self._on_owed_hooks()
             again = sum(job.retried for job in rescued)
             log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
+        workers.forget_claims(connection, schema)
 
     def _keep_history(self, connection: Connection) -> None:
         schema, days = self.database.schema, self.database.settings.job_history_days

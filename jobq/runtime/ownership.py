@@ -1,6 +1,8 @@
 """What this worker owns: its identity in the database, and every claimed job that it has not accounted for."""
 
 from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 
 from jobq.records import Assignment
 
@@ -14,13 +16,25 @@ class Ownership:
     def __init__(self, worker_id: int) -> None:
         self.worker_id = worker_id
         self._held: set[tuple[int, int]] = set()  # id, attempt
+        self._claims: dict[int, set[tuple[int, int]]] = {}  # what came with each claim
 
     def take(self, worker_id: int, assignments: Iterable[Assignment]) -> bool:
         """Notes what was claimed. False: it was claimed under an identity that is no longer ours."""
         if worker_id != self.worker_id:
             return False
-        self._held.update((assignment.id, assignment.attempt) for assignment in assignments)
+        for claim, together in groupby(assignments, key=attrgetter("claim")):
+            attempts = {(assignment.id, assignment.attempt) for assignment in together}
+            self._held |= attempts  # before the claim is known: without held jobs it would seem to be over
+            self._claims[claim] = self._claims.get(claim, set()) | attempts
         return True
+
+    def over(self) -> list[int]:
+        """Claims of which everything is accounted for."""
+        return [claim for claim, attempts in list(self._claims.items()) if attempts.isdisjoint(self._held)]
+
+    def forget_claims(self, claims: Iterable[int]) -> None:
+        for claim in claims:
+            self._claims.pop(claim, None)
 
     def let_go(self, assignments: Iterable[Assignment]) -> None:
         self._held.difference_update([(assignment.id, assignment.attempt) for assignment in assignments])
@@ -37,5 +51,6 @@ class Ownership:
 
     def begin_anew(self, worker_id: int) -> None:
         """Under a new identity nothing of the old is ours."""
+        self._claims = {}
         self._held = set()
         self.worker_id = worker_id

@@ -1,5 +1,5 @@
 -- Calls off jobs that are not running: they end as cancelled, by whom. One that was claimed in the meantime
--- is no longer in these states, and is left alone. The record counts as the attempt that never began,
+-- has a worker, and is left alone. The record counts as the attempt that never began,
 -- so that no attempt has two ends. As part of an act they are kept as they were, for its undo: but for rows so large
 -- that they would fit into no JSON document. Compression hides a factor of 255 of their sizes, a document has 256 MB.
 -- They are locked in the order of ids, as by all who lock several. Where the caller says at which attempt a job was seen,
@@ -10,7 +10,7 @@ WITH ended AS (
         SELECT id
         FROM {schema}.jobs
         WHERE id = ANY (%(ids)s::bigint[])
-            AND state IN ('pending', 'scheduled')
+            AND worker_id IS NULL
             AND coalesce((%(attempts)s::integer[])[array_position(%(ids)s::bigint[], id)], attempt) = attempt
         ORDER BY id
         FOR UPDATE

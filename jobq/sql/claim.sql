@@ -1,7 +1,10 @@
 -- Claims up to `most` jobs, of each queue given at most `share`, in the order of service: priority, then age; queues
 -- take turns within a priority, the one whose turn was longest ago first.
 -- SKIP LOCKED lets any number of workers claim side by side. Each queue is entered at a position
--- of the index jobs_pending, so that a claim need not wade through dead entries at its front.
+-- of the index jobs_due, so that a claim need not wade through dead entries at its front. Jobs that run are still in that
+-- index: the claim passes over them, and changes no column that an index mentions. So its new versions stay on their pages.
+-- The jobs that are claimed together are noted in one row of `claims`, by which they are found while they run. The claims
+-- that are given are over, and their rows go.
 -- A queue that filled its share may hold more at its lowest priority claimed; jobs of other queues
 -- below that priority are let go again, so that the order of priority holds across queues.
 -- A count of attempts that somebody set to the largest integer stays there: an overflow would stop every claim.
@@ -21,7 +24,7 @@ WITH alive AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT id, priority
         FROM {schema}.jobs
-        WHERE state = 'pending'
+        WHERE {pending}
             AND queue = worked.queue
             AND (-priority, id) >= (-worked.from_priority, worked.from_id)
             AND job_class = ANY (%(classes)s::text[])
@@ -45,10 +48,17 @@ WITH alive AS MATERIALIZED (
     WHERE priority >= coalesce((SELECT max(lowest) FROM filled), priority)
     ORDER BY priority DESC, turn, last_turn, id
     LIMIT %(most)s
+), noted AS (
+    INSERT INTO {schema}.claims (worker_id, job_ids)
+    SELECT %(worker_id)s, array_agg(id)
+    FROM chosen
+    HAVING count(*) > 0
+    RETURNING id
+), over AS (
+    DELETE FROM {schema}.claims WHERE id = ANY (%(over)s::bigint[]) AND EXISTS (SELECT FROM alive)
 )
 UPDATE {schema}.jobs
-SET state = 'running',
-    attempt = least(attempt, 2147483646) + 1,
+SET attempt = least(attempt, 2147483646) + 1,
     worker_id = %(worker_id)s,
     started_at = statement_timestamp()
 FROM chosen
@@ -70,4 +80,4 @@ RETURNING
         SELECT CASE WHEN octet_length(text) <= 16384 THEN text END
         FROM (SELECT jobs.trace_context::text AS text OFFSET 0) AS small
     ) END,
-    jobs.suspected
+    jobs.suspected, (SELECT id FROM noted)

@@ -5,12 +5,12 @@
 -- queue of notifications has room: a full one, for which one idle listener elsewhere is enough, fails the commit.
 -- It is sent by what the row is answered with: a WITH for each of the two steps took half as long again as the INSERT.
 INSERT INTO {schema}.new_jobs
-    (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, state,
+    (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, is_due,
      timeout, expires_at, has_abort_hook)
 SELECT
     %(job_class)s::text, %(arguments)s::text::jsonb, %(queue)s::text, %(priority)s::smallint, %(retries)s::integer,
     %(unique_key)s::text, %(source)s::text, %(trace_context)s::text::jsonb, due.run_at,
-    CASE WHEN due.run_at > statement_timestamp() THEN 'scheduled' ELSE 'pending' END,
+    due.run_at <= statement_timestamp(),
     %(timeout)s::real,
     coalesce(
         %(expires_at)s::text::timestamptz,

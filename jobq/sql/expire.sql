@@ -5,7 +5,7 @@ WITH ended AS (
     WHERE id IN (
         SELECT id
         FROM {schema}.jobs
-        WHERE expires_at <= statement_timestamp() AND state IN ('pending', 'scheduled')
+        WHERE expires_at <= statement_timestamp() AND worker_id IS NULL
         ORDER BY expires_at
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED

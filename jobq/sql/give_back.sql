@@ -15,8 +15,7 @@ WITH unstarted AS (
     FOR UPDATE OF jobs
 ), returned AS (
     UPDATE {schema}.jobs
-    SET state = 'pending',
-        attempt = jobs.attempt - 1,
+    SET attempt = jobs.attempt - 1,
         worker_id = NULL,
         started_at = NULL,
         begun_at = NULL

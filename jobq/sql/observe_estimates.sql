@@ -1,6 +1,6 @@
 -- What PostgreSQL's statistics say, for what is too much to count: rows of the partial indexes and of the history.
 SELECT
-    (SELECT reltuples FROM pg_class WHERE oid = to_regclass(%(pending_index)s))::bigint AS pending,
+    (SELECT reltuples FROM pg_class WHERE oid = to_regclass(%(due_index)s))::bigint AS pending,
     (SELECT reltuples FROM pg_class WHERE oid = to_regclass(%(scheduled_index)s))::bigint AS scheduled,
     (
         SELECT coalesce(sum(greatest(reltuples, 0)), 0)

@@ -1,4 +1,4 @@
--- The running jobs that have run the longest. All that run are read, from the index jobs_running: workers run few at a time.
+-- The running jobs that have run the longest. All that run are read, by their claims: workers run few at a time.
 -- What was claimed and waits in its worker counts as running too, since its claim.
 SELECT
     jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt, jobs.retries,
@@ -8,7 +8,7 @@ SELECT
 FROM (
     SELECT *
     FROM {schema}.jobs
-    WHERE state = 'running'
+    WHERE {running}
     ORDER BY started_at NULLS LAST, id
     LIMIT %(limit)s::bigint
 ) AS jobs

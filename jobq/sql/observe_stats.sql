@@ -1,8 +1,9 @@
 -- One row a queue that holds something or that an operator has touched, each count taken no further than the limit: the
--- index jobs_pending gives the queues by single steps, and one queue's jobs in order.
+-- index jobs_due gives the queues by single steps, and one queue's jobs in order. Those that run are in it too, and are
+-- subtracted: to leave them out one by one, each row would have to be read.
 WITH RECURSIVE pending_queue AS (
     (
-        SELECT queue FROM {schema}.jobs WHERE state = 'pending' ORDER BY queue, -priority, id LIMIT 1
+        SELECT queue FROM {schema}.jobs WHERE {pending} ORDER BY queue, -priority, id LIMIT 1
     )
     UNION ALL
     SELECT following.queue
@@ -10,15 +11,15 @@ WITH RECURSIVE pending_queue AS (
     CROSS JOIN LATERAL (
         SELECT queue
         FROM {schema}.jobs
-        WHERE state = 'pending' AND queue > pending_queue.queue
+        WHERE {pending} AND queue > pending_queue.queue
         ORDER BY queue, -priority, id
         LIMIT 1
     ) AS following
 ), running AS (
-    SELECT queue, count(*) AS jobs FROM {schema}.jobs WHERE state = 'running' GROUP BY queue
+    SELECT queue, count(*) AS jobs FROM {schema}.jobs WHERE {running} GROUP BY queue
 ), scheduled AS (
     SELECT queue, count(*) AS jobs
-    FROM (SELECT queue FROM {schema}.jobs WHERE state = 'scheduled' LIMIT %(limit)s) AS counted
+    FROM (SELECT queue FROM {schema}.jobs WHERE NOT is_due LIMIT %(limit)s) AS counted
     GROUP BY queue
 ), known AS (
     SELECT queue AS name FROM pending_queue
@@ -42,9 +43,9 @@ LEFT JOIN running ON running.queue = known.name
 LEFT JOIN scheduled ON scheduled.queue = known.name
 LEFT JOIN {schema}.queues ON queues.name = known.name
 CROSS JOIN LATERAL (
-    SELECT count(*) AS jobs
+    SELECT greatest(count(*) - coalesce(running.jobs, 0), 0) AS jobs
     FROM (
-        SELECT FROM {schema}.jobs WHERE state = 'pending' AND queue = known.name LIMIT %(limit)s
+        SELECT FROM {schema}.jobs WHERE is_due AND queue = known.name LIMIT %(limit)s + coalesce(running.jobs, 0)
     ) AS counted
 ) AS pending
 CROSS JOIN LATERAL (
@@ -56,7 +57,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT run_at
         FROM {schema}.jobs
-        WHERE state = 'pending' AND queue = known.name
+        WHERE {pending} AND queue = known.name
         ORDER BY -priority, id
         LIMIT 1000
     ) AS front

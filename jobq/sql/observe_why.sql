@@ -15,7 +15,7 @@ SELECT
         FROM (
             SELECT
             FROM {schema}.jobs AS other
-            WHERE other.state = 'pending'
+            WHERE {pending}
                 AND other.queue = jobs.queue
                 AND (-other.priority, other.id) < (-jobs.priority, jobs.id)
             ORDER BY -other.priority, other.id -- along the index: a bitmap would first read all of it
@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (
         (
             SELECT count(*)
             FROM {schema}.jobs AS running
-            WHERE running.state = 'running' AND running.worker_id = ANY (array_agg(live.id) FILTER (WHERE works AND knows))
+            WHERE {running} AND running.worker_id = ANY (array_agg(live.id) FILTER (WHERE works AND knows))
         ) AS busy
     FROM (
         SELECT

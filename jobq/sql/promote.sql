@@ -1,18 +1,18 @@
 -- Makes due jobs pending, oldest first, and says when the next one is due. Any worker does it for all queues.
 -- Says too when the next job expires; where that is not above 0, expire.sql has something to do.
--- And in which queues something was pending, but for those that are given: one step of the index jobs_pending a queue,
+-- And in which queues something was pending, but for those that are given: one step of the index jobs_due a queue,
 -- however many jobs wait in each. Of a queue that is known nothing is read at all: a step into it would wade through
 -- whatever an open transaction elsewhere keeps from being vacuumed. So the steps go from each known queue to the next.
 WITH RECURSIVE due AS (
     SELECT id
     FROM {schema}.jobs
-    WHERE state = 'scheduled' AND run_at <= statement_timestamp()
+    WHERE NOT is_due AND run_at <= statement_timestamp()
     ORDER BY run_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), promoted AS (
     UPDATE {schema}.jobs
-    SET state = 'pending'
+    SET is_due = true
     FROM due
     WHERE jobs.id = due.id
     RETURNING jobs.queue
@@ -35,7 +35,7 @@ WITH RECURSIVE due AS (
         (
             SELECT queue
             FROM {schema}.jobs
-            WHERE state = 'pending' AND queue > step.queue AND queue < step.until
+            WHERE {pending} AND queue > step.queue AND queue < step.until
             ORDER BY queue, -priority, id
             LIMIT 1
         )
@@ -43,7 +43,7 @@ WITH RECURSIVE due AS (
         (
             SELECT queue
             FROM {schema}.jobs
-            WHERE state = 'pending' AND queue > step.queue AND step.until IS NULL
+            WHERE {pending} AND queue > step.queue AND step.until IS NULL
             ORDER BY queue, -priority, id
             LIMIT 1
         )
@@ -55,14 +55,14 @@ SELECT
     (
         SELECT extract(epoch FROM run_at - statement_timestamp())::float8
         FROM {schema}.jobs
-        WHERE state = 'scheduled' AND run_at > statement_timestamp()
+        WHERE NOT is_due AND run_at > statement_timestamp()
         ORDER BY run_at
         LIMIT 1
     ) AS next_due_seconds,
     (
         SELECT extract(epoch FROM expires_at - statement_timestamp())::float8
         FROM {schema}.jobs
-        WHERE expires_at IS NOT NULL AND state IN ('pending', 'scheduled')
+        WHERE expires_at IS NOT NULL AND worker_id IS NULL
         ORDER BY expires_at
         LIMIT 1
     ) AS next_expiry_seconds,

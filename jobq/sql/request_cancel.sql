@@ -10,7 +10,7 @@ WITH requested AS (
         SELECT id
         FROM {schema}.jobs
         WHERE id = ANY (%(ids)s::bigint[])
-            AND state = 'running'
+            AND worker_id IS NOT NULL
             AND coalesce((%(attempts)s::integer[])[array_position(%(ids)s::bigint[], id)], attempt) = attempt
         ORDER BY id
         FOR UPDATE

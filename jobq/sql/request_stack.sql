@@ -3,7 +3,7 @@ WITH requested AS (
     INSERT INTO {schema}.stacks (job_id, attempt, worker_id)
     SELECT id, attempt, worker_id
     FROM {schema}.jobs
-    WHERE id = %(job_id)s AND state = 'running' AND attempt = coalesce(%(attempt)s::integer, attempt)
+    WHERE id = %(job_id)s AND worker_id IS NOT NULL AND attempt = coalesce(%(attempt)s::integer, attempt)
     RETURNING id, attempt, worker_id
 )
 SELECT

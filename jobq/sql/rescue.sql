@@ -7,7 +7,7 @@
 -- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
 -- A job whose end somebody has asked for does not run again: it ends here, as cancelled.
 -- The fingerprint is what fingerprints.py makes of the same words.
--- Looked for between the workers that are alive: among what one of these has run lies whatever an open transaction
+-- Looked for by claims, between those of the workers that are alive: among these lies whatever an open transaction
 -- elsewhere keeps from being vacuumed. A job that another rescue has put back, and that runs again by the time its row
 -- is locked, is no orphan: so the attempt has to be the one that was seen.
 -- Later arguments of a job that was enqueued again meanwhile are put in place as in retry.sql.
@@ -17,10 +17,15 @@ WITH gap AS (
         SELECT -9223372036854775807 UNION ALL SELECT id FROM {schema}.workers WHERE stopped_at IS NULL
     ) AS bound (after)
 ), seen AS MATERIALIZED (
-    SELECT jobs.id, jobs.attempt, jobs.worker_id
-    FROM gap
-    JOIN {schema}.jobs ON jobs.worker_id > gap.after AND jobs.worker_id < gap.until
-    WHERE jobs.state = 'running'
+    SELECT id, attempt, worker_id
+    FROM {schema}.jobs
+    WHERE id = ANY (ARRAY(
+            SELECT unnest(job_ids)
+            FROM gap
+            JOIN {schema}.claims ON claims.worker_id > gap.after AND claims.worker_id < gap.until
+        ))
+        AND worker_id IS NOT NULL
+        AND worker_id NOT IN (SELECT id FROM {schema}.workers WHERE stopped_at IS NULL)
 ), orphaned AS (
     SELECT
         jobs.*, workers.host, workers.pid, workers.heartbeat_at,
@@ -43,13 +48,12 @@ WITH gap AS (
             ) END
         ) AS began_at
     ) AS known
-    WHERE jobs.state = 'running'
     ORDER BY jobs.id
     LIMIT %(limit)s
     FOR UPDATE OF jobs SKIP LOCKED
 ), requeued AS (
     UPDATE {schema}.jobs
-    SET state = CASE WHEN orphaned.delay > interval '0' THEN 'scheduled' ELSE 'pending' END,
+    SET is_due = orphaned.delay <= interval '0',
         run_at = statement_timestamp() + orphaned.delay,
         excused = least(jobs.excused, 2147483646) + 1,
         losses = least(jobs.losses, 2147483646) + orphaned.loss,

@@ -34,7 +34,7 @@ WITH ended AS (
     FOR UPDATE OF jobs
 ), requeued AS (
     UPDATE {schema}.jobs
-    SET state = CASE WHEN ended.delay > 0 THEN 'scheduled' ELSE 'pending' END,
+    SET is_due = ended.delay <= 0,
         run_at = statement_timestamp() + ended.delay * interval '1 second',
         excused = least(jobs.excused, 2147483646) + ended.excuse,
         losses = least(jobs.losses, 2147483646) + ended.loss,

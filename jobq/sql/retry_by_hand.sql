@@ -15,10 +15,10 @@ WITH last AS (
 ), queued AS (
     INSERT INTO {schema}.numbered_jobs
         (id, job_class, arguments, queue, priority, attempt, retries, unique_key, source, trace_context,
-         timeout, has_abort_hook, run_at, state)
+         timeout, has_abort_hook, run_at)
     SELECT
         id, job_class, arguments, queue, priority, attempt, greatest(retries, attempt), unique_key, source,
-        trace_context, timeout, has_abort_hook, statement_timestamp(), 'pending'
+        trace_context, timeout, has_abort_hook, statement_timestamp()
     FROM last
     ORDER BY job_class COLLATE "C", unique_key COLLATE "C", id
     ON CONFLICT DO NOTHING

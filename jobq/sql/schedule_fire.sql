@@ -67,10 +67,10 @@ WITH given AS MATERIALIZED (
     WHERE due.paused_at IS NULL AND tick.tick_at > coalesce(due.last_at, '-infinity')
 ), added AS (
     INSERT INTO {schema}.numbered_jobs
-        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, state)
+        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, is_due)
     SELECT
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, 'schedule ' || name,
-        statement_timestamp() + delay, CASE WHEN delay > interval '0' THEN 'scheduled' ELSE 'pending' END
+        statement_timestamp() + delay, delay <= interval '0'
     FROM served
     WHERE NOT is_overlapped AND key_rules IS NULL
     ORDER BY job_class COLLATE "C", unique_key COLLATE "C", number

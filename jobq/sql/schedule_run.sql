@@ -16,10 +16,10 @@ WITH chosen AS MATERIALIZED (
     JOIN {schema}.jobs ON jobs.id = latest.job_id
 ), added AS (
     INSERT INTO {schema}.numbered_jobs
-        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, state)
+        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at)
     SELECT
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
-        'schedule ' || name || ', by ' || %(run_by)s, statement_timestamp(), 'pending'
+        'schedule ' || name || ', by ' || %(run_by)s, statement_timestamp()
     FROM chosen
     CROSS JOIN busy
     WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy) AND chosen.key_rules IS NULL

@@ -1,10 +1,9 @@
--- Running jobs of workers that are gone and that nobody has taken over for a while: the index jobs_running gives them by worker.
--- A job that runs without a worker (inline, in a test) is nobody's.
+-- Running jobs of workers that are gone and that nobody has taken over for a while.
 SELECT workers.host || '/' || workers.pid AS name, held.jobs
 FROM (
     SELECT worker_id, count(*) AS jobs
     FROM {schema}.jobs
-    WHERE state = 'running' AND worker_id IS NOT NULL
+    WHERE {running}
     GROUP BY worker_id
 ) AS held
 LEFT JOIN {schema}.workers ON workers.id = held.worker_id

@@ -1,5 +1,5 @@
 -- Counts what each queue holds, once a minute for all workers, each queue no further than the limit. Whoever holds the lock
--- does it, and only where this minute has no rows yet. One index gives the pending jobs of a queue;
+-- does it, and only where this minute has no rows yet. One index gives the due jobs of a queue, those that run too;
 -- the scheduled ones have no index by queue and are counted together.
 WITH RECURSIVE mine AS MATERIALIZED (
     SELECT date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute
@@ -8,47 +8,40 @@ WITH RECURSIVE mine AS MATERIALIZED (
             SELECT FROM {schema}.levels
             WHERE minute = date_bin('1 minute', statement_timestamp(), to_timestamp(0))
         )
-), pending_queue AS (
+), due_queue AS (
     (
-        SELECT queue FROM {schema}.jobs WHERE state = 'pending' AND EXISTS (SELECT FROM mine)
+        SELECT queue FROM {schema}.jobs WHERE is_due AND EXISTS (SELECT FROM mine)
         ORDER BY queue, -priority, id LIMIT 1
     )
     UNION ALL
     SELECT following.queue
-    FROM pending_queue
+    FROM due_queue
     CROSS JOIN LATERAL (
         SELECT queue
         FROM {schema}.jobs
-        WHERE state = 'pending' AND queue > pending_queue.queue
+        WHERE is_due AND queue > due_queue.queue
         ORDER BY queue, -priority, id
         LIMIT 1
     ) AS following
-), pending AS (
-    SELECT pending_queue.queue, counted.jobs
-    FROM pending_queue
+), due AS (
+    SELECT due_queue.queue, counted.jobs
+    FROM due_queue
     CROSS JOIN LATERAL (
         SELECT count(*) AS jobs
         FROM (
-            SELECT FROM {schema}.jobs WHERE state = 'pending' AND queue = pending_queue.queue LIMIT %(limit)s
+            SELECT FROM {schema}.jobs WHERE is_due AND queue = due_queue.queue LIMIT %(limit)s
         ) AS limited
     ) AS counted
 ), scheduled AS (
     SELECT queue, count(*) AS jobs
     FROM (
-        SELECT queue FROM {schema}.jobs WHERE state = 'scheduled' AND EXISTS (SELECT FROM mine) LIMIT %(limit)s
+        SELECT queue FROM {schema}.jobs WHERE NOT is_due AND EXISTS (SELECT FROM mine) LIMIT %(limit)s
     ) AS limited
     GROUP BY queue
-), running AS (
-    SELECT queue, count(*) AS jobs
-    FROM {schema}.jobs
-    WHERE state = 'running' AND EXISTS (SELECT FROM mine)
-    GROUP BY queue
 ), known AS (
-    SELECT queue FROM pending
+    SELECT queue FROM due
     UNION
     SELECT queue FROM scheduled
-    UNION
-    SELECT queue FROM running
     UNION
     SELECT DISTINCT queue
     FROM {schema}.levels
@@ -58,12 +51,11 @@ INSERT INTO {schema}.levels (minute, queue, unfinished)
 SELECT
     mine.minute, known.queue,
     CASE
-        WHEN coalesce(pending.jobs, 0) < %(limit)s AND (SELECT coalesce(sum(jobs), 0) FROM scheduled) < %(limit)s
-        THEN coalesce(pending.jobs, 0) + coalesce(scheduled.jobs, 0) + coalesce(running.jobs, 0)
+        WHEN coalesce(due.jobs, 0) < %(limit)s AND (SELECT coalesce(sum(jobs), 0) FROM scheduled) < %(limit)s
+        THEN coalesce(due.jobs, 0) + coalesce(scheduled.jobs, 0)
     END
 FROM mine
 CROSS JOIN known
-LEFT JOIN pending ON pending.queue = known.queue
+LEFT JOIN due ON due.queue = known.queue
 LEFT JOIN scheduled ON scheduled.queue = known.queue
-LEFT JOIN running ON running.queue = known.queue
 ON CONFLICT (minute, queue) DO NOTHING

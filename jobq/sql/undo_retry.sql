@@ -7,7 +7,7 @@ WITH taken AS (
         AND kept.id = ANY (%(ids)s::bigint[])
         AND jobs.id = kept.id
         AND jobs.attempt = kept.attempt
-        AND jobs.state IN ('pending', 'scheduled')
+        AND jobs.worker_id IS NULL
         AND jobs.replaced_at IS NULL
     RETURNING jobs.id, jobs.attempt
 ), marked AS (

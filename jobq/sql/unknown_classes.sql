@@ -2,7 +2,7 @@
 -- at the front, so looking there is enough, and costs the same with a million jobs behind it.
 WITH RECURSIVE step AS (
     (
-        SELECT queue FROM {schema}.jobs WHERE state = 'pending' ORDER BY queue, -priority, id LIMIT 1
+        SELECT queue FROM {schema}.jobs WHERE {pending} ORDER BY queue, -priority, id LIMIT 1
     )
     UNION ALL
     SELECT following.queue
@@ -10,7 +10,7 @@ WITH RECURSIVE step AS (
     CROSS JOIN LATERAL (
         SELECT queue
         FROM {schema}.jobs
-        WHERE state = 'pending' AND queue > step.queue
+        WHERE {pending} AND queue > step.queue
         ORDER BY queue, -priority, id
         LIMIT 1
     ) AS following
@@ -35,7 +35,7 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT job_class
         FROM {schema}.jobs
-        WHERE state = 'pending' AND queue = step.queue
+        WHERE {pending} AND queue = step.queue
         ORDER BY queue, -priority, id
         LIMIT %(limit)s
     ) AS front

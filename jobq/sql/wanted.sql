@@ -1,6 +1,5 @@
 -- What somebody wants of this worker: jobs that it is to stop, and jobs of which it is to say what they are doing. Only
--- running jobs have a request to stop; the state is not asked, since that would let the index of all running jobs be the
--- way in. And the last heartbeat of each live worker, to see whether it stands still; and whether a worker has left of
+-- running jobs have a request to stop. And the last heartbeat of each live worker, to see whether it stands still; and whether a worker has left of
 -- late, so that there may be jobs to rescue: also one that left when the clock of the database was ahead.
 SELECT 'stop' AS what, id, id AS job_id, attempt, cancel_requested_by AS wanted_by, NULL::float8 AS beat
 FROM {schema}.jobs

@@ -222,7 +222,8 @@ def decided_of(job: NewJob, now: datetime) -> Decided:
 
 def times_of(decided: Decided) -> tuple[str | None, ...]:
     expires_at = None if decided.expires_at is None else decided.expires_at.isoformat()
-    return decided.state, decided.enqueued_at.isoformat(), decided.run_at.isoformat(), expires_at
+    is_due = str(decided.state == State.PENDING).lower()
+    return is_due, decided.enqueued_at.isoformat(), decided.run_at.isoformat(), expires_at
 
 
 def fields_of(job: NewJob, *times: str | None) -> str:
@@ -320,8 +321,12 @@ def claim(
     positions: Sequence[QueuePosition],
     classes: Sequence[str],
     most: int,
+    over: Sequence[int] = (),
 ) -> list[Assignment]:
-    """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns."""
+    """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns.
+
+    Of the claims that are `over`, this worker holds no job any more.
+    """
     rows = connection.execute(
         statement("claim", schema),
         {
@@ -333,6 +338,7 @@ def claim(
             "classes": list(classes),
             "most": most,
             "share": -(-most // len(positions)),
+            "over": list(over),
         },
     ).fetchall()
     return in_order_of_service([Assignment(*row) for row in rows])
@@ -349,6 +355,11 @@ def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
         keyed.append((-assignment.priority, turn, assignment.id, assignment))
     keyed.sort(key=itemgetter(0, 1, 2))
     return [assignment for *_, assignment in keyed]
+
+
+def drop_claims(connection: Connection, schema: str, *, worker_id: int, over: Sequence[int]) -> None:
+    """Removes claims of which this worker holds no job any more."""
+    connection.execute(statement("drop_claims", schema), {"worker_id": worker_id, "over": list(over)})
 
 
 def claimed(connection: Connection, schema: str, *, worker_id: int) -> list[Assignment]:

@@ -42,7 +42,7 @@ class Role:
 
 NEW_JOB = (
     "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
-    "state", "timeout", "expires_at", "has_abort_hook",
+    "is_due", "timeout", "expires_at", "has_abort_hook",
 )  # fmt: skip
 """The columns of jobs that enqueueing fills; the id is the sequence's, and the rest is what workers write."""
 
@@ -50,8 +50,8 @@ ANSWER = ("id", "state", "queue", "enqueued_at", "run_at", "expires_at", "job_cl
 """What enqueueing returns, and what decides whether a unique key is held."""
 
 FIRED_JOB = (
-    "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "run_at", "state",
-    "timeout", "has_abort_hook",
+    "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "run_at",
+    "is_due", "timeout", "has_abort_hook",
 )  # fmt: skip
 """The columns that a schedule's tick fills."""
 
@@ -106,7 +106,7 @@ LOOK = ("bounded_text", "readable", "is_impossible")
 READ = (
     *(right for function in LOOK for right in on(function, "EXECUTE")),
     *(right for table in (
-        "jobs", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics",
+        "jobs", "claims", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics",
         "all_metrics", "levels", "audit", "mutes", "migrations",
     ) for right in on(table, "SELECT")),
 )  # fmt: skip
@@ -129,8 +129,9 @@ WORKER = Role(
     (
         *on("jobs", "SELECT", "DELETE"),
         # Claimed, given back, retried, rescued; and how far it is.
-        *on("jobs", "UPDATE", columns=("state", "attempt", "worker_id", "started_at", "run_at", "excused", "losses")),
+        *on("jobs", "UPDATE", columns=("is_due", "attempt", "worker_id", "started_at", "run_at", "excused", "losses")),
         *on("jobs", "UPDATE", columns=("progress", "suspected", "begun_at")),
+        *on("claims", "SELECT", "INSERT", "DELETE"),
         *BOUNDED,
         *on("follow_jobs", "EXECUTE"),
         *on("results", "SELECT", "INSERT"),
@@ -144,7 +145,7 @@ WORKER = Role(
         *on("schedules", "INSERT", "UPDATE", columns=DECLARED),
         *on("schedules", "UPDATE", columns=("last_at", "undeclared_at")),
         *on("numbered_jobs", "INSERT", columns=FIRED_JOB),
-        *on("numbered_jobs", "SELECT", columns=ANSWER),
+        *on("numbered_jobs", "SELECT", columns=("id", "queue", "job_class", "unique_key")),
         *DRAW_IDS,
         *on("ticks", "SELECT", "DELETE"),
         *on("ticks", "INSERT", columns=("schedule", "tick_at", "verdict", "passed", "job_id")),

@@ -9,6 +9,17 @@ BOUNDS = "'{" + ",".join(f"{bound:g}" for bound in histograms.BOUNDS) + "}'::flo
 """The bounds of the histograms in seconds, for width_bucket(): one literal, which PostgreSQL reads faster than many."""
 
 
+RUNNING = "worker_id IS NOT NULL AND id = ANY (ARRAY(SELECT unnest(job_ids) FROM {schema}.claims))"
+"""A job runs. Found by its claim and the primary key, for no index mentions what a claim changes.
+
+As an array: the plan is then along that key, however wrong the statistics of a table are that turns over all the time.
+"""
+
+PENDING = "is_due AND worker_id IS NULL"
+"""A job may be claimed. The index jobs_due has those that run, too."""
+
+SCHEDULED = "NOT is_due AND worker_id IS NULL"
+
 CLOCK = "statement_timestamp()"
 """How statements ask for the time: always the database's, and never that of the transaction's begin."""
 
@@ -36,7 +47,7 @@ def quote_literal(text: str) -> str:
 def statement(name: str, schema: str) -> bytes:
     """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
     text = resources.files("jobq.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    text = text.replace(CLOCK, _clock)
+    text = text.replace("{running}", RUNNING).replace("{pending}", PENDING).replace(CLOCK, _clock)
     # A percent sign in the schema's name would read as a placeholder. The bounds of the histograms are a constant of
     # the plan: as a parameter they would be read anew each time, which takes longer than the rest of the counting.
     return text.replace("{bounds}", BOUNDS).replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()

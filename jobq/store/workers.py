@@ -123,6 +123,17 @@ def set_waiting(connection: Connection, schema: str, *, worker_id: int, waiting:
 
 def stop(connection: Connection, schema: str, *, worker_id: int) -> None:
     connection.execute(statement("stop_worker", schema), {"worker_id": worker_id})
+    forget_claims(connection, schema)
+
+
+def forget_claims(connection: Connection, schema: str) -> None:
+    """Removes the claims of workers that are gone and hold none of their jobs any more."""
+    connection.execute(statement("forget_claims", schema), {})
+
+
+def note_claims(connection: Connection, schema: str) -> dict[int, int]:
+    """Notes claims of running jobs that have none; returns how many there are of each worker. Reads the whole table."""
+    return dict(connection.execute(statement("note_claims", schema), {}).fetchall())
 
 
 def declare_dead(connection: Connection, schema: str, ids: Sequence[int], *, silent: float) -> list[int]:

@@ -53,6 +53,7 @@ def test_a_claimed_job_is_running_in_its_next_attempt_under_its_worker(store: An
         job_class=job.job_class,
         arguments='{"to": "ada"}',
         waited_microseconds=assignment.waited_microseconds,
+        claim=assignment.claim,
     )
     waited = (job.started_at - job.run_at).total_seconds()
     assert assignment.waited_microseconds / 1e6 == pytest.approx(waited, abs=1e-5)

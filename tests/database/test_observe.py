@@ -377,7 +377,7 @@ def test_a_check_that_may_not_be_made_says_so_and_the_others_go_on(
     healthy.execute(f"CREATE ROLE {role} LOGIN")
     try:
         healthy.execute(f"GRANT USAGE ON SCHEMA jobq TO {role}")
-        healthy.execute(f"GRANT SELECT ON jobq.migrations, jobq.workers, jobq.jobs TO {role}")
+        healthy.execute(f"GRANT SELECT ON jobq.migrations, jobq.workers, jobq.jobs, jobq.claims TO {role}")
         weak = Database(replace(settings, database_url=make_conninfo(database_url, options=f"-crole={role}")))
         try:
             findings = observe.doctor(weak)

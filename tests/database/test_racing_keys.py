@@ -19,7 +19,7 @@ import pytest
 from conftest import JOB_CLASS, new_job, report_on
 from jobq.records import KeyRules
 from jobq.states import Outcome
-from jobq.store import jobs
+from jobq.store import jobs, workers
 
 CLIENTS = 16
 ENQUEUES = 6
@@ -112,6 +112,7 @@ class Scene:
         else:
             another = store.worker()
             store.execute("UPDATE jobq.jobs SET worker_id = %s WHERE id = %s", another, job.id)
+            workers.note_claims(store.connection, store.schema)
             store.declare_dead(another)
 
     def check_that_nothing_is_missed(self) -> None:

@@ -417,7 +417,7 @@ def test_nobody_but_the_owner_gives_a_job_an_id_of_the_future(role: Role, store:
         ).fetchall()
         assert chosen == 1
         if role in (WORKER, OPERATOR):
-            insert = b"INSERT INTO jobq.numbered_jobs (id, job_class, state) VALUES (%s, 'x', 'pending')"
+            insert = b"INSERT INTO jobq.numbered_jobs (id, job_class) VALUES (%s, 'x')"
             with pytest.raises(pg.WithCheckOptionViolation):
                 connection.execute(insert, [FUTURE])
             ((drawn,),) = connection.execute("SELECT nextval('jobq.jobs_id_seq')").fetchall()

@@ -14,7 +14,7 @@ from jobq import observe
 from jobq.filters import parse
 from jobq.records import ClassRecord, JobRecord
 from jobq.states import Outcome
-from jobq.store import jobs, metrics
+from jobq.store import jobs, metrics, workers
 from jobq.store.database import Database
 
 PERIOD, SECONDS = "1h", 3600.0
@@ -133,10 +133,11 @@ def test_jobs_and_attempts_are_counted_apart(planted: Any, database: Database) -
 def test_the_longest_running_jobs_are_found_among_many_younger_ones(source: LiveSource, store: Any) -> None:
     worker = store.worker()
     store.execute(
-        "INSERT INTO jobq.jobs (job_class, state, attempt, worker_id, started_at) SELECT 'x', 'running', 1, %s, "
+        "INSERT INTO jobq.jobs (job_class, attempt, worker_id, started_at) SELECT 'x', 1, %s, "
         "now() - CASE n WHEN 1 THEN 3600 ELSE 1 END * interval '1 s' FROM generate_series(1, 300) AS n",
         worker,
     )
+    workers.note_claims(store.connection, store.schema)
     (oldest,) = store.rows("SELECT min(id) AS id FROM jobq.jobs WHERE state = 'running'")
     snapshot = source.look(SECONDS)
     assert snapshot.stats.running == 300

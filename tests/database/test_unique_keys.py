@@ -269,7 +269,7 @@ def test_a_follow_up_that_no_statement_gave_to_the_retry_comes_when_the_job_ends
     enqueue(store, version(1, retries=1))
     running = start(store, worker)
     enqueue(store, version(2))
-    store.execute("UPDATE jobq.jobs SET state = 'pending', worker_id = NULL, started_at = NULL")
+    store.execute("UPDATE jobq.jobs SET worker_id = NULL, started_at = NULL")
     again = start(store, worker)
     assert (again.id, again.arguments) == (running.id, '{"version": 1}')
     store.finish(worker, report(again))
@@ -594,7 +594,7 @@ def test_an_undone_cancel_finds_the_key_held_by_the_follow_up(store: Any, report
     enqueue(store, version(1, retries=1))
     running = start(store, worker)
     enqueue(store, version(2))
-    store.execute("UPDATE jobq.jobs SET state = 'pending', worker_id = NULL, started_at = NULL")
+    store.execute("UPDATE jobq.jobs SET worker_id = NULL, started_at = NULL")
     jobs.cancel(store.connection, store.schema, [running.id], cancelled_by="ada@here", act=1)
     assert versions(store.unfinished()) == [2]
     assert audit.undo_cancel(store.connection, store.schema, 1, [running.id]) == []

@@ -112,7 +112,7 @@ COLUMNS: dict[str, Callable[[Chosen], Any]] = {
     "source": lambda chosen: chosen.choice((text(chosen), Sql(f"repeat('s', {chosen.randint(1, 20_000_000)})"))),
     "trace_context": document,
     "run_at": lambda chosen: chosen.choice(TIMES),
-    "state": lambda chosen: chosen.choice(("pending", "scheduled", "running", "finished")),
+    "is_due": lambda chosen: chosen.random() < 0.5,
     "timeout": lambda chosen: chosen.choice(FLOATS),
     "expires_at": lambda chosen: chosen.choice(TIMES),
     "has_abort_hook": lambda chosen: chosen.choice((True, False)),

@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 
 from jobq import embedded
+from jobq.store import workers
 
 JOBS = """
 import os
@@ -144,11 +145,12 @@ class Scene:
             "VALUES ('web-3', 7121, '0.1.0', 8, '{}', now() - interval '31 min', '[]') RETURNING id"
         )
         self.connection.execute(
-            "INSERT INTO jobq.jobs (job_class, arguments, queue, attempt, state, worker_id, started_at) "
-            "SELECT 'jobs.Receipt', jsonb_build_object('n', n), 'default', 1, 'running', %s, now() - interval '5 min' "
+            "INSERT INTO jobq.jobs (job_class, arguments, queue, attempt, worker_id, started_at) "
+            "SELECT 'jobs.Receipt', jsonb_build_object('n', n), 'default', 1, %s, now() - interval '5 min' "
             "FROM generate_series(1, 8) AS n",
             [worker],
         )
+        workers.note_claims(self.connection, "jobq")
 
     def _jobs(self, number: int, job_class: str, queue: str) -> None:
         self.connection.execute(
