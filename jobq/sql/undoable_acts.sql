@@ -8,7 +8,7 @@ SELECT
             SELECT count(*)
             FROM (SELECT * FROM {schema}.kept WHERE act = audit.id LIMIT %(looked_at)s) AS kept
             JOIN {schema}.jobs ON jobs.id = kept.id AND jobs.attempt = kept.attempt
-            WHERE jobs.state IN ('pending', 'scheduled') AND jobs.replaced_at IS NULL
+            WHERE jobs.worker_id IS NULL AND jobs.replaced_at IS NULL
         )
         WHEN 'cancel' THEN (
             SELECT count(*)

@@ -401,15 +401,21 @@ def finish(
 ) -> Recorded:
     """Ends attempts that end their jobs; `now` is this machine's monotonic clock."""
     reports = sorted(reports, key=itemgetter(0))
+    if all(is_plain_success(report) for report in reports):
+        parameters = {"worker_id": worker_id, **measures_of(reports, now)}
+        return recorded_by(connection.execute(statement("finish_plain", schema), parameters))
     return recorded_by(connection.execute(statement("finish", schema), finish_parameters(worker_id, reports, now)))
 
 
 def finish_parameters(worker_id: int, reports: Sequence[Report], now: float) -> dict[str, Any]:
-    return {
-        "worker_id": worker_id,
-        "values": texts([report.value for report in reports]),
-        **columns_of_reports(reports, now),
-    }
+    values = texts([report.value for report in reports])
+    return {"worker_id": worker_id, "values": values, **columns_of_reports(reports, now)}
+
+
+def is_plain_success(report: Report) -> bool:
+    """Whether nothing is to be said of a success but when it was, and what it took."""
+    rest = (report.value, report.error_type, report.error_message)
+    return report.outcome == Outcome.SUCCESSFUL.value and rest == (None, None, None)
 
 
 def completing(schema: str, worker_id: int, report: Report) -> Steps[bool]:
@@ -444,19 +450,26 @@ def recorded_by(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Recorded:
 
 def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
     return {
-        "ids": numbers([report.id for report in reports]),
-        "attempts": numbers([report.attempt for report in reports]),
+        **measures_of(reports, now),
         "outcomes": [report.outcome for report in reports],
-        "start_ages": numbers(["NULL" if report.started is None else now - report.started for report in reports]),
-        "end_ages": numbers([now - report.ended for report in reports]),
         "error_types": texts([report.error_type for report in reports]),
         "error_messages": texts([report.error_message for report in reports]),
         "tracebacks": texts([report.traceback for report in reports]),
-        "cpu_microseconds": numbers_or_null([report.cpu_microseconds for report in reports]),
-        "peak_memories": numbers_or_null([report.peak_memory_kilobytes for report in reports]),
         "aborted": aborted if True in (aborted := [report.aborted for report in reports]) else None,
         "fingerprints": texts([report.fingerprint for report in reports]),
         "frames": texts([report.frame for report in reports]),
+    }
+
+
+def measures_of(reports: Sequence[Report], now: float) -> dict[str, Any]:
+    """Which attempts, when they began and ended, and what they took."""
+    return {
+        "ids": numbers([report.id for report in reports]),
+        "attempts": numbers([report.attempt for report in reports]),
+        "start_ages": numbers(["NULL" if report.started is None else now - report.started for report in reports]),
+        "end_ages": numbers([now - report.ended for report in reports]),
+        "cpu_microseconds": numbers_or_null([report.cpu_microseconds for report in reports]),
+        "peak_memories": numbers_or_null([report.peak_memory_kilobytes for report in reports]),
     }
 
 

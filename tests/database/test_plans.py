@@ -189,7 +189,7 @@ def test_queues_that_are_known_and_what_live_workers_ran_are_not_waded_through(s
     assert pages(rescued) < 100
 
 
-@pytest.mark.parametrize("name", ["finish", "retry", "give_back"])
+@pytest.mark.parametrize("name", ["finish", "finish_plain", "retry", "give_back"])
 def test_attempts_end_by_the_primary_key(name: str, store: Any, worker: int) -> None:
     ending = Planned(store, name, reports_on(1))
     fill(store)
