@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from jobq.records import Assignment, ClassRecord
-from jobq.store import jobs
+from jobq.store import jobs, workers
 from jobq.store.jobs import QueuePosition
 
 
@@ -285,3 +285,46 @@ def test_a_worker_can_ask_what_it_holds(store: Any) -> None:
     mine = store.claim(worker, most=2)
     store.claim(other)
     assert jobs.claimed(store.connection, store.schema, worker_id=worker) == mine
+
+
+def claims(store: Any) -> list[list[int]]:
+    return [row.job_ids for row in store.rows("SELECT job_ids FROM jobq.claims ORDER BY id")]
+
+
+def test_a_claim_is_noted_until_its_worker_says_that_it_is_over(store: Any) -> None:
+    worker = store.worker()
+    first, second = store.add(), store.add()
+    (claimed,) = store.claim(worker, most=1)
+    assert claims(store) == [[first]]
+    position = jobs.QueuePosition("default")
+    jobs.claim(
+        store.connection,
+        store.schema,
+        worker_id=worker,
+        positions=[position],
+        classes=[claimed.job_class],
+        most=1,
+        over=[claimed.claim],
+    )
+    assert claims(store) == [[second]]
+
+
+def test_the_claim_of_a_worker_that_is_gone_stays_until_its_jobs_are_rescued(store: Any) -> None:
+    worker = store.worker()
+    job_id = store.add()
+    store.claim(worker)
+    store.declare_dead(worker)
+    workers.forget_claims(store.connection, store.schema)
+    assert claims(store) == [[job_id]]
+    assert [job.id for job in workers.rescue(store.connection, store.schema, max_losses=3)] == [job_id]
+    workers.forget_claims(store.connection, store.schema)
+    assert claims(store) == []
+
+
+def test_a_job_that_was_set_running_by_hand_is_found_and_rescued(store: Any) -> None:
+    job_id = store.add()
+    store.execute("UPDATE jobq.jobs SET worker_id = 77, started_at = now(), attempt = 1")
+    assert workers.rescue(store.connection, store.schema, max_losses=3) == []
+    assert workers.note_claims(store.connection, store.schema) == {77: 1}
+    assert workers.note_claims(store.connection, store.schema) == {}
+    assert [job.id for job in workers.rescue(store.connection, store.schema, max_losses=3)] == [job_id]
