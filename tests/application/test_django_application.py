@@ -41,7 +41,7 @@ def test_a_worker_finds_jobs_and_tasks_of_the_installed_applications(project: Pr
 
     log = project.work().stderr
 
-    assert "classes=10 schedules=1" in log
+    assert "classes=11 schedules=1" in log
     assert [(result.outcome, result.value) for result in store.results()] == [
         ("successful", "ada"),
         ("successful", "eve"),
@@ -50,7 +50,7 @@ def test_a_worker_finds_jobs_and_tasks_of_the_installed_applications(project: Pr
     project.shell(SHIP)
     environment = {"DJANGO_SETTINGS_MODULE": "", "JOBQ_DATABASE_URL": os.environ["SHOP_DATABASE_URL"]}
     finished = project.application.jobq("run", "--drain", "--max-processes", "1", environment=environment)
-    assert "classes=10 schedules=1" in finished.stderr
+    assert "classes=11 schedules=1" in finished.stderr
     assert len(store.results()) == 4
 
 
