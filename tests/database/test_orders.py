@@ -91,8 +91,8 @@ def test_of_some_jobs_those_are_read_again_that_are_still_in_the_list(
 
 def test_a_list_in_the_order_of_an_index_is_read_along_it(store: Any, database: Database) -> None:
     store.execute(
-        "INSERT INTO jobq.jobs (job_class, queue, state, run_at) "
-        "SELECT 'a.B', 'q', 'scheduled', now() + n * interval '1 s' FROM generate_series(1, 20000) AS n"
+        "INSERT INTO jobq.jobs (job_class, queue, is_due, run_at) "
+        "SELECT 'a.B', 'q', false, now() + n * interval '1 s' FROM generate_series(1, 20000) AS n"
     )
     store.execute("ANALYZE jobq.jobs")
     selection = parse("state:scheduled")

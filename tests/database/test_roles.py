@@ -19,6 +19,7 @@ from jobq import Job, observe, operate
 from jobq.class_options import constant_options
 from jobq.errors import DatabaseForbidden, JobNotFinished, NotRunning
 from jobq.filters import Filter, Moment, of
+from jobq.observe.orders import Order
 from jobq.operate.rights import NEEDS
 from jobq.records import ClassRecord, KeyRules, NewJob
 from jobq.store import history, jobs, migrations, rights
@@ -26,6 +27,9 @@ from jobq.store.database import Database, use_database
 from jobq.store.rights import ENQUEUER, OPERATOR, READER, WEB, WORKER, Right, Role
 
 JOB_CLASS = "shop.jobs.Work"
+
+BOTH = (Filter(), of("state", "finished"))
+"""The jobs that have not ended, and those that have."""
 
 Connection = psycopg.Connection[Any]
 
@@ -207,6 +211,7 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
     return {
         "act": lambda database: observe.act(database, 1),
         "acts_on": lambda database: observe.acts_on(database, job_id, since=datetime(2001, 1, 1, tzinfo=UTC)),
+        "among": lambda database: observe.among(database, of("state", "pending"), [(job_id, None)]),
         "audit": observe.audit,
         "classes": observe.classes,
         "doctor": observe.doctor,
@@ -214,15 +219,20 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "failing": lambda database: observe.failing(database, hour),
         "failures": lambda database: observe.failures(database, hour),
         "figures": lambda database: observe.figures(database, hour),
-        "list_jobs": lambda database: [observe.list_jobs(database, one) for one in (Filter(), of("state", "finished"))],
+        "list_jobs": lambda database: [observe.list_jobs(database, one) for one in BOTH],
         "longest": lambda database: observe.longest(database, limit=5),
         "look": lambda database: observe.look(database, observe.finding("jobq", job_id)),
+        "matches": lambda database: [observe.matches(database, one, limit=9) for one in BOTH],
         "needs_now": observe.needs_now,
         "preview": lambda database: observe.preview(database, timedelta(hours=1)),
         "queues": observe.queues,
         "require_all": lambda database: observe.require_all(database, ["nightly"], {"nightly"}),
         "schedules": observe.schedules,
-        "select": lambda database: [observe.select(database, one) for one in (Filter(), of("state", "finished"))],
+        "search": lambda database: [observe.search(database, one, limit=9) for one in BOTH],
+        "select": lambda database: [observe.select(database, one) for one in BOTH],
+        "sorted_page": lambda database: [
+            observe.sorted_page(database, one, Order("id", is_falling=True), limit=9) for one in BOTH
+        ],
         "show": lambda database: observe.show(database, job_id),
         "stats": observe.stats,
         "stored_arguments": lambda database: observe.stored_arguments(database, job_id),
