@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeAlias
 
-GRACE_SECONDS = 8.0
+GRACE_SECONDS = 5.0
 """For an end in order."""
 
 EXIT_CODE = 128 + 1

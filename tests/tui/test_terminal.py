@@ -58,6 +58,11 @@ class Terminal:
         return ESCAPES.sub(b"", self.drawn).decode(errors="replace")
 
 
+def hear_hangups() -> None:
+    """As in a terminal; who runs the tests under nohup ignores them."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def terminal(folder: Any, *arguments: str, rows: int = 24, columns: int = 80) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
@@ -71,6 +76,7 @@ def terminal(folder: Any, *arguments: str, rows: int = 24, columns: int = 80) ->
         stderr=theirs,
         env=environment,
         start_new_session=True,
+        preexec_fn=hear_hangups,
     )
     os.close(theirs)
     try:
