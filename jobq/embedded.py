@@ -47,7 +47,7 @@ LARGEST_LOG = 10_000_000
 
 
 KEEP_SECONDS = 1.0
-"""A process that keeps a server looks after it so often."""
+"""How often a process that keeps a server checks that it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ def is_brought_back(server: EmbeddedServer, layout: Home) -> bool:
 
 @contextmanager
 def keeper_lock(layout: Home) -> Iterator[None]:
-    """Says that the server is kept. Of several keepers one says so for all."""
+    """Mark the server as kept. Of several keepers one holds the lock for all."""
     lock = try_lock(layout.keeper_lock)
     try:
         yield

@@ -155,7 +155,7 @@ def start(foreground: bool) -> None:
 
     if foreground:
         signal.signal(signal.SIGTERM, end_by_signal)
-        embedded.keep(home(), announce=say, on_kept=told)
+        embedded.keep(home(), announce=say, on_kept=print_address)
         say("it was stopped")
         return
     with embedded.attach(home(), announce=say) as server:
@@ -165,8 +165,8 @@ def start(foreground: bool) -> None:
     say(f"it runs until: {command('db', 'stop')}")
 
 
-def told(address: str) -> None:
-    """The first line says to who started this that the server is kept."""
+def print_address(address: str) -> None:
+    """Print it as the first line: `jobq db start` waits for that line of the process that it started."""
     click.echo(address)
     sys.stdout.flush()
     say("it runs until this command is stopped (Ctrl-C)")

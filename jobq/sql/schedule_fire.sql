@@ -14,14 +14,7 @@ WITH given AS MATERIALIZED (
         %(next_ats)s::timestamptz[], %(served_tos)s::timestamptz[], %(passed)s::integer[], %(ticks)s::integer[]
     ) AS given (name, expression, timezone, seen_next_at, following_at, served_to, passed, ticks)
 ), declared AS MATERIALIZED (
-    SELECT DISTINCT entry ->> 'name' AS name
-    FROM (
-        SELECT DISTINCT ON (coalesce(schedules_digest, id::text)) schedules
-        FROM {schema}.workers
-        WHERE stopped_at IS NULL
-        ORDER BY coalesce(schedules_digest, id::text)
-    ) AS told
-    CROSS JOIN LATERAL jsonb_array_elements(told.schedules) AS entry
+    {declared}
 ), due AS MATERIALIZED (
     SELECT schedules.*, given.following_at, given.served_to, given.passed, given.ticks
     FROM given

@@ -3,14 +3,7 @@
 -- Where nobody knows the class, its workers are only down, and what they miss meanwhile is theirs to make up for.
 -- A worker that has not told its schedules yet says nothing either way. One that is locked is seen to the next time.
 WITH declared AS MATERIALIZED (
-    SELECT DISTINCT entry ->> 'name' AS name
-    FROM (
-        SELECT DISTINCT ON (coalesce(schedules_digest, id::text)) schedules
-        FROM {schema}.workers
-        WHERE stopped_at IS NULL
-        ORDER BY coalesce(schedules_digest, id::text)
-    ) AS told
-    CROSS JOIN LATERAL jsonb_array_elements(told.schedules) AS entry
+    {declared}
 ), candidates AS MATERIALIZED (
     SELECT
         kept.name,

@@ -20,6 +20,18 @@ PENDING = "is_due AND worker_id IS NULL"
 
 SCHEDULED = "NOT is_due AND worker_id IS NULL"
 
+DECLARED = """
+    SELECT DISTINCT entry ->> 'name' AS name
+    FROM (
+        SELECT DISTINCT ON (coalesce(schedules_digest, id::text)) schedules
+        FROM {schema}.workers
+        WHERE stopped_at IS NULL
+        ORDER BY coalesce(schedules_digest, id::text)
+    ) AS told
+    CROSS JOIN LATERAL jsonb_array_elements(told.schedules) AS entry
+""".strip()
+"""The names of the schedules that live workers declare. Of workers that declare the same, one is read."""
+
 CLOCK = "statement_timestamp()"
 """How statements ask for the time: always the database's, and never that of the transaction's begin."""
 
@@ -47,7 +59,8 @@ def quote_literal(text: str) -> str:
 def statement(name: str, schema: str) -> bytes:
     """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
     text = resources.files("jobq.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    text = text.replace("{running}", RUNNING).replace("{pending}", PENDING).replace(CLOCK, _clock)
+    text = text.replace("{running}", RUNNING).replace("{pending}", PENDING).replace("{declared}", DECLARED)
+    text = text.replace(CLOCK, _clock)
     # A percent sign in the schema's name would read as a placeholder. The bounds of the histograms are a constant of
     # the plan: as a parameter they would be read anew each time, which takes longer than the rest of the counting.
     return text.replace("{bounds}", BOUNDS).replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
