@@ -25,7 +25,8 @@
     │   ├── DatabaseTooOld          a PostgreSQL that is not supported
     │   ├── SchemaMissing           `jobq migrate` has not been run
     │   ├── SchemaBehind            … has not been run since jobq was upgraded
-    │   └── SchemaAhead             this jobq is too old for the schema
+    │   ├── SchemaAhead             this jobq is too old for the schema
+    │   └── SchemaForeign           other migrations than those of jobq's releases made the schema
     ├── JobNotFinished              a job has not ended in the time given         exit code 124
     ├── QueryTooSlow                a look took longer than a look may            exit code 1
     ├── AttemptSuperseded           an attempt that is not the job's any more     exit code 1
@@ -174,6 +175,10 @@ class SchemaBehind(DatabaseError):
 
 
 class SchemaAhead(DatabaseError):
+    pass
+
+
+class SchemaForeign(DatabaseError):
     pass
 
 

@@ -1,38 +1,73 @@
-"""The release before this one, as a tree that `PYTHONPATH` can name: from the last tag on its real code."""
+"""Two releases, one after the other, as trees that `PYTHONPATH` can name: each on its real code and migrations."""
 
 import io
+import re
 import shutil
 import subprocess
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = "jobq/sql/migrations"
 
+NEXT_MIGRATION = """-- min_version: {newest}
+-- As the next release may have one: additive, on the tables that workers write.
 
-def make_release_before(folder: Path) -> Path:
-    """The code of the last release, unpacked into the folder.
+ALTER TABLE {{schema}}.jobs ADD COLUMN of_the_next_release text;
+ALTER TABLE {{schema}}.results ADD COLUMN of_the_next_release text;
+"""
 
-    Until there is a first tag, and where there is no history: a copy of this code that does not know the newest
-    migration, as the release before does not.
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """The environments of processes of two releases, and the newest migration that each knows."""
+
+    before: dict[str, str]
+    after: dict[str, str]
+    version_before: int
+    version_after: int
+
+
+def make_releases(folder: Path) -> Releases:
+    """The last release and this code.
+
+    Until there is a first tag, and where there is no history: this code and a copy of it with one migration more.
     """
     tag = last_tag()
     if tag is not None:
-        with tarfile.open(fileobj=io.BytesIO(git("archive", tag, "jobq"))) as archive:
-            archive.extractall(folder, filter="data")
-        return folder
+        unpack(tag, folder)
+        return Releases({"PYTHONPATH": str(folder)}, {}, newest_migration(folder), newest_migration(ROOT))
+    make_next_release(folder)
+    return Releases({}, {"PYTHONPATH": str(folder)}, newest_migration(ROOT), newest_migration(folder))
+
+
+def make_next_release(folder: Path) -> Path:
+    """A copy of this code with one migration more: returns that."""
     shutil.copytree(ROOT / "jobq", folder / "jobq", ignore=shutil.ignore_patterns("__pycache__"))
-    max((folder / MIGRATIONS).glob("*.sql")).unlink()
-    return folder
+    newest = newest_migration(ROOT)
+    migration = folder / MIGRATIONS / f"{newest + 1:04}_of_the_next_release.sql"
+    migration.write_text(NEXT_MIGRATION.format(newest=newest))
+    return migration
 
 
-def last_released_version() -> int | None:
-    """The newest migration of the last release; None until there is a first tag."""
+def unpack(commit: str, folder: Path) -> None:
+    """The code of a commit."""
+    with tarfile.open(fileobj=io.BytesIO(git("archive", commit, "jobq"))) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def newest_migration(tree: Path) -> int:
+    return max(int(file.name[:4]) for file in (tree / MIGRATIONS).glob("*.sql"))
+
+
+def released_migrations() -> dict[str, bytes]:
+    """The migrations of the last release, by name; none until there is a first tag."""
     tag = last_tag()
     if tag is None:
-        return None
+        return {}
     names = git("ls-tree", "--name-only", tag, f"{MIGRATIONS}/").decode().split()
-    return max(int(Path(name).name[:4]) for name in names if name.endswith(".sql"))
+    return {Path(name).name: git("show", f"{tag}:{name}") for name in names if re.search(r"/\d+_\w+\.sql$", name)}
 
 
 def last_tag() -> str | None:

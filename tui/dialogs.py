@@ -5,14 +5,14 @@ from typing import Any
 
 from textual.app import App
 
-from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.errors import SchemaAhead, SchemaBehind, SchemaForeign, SchemaMissing
 
 from . import screens
 from .plans import Plan
 from .source import Report
 from .state import State
 
-SCHEMA_ERRORS = (SchemaMissing, SchemaBehind, SchemaAhead)
+SCHEMA_ERRORS = (SchemaMissing, SchemaBehind, SchemaAhead, SchemaForeign)
 
 
 class ConsoleDialogs:

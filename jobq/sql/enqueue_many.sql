@@ -1,4 +1,4 @@
--- Adds many jobs in one statement, by the function of migration 0014. Those whose unique keys are held are not answered.
+-- Adds many jobs in one statement, by the function of that name. Those whose unique keys are held are not answered.
 SELECT
     place, id, state, (extract(epoch FROM enqueued_at) * 1000000)::bigint AS enqueued_at,
     (extract(epoch FROM run_at) * 1000000)::bigint AS run_at,

@@ -22,7 +22,7 @@ from jobq.errors import (
     DatabaseUnreachable,
 )
 from jobq.settings import Settings, load
-from jobq.store import notices, sessions
+from jobq.store import lineage, notices, sessions
 from jobq.store.explanations import TRANSIENT_STATES, Condition, condition_of, explanation, said
 from jobq.store.pool import OwnPool
 
@@ -202,9 +202,10 @@ class Database:
 
     @contextmanager
     def _first_connection(self) -> Iterator[None]:
-        """Says at once what is wrong with the address or the server; a pool would retry in silence."""
+        """Says at once what is wrong with the address, the server or the schema; a pool would retry in silence."""
         with self.connect("client") as connection:
             check_server(connection)
+            lineage.require_own(connection, self.schema, self.shown_url)
         yield
 
 

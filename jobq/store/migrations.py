@@ -12,7 +12,7 @@ from psycopg import errors as pg
 
 from jobq.commands import command
 from jobq.errors import DatabaseBusy, SchemaAhead, SchemaBehind, SchemaMissing
-from jobq.store import history, sessions
+from jobq.store import history, lineage, sessions
 from jobq.store.database import Connection, Database, check_server
 from jobq.store.statements import migration_texts, quote_identifier, statement
 
@@ -34,10 +34,11 @@ class Migration:
     text: str
 
     @property
-    def min_version(self) -> int | None:
-        """The newest migration that a release must know to work after this one; None: it is older than this line."""
+    def min_version(self) -> int:
+        """The newest migration that a release must know to work after this one."""
         said = MIN_VERSION.search(self.text)
-        return int(said[1]) if said else None
+        assert said is not None, f"{self.name} has no line `-- min_version: N`"
+        return int(said[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Standing:
     known: list[Migration]
     applied: frozenset[int]
     min_version: int
-    """The newest migration that a release must know to work with this schema; 0 where the schema does not say."""
+    """The newest migration that a release must know to work with this schema; 0 where there are no tables."""
 
     @property
     def version(self) -> int:
@@ -69,7 +70,7 @@ class Standing:
     @property
     def min_version_after(self) -> int:
         """`min_version` once what is missing has been applied."""
-        return max([self.min_version, *(migration.min_version or 0 for migration in self.missing)])
+        return max([self.min_version, *(migration.min_version for migration in self.missing)])
 
 
 def known(schema: str) -> list[Migration]:
@@ -81,11 +82,12 @@ def migrate(database: Database) -> list[Migration]:
     """Applies what is missing, and returns it. Safe from any number of places at once: one applies, the rest wait.
 
     Raises DatabaseError where the server is unreachable, read-only, too old, or forbids it, DatabaseBusy where somebody
-    holds a table for too long, and SchemaAhead where this release is too old for the schema.
+    holds a table for too long, SchemaAhead where this release is too old for the schema, and SchemaForeign where other
+    migrations made it.
     """
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
-        require_new_enough(database, standing(connection, database.schema))
+        require_new_enough(database, standing(connection, database))
         applied = []
         for migration in known(database.schema):
             if apply_in_a_gap(connection, database.schema, migration):
@@ -155,18 +157,17 @@ def apply(connection: Connection, schema: str, migration: Migration) -> bool:
 
 
 def record(connection: Connection, table: str, migration: Migration) -> None:
-    values = {"version": migration.version, "name": migration.name}
-    if migration.min_version is not None:  # those that are older know no such column
-        values["min_version"] = migration.min_version
-    places = ", ".join(f"%({column})s" for column in values)
-    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})".encode(), values)
+    connection.execute(
+        f"INSERT INTO {table} (version, name, min_version) VALUES (%s, %s, %s)".encode(),
+        [migration.version, migration.name, migration.min_version],
+    )
 
 
 def look(database: Database) -> Standing:
-    """Where the schema stands now."""
+    """Where the schema stands now. Raises SchemaForeign where other migrations made it."""
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
-        return standing(connection, database.schema)
+        return standing(connection, database)
 
 
 def plan(database: Database) -> list[Migration]:
@@ -177,8 +178,8 @@ def plan(database: Database) -> list[Migration]:
 def require_current(database: Database) -> Standing:
     """Checks that this release works with the schema; the embedded database is migrated by itself.
 
-    A schema may be ahead: the release before works with it. Raises SchemaMissing, SchemaBehind or SchemaAhead, which
-    say what to run.
+    A schema may be ahead: the release before works with it. Raises SchemaMissing, SchemaBehind, SchemaAhead or
+    SchemaForeign, which say what to do.
     """
     found = look(database)
     if found.missing and database.is_embedded:
@@ -207,9 +208,10 @@ def where_is(database: Database) -> str:
     return f"schema {database.schema!r} of {database.shown_url}"
 
 
-def standing(connection: Connection, schema: str) -> Standing:
-    applied = applied_to(connection, schema)
-    return Standing(known(schema), frozenset(applied), max(applied.values(), default=0))
+def standing(connection: Connection, database: Database) -> Standing:
+    lineage.require_own(connection, database.schema, database.shown_url)
+    applied = applied_to(connection, database.schema)
+    return Standing(known(database.schema), frozenset(applied), max(applied.values(), default=0))
 
 
 def applied_to(connection: Connection, schema: str) -> dict[int, int]:
@@ -222,11 +224,9 @@ def applied_to(connection: Connection, schema: str) -> dict[int, int]:
     ).fetchall()
     if not is_there:
         return {}
-    quoted = quote_identifier(schema)
-    # As JSON: before migration 0018 there is no such column.
-    text = f"SELECT version, to_jsonb(applied) -> 'min_version' FROM {quoted}.migrations AS applied"
+    text = f"SELECT version, min_version FROM {quote_identifier(schema)}.migrations"
     try:
-        return {version: said or 0 for version, said in connection.execute(text.encode()).fetchall()}
+        return dict(connection.execute(text.encode()).fetchall())
     except pg.UndefinedTable:  # dropped in between
         return {}
 
@@ -242,10 +242,13 @@ def bookkeeping(schema: str) -> str:
         f"CREATE TABLE {quoted}.migrations (\n"
         "    version integer PRIMARY KEY,\n"
         "    name text NOT NULL,\n"
-        "    applied_at timestamptz NOT NULL DEFAULT now()\n"
+        "    applied_at timestamptz NOT NULL DEFAULT now(),\n"
+        "    min_version integer NOT NULL\n"
         ");\n"
         f"COMMENT ON TABLE {quoted}.migrations IS 'Which numbered migrations have been applied.';\n"
         f"COMMENT ON COLUMN {quoted}.migrations.version IS 'The number at the front of the file''s name.';\n"
         f"COMMENT ON COLUMN {quoted}.migrations.name IS 'The file''s name.';\n"
         f"COMMENT ON COLUMN {quoted}.migrations.applied_at IS 'When it was applied.';\n"
+        f"COMMENT ON COLUMN {quoted}.migrations.min_version IS "
+        "'The newest migration that a release must know to work after this one.';\n"
     )

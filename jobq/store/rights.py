@@ -1,7 +1,7 @@
 """Rights in the database: the least that each kind of role needs, and which of them a role lacks.
 
 Nobody needs to own anything: what only an owner may do, or what nobody may do freely, views and functions do with the
-rights of their owner (migrations 0008 and 0014). Functions are named without parameters: each name has one function.
+rights of their owner (see the migrations). Functions are named without parameters: each name has one function.
 Partitions of results need no grants of their own, nor default privileges for those to come: they are read and written
 through results, whose rights count then.
 """

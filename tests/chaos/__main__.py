@@ -36,7 +36,7 @@ from tests.chaos.workers import Worker
 from tests.faults import ledger
 from tests.faults.ledger import Evidence
 from tests.faults.servers import Server, clean_up_when_terminated
-from tests.releases import make_release_before
+from tests.releases import make_releases
 
 DISK_MEGABYTES = 512
 
@@ -79,8 +79,9 @@ class Storm:
             self.scene.make_roles()
         else:
             self.left_out.append("a role for each kind of actor: the server is not the run's own")
-        before = make_release_before(folder / "release-before")
-        self.versions = [{"APP_VERSION": "1", "PYTHONPATH": str(before)}, {"APP_VERSION": "2"}]
+        releases = make_releases(folder / "release")
+        self.scene.migrate(releases.after)
+        self.versions = [{"APP_VERSION": "1", **releases.before}, {"APP_VERSION": "2", **releases.after}]
         self.scene.workers = [self._worker(number) for number in range(chosen.workers)]
         self.injector = Injector(
             chosen.seed,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from textwrap import dedent
@@ -79,11 +80,15 @@ class Scene:
             connection.execute("CREATE TABLE public.effects (token text)")
         self._jobq("migrate")
 
-    def _jobq(self, *arguments: str) -> str:
+    def migrate(self, release: Mapping[str, str]) -> None:
+        """With the code of that release."""
+        self._jobq("migrate", **release)
+
+    def _jobq(self, *arguments: str, **environment: str) -> str:
         return subprocess.run(
             [sys.executable, "-m", "jobq", *arguments],
             cwd=self.folder,
-            env={**self.environment, "JOBQ_DATABASE_URL": self.url},
+            env={**self.environment, "JOBQ_DATABASE_URL": self.url, **environment},
             check=True,
             capture_output=True,
             text=True,

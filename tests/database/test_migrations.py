@@ -3,20 +3,18 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from hashlib import sha256
 from importlib import resources
 from typing import Any
 
 import psycopg
 import pytest
 
-from conftest import Store, report_on
-from jobq.errors import DatabaseBusy, DatabaseForbidden, SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.errors import DatabaseBusy, DatabaseForbidden, SchemaAhead, SchemaBehind, SchemaForeign, SchemaMissing
 from jobq.records import NewJob, Report
 from jobq.settings import Settings
 from jobq.store import history, jobs, migrations, workers
 from jobq.store.database import Database
-from releases import last_released_version
+from releases import released_migrations
 
 ODD_NAMES = [
     'a "quoted" one',
@@ -203,7 +201,7 @@ def test_a_schema_asks_for_the_newest_release_that_any_of_its_migrations_asks_fo
     own = migrations.known("jobq")
     more = [
         migrations.Migration(9001, "9001_breaks", "-- min_version: 9001\nSELECT 1"),
-        migrations.Migration(9002, "9002_breaks_nothing", "-- min_version: 13\nSELECT 1"),
+        migrations.Migration(9002, "9002_breaks_nothing", "-- min_version: 1\nSELECT 1"),
     ]
     migrations.migrate(empty)
     monkeypatch.setattr(migrations, "known", lambda schema: [*own, *more])
@@ -221,101 +219,81 @@ def test_every_migration_says_which_releases_work_after_it() -> None:
     It may not ask for more than the last release knows: that one goes on, and can come back. What breaks it is left to
     the release after, when nobody runs it any more.
     """
-    bound = last_released_version()
+    released = max((int(name[:4]) for name in released_migrations()), default=None)
     for migration in migrations.known("jobq"):
-        if migration.version < 18:
-            continue
-        assert migration.min_version is not None, f"{migration.name} has no line `-- min_version: N`"
         assert migration.min_version <= migration.version
-        if bound is not None and migration.version > bound:
-            assert migration.min_version <= bound, f"{migration.name} breaks the last release"
-
-
-# From one release to the next
-
-FIRST_RELEASE = {
-    "0001_initial": "5af96bb9c28aba3c",
-    "0002_schedules": "3b2360118ac46682",
-    "0003_control": "5bdde901a03c56b1",
-    "0004_operating": "8ce8464464c12e6f",
-    "0005_application": "334df67342fe1345",
-}
-"""The migrations of the first release. Databases have them: what they say cannot be changed any more."""
+        if released is not None and migration.version > released:
+            assert migration.min_version <= released, f"{migration.name} breaks the last release"
 
 
 def test_a_migration_that_was_released_is_not_changed() -> None:
-    texts = {file.name: file.read_bytes() for file in resources.files("jobq.sql.migrations").iterdir()}
-    assert {name: sha256(texts[f"{name}.sql"]).hexdigest()[:16] for name in FIRST_RELEASE} == FIRST_RELEASE
+    """Databases have it: what it says cannot be changed any more."""
+    texts = {
+        file.name: file.read_bytes() for file in resources.files("jobq.sql.migrations").iterdir() if file.is_file()
+    }
+    assert released_migrations().items() <= texts.items()
 
 
-@pytest.fixture
-def first_release(empty: Database, connection: psycopg.Connection[Any]) -> Database:
-    """A database as the first release left it, with jobs in every state, and rows that nobody should have written."""
-    for migration in migrations.known("jobq")[: len(FIRST_RELEASE)]:
-        assert migrations.apply(connection, "jobq", migration)
-    connection.execute(
-        """
-        INSERT INTO jobq.workers (host, pid, version, processes, queues) VALUES ('old', 1, '0.1', 1, '{}');
-        INSERT INTO jobq.jobs (id, job_class, state, run_at, unique_key, worker_id, started_at, timeout) VALUES
-            (1, 'shop.jobs.Work', 'pending', now(), 'k', NULL, NULL, 5),
-            (2, 'shop.jobs.Work', 'scheduled', now() + interval '1 hour', NULL, NULL, NULL, NULL),
-            (3, 'shop.jobs.Work', 'running', now(), NULL, 1, now(), NULL),
-            (4, 'shop.jobs.Work', 'pending', '-infinity', NULL, NULL, NULL, 'NaN'),
-            (5, 'shop.jobs.Work', 'scheduled', 'infinity', NULL, NULL, NULL, -1),
-            (-6, 'shop.jobs.Work', 'running', '0044-03-15 BC', NULL, 7, 'infinity', NULL);
-        SELECT setval(pg_get_serial_sequence('jobq.jobs', 'id'), 100);
-        INSERT INTO jobq.results
-            (id, attempt, ended_at, enqueued_at, run_at, retries, priority, retried, outcome, queue, job_class,
-             arguments)
-            VALUES (50, 1, now(), now(), now(), 0, 0, false, 'errored', 'default', 'shop.jobs.Work', '{}')
-        """
-    )
-    return empty
+# Made by another jobq
+
+BEFORE_THE_FIRST_RELEASE = """
+    CREATE SCHEMA jobq;
+    CREATE TABLE jobq.migrations (
+        version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
+    );
+    INSERT INTO jobq.migrations VALUES (1, '0001_initial');
+"""
+TO_ITS_LAST_VERSION = """
+    ALTER TABLE jobq.migrations ADD COLUMN min_version integer NOT NULL DEFAULT 0;
+    INSERT INTO jobq.migrations VALUES (20, '0020_room_for_claims', now(), 19);
+"""
 
 
-def test_a_database_of_the_first_release_keeps_its_jobs_and_works_on(
-    first_release: Database, settings: Settings
+@pytest.mark.parametrize("later", ["", TO_ITS_LAST_VERSION], ids=["its first migration", "all of its migrations"])
+def test_a_schema_from_before_the_first_release_is_refused_with_what_to_do(
+    empty: Database, connection: psycopg.Connection[Any], later: str
 ) -> None:
-    with Store.on(settings) as store:
-        before = store.rows("SELECT id, job_class, state, attempt, unique_key FROM jobq.jobs WHERE id > 0 ORDER BY id")
-        migrations.migrate(first_release)
-        migrations.require_current(first_release)
-        after = store.rows("SELECT id, job_class, state, attempt, unique_key FROM jobq.jobs WHERE id < 100 ORDER BY id")
-        assert after == before
-        worker = store.worker()
-        assert store.add(unique_key="k") is None
-        assert [one.id for one in store.rescue()] == [101], "that of a worker unknown, by another number"
-        claimed = store.claim(worker)
-        assert [assignment.id for assignment in claimed] == [1, 4, 101]
-        assert store.finish(worker, *map(report_on, claimed)) == 3
-        assert store.finish(1, report_on(claimed[0]._replace(id=3, attempt=0))) == 1, "the old worker reports"
-        assert store.retry_by_hand(50) == [50]
-        assert store.promote().promoted == 0
+    connection.execute(BEFORE_THE_FIRST_RELEASE + later)
+    rename = 'ALTER SCHEMA "jobq" RENAME TO before_jobq_1'
+    refused = rf"from before the first release.*{rename}.*, and run: jobq migrate"
+    for use in (migrations.migrate, migrations.plan, migrations.require_current):
+        with pytest.raises(SchemaForeign, match=refused):
+            use(empty)
+    with pytest.raises(SchemaForeign, match=refused), empty.connection():
+        pass
+    assert {table for table, *_ in columns(connection, "jobq")} == {"migrations"}
+    connection.execute(rename)
+    assert migrations.migrate(empty) == migrations.known("jobq")
+    empty.close()
 
 
 def test_a_migration_lets_others_pass_while_it_waits_for_a_long_transaction(
-    first_release: Database, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever queues for an exclusive lock makes all others queue behind: it must not do so for long."""
+    database = Database(settings)
+    more = migrations.Migration(9001, "9001_more", "-- min_version: 1\nALTER TABLE jobq.jobs ADD COLUMN more text")
+    own = migrations.known("jobq")
+    monkeypatch.setattr(migrations, "known", lambda schema: [*own, more])
     monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.05)
     monkeypatch.setattr(migrations, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(migrations, "TRIES", 3)
-    assert first_release.settings.database_url is not None
-    with psycopg.connect(first_release.settings.database_url, application_name="a report") as reader:
+    assert database.settings.database_url is not None
+    with psycopg.connect(database.settings.database_url, application_name="a report") as reader:
         reader.execute("SELECT count(*) FROM jobq.jobs")
         with pytest.raises(DatabaseBusy, match=rf"{reader.info.backend_pid} of the server \(a report, idle in trans"):
-            migrations.migrate(first_release)
+            migrations.migrate(database)
 
         monkeypatch.setattr(migrations, "TRIES", 10_000)
         with ThreadPoolExecutor(1) as threads:
-            migrating = threads.submit(migrations.migrate, first_release)
+            migrating = threads.submit(migrations.migrate, database)
             connection.execute("SET lock_timeout = '30s'")
             for _ in range(50):  # each waits for one try at the most
                 connection.execute("INSERT INTO jobq.jobs (job_class) VALUES ('shop.jobs.Work')")
             assert not migrating.done()
             reader.commit()
             assert migrating.result(30)
-    migrations.require_current(first_release)
+    migrations.require_current(database)
 
 
 def test_every_table_and_column_is_commented(connection: psycopg.Connection[Any], settings: Settings) -> None:

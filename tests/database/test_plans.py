@@ -292,7 +292,7 @@ def test_where_jobs_stand_is_found_by_their_ids_and_the_history_is_asked_about_t
 
 
 def test_claims_stay_on_their_page(store: Any, worker: int, report: Any) -> None:
-    """PostgreSQL then writes no index entry for them: see migrations 0019 and 0020."""
+    """PostgreSQL then writes no index entry for them: see migration 0001."""
     store.execute("INSERT INTO jobq.jobs (job_class) SELECT 'shop.jobs.Work' FROM generate_series(1, 2000)")
     with store.connection.transaction():
         while claimed := store.claim(worker, most=100):

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobq.store import migrations
 from pages import docs
-from releases import make_release_before
+from releases import Releases, make_next_release, make_releases
 
 if TYPE_CHECKING:
     from conftest import Application, Store
@@ -35,23 +34,21 @@ Eventually = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def release_before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment in which a process has the code of the release before."""
-    folder = tmp_path_factory.mktemp("release")
-    make_release_before(folder)
-    return {"PYTHONPATH": str(folder)}
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
+    return make_releases(tmp_path_factory.mktemp("release"))
 
 
-def test_the_release_before_starts_works_and_restarts_on_the_schema_of_this_one(
-    application: "Application", store: "Store", release_before: dict[str, str], eventually: Eventually
+def test_the_release_before_starts_works_and_restarts_on_the_schema_of_the_next(
+    application: "Application", store: "Store", releases: Releases, eventually: Eventually
 ) -> None:
     application.write("jobs.py", JOBS)
+    application.jobq("migrate", environment=releases.after)
+    assert store.rows("SELECT max(version) FROM jobq.migrations") == [(releases.version_after,)]
     for turn in (1, 2):
-        with application.start("run", "--max-processes", "1", environment=release_before) as worker:
-            added = application.jobq("enqueue", "jobs.Work", "--unique-key", "k", environment=release_before)
+        with application.start("run", "--max-processes", "1", environment=releases.before) as worker:
+            added = application.jobq("enqueue", "jobs.Work", "--unique-key", "k", environment=releases.before)
             assert added.returncode == 0, added.stderr
             eventually(lambda done=turn: len(store.results()) == 2 * done)
-            assert runs_code_of(worker.pid, release_before)
             worker.signal(signal.SIGTERM)
             assert worker.wait() == 0, worker.stderr
     assert [result.outcome for result in store.results()] == ["errored", "successful"] * 2
@@ -59,13 +56,16 @@ def test_the_release_before_starts_works_and_restarts_on_the_schema_of_this_one(
 
 
 def test_workers_of_both_releases_share_a_queue(
-    application: "Application", store: "Store", release_before: dict[str, str], eventually: Eventually
+    application: "Application", store: "Store", releases: Releases, eventually: Eventually
 ) -> None:
     application.write("jobs.py", JOBS)
+    application.jobq("migrate", environment=releases.after)
     with (
-        application.start("run", "--max-processes", "1", environment=release_before) as old,
-        application.start("run", "--max-processes", "1") as new,
+        application.start("run", "--max-processes", "1", environment=releases.before) as old,
+        application.start("run", "--max-processes", "1", environment=releases.after) as new,
     ):
+        assert runs_code_of(old.pid, releases.before)
+        assert runs_code_of(new.pid, releases.after)
         eventually(lambda: len(store.rows("SELECT FROM jobq.workers WHERE stopped_at IS NULL")) == 2)
         ids = [store.add(job_class="jobs.Work", retries=1) for _ in range(20)]
         eventually(lambda: not store.unfinished())
@@ -76,31 +76,35 @@ def test_workers_of_both_releases_share_a_queue(
 
 
 def test_the_commands_of_the_page_work_in_its_order_and_on_the_way_back(
-    application: "Application", store: "Store", release_before: dict[str, str]
+    application: "Application", store: "Store", releases: Releases
 ) -> None:
     page = docs("deploys")
     store.execute("DROP SCHEMA jobq CASCADE")
     application.write("jobs.py", JOBS)
     for command in [*page.commands("The order"), *page.commands("Your own code")]:
         assert command[0] == "jobq"
-        finished = application.jobq(*command[1:])
+        finished = application.jobq(*command[1:], environment=releases.after)
         assert finished.returncode in (0, 1 if "doctor" in command else 0), finished.stderr
-    (own,) = {migration.version for migration in migrations.known("jobq")[-1:]}
-    assert f"jobq, at version {own}, that of jobq" in application.jobq("doctor").stdout
-    on_the_way_back = application.jobq("doctor", environment=release_before)
-    assert f"jobq, at version {own}, ahead of the " in on_the_way_back.stdout
-    assert "ahead of this jobq's" in application.jobq("migrate", environment=release_before).stderr
+    own, before = releases.version_after, releases.version_before
+    assert f"jobq, at version {own}, that of jobq" in application.jobq("doctor", environment=releases.after).stdout
+    on_the_way_back = application.jobq("doctor", environment=releases.before)
+    assert f"jobq, at version {own}, ahead of the {before} of jobq" in on_the_way_back.stdout
+    assert "ahead of this jobq's" in application.jobq("migrate", environment=releases.before).stderr
     assert "ahead of the 27 of jobq" in page.code("The way back", "text")[0]
 
 
-def test_the_plan_says_whether_the_workers_that_run_can_restart(application: "Application", store: "Store") -> None:
-    newest = migrations.known("jobq")[-1]
-    store.execute("DELETE FROM jobq.migrations WHERE version = %s", newest.version)
-    assert "workers of the release before go on, and can restart" in application.jobq("migrate", "--plan").stderr
+def test_the_plan_says_whether_the_workers_that_run_can_restart(
+    application: "Application", store: "Store", tmp_path: Path
+) -> None:
+    migration = make_next_release(tmp_path)
+    release = {"PYTHONPATH": str(tmp_path)}
+    planned = application.jobq("migrate", "--plan", environment=release)
+    assert "workers of the release before go on, and can restart" in planned.stderr
 
-    store.execute("DELETE FROM jobq.migrations WHERE version >= %s", newest.min_version)
-    planned = application.jobq("migrate", "--plan")
-    assert f"warning: releases before version {newest.min_version} do not work" in planned.stderr
+    version = int(migration.name[:4])
+    migration.write_text(f"-- min_version: {version}\nSELECT 1;\n")
+    planned = application.jobq("migrate", "--plan", environment=release)
+    assert f"warning: releases before version {version} do not work" in planned.stderr
 
 
 def test_a_release_that_is_too_old_refuses_as_the_page_shows_it(application: "Application", store: "Store") -> None:
@@ -115,6 +119,6 @@ def test_a_release_that_is_too_old_refuses_as_the_page_shows_it(application: "Ap
 
 
 def runs_code_of(pid: int, release: dict[str, str]) -> bool:
-    """Whether the process was told to take jobq from there."""
+    """Whether the process was told to take jobq from there. One of two releases is told of, the other is at hand."""
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return f"PYTHONPATH={release['PYTHONPATH']}".encode() in environment
+    return all(f"{name}={value}".encode() in environment for name, value in release.items())

@@ -2,20 +2,17 @@
 
     python -m tests.faults.upgrade [--release COMMIT] [--seconds 4] [--database-url URL]
 
-The older release is taken from the history of this repository: the last tag, else the last commit before the first
-migration that came after 0005, unless another is named. Its workers and enqueuers run before, during and after the
-migration, then beside workers of this release, then those alone. Then all goes back: those of this release end, and the
-older one works alone again, on the new schema; unless it is from before releases could do that (migration 0018).
-Every job that an enqueuer was told of must have run once, and none be lost.
+The older release is the last tag of this repository, unless another commit is named. Without a tag it is this code, and
+the newer one a copy with a migration more. Its workers and enqueuers run before, during and after the migration, then
+beside workers of the newer release, then those alone. Then all goes back: those of the newer release end, and the older
+one works alone again, on the new schema. Every job that an enqueuer was told of must have run once, and none be lost.
 """
 
 import argparse
-import io
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,9 +22,7 @@ from textwrap import dedent
 
 import psycopg
 
-from tests.releases import git, last_tag
-
-FIRST_RELEASE = 5
+from tests.releases import ROOT, Releases, make_releases, newest_migration, unpack
 
 JOBS = """
     from jobq import Job, register_job
@@ -80,41 +75,30 @@ def main() -> int:
             from jobq import embedded
 
             url = stack.enter_context(embedded.attach(folder / "server", linger=0)).url
-        release = chosen.release or last_tag() or last_before_first_change()
-        return Upgrade(folder, url, release, chosen.seconds).run()
+        return Upgrade(folder, url, releases_of(chosen.release, folder / "release"), chosen.seconds).run()
 
 
-def last_before_first_change() -> str:
-    """The parent of the commit that added the first migration after those of the first release."""
-    listed = git(
-        *("log", "--reverse", "--diff-filter=A", "--format=commit %H", "--name-only", "--", "jobq/sql/migrations")
-    )
-    commit = ""
-    for line in listed.decode().splitlines():
-        if line.startswith("commit "):
-            commit = line.removeprefix("commit ")
-        elif line.endswith(".sql") and int(Path(line).name[:4]) > FIRST_RELEASE:
-            return git("rev-parse", f"{commit}^").decode().strip()
-    raise SystemExit("no migration came after those of the first release: there is nothing to upgrade")
+def releases_of(commit: str | None, folder: Path) -> Releases:
+    if commit is None:
+        return make_releases(folder)
+    unpack(commit, folder)
+    return Releases({"PYTHONPATH": str(folder)}, {}, newest_migration(folder), newest_migration(ROOT))
 
 
 class Upgrade:
-    def __init__(self, folder: Path, url: str, release: str, seconds: float) -> None:
-        self.folder, self.url, self.release, self.seconds = folder, url, release, seconds
+    def __init__(self, folder: Path, url: str, releases: Releases, seconds: float) -> None:
+        self.url, self.seconds = url, seconds
         self.application = folder / "application"
-        self.old = {"PYTHONPATH": str(folder / "old")}
-        self.new: dict[str, str] = {}
+        self.old, self.new = releases.before, releases.after
         self.problems: list[str] = []
 
     def run(self) -> int:
         self.make_application()
-        with tarfile.open(fileobj=io.BytesIO(git("archive", self.release, "jobq"))) as archive:
-            archive.extractall(self.folder / "old", filter="data")
         self.jobq(self.old, "migrate").wait()
         with psycopg.connect(self.url, autocommit=True) as connection, ExitStack() as stack:
             self.connection = connection
             before = self.schema_version()
-            old = [stack.enter_context(Killed(self.jobq(self.old, "run", "-p", "1"))) for _ in range(2)]
+            old = self.workers(self.old, stack)
             enqueuers = [stack.enter_context(Killed(self.enqueuer(self.old, "old")))]
             self.let_work()
             migrated = time.monotonic()
@@ -123,29 +107,36 @@ class Upgrade:
             took = time.monotonic() - migrated
             ((migrated_at,),) = connection.execute("SELECT now()").fetchall()
             self.let_work()
-            new = [stack.enter_context(Killed(self.jobq(self.new, "run", "-p", "1"))) for _ in range(2)]
+            new = self.workers(self.new, stack)
             enqueuers.append(stack.enter_context(Killed(self.enqueuer(self.new, "new"))))
             self.let_work()
             self.tell_to_stop(old)
-            if self.can_come_back:
-                self.tell_to_stop(new)
-                came_back = [stack.enter_context(Killed(self.jobq(self.old, "run", "-p", "1"))) for _ in range(2)]
-                self.let_work()
+            self.tell_to_stop(new)
+            came_back = self.workers(self.old, stack)
+            self.let_work()
             (self.application / "stop").touch()
             self.end(enqueuers)
             self.wait_until_empty()
-            self.tell_to_stop(came_back if self.can_come_back else new)
+            self.tell_to_stop(came_back)
             print(f"the schema went from version {before} to {self.schema_version()} in {took:.2f} s")
             return self.account(migrated_at, [worker.pid for worker in old])
+
+    def workers(self, release: Mapping[str, str], stack: ExitStack) -> "list[subprocess.Popen[bytes]]":
+        """Two workers, once they are there: a signal that came before would end them as it ends any process."""
+        started = [stack.enter_context(Killed(self.jobq(release, "run", "-p", "1"))) for _ in range(2)]
+        pids = [process.pid for process in started]
+        deadline = time.monotonic() + 60
+        while self.count("SELECT count(*) FROM jobq.workers WHERE pid = ANY (%s) AND stopped_at IS NULL", pids) < 2:
+            if time.monotonic() > deadline:
+                self.problems.append("workers did not start")
+                break
+            time.sleep(0.05)
+        return started
 
     def tell_to_stop(self, workers: "list[subprocess.Popen[bytes]]") -> None:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
         self.end(workers)
-
-    @property
-    def can_come_back(self) -> bool:
-        return (self.folder / "old/jobq/sql/migrations/0018_deploys.sql").exists()
 
     def make_application(self) -> None:
         self.application.mkdir()
@@ -215,7 +206,6 @@ class Upgrade:
         self.problems += bad[:10]
         if not by_old or not told["new"] or unfinished:
             self.problems.append("a part of it did not take place")
-        print(f"the older release came back: {'yes' if self.can_come_back else 'no, it is from before 0018'}")
         print("\n".join(self.problems) or "every job ran once, and none was lost")
         return 1 if self.problems else 0
 

@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.widgets import Static
 
 from jobq.clean import plain
-from jobq.errors import SchemaAhead, SchemaBehind, SchemaMissing
+from jobq.errors import SchemaAhead, SchemaBehind, SchemaForeign, SchemaMissing
 
 from .. import formats, theme
 from ..state import Loss
@@ -35,6 +35,8 @@ class Waiting(Dialog[None]):
     def heading(self) -> str:
         if isinstance(self.lost.error, SchemaAhead):
             return "This jobq is too old for the schema"
+        if isinstance(self.lost.error, SchemaForeign):
+            return "The schema is of another jobq"
         return "The schema is not ready" if isinstance(self.lost.error, SchemaMissing | SchemaBehind) else "Waiting"
 
     def body(self) -> ComposeResult:
