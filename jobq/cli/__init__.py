@@ -44,9 +44,19 @@ COMMANDS = {
     "migrate": ("jobq.cli.database", "Bring the schema up to date."),
     "db": ("jobq.cli.database", "Manage the embedded PostgreSQL."),
     "config": ("jobq.cli.config", "Show every setting, and where it comes from."),
+    "completion": ("jobq.cli.completion", "Print what makes a shell complete jobq's commands."),
     "bench": ("jobq.cli.bench", "Measure how fast jobs go in and out of your database."),
     "demo": ("jobq.cli.demo", "Run the demonstration on real work."),
 }
+
+GROUPS = {
+    "Start": ("init", "enqueue", "run", "perform", "tui", "demo"),
+    "Look": ("list", "show", "why", "wait", "stack", "stats", "queues", "workers", "jobs", "schedules"),
+    "Find what is wrong": ("doctor", "failures", "replay", "audit"),
+    "Act": ("retry", "cancel", "purge", "pause", "resume", "stop", "undo"),
+    "Set up and deploy": ("migrate", "check", "config", "db", "completion", "bench"),
+}
+"""The commands by what people do with them, as `--help` lists them."""
 
 
 class Commands(click.Group):
@@ -69,11 +79,13 @@ class Commands(click.Group):
         module = import_module(COMMANDS[cmd_name][0])
         command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
         assert isinstance(command, click.Command)
-        return command
+        return with_examples(command, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for heading, names in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), COMMANDS[name][1]) for name in names])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -85,6 +97,18 @@ class Commands(click.Group):
             hint = f" Did you mean {' or '.join(near)}?" if near else " See jobq --help."
             ctx.fail(f"There is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+
+def with_examples(command: click.Command, name: str) -> click.Command:
+    """The command, whose help ends with its examples; the same for the commands below it."""
+    from jobq.cli.examples import EXAMPLES
+
+    if name in EXAMPLES:
+        command.epilog = "\b\nExamples:\n" + "\n".join(f"  jobq {example}" for example in EXAMPLES[name])
+    if isinstance(command, click.Group):
+        for below, one in command.commands.items():
+            with_examples(one, f"{name} {below}")
+    return command
 
 
 def print_version(ctx: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:

@@ -9,6 +9,7 @@ import click
 
 from jobq import filters
 from jobq.clean import line
+from jobq.cli import completing
 from jobq.cli.options import (
     app_option,
     database_options,
@@ -39,7 +40,7 @@ def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
     function = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = json_option(database_options(selection_options(function)))
-    return click.argument("words", metavar="[ID|FILTER]...", nargs=-1)(function)
+    return click.argument("words", metavar="[ID|FILTER]...", nargs=-1, shell_complete=completing.words)(function)
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from jobq.clean import line
+from jobq.cli import completing
 from jobq.cli.acts import show_acted
 from jobq.cli.options import database_options, json_option, open_database
 from jobq.cli.render import ago, say, show_json, table
@@ -14,9 +15,18 @@ from jobq.settings import Settings
 
 
 @click.command()
-@click.option("--job", "job_id", type=click.IntRange(1, 2**63 - 1), metavar="ID", help="Acts on this job.")
+@click.option(
+    "--job",
+    "job_id",
+    type=click.IntRange(1, 2**63 - 1),
+    metavar="ID",
+    help="Acts on this job.",
+    shell_complete=completing.jobs,
+)
 @click.option("--who", metavar="USER@HOST", help="Acts of this person.")
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Acts at most.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="Acts at most."
+)
 @database_options
 @json_option
 def audit(job_id: int | None, who: str | None, limit: int, settings: Settings, as_json: bool) -> None:

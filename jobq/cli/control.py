@@ -5,32 +5,35 @@ from dataclasses import asdict
 import click
 
 from jobq.clean import line, plain
-from jobq.cli.options import database_options, json_option, open_database
+from jobq.cli import completing
+from jobq.cli.options import database_options, duration_of, json_option, open_database
 from jobq.cli.render import say, show_json, told
 from jobq.settings import Settings
 
 
 @click.command()
-@click.argument("job_id", metavar="ID", type=int)
+@click.argument("job_id", metavar="ID", type=int, shell_complete=completing.jobs)
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
+    default="10",
     show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the worker's answer.",
+    metavar="DURATION",
+    help="How long to wait for the worker's answer: 10, 1m.",
 )
 @click.option("--attempt", type=click.IntRange(1), metavar="N", help="Only while this attempt runs.")
 @database_options
 @json_option
-def stack(job_id: int, timeout: float, attempt: int | None, settings: Settings, as_json: bool) -> None:
+def stack(job_id: int, timeout: str, attempt: int | None, settings: Settings, as_json: bool) -> None:
     """Show the Python stack of a running job, asked of its process, on whatever machine that is.
 
     The job is not stopped for it. In C code, the stack is that of the Python code which called it.
     """
     from jobq import operate
 
-    found = operate.stack(open_database(settings), job_id, timeout=timeout, attempt=attempt)
+    seconds = duration_of("--timeout", timeout)
+    if seconds <= 0:
+        raise click.BadParameter(f"{timeout!r} is not longer than 0 seconds.", param_hint="--timeout")
+    found = operate.stack(open_database(settings), job_id, timeout=seconds, attempt=attempt)
     if as_json:
         show_json(asdict(found))
         return
@@ -39,7 +42,7 @@ def stack(job_id: int, timeout: float, attempt: int | None, settings: Settings, 
 
 
 @click.command()
-@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True)
+@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True, shell_complete=completing.queues)
 @click.option("--reason", metavar="TEXT", help="Why, for whoever sees it paused.")
 @database_options
 @json_option
@@ -52,7 +55,7 @@ def pause(queues: tuple[str, ...], reason: str | None, settings: Settings, as_js
 
 
 @click.command()
-@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True)
+@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True, shell_complete=completing.queues)
 @database_options
 @json_option
 def resume(queues: tuple[str, ...], settings: Settings, as_json: bool) -> None:

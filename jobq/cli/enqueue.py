@@ -11,6 +11,7 @@ import click
 
 from jobq.base import Job
 from jobq.clean import plain
+from jobq.cli import completing
 from jobq.cli.options import (
     app_option,
     database_options,
@@ -34,13 +35,13 @@ ARGUMENTS_HELP = """\b
 
 
 @click.command(help=f"Enqueue the job CLASS, named as module.Class.\n\n{ARGUMENTS_HELP}")
-@click.argument("job_class", metavar="CLASS")
+@click.argument("job_class", metavar="CLASS", shell_complete=completing.classes)
 @click.argument("positional", metavar="[ARG]...", nargs=-1)
 @click.option("--kwargs", "named", metavar="JSON", help="Arguments by name, as a JSON object.")
 @click.option("--delay", metavar="WHEN", help="Not before: 60, 5m, 1h30m, or a time like 2026-12-01T09:00Z.")
-@click.option("-q", "--queue", metavar="NAME", help="Instead of the job's own queue.")
-@click.option("--priority", type=int, help="Higher first.")
-@click.option("--retries", type=int, help="Attempts that may follow the first after an error.")
+@click.option("-q", "--queue", metavar="NAME", help="Instead of the job's own queue.", shell_complete=completing.queues)
+@click.option("--priority", type=int, metavar="N", help="Higher first.")
+@click.option("--retries", type=int, metavar="N", help="Attempts that may follow the first after an error.")
 @click.option("--timeout", metavar="DURATION", help="Each attempt may run for so long: 60, 5m.")
 @click.option("--expires", metavar="WHEN", help="Not started by then, it is cancelled: 60, 5m, or a time.")
 @click.option("--unique-key", metavar="KEY", help="Not while an unfinished job of the class has it.")
@@ -113,7 +114,7 @@ def planned(job_class: str, load: Callable[[], object], make: Callable[[], NewJo
 
 
 @click.command(help=f"Run the job CLASS here and now, in this process: no queue, no worker.\n\n{ARGUMENTS_HELP}")
-@click.argument("job_class", metavar="CLASS")
+@click.argument("job_class", metavar="CLASS", shell_complete=completing.classes)
 @click.argument("positional", metavar="[ARG]...", nargs=-1)
 @click.option("--kwargs", "named", metavar="JSON", help="Arguments by name, as a JSON object.")
 @app_option

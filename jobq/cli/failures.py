@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobq.clean import line
+from jobq.cli import completing
 from jobq.cli.options import database_options, json_option, open_database, refuse_misplaced, since_option
 from jobq.cli.render import ago, compact, console, say, show_json, sparkline, table, told
 from jobq.errors import UsageError
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 @click.group(invoke_without_command=True)
 @since_option("24h")
-@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Groups at most.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="Groups at most."
+)
 @click.option("-x", "--examples", is_flag=True, help="With the traceback of the last failure of each.")
 @database_options
 @json_option
@@ -48,8 +51,8 @@ def failures(
 
 
 @failures.command()
-@click.argument("groups", metavar="GROUP...", nargs=-1, required=True)
-@click.option("--for", "seconds", metavar="TIME", default="24h", show_default=True, help="For how long: 2h, 7d.")
+@click.argument("groups", metavar="GROUP...", nargs=-1, required=True, shell_complete=completing.groups)
+@click.option("--for", "seconds", metavar="DURATION", default="24h", show_default=True, help="For how long: 2h, 7d.")
 @database_options
 @json_option
 def mute(groups: tuple[str, ...], seconds: str, settings: Settings, as_json: bool) -> None:
@@ -64,7 +67,7 @@ def mute(groups: tuple[str, ...], seconds: str, settings: Settings, as_json: boo
 
 
 @failures.command()
-@click.argument("groups", metavar="GROUP...", nargs=-1, required=True)
+@click.argument("groups", metavar="GROUP...", nargs=-1, required=True, shell_complete=completing.groups)
 @database_options
 @json_option
 def unmute(groups: tuple[str, ...], settings: Settings, as_json: bool) -> None:

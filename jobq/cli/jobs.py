@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobq.clean import line, plain
+from jobq.cli import completing
 from jobq.cli.options import database_options, json_option, open_database, select, selection_options
 from jobq.cli.render import ago, compact, console, duration, say, show_json, state_text, table, took
 from jobq.records import AttemptRecord, JobActs, JobDetail, JobRecord, Progress
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.argument("words", metavar="[STATE] [FILTER]...", nargs=-1)
+@click.argument("words", metavar="[STATE] [FILTER]...", nargs=-1, shell_complete=completing.words)
 @selection_options
-@click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Jobs at most.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 100_000), metavar="N", default=50, show_default=True, help="Jobs at most."
+)
 @database_options
 @json_option
 def list_command(words: tuple[str, ...], limit: int, settings: Settings, as_json: bool, **chosen: Any) -> None:
@@ -93,7 +96,7 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
 
 
 @click.command("show")
-@click.argument("job_id", metavar="ID", type=int)
+@click.argument("job_id", metavar="ID", type=int, shell_complete=completing.jobs)
 @database_options
 @json_option
 def show_command(job_id: int, settings: Settings, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jobq.cli import completing
 from jobq.commands import command
 from jobq.errors import ArgumentsError, UsageError
 from jobq.filters import seconds_of
@@ -53,12 +54,28 @@ def selection_options(function: Command) -> Command:
     """Which jobs are meant, besides the words of a filter; the command gets them as keyword arguments for `select`."""
     for option in reversed(
         [
-            click.option("--outcome", metavar="OUTCOME", help="Finished with this outcome: errored, lost, …"),
-            click.option("-q", "--queue", metavar="NAME", help="Of this queue."),
-            click.option("--class", "job_class", metavar="CLASS", help="Of this class: module.Class."),
+            click.option(
+                "--outcome",
+                metavar="OUTCOME",
+                help="Finished with this outcome: errored, lost, …",
+                shell_complete=completing.outcomes,
+            ),
+            click.option("-q", "--queue", metavar="NAME", help="Of this queue.", shell_complete=completing.queues),
+            click.option(
+                "--class",
+                "job_class",
+                metavar="CLASS",
+                help="Of this class: module.Class.",
+                shell_complete=completing.classes,
+            ),
             click.option("--unique-key", metavar="KEY", help="With this unique key."),
             click.option("--error", metavar="TEXT", help="With this in the type or message of its error."),
-            click.option("--group", metavar="GROUP", help="Of this group of failures: jobq failures."),
+            click.option(
+                "--group",
+                metavar="GROUP",
+                help="Of this group of failures: jobq failures.",
+                shell_complete=completing.groups,
+            ),
             click.option("--since", metavar="WHEN", help="Enqueued, or ended, since: 1h, 2d, or a time."),
             click.option("--until", metavar="WHEN", help="Enqueued, or ended, before: 1h, 2d, or a time."),
         ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobq.clean import line, plain
+from jobq.cli import completing
 from jobq.cli.options import app_option, database_options, open_database
 from jobq.cli.render import compact, say, show_value
 from jobq.errors import UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("job_id", metavar="ID", type=int)
+@click.argument("job_id", metavar="ID", type=int, shell_complete=completing.jobs)
 @click.option("--pdb", "is_debugged", is_flag=True, help="Where it raises, land in the debugger.")
 @app_option
 @database_options

@@ -5,12 +5,21 @@ from typing import Any
 
 import click
 
+from jobq.cli import completing
 from jobq.cli.options import app_option
 from jobq.settings import Settings
 
 
 @click.command()
-@click.option("-q", "--queue", "queues", multiple=True, metavar="NAME", help="A queue to work; repeatable. Else: all.")
+@click.option(
+    "-q",
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    help="A queue to work; repeatable. Else: all.",
+    shell_complete=completing.queues,
+)
 @click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: the CPUs this process may use.")
 @click.option("--concurrency", metavar="N", help="Coroutines (async def run) that one child runs at once. Default: 1.")
 @click.option("--max-jobs-per-process", metavar="N", help="Replace a child after so many jobs.")

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from jobq.clean import line
+from jobq.cli import completing
 from jobq.cli.options import database_options, delay_of, json_option, open_database, refuse_misplaced
 from jobq.cli.render import ago, console, duration, say, show_json, state_text, table
 from jobq.records import ScheduleRecord, TickRecord
@@ -103,7 +104,7 @@ def remark(record: ScheduleRecord) -> str:
 
 
 @schedules.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completing.schedules)
 @database_options
 @json_option
 def run(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
@@ -116,7 +117,7 @@ def run(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
 
 
 @schedules.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completing.schedules)
 @database_options
 @json_option
 def pause(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
@@ -127,7 +128,7 @@ def pause(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
 
 
 @schedules.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completing.schedules)
 @database_options
 @json_option
 def resume(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
@@ -154,8 +155,8 @@ def act(
 
 
 @schedules.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--next", "window", metavar="TIME", default="24h", show_default=True, help="How far ahead: 24h, 7d, ….")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completing.schedules)
+@click.option("--next", "window", metavar="DURATION", default="24h", show_default=True, help="How far ahead: 24h, 7d.")
 @database_options
 @json_option
 def preview(names: tuple[str, ...], window: str, settings: Settings, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobq.clean import line
+from jobq.cli import completing
 from jobq.cli.options import app_option, database_options, json_option, open_database, since_option
 from jobq.cli.render import ago, duration, say, show_json, table
 from jobq.commands import command
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("-w", "--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
 @since_option(None, "What ended since then, and how fast: 1h, 2d, or a time.")
-@click.option("-q", "--queue", metavar="NAME", help="With --since: of this queue.")
-@click.option("--class", "job_class", metavar="CLASS", help="With --since: of this class.")
+@click.option("-q", "--queue", metavar="NAME", help="With --since: of this queue.", shell_complete=completing.queues)
+@click.option(
+    "--class", "job_class", metavar="CLASS", help="With --since: of this class.", shell_complete=completing.classes
+)
 @database_options
 @json_option
 def stats(

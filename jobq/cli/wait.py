@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import click
 
+from jobq.cli import completing
 from jobq.cli.options import database_options, duration_of, id_of, is_id, json_option, open_database
 from jobq.cli.render import show_json, state_text, table, took
 from jobq.errors import JobNotFinished, UsageError
@@ -15,7 +16,7 @@ UNSUCCESSFUL = 1
 
 
 @click.command()
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=completing.jobs)
 @click.option("--timeout", metavar="DURATION", help="Wait no longer than this: 60, 10m, 1h30m. 0: look once.")
 @click.option("--any", "is_any", is_flag=True, help="Until one of them has ended, instead of all.")
 @database_options

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import click
 
 from jobq.clean import line
+from jobq.cli import completing
 from jobq.cli.options import database_options, json_option, open_database
 from jobq.cli.render import console, show_json, state_text
 from jobq.observe import Why
@@ -12,7 +13,7 @@ from jobq.settings import Settings
 
 
 @click.command()
-@click.argument("job_id", metavar="ID", type=int)
+@click.argument("job_id", metavar="ID", type=int, shell_complete=completing.jobs)
 @database_options
 @json_option
 def why(job_id: int, settings: Settings, as_json: bool) -> None:

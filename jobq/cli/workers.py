@@ -5,13 +5,14 @@ from dataclasses import asdict
 import click
 
 from jobq.clean import line
+from jobq.cli import completing
 from jobq.cli.options import database_options, json_option, open_database
 from jobq.cli.render import say, show_json
 from jobq.settings import Settings
 
 
 @click.command()
-@click.argument("workers", metavar="WORKER...", nargs=-1, required=True)
+@click.argument("workers", metavar="WORKER...", nargs=-1, required=True, shell_complete=completing.workers)
 @click.option("--wait", is_flag=True, help="Wait until they have stopped.")
 @click.option("--dead", is_flag=True, help="Declare WORKER dead, which is silent: others take over its jobs now.")
 @database_options
