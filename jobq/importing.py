@@ -63,7 +63,7 @@ def resolve(name: str) -> "type[Job]":
 
     For commands, never for rows. Raises UnknownJobClass, or ApplicationError where the module does not import.
     """
-    module = name.rpartition(".")[0]
+    module, _, attribute = name.rpartition(".")
     if registry.find(name) is None and module:
         try:
             import_module(module)
@@ -71,4 +71,13 @@ def resolve(name: str) -> "type[Job]":
             if error.user_traceback:
                 raise
             raise UnknownJobClass(f"No job class {name!r} is registered. {error}") from None
+        refuse_undecorated(name, getattr(sys.modules[module], attribute, None))
     return registry.get(name)
+
+
+def refuse_undecorated(name: str, found: object) -> None:
+    """Raises UnknownJobClass for a class of jobs that is there, and that nobody registered."""
+    from jobq.base import Job
+
+    if isinstance(found, type) and issubclass(found, Job) and registry.find(name) is None:
+        raise UnknownJobClass(f"{name} is not registered. Decorate the class with @register_job.")

@@ -108,5 +108,7 @@ class Maintenance(Service):
         names = [record.name for record in workers.known_classes(connection, schema)] if new else []
         for job_class in new:
             meant = suggestion(job_class, names)
-            log.warning("no worker knows %s jobs=%s%s", job_class, found[job_class], meant and f" ({meant})")
+            module = job_class.rpartition(".")[0]
+            remedy = meant or f"Deploy the code that has it, or name its module: --app {module}"
+            log.warning("no worker knows %s jobs=%s (%s)", job_class, found[job_class], remedy)
         self._unknown = frozenset(found)

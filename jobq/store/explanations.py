@@ -163,6 +163,19 @@ def condition_of(state: str | None, detail: str) -> Condition:
     return next(by_words, None) or next(by_state, AWAY)
 
 
+def rights_remedy(detail: str) -> str:
+    """What gives a role its rights. Only the first `migrate` makes a schema, which the grants do not cover."""
+    if "permission denied for database" in detail:
+        return (
+            "To make jobq's schema, a role needs the right to create in the database. As its owner: "
+            "GRANT CREATE ON DATABASE … TO …; or migrate as the owner."
+        )
+    return (
+        f"Use a role that may, or give this one the rights: {command('migrate', '--grants')} prints what each kind "
+        "of role needs."
+    )
+
+
 def explanation(state: str | None, detail: str, *, where: str, role: str, schema: str) -> DatabaseError | None:
     """What is wrong for good, in words that help; None where it is not known, or may be over the next time."""
     match state:
@@ -176,10 +189,7 @@ def explanation(state: str | None, detail: str, *, where: str, role: str, schema
                 f"{schema!r} ({detail.split(' LINE ')[0]}). Run: {command('migrate')}"
             )
         case "42501":
-            return DatabaseForbidden(
-                f"{where} does not allow that to {role}: {detail}. Use a role that may, or give this "
-                f"one the rights: {command('migrate', '--grants')} prints what each kind of role needs."
-            )
+            return DatabaseForbidden(f"{where} does not allow that to {role}: {detail}. {rights_remedy(detail)}")
         case "44000":
             quoted = quote_identifier(schema)
             sequence = quote_literal(f"{quoted}.jobs_id_seq")
