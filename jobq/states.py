@@ -1,6 +1,6 @@
 """States of a job, outcomes of an attempt, and what may follow what: the one place that says so.
 
-The SQL in `jobq/sql/`, the CHECK constraints and the diagram in the README are tested against this module.
+The SQL in `jobq/sql/`, the CHECK constraints and the diagram in docs/how-it-works.md are tested against this module.
 """
 
 from dataclasses import dataclass

@@ -86,4 +86,4 @@ def near(name: str) -> str:
     from difflib import get_close_matches
 
     found = get_close_matches(name, BY_NAME, n=1)
-    return f": did you mean {found[0]}?" if found else ": the README lists them"
+    return f": did you mean {found[0]}?" if found else ": docs/console.md lists them"

@@ -1,4 +1,4 @@
-"""`jobq cancel`, `stop`, `stack`, `pause`, `resume` as a shell runs them, and the README on them to the letter."""
+"""`jobq cancel`, `stop`, `stack`, `pause`, `resume` as a shell runs them, and the page on them to the letter."""
 
 import json
 import re
@@ -187,15 +187,15 @@ def test_a_timeout_and_an_expiry_are_enqueued_and_shown(sample: "Application", s
     assert "expires" in shown
 
 
-def readme_section(title: str) -> str:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    return readme.partition(f"## {title}\n")[2].partition("\n## ")[0]
+def page_section(title: str) -> str:
+    page = (Path(__file__).parents[2] / "docs" / "long-work.md").read_text(encoding="utf-8")
+    return page.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_the_readmes_section_on_control_works_as_it_stands(
+def test_the_pages_section_on_control_works_as_it_stands(
     application: "Application", store: "Store", eventually: Eventually
 ) -> None:
-    section = readme_section("Stopping, limits, progress")
+    section = page_section("Stopping, limits, progress")
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     (console,) = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
     application.write("jobs.py", code)
@@ -222,6 +222,6 @@ def test_the_readmes_section_on_control_works_as_it_stands(
     assert "job 1 has ended as cancelled: cancelled by" in answers["cancel"]
     assert answers["pause"] == "paused imports\n"
     assert answers["resume"] == "resumed imports\n"
-    assert "job 1 closes what it opened" in worker.stdout
+    assert "job 1 closes its files" in worker.stdout
     assert [store.results(job)[0].outcome for job in later] == ["deferred", "cancelled", "errored"]
     assert [job.id for job in store.unfinished()] == later[:1]

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Application, Store
 
-README = Path(__file__).parents[2] / "README.md"
+INCIDENTS = Path(__file__).parents[2] / "docs" / "incidents.md"
 
 
 def document(finished: "subprocess.CompletedProcess[str]", exit_code: int = 0) -> Any:
@@ -242,12 +242,12 @@ def test_nothing_that_operators_are_shown_takes_effect(sample: "Application", st
         assert not set(shown) & {"\x1b", "\x07", "\u202e"}, command
 
 
-def test_the_readmes_night_works_as_written(sample: "Application", store: "Store") -> None:
+def test_the_night_of_the_page_works_as_written(sample: "Application", store: "Store") -> None:
     """Each command of the section is run, in order; GROUP and ID stand for what is there."""
     ids = enqueue_failures(store, 2)
     drained(sample)
     (group,) = document(sample.jobq("failures", "--json"))
-    section = README.read_text(encoding="utf-8").split("## At 3 am")[1].split("\n## ")[0]
+    section = INCIDENTS.read_text(encoding="utf-8").split("## At 3 am")[1].split("\n## ")[0]
     commands = re.findall(r"^\$ jobq (.+?)(?:\s+#.*)?$", section, re.MULTILINE)
     assert len(commands) >= 8
     for command in commands:

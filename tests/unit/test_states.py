@@ -290,9 +290,9 @@ def test_what_is_called_off_at_once_is_what_is_not_running(name: str) -> None:
     assert "AND worker_id IS NULL" in STATEMENTS[name], "see the column `state` of jobs"
 
 
-def test_the_diagram_in_the_readme_has_every_transition_and_no_other() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    diagram = readme[readme.index("stateDiagram-v2") :].partition("```")[0]
+def test_the_diagram_in_the_documentation_has_every_transition_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    diagram = page[page.index("stateDiagram-v2") :].partition("```")[0]
     drawn = set(re.findall(r"^ +(\S+) --> (\S+): (.+)$", diagram, re.MULTILINE))
     assert drawn == {
         (transition.source or "[*]", transition.target or transition.outcome or "[*]", transition.name)

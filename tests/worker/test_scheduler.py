@@ -175,11 +175,11 @@ def test_a_command_in_pyproject_runs_as_a_job(
     assert result.value == {"exit_code": 0, "output": f"42\n{scheduled.path}\n"}
 
 
-def test_the_schedules_of_the_readme_are_declared_and_its_commands_do_what_they_say(
+def test_the_schedules_of_the_page_are_declared_and_its_commands_do_what_they_say(
     application: "Application", store: "Store", eventually: Eventually
 ) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = re.search(r"^## Schedules\n(.*?)^## ", readme, re.M | re.S)
+    page = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Declare a schedule\n(.*?)^## ", page, re.M | re.S)
     assert section
     code = dict(re.findall(r"^```(\w+)\n(.*?)^```$", section[1], re.M | re.S))
     assert set(code) == {"python", "toml", "console"}
