@@ -8,6 +8,7 @@ from pathlib import Path
 from jobq.errors import ApplicationError
 from jobq.found_database import settings_module_of
 from jobq.importing import traceback_of_user
+from jobq.load_steps import step
 
 VARIABLE = "DJANGO_SETTINGS_MODULE"
 
@@ -28,7 +29,8 @@ def set_up(folders: Sequence[Path]) -> None:
     if apps.ready:
         return
     try:
-        django.setup()
+        with step(f"setting up Django with the settings {name!r}"):
+            django.setup()
     except (ApplicationError, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - the user's settings and modules may raise anything

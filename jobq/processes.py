@@ -95,6 +95,15 @@ def children_of(pid: int, thread: int | None = None) -> set[int]:
     return found
 
 
+def state_of(pid: int) -> str:
+    """The state of a process as the kernel names it, "Z" for a zombie; empty where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0].decode()
+    except OSError:
+        return ""
+
+
 def main(mark: str) -> None:
     """The janitor: standard input ends when the worker does."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -70,6 +70,23 @@ class Wait(Job):
 
 
 @register_job
+class Program(Job):
+    """Starts a program, and says what its exit code is when it is let go: None where it runs."""
+
+    def __init__(self, pid, go):
+        self.pid, self.go = Path(pid), Path(go)
+
+    def run(self):
+        with subprocess.Popen(["sleep", "600"]) as program:
+            self.pid.write_text(str(program.pid))
+            while not self.go.exists():
+                time.sleep(0.01)
+            code = program.poll()
+            program.kill()
+        return code
+
+
+@register_job
 class Fail(Job):
     """Raises with a cause, in a function of its own."""
 

@@ -19,7 +19,7 @@ PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
     "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
     "frames", "tracebacks", "stand_ins", "addresses", "projects", "found_database",
-    "class_options",
+    "class_options", "load_steps",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
@@ -246,7 +246,9 @@ def test_the_supervisor_never_imports_the_users_code() -> None:
         for module in MODULES
         if module.part == "runtime" and "load_application" in module.path.read_text(encoding="utf-8")
     ]
-    assert loaders == ["jobq.runtime.child"]
+    assert loaders == ["jobq.runtime.loading"]
+    importers = [module.name for module in MODULES if "jobq.runtime.loading" in imports_of(module)]
+    assert importers == ["jobq.runtime.child"]
 
 
 @every_module

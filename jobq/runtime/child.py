@@ -1,4 +1,4 @@
-"""The child process: imports the application, then runs what it is assigned, one job after another.
+"""The child process: loads the application, then runs what it is assigned, one job after another.
 
 Started by the supervisor as `python -m jobq.runtime.child`; it never touches the database.
 """
@@ -10,22 +10,16 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
-from itertools import starmap
-from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from jobq import settings, telemetry
-from jobq.application import describe, describe_schedules, job_modules_deeper, load_application
-from jobq.errors import ApplicationError, JobqError
 from jobq.frameworks import surroundings
 from jobq.frameworks.sockets import is_readable
 from jobq.registry import registry
-from jobq.runtime import middleware
 from jobq.runtime.execution import execute
+from jobq.runtime.forks import Forks, leave_signals_to_parent
 from jobq.runtime.guard import Guard
 from jobq.runtime.leftovers import Leftovers
+from jobq.runtime.loading import load
 from jobq.runtime.protocol import (
     MAX_PACKET,
     PACKETS,
@@ -39,8 +33,7 @@ from jobq.runtime.protocol import (
 )
 from jobq.runtime.ring import RingWriter
 from jobq.runtime.shared_memory import SharedMemory
-
-EXIT_NOT_LOADED, EXIT_CUT_OFF = 2, 71
+from jobq.runtime.ways import Ways
 
 TELL_SECONDS = 0.001
 """Between two jobs that came together, the supervisor is woken at most so often."""
@@ -56,92 +49,12 @@ def main(parent: int, assignments_fd: int, reports_fd: int, memory_fd: int, coro
     guard, ring = Guard(memory), RingWriter(memory, PLAIN_REPORT.size)
     guard.listen()
     ways = Ways(reports_fd, assignments_fd, *([coroutines_fd] if setup["concurrency"] > 1 else []))
-    load(setup, ways)
+    Forks(guard, memory, ways).look_after()
+    load(setup, memory, ways)
     if setup["concurrency"] > 1:
         work_beside_coroutines(inbox, coroutines_fd, ways, guard, ring)
     else:
         work(inbox, ways.tell, guard, ring)
-
-
-class Ways:
-    """The descriptors by which this process and its supervisor talk.
-
-    A job may close them, and its own files get their numbers then: a report would go to strangers, and assignments be
-    awaited from them, for ever. So this process ends instead, of which the supervisor hears in any case. Looked at
-    after each packet of assignments, since a report or a word that there are some is told at its end.
-    """
-
-    def __init__(self, reports_fd: int, *others: int) -> None:
-        self._reports_fd = reports_fd
-        self._led_to = {fd: os.fstat(fd) for fd in (reports_fd, *others)}
-
-    def tell(self, data: bytes) -> None:
-        """Writes all of it into the pipe of reports."""
-        if not all(starmap(leads_to, self._led_to.items())):
-            leave_cut_off()
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._reports_fd, view) :]
-
-
-def leads_to(fd: int, before: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), before)
-    except OSError:
-        return False
-
-
-def leave_cut_off() -> NoReturn:
-    """Without waiting for threads that a job may have left."""
-    try:
-        sys.stderr.write("a job has closed the descriptors by which its process hears of jobs and reports on them\n")
-    finally:
-        os._exit(EXIT_CUT_OFF)
-
-
-def load(setup: dict[str, Any], ways: Ways) -> None:
-    """Imports the application and reports what it defines, or why it does not import."""
-    try:
-        if setup["automatic_telemetry"]:
-            telemetry.set_up_like_parent()
-        modules = load_application(Path(setup["root"]), setup["app"])
-        middleware.use(setup["middleware"])
-        require_classes(modules, setup["root"])
-        surroundings.use_care()
-        if setup["concurrency"] > 1:
-            middleware.require_asynchronous()
-        schedules = describe_schedules(settings.load(Path(setup["root"])))
-    except JobqError as error:
-        user_traceback = error.user_traceback if isinstance(error, ApplicationError) else ""
-        ways.tell(pack_message("failed", {"message": str(error), "traceback": user_traceback}))
-        sys.exit(EXIT_NOT_LOADED)
-    loaded = {
-        "modules": modules,
-        "classes": [asdict(record) for record in describe()],
-        "schedules": [asdict(record) for record in schedules],
-    }
-    ways.tell(pack_message("ready", loaded))
-
-
-def require_classes(modules: list[str], root: str) -> None:
-    if not len(registry):
-        where = ", ".join(modules) or "any jobs.py, {package}/jobs.py or {package}/{package}/jobs.py"
-        deeper = "" if modules else told_deeper(Path(root))
-        raise ApplicationError(
-            f"No job class is registered in {where} of {root}. "
-            f"Decorate Job classes with @register_job, or name their modules with --app.{deeper}"
-        )
-
-
-def told_deeper(root: Path) -> str:
-    """Where a jobs.py lies that is not looked for, and how to have it found."""
-    found = [path.relative_to(root) for path in job_modules_deeper(root)]
-    if not found:
-        return ""
-    return (
-        f" There is {', '.join(map(str, found))}, which is not looked for: the outer of two packages needs an "
-        "__init__.py, and a folder that is no package is where jobq is to be started, or what PYTHONPATH names."
-    )
 
 
 def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring: RingWriter) -> None:
@@ -191,19 +104,6 @@ def work_beside_coroutines(
     coroutines.start()
     work(inbox, report, guard, ring)
     coroutines.join()
-
-
-def leave_signals_to_parent() -> None:
-    """Ctrl-C and a service manager's SIGTERM reach the whole group; what becomes of a job is the supervisor's word.
-
-    A handler that does nothing, since ignored signals would stay ignored in the programs that jobs start.
-    """
-
-    def nothing(_signal: int, _frame: FrameType | None) -> None:
-        return None
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, nothing)
 
 
 def die_with(parent: int) -> None:

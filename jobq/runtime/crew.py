@@ -12,6 +12,7 @@ from jobq.records import Assignment
 from jobq.runtime.child_settings import ChildSettings
 from jobq.runtime.child_state import IS_REPLACED, NEEDS_SUCCESSOR, CutOff, Unexplained
 from jobq.runtime.code_version import CodeVersion
+from jobq.runtime.newcomers import Newcomers
 from jobq.runtime.pace import JobPace
 from jobq.runtime.process import Death
 from jobq.runtime.roster import Roster
@@ -20,6 +21,10 @@ from jobq.runtime.starting import start_child
 from jobq.runtime.supervised import Child
 
 log = logging.getLogger("jobq.worker.pool")
+
+MAX_DEATHS_AT_START = 4
+"""Where in every slot so many children have died in a row that have not loaded the application, and none ever has, none
+will. Some seconds: a file may just be being saved."""
 
 HANDED_IN_SECONDS = 5.0
 """How long a child without work may take to exit by itself."""
@@ -44,13 +49,20 @@ class Crew:
         self._pace = pace
         self._mark = mark
         self._on_returned = on_returned
+        self._newcomers = Newcomers()
         self._started = 0
         self._is_closing = False
+        self._has_loaded_once = False
 
     # Who is there
 
     def count_ready(self) -> int:
         return sum(1 for slot in self.slots if slot.child is not None and slot.child.life.has_loaded)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """No child has ever loaded the application, and none will."""
+        return not self._has_loaded_once and all(slot.deaths >= MAX_DEATHS_AT_START for slot in self.slots)
 
     def takes_jobs(self, child: Child) -> bool:
         """Whether it takes jobs at all."""
@@ -68,6 +80,7 @@ class Crew:
         now = monotonic()
         for slot in self.slots:
             self._keep_up_slot(slot, now)
+        self._newcomers.watch(self._roster.children, now)
         for child in self._roster.children:
             if child.life.leaving_since is not None and not child.life.is_doomed:
                 self._end_overdue(child, now - child.life.leaving_since)
@@ -148,9 +161,10 @@ class Crew:
     def has_loaded(self, child: Child) -> bool:
         """It has imported the application. False: an older state of it."""
         child.life.load()
+        self._has_loaded_once = True
         for slot in self.slots:
             if child in (slot.child, slot.successor):
-                slot.failures = 0
+                slot.succeeded()
         return self.code.was_loaded(child.generation)
 
     # Ending
@@ -163,8 +177,13 @@ class Crew:
 
     def forget(self, child: Child, death: Death) -> None:
         """After its death: frees its slot."""
+        if not child.life.has_loaded:
+            self._newcomers.bury(child, death)
         self._roster.remove(child, death)
         for slot in self.slots:
             if slot.lost(child) and not child.life.has_loaded:
                 self.code.could_not_load(child.generation)
                 slot.failed()
+                slot.deaths += 1
+        if self.is_hopeless:
+            log.error("no child could load the application in %s attempts; the worker ends", MAX_DEATHS_AT_START)

@@ -55,7 +55,7 @@ class Deaths:
         next_one = child.serial.first
         unstarted = child.take_unbegun()
         begun = child.serial.ring.begun()
-        stack = self._inspector.keep_stack(child)
+        stack = self._inspector.keep_stack(child) if child.life.has_loaded else ""  # else it ran no job
         self._inspector.forget(child)
         self._crew.forget(child, death)
         dead = DeadChild(child.pid, death, self._crew.settings.max_losses)

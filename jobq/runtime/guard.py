@@ -50,6 +50,15 @@ class Guard:
         signal.signal(INTERRUPT, self._on_signal)
         signal.signal(SHOW_STACK, self._on_show_stack)
         self._write_stacks(with_coroutines=False)
+        if not faulthandler.is_enabled():  # else the user wants the stack of a crash elsewhere
+            faulthandler.enable(self._memory.fd)
+
+    def be_deaf(self) -> None:
+        """In a fork of this process: nobody sends it orders, or asks for its stack."""
+        faulthandler.unregister(SHOW_STACK)
+        for number, handler in ((INTERRUPT, self._on_signal), (SHOW_STACK, self._on_show_stack)):
+            if signal.getsignal(number) == handler:  # else it is the application's
+                signal.signal(number, signal.SIG_DFL)
 
     def _write_stacks(self, *, with_coroutines: bool) -> None:
         """Where no coroutines run, system calls go on as if nothing had been asked."""

@@ -188,6 +188,7 @@ class Inbox:
                 self._refuse(child)
 
     def _take_failed(self, child: Child, text: str, user_traceback: str) -> None:
+        child.has_said_why = True
         code = self._crew.code
         if not code.is_unfit:  # the children of one change say the same
             code.could_not_load(child.generation)

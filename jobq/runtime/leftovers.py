@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from jobq.processes import children_of, kill_with_descendants
+from jobq.processes import children_of, kill_with_descendants, state_of
 from jobq.registry import registry
 from jobq.runtime.guard import INTERRUPT, SHOW_STACK
 from jobq.runtime.protocol import pack_message
@@ -214,7 +214,7 @@ def command_line_of(pid: int) -> bytes:
     until = time.monotonic() + STARTING_SECONDS
     try:
         while not (shown := content(f"/proc/{pid}/cmdline")) and time.monotonic() < until:
-            if content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"Z", b"X"):
+            if state_of(pid) in ("Z", "X", ""):
                 return b""
             time.sleep(STARTING_SECONDS / 1000)
     except OSError:

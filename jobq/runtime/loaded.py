@@ -28,12 +28,13 @@ class LoadedApplication:
     ) -> None:
         self.classes: tuple[ClassRecord, ...] = ()
         self.schedules: tuple[DeclaredSchedule, ...] = ()
-        self.is_unusable = False  # the first child could not import it
+        self._is_refused = False  # the first child could not import it
         self._crew = crew
         self._services = services
         self._supply = supply
         self._read_settings = read_settings
         self._is_loaded = False
+        self._failure = ("", "")  # the last one that was told
         self._is_reloading = False
 
     def take(self, loaded: dict[str, Any]) -> None:
@@ -56,14 +57,24 @@ class LoadedApplication:
             *(len(classes), len(schedules), ",".join(loaded["modules"])),
         )
 
+    @property
+    def is_unusable(self) -> bool:
+        return self._is_refused or self._crew.is_hopeless
+
     def take_failure(self, message: str, user_traceback: str) -> None:
-        """If the first child cannot import the application, the user has to act. Later children are tried again."""
+        """If the first child cannot import the application, the user has to act. Later children are tried again, and
+        the first ones too where a file may be about to be saved."""
+        if self._is_refused or (not self._is_loaded and (message, user_traceback) == self._failure):
+            return  # several children say the same at once, and so does each next one
+        self._failure = message, user_traceback
         sys.stderr.write(plain(user_traceback, 20_000))
         if self._is_loaded:
             log.error("a new child could not load the application; the others go on error=%s", message)
-            return
-        sys.stderr.write(f"jobq: error: {plain(message)}\n")
-        self.is_unusable = True
+        elif self._read_settings is not None:
+            log.error("the application cannot be loaded; trying again error=%s", message)
+        else:
+            sys.stderr.write(f"jobq: error: {plain(message)}\n")
+            self._is_refused = True
 
     def reload(self, changed: Iterable[str]) -> None:
         """Settings of the worker itself stay as they are: only its children are made anew."""

@@ -35,7 +35,7 @@ class Death:
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A process in a group of its own. `mark` is in the environment of everything that it starts."""
+    """A process in a session of its own. `mark` is in the environment of everything that it starts."""
 
     popen: subprocess.Popen[bytes]
     mark: str
@@ -49,7 +49,9 @@ class Process:
             stdin=subprocess.DEVNULL,
             pass_fds=pass_fds,
             env={**os.environ, **environment, MARK: mark},
-            process_group=0,  # a job's own programs end with its child; the terminal's Ctrl-C stays with us
+            # A session and a group of its own: a job's own programs end with its child, and whatever is sent to the
+            # worker's group or session, as by a terminal, is for the worker alone.
+            start_new_session=True,
         )
         return cls(popen, mark)
 

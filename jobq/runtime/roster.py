@@ -42,10 +42,18 @@ class Roster:
         child.close()
         if child in self.children:
             self.children.remove(child)
-        level = logging.WARNING if child.life.leaving_since is None or death.exit_code != 0 else logging.DEBUG
         cause = child.life.cause
-        log.log(level, "child pid=%s %s%s", child.pid, death, f" ({cause.reason})" if cause and cause.reason else "")
+        log.log(
+            level_of(child, death),
+            "child pid=%s %s%s",
+            child.pid,
+            death,
+            f" ({cause.reason})" if cause and cause.reason else "",
+        )
         child.life.die()
+
+    def pids(self) -> set[int]:
+        return {child.pid for child in self.children}
 
     # Hearing
 
@@ -97,3 +105,12 @@ class Roster:
         for child in self.at_work:
             child.drop_all()
             child.kill(Unexplained(reason))
+
+
+def level_of(child: Child, death: Death) -> int:
+    """A death is worth a warning where nobody wanted it, and where it cut a job off; else the reason has been told."""
+    if not child.life.has_loaded:
+        return logging.DEBUG  # see `newcomers`
+    is_wanted = isinstance(child.life.cause, CutOff) and not child.is_at_work
+    left = child.life.leaving_since is not None and death.exit_code == 0
+    return logging.DEBUG if is_wanted or left else logging.WARNING

@@ -1,5 +1,5 @@
-"""Memory that a supervisor and one child share: how far the child's job is, what it is told, and by which worker, what
-it is doing.
+"""Memory that a supervisor and one child share: how far the child is with loading the application, and with its job;
+what it is told, and by which worker; what it is doing.
 
 Memory of both, kept by the kernel: nothing that one side writes waits for the other, and neither has to be asleep or
 awake for it. Each note stands until the next one. Stacks are written behind the notes by the interpreter's own handler
@@ -8,11 +8,12 @@ of a signal, which works whatever the child's code is up to.
 
 import mmap
 import os
+import sys
 from struct import Struct
 from zlib import crc32
 
 SLOT_BYTES = 4096
-PROGRESS, ORDER, WORKER, RING = (slot * SLOT_BYTES for slot in range(4))
+PROGRESS, ORDER, WORKER, LOADING, RING = (slot * SLOT_BYTES for slot in range(5))
 RING_BYTES = 2 * SLOT_BYTES
 STACKS = RING + RING_BYTES
 
@@ -59,6 +60,9 @@ class SharedMemory:
 
     @classmethod
     def of_child(cls, fd: int) -> "SharedMemory":
+        os.set_inheritable(fd, False)
+        if sys.version_info >= (3, 13):
+            return cls(fd, mmap.mmap(fd, STACKS, trackfd=False))  # else it keeps a descriptor of its own
         return cls(fd, mmap.mmap(fd, STACKS))
 
     def close(self) -> None:

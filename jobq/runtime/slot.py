@@ -13,6 +13,7 @@ class Slot:
     child: Child | None = None
     successor: Child | None = None
     failures: int = 0  # children in a row that died before they were ready, or could not be started
+    deaths: int = 0  # of them, those that died
     restart_at: float = 0.0
 
     @property
@@ -29,9 +30,12 @@ class Slot:
         self.failures += 1
         self.restart_at = monotonic() + min(0.5 * 2**self.failures, MAX_RESTART_DELAY_SECONDS)
 
+    def succeeded(self) -> None:
+        self.failures = self.deaths = 0
+
     def begin_anew(self) -> Child | None:
         """The code has changed: a successor of the old code is not needed."""
-        self.failures, self.restart_at = 0, 0.0
+        self.failures, self.deaths, self.restart_at = 0, 0, 0.0
         successor, self.successor = self.successor, None
         return successor
 

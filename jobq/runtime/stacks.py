@@ -10,6 +10,10 @@ FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<fu
 TASK = "Coroutine"
 """Begins the lines of one coroutine, as others begin those of a thread."""
 
+IN_TRACEBACK = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?), in (?P<function>.*)$')
+NOT_SHOWN = ("<frozen importlib", str(Path(__file__).parents[1]) + "/", "<string>")
+MAX_FRAMES = 8
+
 MACHINERY = ("<frozen runpy>", OWN_FOLDER, FUNCTIONS)
 
 
@@ -24,6 +28,14 @@ def readable(written: str) -> str:
     if main:
         named += [("main thread", main), *(("another thread", frames) for frames in others)]
     return "\n".join(f"{name} (most recent call last):\n{text_of(frames)}" for name, frames in named)
+
+
+def in_one_line(written: str) -> str:
+    """The frames of the main thread, the innermost first, without those of jobq and of Python's import system."""
+    frames = readable(written).partition("main thread")[2].partition("\n\n")[0]
+    found = [match for line in frames.splitlines() if (match := IN_TRACEBACK.match(line))]
+    shown = [f"{match['file']}:{match['line']} in {match['function']}" for match in found[::-1]]
+    return ", from ".join([frame for frame in shown if not frame.startswith(NOT_SHOWN)][:MAX_FRAMES])
 
 
 def blocks(written: str) -> tuple[list[list[str]], list[list[str]]]:

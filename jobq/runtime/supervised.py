@@ -24,6 +24,7 @@ class Child:
         "concurrent",
         "dispatched",
         "generation",
+        "has_said_why",
         "is_reserved",
         "kinds",
         "life",
@@ -32,6 +33,7 @@ class Child:
         "process",
         "reports_fd",
         "serial",
+        "started_at",
     )
 
     def __init__(
@@ -54,6 +56,8 @@ class Child:
         self.on_returned = on_returned
         self.generation = generation  # which state of the application's code it has imported
         self.life = Life()
+        self.started_at = monotonic()
+        self.has_said_why = False  # it does not load the application
         self.buffer = b""  # of what it writes into the pipe, the line that has only begun to arrive
         self.dispatched = 0
         self.is_reserved = False  # for a suspected job, which runs there alone

@@ -93,7 +93,7 @@ class Supervisor:
         self.events = Events()
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.events, selectors.EVENT_READ)
-        self.janitor = Janitor()
+        self.janitor = Janitor(lambda: self.children.roster.pids())
         self.children = Children(
             child_settings(settings, processes),
             self.selector,

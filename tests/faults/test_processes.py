@@ -388,17 +388,26 @@ def test_jobs_that_outlast_the_grace_time_are_cut_off_and_given_back(
     assert store.job(waiting.job).state == "pending"
 
 
-def test_ctrl_c_in_a_terminal_reaches_the_supervisor_alone(
-    sample: "Application", store: "Store", waiting: Waiting, eventually: Eventually
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_workers_group_and_session_spares_what_its_job_has_started(
+    sample: "Application", store: "Store", tmp_path: Path, eventually: Eventually, number: int
 ) -> None:
+    """As Ctrl-C in a terminal sends it, a closed session, or a supervisor that stops the whole group."""
+    go, pid = tmp_path / "go", tmp_path / "pid"
+    job = add(store, "Program", {"pid": str(pid), "go": str(go)})
     with sample.start("run", "--max-processes", "1") as worker:
-        eventually(lambda: waiting.pid)
-        os.killpg(worker.pid, signal.SIGINT)
+        eventually(lambda: pid.exists() and pid.read_text())
+        os.killpg(worker.pid, number)
+        for member in worker.descendants():
+            if os.getsid(member) == os.getsid(worker.pid):
+                os.kill(member, number)
         eventually(lambda: "stopping" in worker.stderr)
-        waiting.go.touch()
+        assert is_alive(int(pid.read_text()))
+        go.touch()
         assert worker.wait() == 0
 
-    assert outcomes(store, waiting.job) == [("successful", False)]
+    assert outcomes(store, job) == [("successful", False)]
+    assert store.results(job)[0].value is None  # the program's exit code, while it runs
 
 
 def test_signals_to_a_child_are_not_its_to_obey(

@@ -9,7 +9,7 @@
     redact      text that may be stored
 """
 
-from jobq.runtime.execution.attempt import execute, execute_async
+from jobq.runtime.execution.attempt import execute, execute_async, leave_if_forked
 from jobq.runtime.execution.build import build_in_turn, in_session_of
 from jobq.runtime.execution.perform import run, run_here
 from jobq.runtime.execution.redact import (
@@ -26,6 +26,7 @@ __all__ = [
     "execute",
     "execute_async",
     "in_session_of",
+    "leave_if_forked",
     "message_of",
     "run",
     "run_here",

@@ -1,0 +1,52 @@
+"""In a child: the descriptors by which it and its supervisor talk."""
+
+import os
+import sys
+from itertools import starmap
+from typing import NoReturn
+
+EXIT_CUT_OFF = 71
+
+
+class Ways:
+    """The descriptors by which this process and its supervisor talk.
+
+    A job may close them, and its own files get their numbers then: a report would go to strangers, and assignments be
+    awaited from them, for ever. So this process ends instead, and its supervisor notices that in any case. Looked at
+    after each packet of assignments, since a report or a word that there are some is told at its end.
+    """
+
+    def __init__(self, reports_fd: int, *others: int) -> None:
+        self._reports_fd = reports_fd
+        self._led_to = {fd: os.fstat(fd) for fd in (reports_fd, *others)}
+        for fd in self._led_to:
+            os.set_inheritable(fd, False)  # programs may be started with all descriptors that are inheritable
+
+    def tell(self, data: bytes) -> None:
+        """Writes all of it into the pipe of reports."""
+        if not all(starmap(leads_to, self._led_to.items())):
+            leave_cut_off()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._reports_fd, view) :]
+
+    def close(self) -> None:
+        """In a fork of this process. What a job has put in the place of a descriptor is its own, and stays open."""
+        for fd, before in self._led_to.items():
+            if leads_to(fd, before):
+                os.close(fd)
+
+
+def leads_to(fd: int, before: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), before)
+    except OSError:
+        return False
+
+
+def leave_cut_off() -> NoReturn:
+    """Without waiting for threads that a job may have left."""
+    try:
+        sys.stderr.write("a job has closed the descriptors by which its process hears of jobs and reports on them\n")
+    finally:
+        os._exit(EXIT_CUT_OFF)

@@ -1,0 +1,93 @@
+"""An application that hangs, dies or fails while it is loaded: the worker says so, and ends where it never can."""
+
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Application, Store
+
+Eventually = Callable[..., Any]
+
+JOBS = """
+    import shop.models
+    from jobq import Job, register_job
+
+    @register_job
+    class Echo(Job):
+        def run(self):
+            return 1
+"""
+
+
+@pytest.fixture
+def shop(application: "Application") -> "Application":
+    application.write("jobs.py", JOBS)
+    application.write("shop/__init__.py", "")
+    application.write("shop/models.py", "import json\n")
+    return application
+
+
+def test_an_import_that_hangs_is_named_with_its_place(shop: "Application", eventually: Eventually) -> None:
+    shop.write("shop/models.py", "import json\nimport time\ntime.sleep(1000)\n")
+    with shop.start("run", "--max-processes", "1") as worker:
+        eventually(lambda: "has not loaded the application after" in worker.stderr)
+        said = next(line for line in worker.stderr.splitlines() if "has not loaded" in line)
+        assert "it is importing shop.models (imported by jobs)" in said
+        assert f"at={shop.path}/shop/models.py:3 in <module>, from {shop.path}/jobs.py:1 in <module>" in said
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+
+
+def test_a_worker_ends_when_each_child_dies_of_an_import_and_says_of_which(shop: "Application") -> None:
+    shop.write("shop/models.py", "import ctypes\nctypes.string_at(0)\n")
+    ended = shop.jobq("run", "--max-processes", "2")
+    assert ended.returncode == 2
+    deaths = [line for line in ended.stderr.splitlines() if "a child died" in line]
+    assert len(deaths) == 8
+    for death in deaths:
+        assert "died while importing shop.models (imported by jobs): it was killed by SIGSEGV" in death
+        assert "string_at, from " in death
+        assert f"{shop.path}/shop/models.py:2 in <module>, from {shop.path}/jobs.py:1 in <module>" in death
+    assert "no child could load the application in 4 attempts; the worker ends" in ended.stderr
+
+
+def test_a_child_that_leaves_without_a_word_is_told_by_what_it_was_at(
+    shop: "Application", store: "Store", eventually: Eventually
+) -> None:
+    """A file that is mended meanwhile is tried again."""
+    store.add(job_class="jobs.Echo")
+    shop.write("shop/models.py", "import json, os\nos._exit(0)\n")
+    with shop.start("run", "--max-processes", "1") as worker:
+        eventually(
+            lambda: "died while importing shop.models (imported by jobs): it exited with code 0" in worker.stderr
+        )
+        shop.write("shop/models.py", "")
+        eventually(lambda: [result.outcome for result in store.results()] == ["successful"])
+
+
+@pytest.mark.parametrize("jobs", ["class Broken(:\n", None])
+def test_what_cannot_be_imported_is_refused_without_a_word_of_killed_processes(
+    shop: "Application", jobs: str | None
+) -> None:
+    shop.path.joinpath("jobs.py").unlink()
+    if jobs is not None:
+        shop.write("jobs.py", jobs)
+    ended = shop.jobq("run", "--max-processes", "3")
+    assert ended.returncode == 2
+    assert ended.stderr.count("jobq: error: ") == 1
+    assert "SIGKILL" not in ended.stderr
+    assert "memory" not in ended.stderr
+
+
+def test_with_reload_a_broken_file_is_tried_again_when_it_has_changed(
+    shop: "Application", store: "Store", eventually: Eventually
+) -> None:
+    store.add(job_class="jobs.Echo")
+    shop.write("shop/models.py", "class Broken(:\n")
+    with shop.start("run", "--max-processes", "1", "--reload") as worker:
+        eventually(lambda: "trying again" in worker.stderr)
+        shop.write("shop/models.py", "")
+        eventually(lambda: [result.outcome for result in store.results()] == ["successful"])
