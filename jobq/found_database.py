@@ -205,9 +205,15 @@ def ask(root: Path, folders: list[Path], module: str) -> dict[str, Any]:
         text = answer.readline()
     if not text:
         last = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return {"error": f"the process ended with exit code {ended.returncode}: {addresses.redacted(last)}"}
+        return {"error": f"the process {how_it_ended(ended.returncode)}: {addresses.redacted(last)}".rstrip(": ")}
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+def how_it_ended(code: int) -> str:
+    import signal
+
+    return f"ended with exit code {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
 
 
 def unanswered(module: str, what: str) -> ConfigurationError:

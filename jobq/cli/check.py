@@ -89,9 +89,9 @@ def check_command(
     if not pending:
         raise click.UsageError("Say what to check: jobq check --pending")
     from jobq import observe
-    from jobq.application import load_application
+    from jobq.cli.loading import load_application
 
-    load_application(settings.root, [*settings.app, *app])
+    load_application(settings, app)
     judgement = judged(observe.unfinished(open_database(settings)))
     if as_json:
         show_json(

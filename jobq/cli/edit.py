@@ -48,10 +48,11 @@ def run_again(
 def known_classes(database: "Database", settings: Settings, app: tuple[str, ...]) -> "tuple[ClassRecord, ...]":
     """What live workers know, and what the application in this folder defines, where there is one."""
     from jobq import observe
-    from jobq.application import describe, load_application
+    from jobq.application import describe
+    from jobq.cli.loading import load_application
 
     try:
-        load_application(settings.root, [*settings.app, *app])
+        load_application(settings, app)
     except ApplicationError as error:
         say(f"this folder's application does not import: {error}")
     return (*observe.classes(database), *describe())

@@ -62,10 +62,10 @@ def enqueue(
     is_plan: bool,
     **chosen: Any,
 ) -> None:
-    from jobq.application import load_application
+    from jobq.cli.loading import load_application
 
     open_database(settings)
-    load = partial(load_application, settings.root, [*settings.app, *app])
+    load = partial(load_application, settings, app)
     options: dict[str, Any] = {
         "delay": None if delay is None else delay_of("--delay", delay),
         "timeout": None if timeout is None else duration_of("--timeout", timeout),
@@ -128,13 +128,14 @@ def perform(
     app: tuple[str, ...],
     settings: Settings,
 ) -> None:
-    from jobq.application import load_application
+    from jobq.cli.loading import load_application, told_if_slow
     from jobq.frameworks import surroundings
     from jobq.runtime import middleware
 
     open_database(settings)  # what the job itself enqueues goes there
-    load_application(settings.root, [*settings.app, *app])
-    middleware.use(settings.middleware)
+    load_application(settings, app)
+    with told_if_slow():
+        middleware.use(settings.middleware)
     with surroundings.entered():
         perform_here(ctx, build(job_class, positional, named))
 

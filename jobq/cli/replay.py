@@ -31,7 +31,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     where it raises.
     """
     from jobq import observe
-    from jobq.application import load_application
+    from jobq.cli.loading import load_application
     from jobq.frameworks import surroundings
     from jobq.registry import registry
     from jobq.runtime.execution import MAX_TRACEBACK_CHARACTERS, build_in_turn, run, traceback_of
@@ -40,7 +40,7 @@ def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, .
     job = observe.show(database, job_id).job
     if job.state != FINISHED:
         raise UsageError(f"Job {job_id} is {job.state}: a worker may run it meanwhile. jobq perform runs a new one.")
-    load_application(settings.root, [*settings.app, *app])
+    load_application(settings, app)
     say(f"replaying job {job.id}: {line(job.job_class)} {compact(job.arguments)}")
     say(f"then, it was {job.outcome}{f', {line(job.error_type)}' if job.error_type else ''}")
     assignment = assignment_of(job, observe.stored_arguments(database, job_id))

@@ -242,7 +242,8 @@ def known_classes(settings: Settings) -> tuple[ClassRecord, ...]:
 
 
 def local_classes(settings: Settings, app: tuple[str, ...]) -> tuple[ClassRecord, ...]:
-    from jobq.application import describe, load_application
+    from jobq.application import describe
+    from jobq.cli.loading import load_application
 
-    load_application(settings.root, [*settings.app, *app])
+    load_application(settings, app)
     return describe()

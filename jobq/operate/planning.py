@@ -7,6 +7,8 @@ and a row never says which module is imported.
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +20,10 @@ from jobq.records import KeyRules, NewJob
 from jobq.settings import Settings, environment_of
 
 PLAN_SECONDS = 30.0
+
+SLOW = re.compile(r"^jobq: the application has not loaded after \d+ s: it is (.*)$", re.MULTILINE)
+FRAME = re.compile(r'^  File "(.*)", line (\d+) in ', re.MULTILINE)
+"""What the process says of an application that takes long to load, and what the interpreter writes where it crashes."""
 
 
 def plan(settings: Settings, words: Sequence[str]) -> NewJob:
@@ -45,8 +51,23 @@ def asked(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
             told, complaint = process.communicate(json.dumps(words).encode(), timeout=PLAN_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise EnqueueError(f"The application has not said within {PLAN_SECONDS:g} s what the job is.") from None
-    return answer_in(told) or {"error": last_line(complaint).removeprefix("jobq: error: ") or "it ended without a word"}
+            _, complaint = process.communicate()
+            doing = SLOW.findall(complaint.decode(errors="replace"))
+            raise EnqueueError(
+                f"The application has not said within {PLAN_SECONDS:g} s what the job is"
+                + (f": it is {doing[-1]}." if doing else ".")
+            ) from None
+    return answer_in(told) or {"error": last_words(process.returncode, complaint)}
+
+
+def last_words(exit_code: int, complaint: bytes) -> str:
+    """Why the process gave no answer. Where it crashed, the interpreter has written its stack, the innermost first."""
+    if exit_code >= 0:
+        return last_line(complaint).removeprefix("jobq: error: ") or "it ended without a word"
+    place = FRAME.search(complaint.decode(errors="replace"))
+    return f"its process was killed by {signal.Signals(-exit_code).name}" + (
+        f" at {place[1]}:{place[2]}" if place else ""
+    )
 
 
 def answer_in(told: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobq.errors import EnqueueError
+from jobq.operate.planning import plan
+from jobq.settings import Settings
+
 if TYPE_CHECKING:
     from conftest import Application, Store
 
@@ -91,3 +95,30 @@ def test_with_reload_a_broken_file_is_tried_again_when_it_has_changed(
         eventually(lambda: "trying again" in worker.stderr)
         shop.write("shop/models.py", "")
         eventually(lambda: [result.outcome for result in store.results()] == ["successful"])
+
+
+@pytest.mark.parametrize("command", [["check", "--pending"], ["enqueue", "jobs.Echo"], ["jobs", "--local"]])
+def test_a_command_says_where_the_application_crashed_that_it_loads(shop: "Application", command: list[str]) -> None:
+    shop.write("shop/models.py", "import ctypes\nctypes.string_at(0)\n")
+    ended = shop.jobq(*command)
+    assert ended.returncode == -signal.SIGSEGV
+    assert f'File "{shop.path}/shop/models.py", line 2 in <module>' in ended.stderr
+
+
+def test_a_command_says_what_it_waits_for_while_the_application_is_loaded(
+    shop: "Application", eventually: Eventually
+) -> None:
+    shop.write("shop/models.py", "import time\n\ntime.sleep(1000)\n")
+    with shop.start("enqueue", "jobs.Echo") as command:
+        place = f"{shop.path}/shop/models.py:3"
+        said = f"after 5 s: it is importing shop.models (imported by jobs), at {place}"
+        eventually(lambda: f"jobq: the application has not loaded {said}" in command.stderr)
+
+
+def test_the_console_is_told_where_the_application_crashed(
+    shop: "Application", settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.write("shop/models.py", "import ctypes\nctypes.string_at(0)\n")
+    monkeypatch.chdir(shop.path)
+    with pytest.raises(EnqueueError, match=r"its process was killed by SIGSEGV at .*ctypes/__init__.py:\d+"):
+        plan(settings, ["enqueue", "jobs.Echo"])
