@@ -22,7 +22,7 @@ from jobq.settings import Settings, environment_of
 PLAN_SECONDS = 30.0
 
 SLOW = re.compile(r"^jobq: the application has not loaded after \d+ s: it is (.*)$", re.MULTILINE)
-FRAME = re.compile(r'^  File "(.*)", line (\d+) in ', re.MULTILINE)
+CRASHED = re.compile(r'^Current thread .*\n  File "(.*)", line (\d+) in ', re.MULTILINE)
 """What the process says of an application that takes long to load, and what the interpreter writes where it crashes."""
 
 
@@ -64,7 +64,7 @@ def last_words(exit_code: int, complaint: bytes) -> str:
     """Why the process gave no answer. Where it crashed, the interpreter has written its stack, the innermost first."""
     if exit_code >= 0:
         return last_line(complaint).removeprefix("jobq: error: ") or "it ended without a word"
-    place = FRAME.search(complaint.decode(errors="replace"))
+    place = CRASHED.search(complaint.decode(errors="replace"))
     return f"its process was killed by {signal.Signals(-exit_code).name}" + (
         f" at {place[1]}:{place[2]}" if place else ""
     )
