@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from jobq import embedded_supervisor
+from jobq import embedded_supervisor, interpreter
 from jobq.embedded_supervisor import LINUX, PORT, Account, Failure, Home, Report, end_processes, server_account
 from jobq.errors import EmbeddedServerError
 from jobq.processes import MARK
@@ -417,7 +417,7 @@ def start_supervisor(layout: Home, server_lock: int, linger: float, announce: Ca
         # It forks and leaves us at once, so that it is not our child: we may end long before it, or long after it.
         started = subprocess.run(
             [
-                *(sys.executable, "-I", "-S", embedded_supervisor.__file__),
+                *interpreter.run_alone(embedded_supervisor),
                 *(layout.path, str(linger), str(server_lock), binaries.directory, binaries.version),
             ],
             stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jobq import addresses
+from jobq import addresses, interpreter
 from jobq.errors import ConfigurationError
 from jobq.projects import require_own_imports
 
@@ -183,8 +183,8 @@ def ask(root: Path, folders: list[Path], module: str) -> dict[str, Any]:
     import subprocess  # here: few ask
 
     reader, writer = os.pipe()
-    command = [sys.executable, "-P", "-m", "jobq.django_child", str(writer), *map(str, folders)]
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": module, ASKING: "1"}
+    command = interpreter.run_module("jobq.django_child", str(writer), *map(str, folders))
+    environment = {**os.environ, **interpreter.environment(), "DJANGO_SETTINGS_MODULE": module, ASKING: "1"}
     with os.fdopen(reader, encoding="utf-8") as answer:
         try:
             ended = subprocess.run(

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
 
-from jobq import stand_ins
+from jobq import interpreter, stand_ins
 from jobq.errors import ConfigurationError
 from jobq.options import checked_queue
 from jobq.settings import Settings, load
@@ -165,8 +164,8 @@ class Worker:
             if self._stopping.is_set() or self._pipe is None:
                 return 0
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jobq.cli.beside", str(self._pipe[0]), *self._options],
-                env={**os.environ, **self._environment},
+                interpreter.run_module("jobq.cli.beside", str(self._pipe[0]), *self._options),
+                env={**os.environ, **self._environment, **interpreter.environment()},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[self._pipe[0]],
                 start_new_session=True,  # Ctrl-C is the web server's: it stops the worker when it ends

@@ -10,11 +10,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from jobq import interpreter
 from jobq.errors import EnqueueError, UnknownJobClass
 from jobq.records import KeyRules, NewJob
 from jobq.settings import Settings, environment_of
@@ -41,11 +41,11 @@ def plan(settings: Settings, words: Sequence[str]) -> NewJob:
 
 def asked(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
     with subprocess.Popen(
-        [sys.executable, "-m", "jobq.cli.planned"],
+        interpreter.run_module("jobq.cli.planned"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, **environment_of(settings)},
+        env={**os.environ, **environment_of(settings), **interpreter.environment()},
     ) as process:
         try:
             told, complaint = process.communicate(json.dumps(words).encode(), timeout=PLAN_SECONDS)

@@ -1,6 +1,6 @@
 """The child process: loads the application, then runs what it is assigned, one job after another.
 
-Started by the supervisor as `python -m jobq.runtime.child`; it never touches the database.
+Started by the supervisor (see `starting`); it never touches the database.
 """
 
 import json

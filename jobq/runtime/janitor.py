@@ -3,13 +3,12 @@ worker lives, it has orphans of its jobs reaped."""
 
 import logging
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from secrets import token_hex
 from time import monotonic
 
-from jobq import processes
+from jobq import interpreter, processes
 from jobq.runtime.reaper import Reaper, adopt_orphans
 
 log = logging.getLogger("jobq.worker.janitor")
@@ -50,7 +49,7 @@ class Janitor:
             self._process = None
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", processes.__file__, self.mark],
+                interpreter.run_alone(processes, self.mark),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -14,6 +14,9 @@ IN_TRACEBACK = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?), i
 NOT_SHOWN = ("<frozen importlib", str(Path(__file__).parents[1]) + "/", "<string>")
 MAX_FRAMES = 8
 
+BOOT = '  File "<string>", line 1 in <module>'
+"""The outermost frame of a child: see `interpreter`."""
+
 MACHINERY = ("<frozen runpy>", OWN_FOLDER, FUNCTIONS)
 
 
@@ -55,6 +58,8 @@ def blocks(written: str) -> tuple[list[list[str]], list[list[str]]]:
 def frames_of(block: list[str]) -> list[str]:
     """A thread's frames from the user's first one on; where there is none of the user's, all of them."""
     frames = block[::-1]
+    if frames and frames[0].startswith(BOOT):
+        frames = frames[1:]
     own = [frame for frame in frames if (match := FRAME.match(frame)) and not match["file"].startswith(MACHINERY)]
     return own or frames
 

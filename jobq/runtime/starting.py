@@ -1,10 +1,10 @@
 """Starts one child: its sockets, its pipe, its shared memory and its process. If one of them fails, none is left."""
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from jobq import interpreter
 from jobq.records import Assignment
 from jobq.runtime.child_settings import ChildSettings
 from jobq.runtime.concurrent import Concurrent
@@ -36,9 +36,9 @@ def start_child(
         ends = [end.fileno() for end in (serial.inbox, concurrent.inbox) if end is not None]
         fds = [ends[0], child_reports_fd, memory.fd, *ends[1:]]
         process = Process.start(
-            [sys.executable, "-P", "-m", "jobq.runtime.child", *map(str, [os.getpid(), *fds, -1][:5])],
+            interpreter.run_module("jobq.runtime.child", *map(str, [os.getpid(), *fds, -1][:5])),
             pass_fds=fds,
-            environment=settings.environment,
+            environment={**settings.environment, **interpreter.environment()},
             mark=mark,
         )
         child = Child(process, memory, reports_fd, serial, concurrent, on_returned=on_returned, generation=generation)

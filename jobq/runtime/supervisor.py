@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from typing import Any
 
-from jobq import telemetry
+from jobq import interpreter, telemetry
 from jobq.errors import JobqError
 from jobq.records import Report
 from jobq.runtime import logs
@@ -65,6 +65,7 @@ def run(
     import, 130 or 143 where a second SIGINT or SIGTERM cut the running jobs off.
     Raises DatabaseError where the database cannot be used from the start.
     """
+    interpreter.require()
     logs.configure(settings)
     database = Database(settings)
     try:
