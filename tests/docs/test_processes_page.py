@@ -1,5 +1,6 @@
 """docs/processes.md does what it says."""
 
+import zipapp
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,39 @@ def test_the_log_of_a_job_is_shown_as_the_page_sets_it_up(application: "Applicat
     store.add(job_class="jobs.import_orders", arguments='{"file": "orders.csv"}')
     worked = application.jobq("run", "--drain", "--max-processes", "1")
     assert "INFO jobs reading orders.csv" in worked.stderr
+
+
+JOBS = """
+import prices
+from jobq import job
+
+@job
+def double(price):
+    return prices.factor * price
+"""
+
+
+def test_children_find_what_a_zipapp_and_the_main_of_the_page_have_found(
+    application: "Application", store: "Store", tmp_path: Path
+) -> None:
+    (main,) = docs("processes").code("Zipapps and frozen programs")
+    source, beside = tmp_path / "source", tmp_path / "beside"
+    files = {
+        source / "__main__.py": main.replace("/srv/shop", str(beside)),
+        source / "shop" / "__init__.py": "",
+        source / "shop" / "jobs.py": JOBS,
+        beside / "prices.py": "factor = 2\n",
+    }
+    for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    zipapp.create_archive(source, application.path / "app.pyz")
+    store.add(job_class="shop.jobs.double", arguments='{"price": 21}')
+
+    with application.start("run", "--app", "shop.jobs", "--drain", program=("app.pyz",)) as worker:
+        assert worker.wait() == 0
+
+    assert [result.value for result in store.results()] == [42]
 
 
 def is_running(pid: int) -> bool:

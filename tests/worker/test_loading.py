@@ -1,10 +1,7 @@
 """An application that hangs, dies or fails while it is loaded: the worker says so, and ends where it never can."""
 
 import signal
-import zipapp
 from collections.abc import Callable
-from pathlib import Path
-from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -125,33 +122,6 @@ def test_the_console_is_told_where_the_application_crashed(
     monkeypatch.chdir(shop.path)
     with pytest.raises(EnqueueError, match=r"its process was killed by SIGSEGV at .*ctypes/__init__.py:\d+"):
         plan(settings, ["enqueue", "jobs.Echo"])
-
-
-MAIN = """
-    import sys
-    sys.path.insert(0, {folder!r})  # as programs do that know where their modules are
-    from jobq.cli import main
-    main()
-"""
-
-
-def test_children_find_what_a_zipapp_and_its_main_have_found(
-    application: "Application", store: "Store", tmp_path: Path
-) -> None:
-    source, beside = tmp_path / "source", tmp_path / "beside"
-    for folder in (source / "shop", beside):
-        folder.mkdir(parents=True)
-    (source / "__main__.py").write_text(dedent(MAIN).format(folder=str(beside)))
-    (source / "shop" / "__init__.py").write_text("")
-    (source / "shop" / "jobs.py").write_text(f"import prices\n{dedent(JOBS).replace('import shop.models', '')}")
-    (beside / "prices.py").write_text("")
-    zipapp.create_archive(source, application.path / "app.pyz")
-    store.add(job_class="shop.jobs.Echo")
-
-    with application.start("run", "--app", "shop.jobs", "--drain", program=("app.pyz",)) as worker:
-        assert worker.wait() == 0
-
-    assert [result.outcome for result in store.results()] == ["successful"]
 
 
 def test_a_frozen_program_says_why_it_cannot_be_a_worker(application: "Application") -> None:
