@@ -49,12 +49,13 @@ def traceback_of_user(error: BaseException) -> str:
 
 
 PACKAGE = Path(__file__).parent
+CALLED = {PACKAGE, PACKAGE / "arguments"}
 
 
 def is_import_machinery(filename: str) -> bool:
-    """Whether a frame is of what imports and registers: Python's own, and the modules of jobq that have no folder."""
+    """Whether a frame is of what imports and registers: Python's own, and jobq's modules in these folders."""
     return (
-        filename.startswith("<frozen importlib") or filename == importlib.__file__ or Path(filename).parent == PACKAGE
+        filename.startswith("<frozen importlib") or filename == importlib.__file__ or Path(filename).parent in CALLED
     )
 
 

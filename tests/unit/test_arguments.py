@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 from jobq import arguments
 from jobq.arguments import (
     MAX_DEPTH,
-    MAX_READ_DEPTH,
     bind,
-    call_of,
     decode,
     encode,
     from_command_line,
@@ -29,6 +27,8 @@ from jobq.arguments import (
     rebuild,
     storable,
 )
+from jobq.arguments.binding import call_of
+from jobq.arguments.stored_json import MAX_READ_DEPTH
 from jobq.errors import ArgumentsError
 
 
