@@ -31,8 +31,9 @@ QUIET_SECONDS = 0.25
 
 LONGEST_SECONDS = 60.0
 
-SETTLING_SECONDS = 3.0
-"""Before an idle screen is measured: charts and figures of the start are drawn by then."""
+SETTLING_SECONDS = 6.0
+"""Before an idle screen is measured: charts and figures of the start are drawn by then, and looks are as rare as they
+are while nothing happens."""
 
 WORKER = """
 from jobq import Job, register_job
@@ -130,41 +131,51 @@ def idle_worker(arguments: list[str]) -> Iterator[None]:
     """A worker that knows none of the classes that wait: its heartbeat is all that it does."""
     with tempfile.TemporaryDirectory(prefix="jobq-look-") as folder:
         Path(folder, "nothing.py").write_text(WORKER)
-        command = [sys.executable, "-m", "jobq", "run", "--app", "nothing", "--processes", "1", *arguments]
+        command = [sys.executable, "-m", "jobq", "run", "--app", "nothing", "--max-processes", "1", *arguments]
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(command, cwd=folder, stdin=quiet, stdout=quiet, stderr=quiet)
         try:
             yield
+            if process.poll() is not None:
+                sys.exit(f"the idle worker has ended by itself, with {process.returncode}")
         finally:
             process.terminate()
             process.wait(30)
 
 
-def places(running: int) -> dict[str, tuple[str, str]]:
-    """Each screen: where it begins, and the keys that lead on from there."""
+def places(running: list[int]) -> dict[str, tuple[str, str]]:
+    """Each screen: where it begins, and the keys that lead on from there. A Job page needs a running job."""
     tabs = ("overview", "jobs", "failures", "queues", "workers", "schedules", "activity")
-    return {**{name: (name, "") for name in tabs}, "job page": (f"jobs/running/id:{running}", "\r")}
+    found = {name: (name, "") for name in tabs}
+    return {**found, "job page": (f"jobs/running/id:{running[0]}", "\r")} if running else found
+
+
+def import_alone() -> tuple[float, float]:
+    """Seconds that importing Textual takes in a process of its own, and CPU seconds of that."""
+    began, before = time.monotonic(), os.times()
+    subprocess.run([sys.executable, "-c", "import textual"], check=True, env=as_installed())
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.monotonic() - began, used
 
 
 def print_starts(arguments: list[str], rounds: int) -> None:
     """The time to the first complete screen, beside that of importing Textual in the same minute."""
-    imports: list[float] = []
-    starts: list[float] = []
-    cpus: list[float] = []
+    imports: list[tuple[float, float]] = []
+    starts: list[tuple[float, float]] = []
     with program("overview", arguments, SIZES[0]) as console:
         console.until_complete()  # compiles what is imported
     for _ in range(rounds):
-        began = time.monotonic()
-        subprocess.run([sys.executable, "-c", "import textual"], check=True, env=as_installed())
-        imports.append(time.monotonic() - began)
+        imports.append(import_alone())
         with program("overview", arguments, SIZES[0]) as console:
-            starts.append(console.until_complete())
-            cpus.append(console.cpu_seconds)
-    ratio = median(start / alone for start, alone in zip(starts, imports, strict=True))
-    print(
-        f"first complete screen: {median(starts):.2f} s, {ratio:.1f} times `import textual` ({median(imports):.2f} s); "
-        f"best {min(starts):.2f} s; CPU {median(cpus):.2f} s"
-    )
+            starts.append((console.until_complete(), console.cpu_seconds))
+    for place, what in enumerate(("first complete screen", "CPU until then")):
+        whole, alone = [one[place] for one in starts], [one[place] for one in imports]
+        ratio = median(one / other for one, other in zip(whole, alone, strict=True))
+        print(
+            f"{what}: {median(whole):.2f} s, {ratio:.1f} times `import textual` ({median(alone):.2f} s); "
+            f"best {min(whole):.2f} s"
+        )
 
 
 def idle(place: str, keys: str, arguments: list[str], size: tuple[int, int], seconds: float) -> Idle:
@@ -178,7 +189,7 @@ def idle(place: str, keys: str, arguments: list[str], size: tuple[int, int], sec
         return Idle(100 * (console.cpu_seconds - before) / seconds, count / seconds)
 
 
-def print_idle(arguments: list[str], running: int, seconds: float) -> int:
+def print_idle(arguments: list[str], running: list[int], seconds: float) -> int:
     """What each screen costs while nothing happens; returns how many are above 1 % of a core or 1 kB a second."""
     above = 0
     for name, (place, keys) in places(running).items():
@@ -191,7 +202,7 @@ def print_idle(arguments: list[str], running: int, seconds: float) -> int:
     return above
 
 
-def measure(arguments: list[str], running: int, rounds: int, seconds: float) -> None:
+def measure(arguments: list[str], running: list[int], rounds: int, seconds: float) -> None:
     with idle_worker(arguments):
         print_starts(arguments, rounds)
         above = print_idle(arguments, running, seconds)

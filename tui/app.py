@@ -73,7 +73,7 @@ class Console(ConsoleActions):
         self.is_ascii = is_ascii
         self.place = place  # where to go when there is something to show
         self.preferences = preferences or Preferences()
-        self.feed = Feed(source, self, every=every)
+        self.feed = Feed(source, self, every=every, may_slow=replay is None)
         self.state = State(clock, replay)
         self.keymap = Keymap(self.preferences.keys, actions_together, is_ascii=is_ascii)
         self.notices = Notices(self, are_staying=every is None)
@@ -136,9 +136,12 @@ class Console(ConsoleActions):
         self.feed.look()
 
     def _tick(self) -> None:
+        """Each look draws the clock. Where the next one is late, or is not to come, it goes on without."""
         self.write_access.close_when_over()
+        pace = self.feed.pace
+        is_late = pace is None or self.state.age > pace
         for screen in self.screen_stack:
-            if isinstance(screen, ConsoleScreen):
+            if isinstance(screen, ConsoleScreen) and is_late:
                 screen.paint_head()
             elif isinstance(screen, screens.Waiting):
                 screen.paint()

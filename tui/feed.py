@@ -49,11 +49,18 @@ OFF = math.inf
 AWAY_SECONDS = 5.0
 """Between two looks, at least, while the terminal does not have the focus."""
 
+STILL_SECONDS = 2.0
+"""Between two looks, at least, while nothing happens: an idle console costs next to nothing."""
+
+STILL_LOOKS = 3
+"""Looks one after the other that found the same: nothing happens."""
+
 
 class Feed:
     """Looks every `every` seconds; answers questions, the youngest of each name only; does acts one after the other."""
 
-    def __init__(self, source: Source, listener: MessagePump, *, every: float | None) -> None:
+    def __init__(self, source: Source, listener: MessagePump, *, every: float | None, may_slow: bool = True) -> None:
+        """`may_slow`: looks are rarer while nothing happens."""
         self.source = source
         self.every = every  # None: only when told, and nothing else moves either
         self._listener = listener
@@ -66,6 +73,9 @@ class Feed:
         self._is_resting = False
         self._tries = 0
         self._took = 0.0  # seconds, the last look
+        self._may_slow = may_slow
+        self._contents: object = None  # of the last look
+        self._still = 0  # looks that found the same as the one before
         self._readers = Hands("jobq-tui-read", self._broke, READERS)
         self._actor = Hands("jobq-tui-act", self._broke, 1)  # acts are done in their order
         self._youngest: dict[tuple[int, str], int] = {}
@@ -79,7 +89,9 @@ class Feed:
         """Seconds from one look to the next; None where that is only when told."""
         if self.every is None or self.every == OFF:
             return None
-        return max(self.every, AWAY_SECONDS) if self.is_away else self.every
+        if self.is_away:
+            return max(self.every, AWAY_SECONDS)
+        return max(self.every, STILL_SECONDS) if self._still >= STILL_LOOKS else self.every
 
     def start(self) -> None:
         self._woken.set()
@@ -204,6 +216,10 @@ class Feed:
             self.source.reset()
             return None if self.every is None else random.uniform(*RETRY_SECONDS)  # noqa: S311 - no secret
         self._tries = 0
+        if self._may_slow:
+            contents = snapshot.contents
+            self._still = self._still + 1 if contents == self._contents else 0
+            self._contents = contents
         self._listener.post_message(Looked(snapshot))
         pace, before = self.pace, self._took
         self._took = monotonic() - began

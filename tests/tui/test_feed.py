@@ -8,7 +8,7 @@ from typing import Any
 import canned
 import pytest
 from driving import look, opened, press, run, settle, text_of
-from jobq.tui.feed import READERS, Feed
+from jobq.tui.feed import READERS, STILL_LOOKS, STILL_SECONDS, Feed
 from jobq.tui.messages import Answered
 from jobq.tui.screens.looking import Looking
 from textual.pilot import Pilot
@@ -187,3 +187,22 @@ def test_of_many_questions_of_one_name_two_are_under_way_and_the_youngest_is_nex
     eventually(lambda: feed._readers.is_idle)
     assert (begun.get(timeout=60), begun.empty()) == (5, True)
     assert (asker.heard.get(timeout=60).value, asker.heard.empty()) == (5, True)
+
+
+def test_looks_are_rarer_while_nothing_happens_and_frequent_again_once_something_does() -> None:
+    source = canned.CannedSource(canned.calm())
+    listener: Any = Listener()
+    feed = Feed(source, listener, every=1.0)
+    paces = []
+    for source.stats, source.all in [canned.calm()] * (1 + STILL_LOOKS) + [canned.empty()]:
+        feed._look_once()
+        paces.append(feed.pace)
+    assert paces == [1.0] * STILL_LOOKS + [STILL_SECONDS, 1.0]
+
+
+def test_a_recording_is_played_at_one_pace() -> None:
+    listener: Any = Listener()
+    feed = Feed(canned.CannedSource(canned.calm()), listener, every=1.0, may_slow=False)
+    for _ in range(2 + STILL_LOOKS):
+        feed._look_once()
+    assert feed.pace == 1.0

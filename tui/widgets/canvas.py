@@ -66,7 +66,7 @@ class Canvas(Widget):
 
 def changed_parts(before: Strip, after: Strip, y: int) -> list[Region]:
     """Where a line is different; parts that are close to each other are one."""
-    if before == after:
+    if before is after or before == after:
         return []
     one, other = cells_of(before), cells_of(after)
     if len(one) != len(other):

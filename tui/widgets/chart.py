@@ -38,9 +38,14 @@ class Columns(Canvas):
             self._values, self._span = values, span
             self.repaint()
 
+    @property
+    def room(self) -> int:
+        """How many values can be shown."""
+        return max(1, self.size.width - LABEL - 1)
+
     def draw_line(self, y: int) -> Strip:
         width, height = self.size.width, self.size.height
-        room = max(1, width - LABEL - 1)
+        room = self.room
         values = self._values[-room:]
         if self._span is not None:
             height -= 1
@@ -161,7 +166,8 @@ def part_of(span: Span, shown: int, all_of_them: int) -> Span:
 def axis_text(span: Span, width: int) -> str:
     """The first moment at the left, the last at the right, and one between where there is room; in UTC."""
     since, until = span
-    form = "%H:%M" if (until - since).total_seconds() < LONG_SPAN else "%d %b %H:%M"
+    seconds = (until - since).total_seconds()
+    form = "%H:%M:%S" if seconds < SHORT_SPAN else "%H:%M" if seconds < LONG_SPAN else "%d %b %H:%M"
     first, middle, last = (f"{moment:{form}}" for moment in (since, since + (until - since) / 2, until))
     if width < len(first) + len(last) + 1:
         return last.rjust(width)[:width]
@@ -171,6 +177,9 @@ def axis_text(span: Span, width: int) -> str:
         text = text[:start] + middle + text[start + len(middle) :]
     return text
 
+
+SHORT_SPAN = 600.0
+"""Seconds up to which minutes alone would say the same at both ends."""
 
 LONG_SPAN = 20 * 3600.0
 """Seconds from which on the time of the day alone would not say which day."""

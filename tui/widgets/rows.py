@@ -45,6 +45,16 @@ class Column:
     is_fixed: bool = False  # nobody may leave it out
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a list is drawn in: the columns that have room, with their cells, and the lines of its thumb."""
+
+    columns: tuple[Column, ...]
+    widths: tuple[int, ...]
+    width: int
+    thumb: range | None
+
+
 class Rows(Canvas, can_focus=True):
     """The cursor, the marks and the place on the screen belong to rows by their keys, and stay with them."""
 
@@ -99,7 +109,8 @@ class Rows(Canvas, can_focus=True):
         self.sorted_by: tuple[str, bool] | None = None  # a title, and whether it falls
         self._head = 1 if has_titles else 0
         self._widest: dict[Column, int] = {}
-        self._layout: tuple[list[Column], list[int]] | None = None  # as long as nothing changes
+        self._layout: Layout | None = None  # as long as nothing changes
+        self._rows: dict[int, tuple[object, Strip]] = {}  # by line: all that it was drawn from, and what was drawn
 
     # What is in it
 
@@ -202,10 +213,10 @@ class Rows(Canvas, can_focus=True):
 
     def _settle(self, *, moved: bool = False) -> None:
         """The cursor on a row, and the row in sight."""
-        last = max(0, len(self.items) - 1)
+        last, lines = max(0, len(self.items) - 1), self.lines_in_sight
         self.cursor = min(max(0, self.cursor), last)
-        self.top = min(max(0, self.top), max(0, len(self.items) - self.lines_in_sight))
-        self.top = min(max(self.top, self.cursor - self.lines_in_sight + 1), self.cursor)
+        self.top = min(max(0, self.top), max(0, len(self.items) - lines))
+        self.top = min(max(self.top, self.cursor - lines + 1), self.cursor)
         self._layout = None
         if moved:
             self.post_message(self.Moved(self))
@@ -214,46 +225,64 @@ class Rows(Canvas, can_focus=True):
     # Drawing
 
     def draw_line(self, y: int) -> Strip:
-        width = self.size.width
         if self._layout is None:
-            shown = [column for column in self.columns if width >= column.least]
-            self._layout = (shown, self._widths(shown, width))
-        shown, widths = self._layout
+            self._layout = self._laid_out()
+        layout = self._layout
         if y < self._head:
-            return self._titles(shown, widths, width)
+            return self._titles(layout)
         place = self.top + y - self._head
         if place < len(self.items):
-            return self._row(place, shown, widths, width)
+            return self._row(place, layout)
         text = f"   {self.empty}" if not self.items and y == self._head else ""
-        return self._strip([Segment(fit(text, width), theme.style(theme.DIM))], width)
+        return self._strip([Segment(fit(text, layout.width), theme.style(theme.DIM))], layout.width)
 
-    def _titles(self, shown: Sequence[Column], widths: Sequence[int], width: int) -> Strip:
+    def _laid_out(self) -> "Layout":
+        width = self.size.width
+        shown = [column for column in self.columns if width >= column.least]
+        return Layout(tuple(shown), tuple(self._widths(shown, width)), width, self._thumb())
+
+    def _titles(self, layout: "Layout") -> Strip:
         parts = [" " * LEAD]
         glyphs = self.glyphs
-        for column, cells in zip(shown, widths, strict=True):
+        for column, cells in zip(layout.columns, layout.widths, strict=True):
             title = column.title
             if self.sorted_by is not None and self.sorted_by[0] == title:
                 title = f"{title} {glyphs.down if self.sorted_by[1] else glyphs.up}"
             parts.append(fit(title, cells, right=column.right, more=glyphs.more) + " " * GAP)
-        return self._strip([Segment("".join(parts), theme.style(theme.DIM))], width)
+        return self._strip([Segment("".join(parts), theme.style(theme.DIM))], layout.width)
 
-    def _row(self, place: int, shown: Sequence[Column], widths: Sequence[int], width: int) -> Strip:
-        item, glyphs = self.items[place], self.glyphs
+    def _row(self, place: int, layout: "Layout") -> Strip:
+        """A row that looks as it did is the strip that it was."""
+        item, line, glyphs = self.items[place], place - self.top, self.glyphs
         is_current, is_marked = place == self.cursor, self.key(item) in self.marks
         ground = (theme.CURSOR if self.has_focus else theme.CURSOR_AWAY) if is_current else None
-        plain = theme.DIM if self.dim(item) else theme.TEXT
-        base = look(plain, ground)
-        segments = [
+        base = look(theme.DIM if self.dim(item) else theme.TEXT, ground)
+        lead = [
             Segment(glyphs.cursor if is_current else " ", look(theme.KEY if self.has_focus else theme.FAINT)),
             Segment(f"{glyphs.mark if is_marked else ' '} ", look(theme.KEY, ground)),
         ]
-        for column, cells in zip(shown, widths, strict=True):
-            segments += self._cell(column, item, cells, base)
-            segments.append(Segment(" " * GAP, base))
-        return self._strip(segments, width, base, self._thumb(place))
+        contents = [
+            column.fill(item, cells) if column.fill is not None else column.cell(item)
+            for column, cells in zip(layout.columns, layout.widths, strict=True)
+        ]
+        drawn_from = ([*map(compared, contents)], layout, line, lead, base, self.ground)
+        before = self._rows.get(line)
+        if before is not None and before[0] == drawn_from:
+            return before[1]
+        strip = self._drawn_row(lead, contents, layout, base, self._edge(line, layout))
+        self._rows[line] = (drawn_from, strip)
+        return strip
 
-    def _cell(self, column: Column, item: Any, cells: int, base: Style) -> list[Segment]:
-        content = column.fill(item, cells) if column.fill is not None else column.cell(item)
+    def _drawn_row(
+        self, lead: list[Segment], contents: list[str | Text], layout: "Layout", base: Style, edge: Segment | None
+    ) -> Strip:
+        segments = [*lead]
+        for column, content, cells in zip(layout.columns, contents, layout.widths, strict=True):
+            segments += self._cell(column, content, cells, base)
+            segments.append(Segment(" " * GAP, base))
+        return self._strip(segments, layout.width, base, edge)
+
+    def _cell(self, column: Column, content: str | Text, cells: int, base: Style) -> list[Segment]:
         more = self.glyphs.more
         if isinstance(content, str):
             return [Segment(fit(content, cells, right=column.right, more=more), base)]
@@ -276,22 +305,28 @@ class Rows(Canvas, can_focus=True):
             strip = Strip([*strip, edge])
         return strip.apply_style(self.ground)
 
-    def _thumb(self, place: int) -> Segment | None:
-        """The right edge of a row: where in what is loaded one is; nothing where all of it can be seen."""
-        count = len(self.items)
-        if count <= self.lines_in_sight:
+    def _thumb(self) -> range | None:
+        """The lines that show where in what is loaded one is; None where all of it can be seen."""
+        count, lines = len(self.items), self.lines_in_sight
+        if count <= lines:
             return None
-        size = max(1, self.lines_in_sight * self.lines_in_sight // count)
-        start = round(self.top / max(1, count - self.lines_in_sight) * (self.lines_in_sight - size))
-        is_thumb = start <= place - self.top < start + size
+        size = max(1, lines * lines // count)
+        start = round(self.top / max(1, count - lines) * (lines - size))
+        return range(start, start + size)
+
+    def _edge(self, line: int, layout: "Layout") -> Segment | None:
+        if layout.thumb is None:
+            return None
+        is_thumb = line in layout.thumb
         glyph = self.glyphs.thumb if is_thumb else self.glyphs.bar
         return Segment(glyph, theme.style(theme.DIM if is_thumb else theme.CURSOR_AWAY))
 
     def _widths(self, shown: Sequence[Column], width: int) -> list[int]:
         """Columns as wide as what they show, never narrower than they were, within the room there is."""
         room = width - LEAD - GAP * len(shown) - 1
+        in_sight = self.in_sight
         for column in shown:
-            widest = max((self._length(column.cell(item)) for item in self.in_sight), default=0)
+            widest = max((self._length(column.cell(item)) for item in in_sight), default=0)
             title = len(column.title) + (2 if self.sorted_by and self.sorted_by[0] == column.title else 0)
             self._widest[column] = max(self._widest.get(column, 0), min(widest, column.most), title)
         widths = [self._widest[column] for column in shown]
@@ -315,6 +350,11 @@ class Rows(Canvas, can_focus=True):
 @cache
 def look(colour: str, ground: str | None = None) -> Style:
     return Style(color=colour, bgcolor=ground)
+
+
+def compared(content: str | Text) -> object:
+    """What a cell looks like, to be compared: Rich leaves a text's own style out of that."""
+    return content if isinstance(content, str) else (content.plain, content.spans, content.style)
 
 
 def held(items: Iterable[Any], key: Callable[[Any], Hashable], order: Sequence[Hashable]) -> list[Any]:
