@@ -98,9 +98,9 @@ class Terminal:
 
         return until(seen, f"no {words} on the screen", timeout, lambda: self.text)
 
-    def choose(self, words: str, part: str) -> None:
-        """Moves the cursor to a line of the list of what needs somebody, a key a line."""
-        text = self.wait(words)
+    def choose(self, words: str, part: str, *, without: str = "\0") -> None:
+        """Moves the cursor to a line of the list of what needs somebody, a key a line, once a line above has gone."""
+        text = self.wait(words, without=without)
         lines = [line for line in text[text.index(part) :].splitlines()[1:] if len(line) > 60]
         place = next(place for place, line in enumerate(lines) if words in line)
         self.press(*["j"] * place)
@@ -189,14 +189,14 @@ def dead_worker(console: Terminal, scene: Scene) -> None:
 
 def paused_queue(console: Terminal, scene: Scene) -> None:
     console.choose("reports paused", "NEEDS YOU")
-    console.press("Enter")
-    console.wait("reports: worked by")
     console.press("p")
+    console.wait("Resume reports")
+    console.press("y")
     until(lambda: scene.one("SELECT count(*) = 0 FROM jobq.jobs WHERE queue = 'reports'"), "the queue is not worked")
 
 
 def unknown_class(console: Terminal, scene: Scene) -> None:
-    console.choose("jobs.Merge: no worker knows it", "NEEDS YOU")
+    console.choose("jobs.Merge: no worker knows it", "NEEDS YOU", without="reports paused")
     console.press("Enter")
     console.wait("class:jobs.Merge", "12 match")
     console.press("*", "c")
@@ -206,7 +206,7 @@ def unknown_class(console: Terminal, scene: Scene) -> None:
 
 
 def killer(console: Terminal, scene: Scene) -> None:
-    console.choose("Export: 1 ×", "NEEDS YOU")
+    console.choose("Export: 1 ×", "NEEDS YOU", without="no worker knows it")
     console.press("Enter")
     console.wait("Export", "AT REST")
     console.press("D")
@@ -221,8 +221,7 @@ def cause(place: int) -> Callable[[Terminal, Scene], None]:
 
     def mend(console: Terminal, scene: Scene) -> None:
         number = round(scene.failures * share)
-        console.wait("NEEDS YOU", without="Export: 1 ×")  # it stood above, and its line goes with the next look
-        console.choose(f"{name}: {number:,} × {error}", "NEEDS YOU")
+        console.choose(f"{name}: {number:,} × {error}", "NEEDS YOU", without="Export: 1 ×")
         console.press("Enter")
         console.wait("AT REST", error)
         console.press("r")
