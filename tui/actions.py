@@ -6,7 +6,10 @@ from enum import IntEnum
 
 from textual.binding import Binding
 
+from jobq.operate import KEPT_SECONDS, UNDO_SECONDS
 from jobq.states import FINISHED, State
+
+from .formats import span
 
 
 class Tier(IntEnum):
@@ -16,6 +19,9 @@ class Tier(IntEnum):
     YES = 1  # a key says yes to what is shown
     TYPED = 2  # the number of jobs must be typed
 
+
+UNDO_FOR = f"for {span(UNDO_SECONDS)}"
+"""How long an act can be taken back, in words."""
 
 MANY = 100
 """Beyond so many jobs their number must be typed."""
@@ -70,7 +76,7 @@ RETRY = Act(
     one=Tier.NONE,
     few=Tier.YES,
     effect="each is queued again under its own id, with one more attempt",
-    undo="for a minute: those that have not started",
+    undo=f"{UNDO_FOR}: those that have not started",
     is_work=True,
 )
 CANCEL = Act(
@@ -80,7 +86,7 @@ CANCEL = Act(
     one=Tier.YES,
     few=Tier.YES,
     effect="those that wait end as cancelled; those that run are asked to end, then made to",
-    undo="for a minute: those that had not begun",
+    undo=f"{UNDO_FOR}: those that had not begun",
 )
 PURGE = Act(
     "purge",
@@ -88,8 +94,8 @@ PURGE = Act(
     frozenset({FINISHED}),
     one=Tier.TYPED,
     few=Tier.TYPED,
-    effect="they are taken out of the history, with all their attempts, and deleted after a minute",
-    undo="for a minute",
+    effect=f"they are taken out of the history, with all their attempts, and deleted after {span(KEPT_SECONDS)}",
+    undo=UNDO_FOR,
 )
 
 ACTIONS = (
@@ -107,13 +113,14 @@ ACTIONS = (
     Action("mark", "space", "mark", "Mark the row, for an act on all that are marked.", "act", "space"),
     Action("mark_range", "V", "mark range", "Mark everything from the last mark to here.", "act"),
     Action(
-        "match_all", "asterisk", "all matching", "The next act is on all that match, not on the loaded.", "act", "*"
+        "match_all", "asterisk", "all matching", "Mark all that match, also those that are not loaded.", "act", "*"
     ),
-    Action("retry", "r", "retry", "Queue finished jobs again.", "act", writes=True, act=RETRY),
-    Action("cancel", "c", "cancel", "Call off jobs.", "act", writes=True, act=CANCEL),
+    Action("retry", "r", "retry", "Retry: queue finished jobs again.", "act", writes=True, act=RETRY),
+    Action("cancel", "c", "cancel", "Cancel: call off jobs that wait, and stop jobs that run.", "act", writes=True,
+           act=CANCEL),
     Action("purge", "D", "delete", "Delete finished jobs from the history.", "act", writes=True, act=PURGE),
     Action("edit", "e", "edit+run", "Run a new job like this one, with other arguments.", "act", writes=True),
-    Action("enqueue", "n", "new job", "Enqueue a job of a class that a worker knows.", "act", writes=True),
+    Action("enqueue", "n", "new job", "Enqueue a new job, with its arguments, now or later.", "act", writes=True),
     Action("run_now", "t", "run now", "Enqueue the job of a schedule now, out of turn.", "act", writes=True),
     Action("pause", "p", "pause/resume", "Stop it from starting anything, or let it go on.", "act", writes=True),
     Action(
@@ -177,7 +184,7 @@ MOVES = (
     ("j k ↑ ↓", "one row"),
     ("ctrl+d ctrl+u", "half a page; also page up and page down"),
     ("tab", "the next part of the screen"),
-    ("1 2 3 …", "the screens"),
+    ("1 2 … 7", "the screens, by their numbers in the second line"),
 )
 """Keys of every list, which are no actions of their own."""
 

@@ -1,6 +1,6 @@
 """Everything that the database says, made fit to be shown: every text in it passes `jobq.clean`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,28 +21,39 @@ CLEAN_KINDS = frozenset({int, float, bool, type(None), datetime, timedelta})
 """Have no text in them."""
 
 
-def cleaned(value: Shown, *, is_cut: bool = True) -> Shown:
+Names = Mapping[str, str]
+"""What classes are called now, by the names under which their jobs are stored."""
+
+CLASS_FIELDS = frozenset({"job_class", "classes"})
+"""Whose texts, or whose names, are those of classes."""
+
+
+def cleaned(value: Shown, *, is_cut: bool = True, names: Names | None = None) -> Shown:
     """The same with every text in it as it may be shown; what is too long is cut, unless it was already."""
-    return _cleaned(value, None, is_cut)  # type: ignore[no-any-return]  # of the same type
+    return _cleaned(value, None, is_cut, names or {})  # type: ignore[no-any-return]  # of the same type
 
 
-def _cleaned(value: Any, field: str | None, is_cut: bool) -> Any:
+def _cleaned(value: Any, field: str | None, is_cut: bool, names: Names) -> Any:
     """What needs no change stays the same object: a look cleans thousands of values, and nearly all are clean."""
     kind: Any = type(value)
     if kind in CLEAN_KINDS:
         return value
     if isinstance(value, str):
-        return _cleaned_text(value, field, is_cut)
+        return _cleaned_text(names.get(value, value) if field in CLASS_FIELDS else value, field, is_cut)
     if isinstance(value, dict | list):
         shown = deep(value) if is_cut else deep(value, maxsize)
         return value if shown == value else shown
     if isinstance(value, tuple):
-        items = tuple(_cleaned(item, field, is_cut) for item in value)
+        items = tuple(_cleaned(item, field, is_cut, names) for item in value)
         return value if all(map(is_, items, value)) else items
-    if (names := names_of(kind)) is None:
+    if (fields_of_it := names_of(kind)) is None:
         return value
-    before = {name: getattr(value, name) for name in names}
-    after = {name: _cleaned(was, name, is_cut) for name, was in before.items()}
+    before = {name: getattr(value, name) for name in fields_of_it}
+    of_class = field in CLASS_FIELDS  # figures, by the names of classes
+    after = {
+        name: _cleaned(was, "job_class" if of_class and name == "name" else name, is_cut, names)
+        for name, was in before.items()
+    }
     changed = {name: shown for name, shown in after.items() if shown is not before[name]}
     return replace(value, **changed) if changed else value
 
@@ -65,12 +76,15 @@ class SameJobs:
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[JobRecord, JobRecord]] = {}
+        self._names: Names = {}
 
-    def cleaned(self, jobs: Iterable[JobRecord]) -> tuple[JobRecord, ...]:
+    def cleaned(self, jobs: Iterable[JobRecord], names: Names) -> tuple[JobRecord, ...]:
+        if names != self._names:
+            self._last, self._names = {}, names
         pairs = [(job, self._shown(job)) for job in jobs]
         self._last = {job.id: (job, shown) for job, shown in pairs}
         return tuple(shown for _, shown in pairs)
 
     def _shown(self, job: JobRecord) -> JobRecord:
         last = self._last.get(job.id)
-        return last[1] if last is not None and last[0] == job else cleaned(job)
+        return last[1] if last is not None and last[0] == job else cleaned(job, names=self._names)

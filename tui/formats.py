@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from jobq.clean import line
+from jobq.observe.words import spoken
 
 
 def count(number: float) -> str:
@@ -79,6 +80,15 @@ def due(moment: datetime, now: datetime) -> str:
 
 def clock(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%H:%M:%S}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in words: a minute, 10 minutes."""
+    return "a minute" if seconds == 60 else spoken(seconds)
+
+
+def minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M}"
 
 
 def stamp(moment: datetime, now: datetime, *, is_short: bool = False) -> str:

@@ -1,5 +1,6 @@
 """The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -19,7 +20,7 @@ from jobq.states import FINISHED
 
 from . import search
 from .access import Access, Target
-from .cleaning import SameJobs, cleaned
+from .cleaning import Names, SameJobs, cleaned
 from .known_values import KnownValues
 from .ordering import Ordering
 from .source import (
@@ -42,9 +43,12 @@ Shown = TypeVar("Shown")
 OUTCOME_LIMIT = 1000
 """What ended is counted no further by a look: a screen wants to know only whether the history is long."""
 
-FIGURES_EVERY = 5.0
+FIGURES_EVERY = 10.0
 FIGURES_SHARE = 1 / 1440
 """Figures of a long period are read more rarely, after so much of it has passed: they cost more, and move less."""
+
+NAMES_EVERY = 30.0
+"""Seconds between two looks at what the classes are called now."""
 
 RIGHTS_EVERY = 60.0
 """Somebody may give the role what it lacks while the console is open."""
@@ -106,6 +110,8 @@ class LiveSource:
         self._kept: dict[str, Kept] = {}
         self._running, self._page = SameJobs(), SameJobs()
         self._ahead: Future[Snapshot] | None = None
+        self._names: Names = {}
+        self._names_at = -math.inf  # when they were read
 
     def look_ahead(self, seconds: float = FIRST_SECONDS) -> None:
         """Begins the first look in a thread: who opens a console need not wait for the database and for Textual."""
@@ -128,6 +134,8 @@ class LiveSource:
 
     def _look(self, seconds: float) -> Snapshot:
         began, database = monotonic(), self._database
+        if began - self._names_at > NAMES_EVERY:
+            self.classes()
         stats = observe.stats(database, count_limit=COUNT_LIMIT, outcome_limit=OUTCOME_LIMIT)
         running = observe.longest(database, limit=RUNNING_LIMIT)
         stuck = observe.stuck(database)
@@ -145,7 +153,7 @@ class LiveSource:
             refusals = operate.refusals(self._database)
             forbidden = self._forbidden = (monotonic(), {verb: line(why) for verb, why in refusals.items()})
         undo_off = None if self._may_not_undo else operate.why_nothing(database)
-        shown, took = self._running.cleaned(running), monotonic() - began
+        shown, took = self._running.cleaned(running, self._names), monotonic() - began
         return Snapshot(cleaned(stats), shown, failing, period, took, forbidden[1], cleaned(stuck), undo_off)
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
@@ -158,11 +166,11 @@ class LiveSource:
         kept = self._kept.get(name)
         is_old = kept is not None and monotonic() - kept.read_at > max(FIGURES_EVERY, seconds * FIGURES_SHARE)
         if kept is None or kept.seconds != seconds or (is_old and not may_wait):
-            kept = self._kept[name] = Kept(seconds, monotonic(), cleaned(read()))
+            kept = self._kept[name] = Kept(seconds, monotonic(), self._shown(read()))
         return kept.value  # type: ignore[no-any-return]  # what was read under this name
 
     def why(self, job_id: int) -> Why:
-        return cleaned(observe.why(self._database, job_id))
+        return self._shown(observe.why(self._database, job_id))
 
     def audit(self) -> tuple[ActRecord, ...]:
         acts = observe.audit(self._database, limit=AUDIT_LIMIT)
@@ -206,7 +214,7 @@ class LiveSource:
             self._seen.add_groups(getattr(kept.value, "groups", kept.value) if kept is not None else ())
         of_class = filters.of("class", self._raw.get(job_class, job_class)) if job_class else Filter()
         for chosen in (of_class, filters.of("state", FINISHED) + of_class):
-            self._seen.add_jobs(cleaned(observe.search(self._database, chosen, limit=LEARN_LIMIT).jobs))
+            self._seen.add_jobs(self._shown(observe.search(self._database, chosen, limit=LEARN_LIMIT).jobs))
 
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
         if query.barred:
@@ -218,13 +226,13 @@ class LiveSource:
             page = observe.search(self._database, query.meaning, limit=limit, after=after)
         self._remember(None, page.jobs)
         slow = tuple(line(term) for term in page.slow)
-        return JobPage(self._page.cleaned(page.jobs), page.next, slow, page.looked, page.sorted)
+        return JobPage(self._page.cleaned(page.jobs, self._names), page.next, slow, page.looked, page.sorted)
 
     def among(self, query: Query, jobs: Sequence[JobRecord]) -> tuple[JobRecord, ...]:
         if query.barred:
             return ()
         found = observe.among(self._database, query.meaning, [(job.id, job.ended_at) for job in jobs])
-        return self._page.cleaned(found)
+        return self._page.cleaned(found, self._names)
 
     def matches(self, query: Query) -> Matches:
         if query.barred:
@@ -232,20 +240,32 @@ class LiveSource:
         return observe.matches(self._database, query.meaning, limit=MATCH_LIMIT)
 
     def job(self, job_id: int) -> JobDetail:
-        return cleaned(observe.show(self._database, job_id))
+        return self._shown(observe.show(self._database, job_id))
 
     def select(self, query: Query, progress: Progress) -> Selected:
         if query.barred:
             return Selected((), ())
         selected = observe.select(self._database, query.meaning, progress=progress)
-        return replace(selected, classes=cleaned(selected.classes))  # ids may be millions
+        return replace(selected, classes=self._renamed(selected.classes))  # ids may be millions
 
     def classes(self) -> tuple[ClassRecord, ...]:
         found = observe.classes(self._database)
         shown = tuple(cleaned(record) for record in found)
         self.ordering.known = {clean.name: record for clean, record in zip(shown, found, strict=True)}
         self._seen.add_classes(shown)
+        self._names = {one.stored_name: one.name for one in found if one.aliases}
+        self._names_at = monotonic()
         return shown
+
+    def stored_name(self, job_class: str) -> str:
+        return next((stored for stored, name in self._names.items() if name == job_class), job_class)
+
+    def _shown(self, value: Shown) -> Shown:
+        """As it may be shown, with the classes by the names that their workers have for them."""
+        return cleaned(value, names=self._names)
+
+    def _renamed(self, classes: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+        return cleaned(tuple((self._names.get(name, name), number) for name, number in classes))
 
     def check(self, new: NewJob) -> dict[str, str]:
         return self.ordering.check(new)
@@ -255,7 +275,7 @@ class LiveSource:
 
     def enqueue(self, new: NewJob) -> JobRecord | None:
         self._require_writing()
-        return cleaned(self.ordering.enqueue(new))
+        return self._shown(self.ordering.enqueue(new))
 
     def act(self, verb: str, selected: Selected, progress: Progress, selection: str | None) -> Report:
         self._require_writing()
@@ -268,10 +288,10 @@ class LiveSource:
     def schedules(self) -> tuple[ScheduleRecord, ...]:
         found = observe.schedules(self._database)
         self._raw.update({line(record.name): record.name for record in found if line(record.name) != record.name})
-        return tuple(cleaned(record) for record in found)
+        return tuple(self._shown(record) for record in found)
 
     def preview(self, hours: float) -> tuple[Preview, ...]:
-        return tuple(cleaned(tick) for tick in observe.preview(self._database, timedelta(hours=hours)))
+        return tuple(self._shown(tick) for tick in observe.preview(self._database, timedelta(hours=hours)))
 
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
         return self._act_on_named(verb, ACTS_ON_FAILURES[verb], groups)

@@ -86,8 +86,8 @@ def work_words(selected: Selected, snapshot: Snapshot | None) -> str | None:
     """
     if snapshot is None:
         return None
-    usual = {one.name: one.mean_run for one in snapshot.period.classes}
-    takes = [usual.get(name) for name, _ in selected.classes]
+    means = {one.name: one.mean_run for one in snapshot.period.classes}
+    takes = [means.get(name) for name, _ in selected.classes]
     known = [seconds for seconds in takes if seconds is not None]
     processes = sum(one.processes for one in snapshot.stats.workers if not one.is_silent)
     counts = [number for _, number in selected.classes]

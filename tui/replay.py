@@ -150,6 +150,9 @@ class Replay:
     def query(self, view: View, text: str) -> Query:
         return search.query(view, text)
 
+    def stored_name(self, job_class: str) -> str:
+        return job_class
+
     def suggestions(self, text: str) -> list[str]:
         return search.suggestions(text, self._known)
 

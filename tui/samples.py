@@ -1,8 +1,9 @@
 """What the console saw since it was opened: how the queues grow and shrink from one look to the next. Pure."""
 
-from collections import deque
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobq.records import Stats
 
@@ -10,6 +11,9 @@ from .source import COUNT_LIMIT
 
 MOST = 1800
 WINDOW_SECONDS = 60.0
+
+TREND = timedelta(minutes=30)
+"""A trend goes back so far, at most."""
 
 LEAST_SECONDS = 10.0
 """From looks that are closer together no pace can be known: one job more or less would make it."""
@@ -30,22 +34,36 @@ class Sample:
 
 class Samples:
     def __init__(self) -> None:
-        self._samples: deque[Sample] = deque(maxlen=MOST)
+        self._samples: list[Sample] = []  # the oldest first
 
     def add(self, stats: Stats) -> None:
         if not self._samples or stats.at > self._samples[-1].at:
             self._samples.append(Sample.of(stats))
+            del self._samples[:-MOST]
 
     @property
-    def began_at(self) -> datetime | None:
-        return self._samples[0].at if self._samples else None
+    def span(self) -> tuple[datetime, datetime] | None:
+        """From the first moment of a trend to its last; None before the first look."""
+        if not self._samples:
+            return None
+        until = self._samples[-1].at
+        return max(self._samples[0].at, until - TREND), until
 
-    def totals(self, most: int) -> list[float]:
-        """What was pending in all, the last looks, oldest first."""
-        return [float(sample.total) for sample in list(self._samples)[-most:]]
+    def totals(self, number: int) -> list[float]:
+        """What was pending in all, at so many moments of the trend."""
+        return self._trend(number, lambda sample: sample.total)
 
-    def waiting(self, queue: str, most: int) -> list[float]:
-        return [float(sample.pending.get(queue, 0)) for sample in list(self._samples)[-most:]]
+    def waiting(self, queue: str, number: int) -> list[float]:
+        return self._trend(number, lambda sample: sample.pending.get(queue, 0))
+
+    def _trend(self, number: int, figure: Callable[[Sample], int]) -> list[float]:
+        """The moments are evenly apart. Each has what the last look before it found."""
+        if (span := self.span) is None:
+            return []
+        since, until = span
+        moments = [since + (until - since) * place / max(1, number - 1) for place in range(number)]
+        places = [bisect_right(self._samples, moment, key=lambda sample: sample.at) for moment in moments]
+        return [float(figure(self._samples[max(0, place - 1)])) for place in places]
 
     def growth_per_minute(self, queue: str) -> float | None:
         """How fast the jobs that wait in a queue became more in the last minute; less than nothing where fewer.

@@ -66,18 +66,22 @@ def group_filter(text: str) -> Filter:
     return typed
 
 
-def fits(group: FailureGroup, chosen: Filter) -> bool:
-    """Whether a group is meant; of its class and queue as a whole, of the rest anywhere in it."""
-    error = f"{group.error_type or ''}: {group.error_message or ''}"
-    texts = {"class": group.job_class, "queue": group.queue, "error": error}
-    anywhere = " ".join((group.job_class, group.queue, error, group.frame or ""))
+def fits(group: FailureGroup, chosen: Filter, stored_name: str | None = None) -> bool:
+    """Whether a group is meant; of its class and queue as a whole, of the rest anywhere in it.
+
+    Its class is found by the name of its jobs in the database, too.
+    """
+    error, names = f"{group.error_type or ''}: {group.error_message or ''}", [group.job_class, stored_name or ""]
+    texts = {"class": names, "queue": [group.queue], "error": [error]}
+    anywhere = [" ".join((*names, group.queue, error, group.frame or ""))]
 
     def has(term: Term) -> bool:
-        text, around = texts.get(term.key, anywhere), "" if term.key in ("class", "queue") else ".*"
-        patterns = (value.parts for value in term.values if isinstance(value, Pattern))
+        around = "" if term.key in ("class", "queue") else ".*"
+        patterns = [value.parts for value in term.values if isinstance(value, Pattern)]
         return any(
             re.fullmatch(around + ".*".join(map(re.escape, parts)) + around, text, re.DOTALL | re.IGNORECASE)
             for parts in patterns
+            for text in texts.get(term.key, anywhere)
         )
 
     return all(has(term) != term.is_negated for term in chosen.terms)

@@ -46,6 +46,19 @@ class Snapshot:
     def at(self) -> datetime:
         return self.stats.at
 
+    @property
+    def contents(self) -> tuple[Any, ...]:
+        """All but the times: two looks between which nothing happened have the same."""
+        stats = self.stats
+        queues = tuple(
+            (one.name, one.pending, one.running, one.scheduled, one.paused, one.pause_reason) for one in stats.queues
+        )
+        workers = tuple((one.id, one.running, one.is_silent, one.is_stopping) for one in stats.workers)
+        running = tuple((job.id, job.attempt, job.progress) for job in self.running)
+        counts = (stats.pending, stats.scheduled, stats.outcomes, stats.unknown_classes, self.failing.groups_at_rest)
+        stuck = (self.stuck.stranded, tuple(one.name for one in self.stuck.schedules))
+        return queues, workers, running, counts, stuck, self.undo_off
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -177,6 +190,9 @@ class Source(Protocol):
 
     def query(self, view: View, text: str) -> Query:
         """Reads a filter. Raises UsageError, which says what is wrong with it."""
+
+    def stored_name(self, job_class: str) -> str:
+        """The name under which the jobs of a class are stored, as far as that is known to be another."""
 
     def suggestions(self, text: str) -> list[str]:
         """How the last word of a filter might go on."""

@@ -4,7 +4,7 @@ from jobq.operate import GONE
 from jobq.states import State
 
 from . import formats
-from .actions import Act
+from .actions import UNDO_FOR, Act
 from .scope import Scope
 from .source import NamedReport, Report
 
@@ -19,7 +19,7 @@ def offer(report: Report | NamedReport, key: str) -> str:
         what = "it until it has started" if number == 1 else "those that have not started"
     elif isinstance(report, Report) and report.asked:
         what = f"the {formats.plural(number, 'job')} that waited"
-    return f"   {key} undoes {what}, for a minute"
+    return f"   {key} undoes {what}, {UNDO_FOR}"
 
 
 def prospect(act: Act, scope: Scope, key: str) -> str:

@@ -49,7 +49,7 @@ def list_command(words: tuple[str, ...], limit: int, settings: Settings, as_json
     else:
         show_unfinished(page.jobs)
     for job_class in unknown:
-        say(f"no worker knows {line(job_class.job_class)}: {job_class.jobs} jobs wait in vain")
+        say(f"no worker knows {line(job_class.job_class)}: {job_class.jobs} jobs cannot run until one does")
     if page.slow and not as_json:
         say(f"no index serves {line(', '.join(page.slow))}: jobs were looked at one by one (since: narrows it)")
     if page.next is not None and not as_json:
@@ -149,7 +149,7 @@ def show_detail(detail: JobDetail, acts: JobActs) -> None:
         if fact is not None:
             out.print(Text(f"  {name:<12} {line(str(fact), 2000)}"), soft_wrap=True)
     if job.state == State.PENDING and not detail.known:
-        out.print(Text(f"  no worker knows {line(job.job_class)}: it waits in vain", style="yellow"))
+        out.print(Text(f"  no worker knows {line(job.job_class)}: it cannot run until one does", style="yellow"))
     for event in happened(detail, acts):
         show_event(event)
 

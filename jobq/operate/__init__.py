@@ -12,9 +12,11 @@ from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_sche
 from jobq.operate.stacks import Stack, stack
 from jobq.operate.undo import GONE, UNDO_SECONDS, UNDOABLE, remaining, undo, why_nothing
 from jobq.operate.workers import ActedOnWorkers, declare_dead, stop_workers, wait_until_stopped, why_not_stopped
+from jobq.store.audit import KEPT_SECONDS
 
 __all__ = [
     "GONE",
+    "KEPT_SECONDS",
     "MUTE_SECONDS",
     "UNDOABLE",
     "UNDO_SECONDS",

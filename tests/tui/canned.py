@@ -268,7 +268,13 @@ KNOWN = (
         ),
         "Brings one invoice to the books.",
     ),
-    ClassRecord("mail.jobs.SendReceipt", (), (ParameterRecord("order_id", "named", "int", None, required=True),), None),
+    ClassRecord(
+        "mail.jobs.SendReceipt",
+        (),
+        (ParameterRecord("order_id", "named", "int", None, required=True),),
+        None,
+        options={"queue": "mail", "priority": 0, "retries": 3, "timeout": 30.0},
+    ),
 )
 
 
@@ -524,6 +530,9 @@ class CannedSource:
     def query(self, view: View, text: str) -> Query:
         return search.query(view, text)
 
+    def stored_name(self, job_class: str) -> str:
+        return self._live.stored_name(job_class)
+
     def suggestions(self, text: str) -> list[str]:
         return self._live.suggestions(text)
 
@@ -594,6 +603,11 @@ class CannedSource:
 
     def plan(self, new: NewJob) -> PlannedJob:
         return PlannedJob({**OWN, **{name: text for name in OWN if (text := getattr(new, name))}}, {}, PLANNED_BY)
+
+    def plan_without_code(self, new: NewJob) -> PlannedJob:
+        why = f"There is no job class {new.job_class!r}. Imported: jobs."
+        ordering = self._live.ordering
+        return ordering._by_workers(new, why) if new.job_class in ordering.known else self.plan(new)
 
     def enqueue(self, new: NewJob) -> JobRecord | None:
         self.enqueued.append(new)

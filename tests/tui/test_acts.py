@@ -181,6 +181,21 @@ def test_a_queue_is_paused_for_a_reason_and_resumed_and_paused_again_as_it_was(
     assert reason.text.endswith(": provider is down")
 
 
+def test_a_paused_queue_that_needs_somebody_is_resumed_from_its_line() -> None:
+    source = CannedSource(trouble())
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            assert "pause" not in foot(pilot), "the cursor is on a worker"
+            await press(pilot, "end", "p")
+            assert "Resume reports" in text_of(pilot.app)
+            assert source.named == []
+            await press(pilot, "y")
+
+    run(flow)
+    assert [(verb, names) for verb, names, _ in source.named] == [("resume", ("reports",))]
+
+
 def test_what_was_paused_again_since_is_not_touched_by_an_undo(store: Any, database: Database) -> None:
     operate.pause_queues(database, ["mail"], reason="first")
     operate.resume_queues(database, ["mail"])

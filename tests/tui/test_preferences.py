@@ -62,7 +62,7 @@ def test_other_keys_work_and_are_shown_and_those_that_cannot_be_are_told(path: P
             await press(pilot, "escape", "ctrl+g")
             assert "frozen" in text_of(pilot.app)
             await press(pilot, "question_mark")
-            assert "R " in line_with(pilot.app, "Queue finished jobs again.")
+            assert "R " in line_with(pilot.app, "Retry: queue finished jobs again.")
             await press(pilot, "escape", "full_stop")
             assert "R " in line_with(pilot.app, "retry")
 

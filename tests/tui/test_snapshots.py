@@ -63,6 +63,7 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "confirm-typed": (*TO_ERRORED, "asterisk", "r"),
     "confirm-delete": (*TO_ERRORED, "j", "D"),
     "cancel-queue": ("4", "c"),
+    "pause": ("4", "p", "type smtp is down"),
     "retry-group": ("3", "r"),
     "muted": ("3", "m"),
     "why": ("2", "w"),
@@ -88,7 +89,13 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "marked-groups": ("3", "space", "j", "V"),
 }
 
+BROAD = {"200x50": (200, 50)}
+"""A window in which every screen shows all that it has."""
+
+BROAD_SCREENS = ("overview", "failures", "queues")
+
 SEVERAL = {
+    "test_a_broad_window": [f"{name}-{size}" for name in BROAD_SCREENS for size in BROAD],
     "test_a_screen_in_a_state": [f"{name}-{state}-{size}" for name in SCREENS for state in STATES for size in SIZES],
     "test_a_dialog": [f"{name}-{size}" for name in DIALOGS for size in SIZES],
 }
@@ -123,14 +130,20 @@ async def found(pilot: Pilot[Any], source: canned.CannedSource) -> None:
     await look(pilot)
 
 
-def drawn(source: canned.CannedSource, *steps: str, is_lost: bool = False, **options: Any) -> dict[str, str]:
+def drawn(
+    source: canned.CannedSource,
+    *steps: str,
+    is_lost: bool = False,
+    sizes: dict[str, tuple[int, int]] = SIZES,
+    **options: Any,
+) -> dict[str, str]:
     """The picture at each size, of one console: to open one is most of the work."""
 
     async def flow() -> dict[str, str]:
         pictures = {}
-        async with opened(source, next(iter(SIZES.values())), has_past=True, **options) as pilot:
+        async with opened(source, next(iter(sizes.values())), has_past=True, **options) as pilot:
             await do(pilot, *steps)
-            for name, size in SIZES.items():
+            for name, size in sizes.items():
                 await pilot.resize_terminal(*size)
                 await settle(pilot)
                 if is_lost:
@@ -157,9 +170,21 @@ def test_a_screen_in_a_state(name: str, state: str, picture: Any) -> None:
     assert_accepted(drawn(source_in(state), *steps, is_lost=state == "lost"), picture, f"{name}-{state}")
 
 
+@pytest.mark.parametrize("name", BROAD_SCREENS)
+def test_a_broad_window(name: str, picture: Any) -> None:
+    assert_accepted(drawn(source_in("trouble"), *SCREENS[name], sizes=BROAD), picture, name)
+
+
 @pytest.mark.parametrize("name", DIALOGS)
 def test_a_dialog(name: str, picture: Any) -> None:
     assert_accepted(drawn(source_in("trouble"), *DIALOGS[name]), picture, name)
+
+
+def test_a_form_whose_code_is_not_in_this_folder(picture: Any) -> None:
+    """Its options are those that the workers tell; what the code computes must be typed."""
+    source = source_in("trouble")
+    source.plan = source.plan_without_code  # type: ignore[method-assign]  # as where the code cannot be imported
+    assert_accepted(drawn(source, "n", "type mail.jobs.SendReceipt", "tab", "type 7"), picture)
 
 
 def test_a_deletion_on_production(picture: Any) -> None:

@@ -41,4 +41,4 @@ def test_what_needs_somebody_and_what_the_role_may_not_do_are_read_from_the_last
     state.looked(looked(forbidden={"retry": "it may only read"}), "1h")
     assert state.troubles
     assert state.forbidden("retry") == "it may only read"
-    assert state.samples.began_at is not None
+    assert state.samples.span is not None

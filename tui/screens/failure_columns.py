@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from rich.text import Text
 
+from jobq.clean import line
 from jobq.observe import FailureGroup
 
 from .. import formats, theme
@@ -28,7 +29,8 @@ class FailureColumns:
             Column("FIRST", self._first, right=True, most=9, order=lambda group: group.first_at),
             Column("LAST", lambda group: formats.since(group.last_at, self._console.state.now), right=True,
                    order=lambda group: group.last_at),
-            Column("", least=110, is_rest=True, fill=self._trend),
+            Column("MESSAGE", least=150, is_rest=True, fill=self._message),
+            Column("", self._trend, most=40, least=110),
         ]  # fmt: skip
 
     def _at_rest(self, group: FailureGroup) -> Text:
@@ -48,6 +50,10 @@ class FailureColumns:
     def _where(self, group: FailureGroup, width: int) -> str:
         return formats.tail(self._frame(group), width, self._console.glyphs.more)
 
+    def _message(self, group: FailureGroup, width: int) -> Text:
+        message = formats.fit(line(group.error_message or ""), width, more=self._console.glyphs.more)
+        return Text(message, theme.style(theme.DIM))
+
     def muted(self, group: FailureGroup) -> str:
         if group.muted_until is None:
             return ""
@@ -59,8 +65,7 @@ class FailureColumns:
             return Text(f"new {ago}", theme.style(theme.WAIT, bold=True))
         return Text(formats.since(group.ever_first_at, self._console.state.now))
 
-    def _trend(self, group: FailureGroup, width: int) -> Text:
+    def _trend(self, group: FailureGroup) -> Text:
         if group.muted_until is not None:
-            return Text(formats.fit(self.muted(group), width, more=self._console.glyphs.more), theme.style(theme.DIM))
-        drawn = formats.spark(group.steps, min(width, len(group.steps)), self._console.glyphs.blocks)
-        return Text(drawn, theme.style(theme.BAD))
+            return Text(self.muted(group), theme.style(theme.DIM))
+        return Text(formats.spark(group.steps, len(group.steps), self._console.glyphs.blocks), theme.style(theme.BAD))

@@ -154,7 +154,8 @@ class Failures(ConsoleScreen):
         super().paint()
         if not self.is_mounted:
             return
-        groups = [group for group in self.groups if search.fits(group, self.chosen)]
+        stored_name = self.console.source.stored_name
+        groups = [one for one in self.groups if search.fits(one, self.chosen, stored_name(one.job_class))]
         if self.sort is not None:
             groups = sorted_by(self.rows.columns, groups, self.sort)
         newer = 0
@@ -209,14 +210,17 @@ class Failures(ConsoleScreen):
         )
         self._ask_alike(group)
         common = self._alike[1] if self._alike[0] == group.group else ""
-        evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
-        evidence = evidence or [Text(group.error_message or "", theme.style(theme.BAD))]
-        place = 0 if self.app.size.height > 30 else len(evidence)  # where the error itself would give way
+        evidence = self._evidence(group)
         lines.put(
-            [*evidence[:place], *([Text(common, theme.style(theme.DIM))] if common else []), *evidence[place:]],
+            [*evidence, *([Text(common, theme.style(theme.DIM))] if common else [])],
             keep_place=group.group == self._example,
+            is_end_first=True,  # a traceback says at its end what was wrong
         )
         self._example = group.group
+
+    def _evidence(self, group: FailureGroup) -> list[Text]:
+        evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
+        return evidence or [Text(group.error_message or "", theme.style(theme.BAD))]
 
     # Keys
 
@@ -322,6 +326,7 @@ class Failures(ConsoleScreen):
         if isinstance(group, FailureGroup):
             selected, names = self._selected(*self.chosen_groups), [one.group for one in self.chosen_groups]
             choices = [
+                Choice("y", "what is shown", "\n".join(line.plain for line in self._evidence(group))),
                 Choice("t", "the last traceback", group.traceback or group.error_message or ""),
                 Choice("i", "the id of the last one", str(group.example_id)),
                 Choice("v", "the command that retries them", command("retry", selected)),

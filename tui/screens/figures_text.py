@@ -14,9 +14,8 @@ from ..source import COUNT_LIMIT, Snapshot
 from ..troubles import growths, workers_of
 from .silent_text import silent_worker
 
-MAX_STEPS = 300
-"""Looks that a trend goes back, at most."""
-
+MAX_TREND = 60
+"""Cells of a trend, at most."""
 
 def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, none: str) -> tuple[str, str]:
     """When a queue will be empty at its pace, in a word and a colour; a dash where that cannot be known.
@@ -60,16 +59,21 @@ def workable(queue: QueueStats, snapshot: Snapshot) -> int | None:
 
 def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs) -> Text:
     """How many waited in a queue since the console was opened, between the fewest and the most."""
-    width = min(width, 60)
-    values = samples.waiting(queue.name, MAX_STEPS)
-    step = max(1, -(-len(values) // max(1, width)))
-    shown = values[::-1][::step][::-1]
-    least, most = min(shown, default=0.0), max(shown, default=0.0)
+    values = samples.waiting(queue.name, min(width, MAX_TREND))
+    least, most = min(values, default=0.0), max(values, default=0.0)
     if most == 0:
-        return Text("·" * width, theme.style(theme.FAINT))
+        return Text("·" * len(values), theme.style(theme.FAINT))
     floor = least if most - least > most / 50 else 0.0
-    levels = "".join(glyphs.blocks[1 + round((value - floor) / (most - floor) * 7)] for value in shown)
-    return Text(levels.rjust(width), theme.style(theme.DIM))
+    levels = "".join(glyphs.blocks[1 + round((value - floor) / (most - floor) * 7)] for value in values)
+    return Text(levels, theme.style(theme.DIM))
+
+
+def trend_words(samples: Samples) -> Text:
+    """Of which time the trends are."""
+    if samples.span is None:
+        return Text("")
+    since, until = samples.span
+    return Text(f"trend {formats.minute(since)} to {formats.minute(until)} ", theme.style(theme.DIM))
 
 
 def ended_filter(job_class: str, since: datetime | None) -> str:

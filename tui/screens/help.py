@@ -12,7 +12,7 @@ from ..widgets.lines import Lines
 from .dialog import Dialog
 
 KEYS = 16
-"""Cells that the keys have."""
+"""Cells that the keys have, at least."""
 
 
 class Help(Dialog[None]):
@@ -27,12 +27,13 @@ class Help(Dialog[None]):
         self.off = off
         self.names = names
         self.where = where
+        self.width = max(KEYS, *(len(words) + 2 for words, _ in filter_help)) if filter_help else KEYS
 
     def heading(self) -> str:
         return f"Keys: {self.where}"
 
     def body(self) -> ComposeResult:
-        yield Lines(hang=KEYS + 2, id="help")
+        yield Lines(hang=self.width + 2, id="help")
 
     def on_mount(self) -> None:
         texts = self.texts()
@@ -53,14 +54,14 @@ class Help(Dialog[None]):
             ]
             if not entries:
                 continue
-            texts += [Text(title, theme.style(theme.DIM, bold=True)), *(entry(*one) for one in entries), Text("")]
+            texts += [Text(title, theme.style(theme.DIM, bold=True)), *(self.entry(*one) for one in entries), Text("")]
         if self.filter_help:
             head = Text("The filter", theme.style(theme.DIM, bold=True))
-            texts += [head, *(entry(*one) for one in self.filter_help), Text("")]
+            texts += [head, *(self.entry(*one) for one in self.filter_help), Text("")]
         return texts[:-1]
 
-
-def entry(keys: str, words: str, off: str | None = None) -> Text:
-    if off is not None:
-        return Text(f"  {keys:<{KEYS}}off: {off}", theme.style(theme.FAINT))
-    return Text.assemble((f"  {keys:<{KEYS}}", theme.style(theme.KEY, bold=True)), (words, theme.style(theme.TEXT)))
+    def entry(self, keys: str, words: str, off: str | None = None) -> Text:
+        first = f"  {keys:<{self.width}}"
+        if off is not None:
+            return Text(f"{first}off: {off}", theme.style(theme.FAINT))
+        return Text.assemble((first, theme.style(theme.KEY, bold=True)), (words, theme.style(theme.TEXT)))

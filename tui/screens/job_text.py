@@ -13,6 +13,11 @@ def error_of(record: JobRecord | AttemptRecord) -> str:
     return f"{record.error_type}: {message}" if message else record.error_type or ""
 
 
+def unknown_words(job: JobRecord) -> str:
+    """Of a pending job whose class no live worker has."""
+    return f"no live worker knows {job.job_class}: the job cannot run until one does"
+
+
 def call_of(job: JobRecord) -> Text:
     tries = f"attempt {job.attempt} of {max(job.retries + 1, job.attempt)}" if job.attempt else "not begun"
     return Text(tries, theme.style(theme.DIM))

@@ -13,7 +13,7 @@ from jobq.states import State
 from .. import formats, theme
 from ..theme import Glyphs
 from .base import is_bad, state_text
-from .job_text import error_of, progress_text, used
+from .job_text import error_of, progress_text, unknown_words, used
 from .silent_text import silence_text
 
 SHORTEST_BACKOFF = 0.05
@@ -171,7 +171,7 @@ def standing(detail: JobDetail, now: Any) -> list[Text]:
         why = "waits for its next try" if job.attempt else "waits for its time"
         return [Text.assemble((f"{why}: {formats.due(job.run_at, now)}", theme.style(theme.LATER)))]
     if job.state == State.PENDING and not detail.known:
-        return [Text.assemble((f"no live worker knows {job.job_class}: it waits in vain", theme.style(theme.BAD)))]
+        return [Text(unknown_words(job), theme.style(theme.BAD))]
     if job.state == State.PENDING:
         return [Text.assemble((f"waits for a worker since {formats.stamp(job.run_at, now)}", theme.style(theme.WAIT)))]
     return []

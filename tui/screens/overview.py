@@ -21,17 +21,16 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
 from .figures_text import (
-    MAX_STEPS,
-    elapsed_text,
     empty_in,
     ended_filter,
     ended_per_minute,
     figures_of,
     p95,
     trend,
-    usual_text,
+    trend_words,
 )
-from .silent_text import worker_text
+from .running_columns import running_columns
+from .sections import next_list
 
 QUIET = "nothing: all is well"
 UNWORKED = "nothing waits, and no worker runs: jobq run starts one"
@@ -41,9 +40,12 @@ class Overview(ConsoleScreen):
     NAME = "overview"
     MAIN = "troubles"
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "open", "mute", "section", "range_less", "range_more", "enqueue", "undo",
+        "open", "mute", "pause", "section", "range_less", "range_more", "enqueue", "undo",
     )  # fmt: skip
-    BINDINGS: ClassVar[list[Any]] = [Binding("shift+tab", "section(-1)", show=False), *bindings("section", "mute")]
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("shift+tab", "section(-1)", show=False),
+        *bindings("section", "mute", "pause"),
+    ]
 
     def body(self) -> ComposeResult:
         yield Line(id="figures", classes="figures")
@@ -68,7 +70,7 @@ class Overview(ConsoleScreen):
                 yield Rows(self.trouble_columns(), key=key_of, empty=QUIET, has_titles=False, id="troubles")
                 yield Line(id="running-title", classes="heading roomy")
                 yield Rows(
-                    self.running_columns(),
+                    running_columns(self.console),
                     key=id_of,
                     empty="nothing runs",
                     has_titles=False,
@@ -105,7 +107,7 @@ class Overview(ConsoleScreen):
         look = theme.style(theme.BAD if number else theme.GOOD, bold=True)
         mark = str(number) if number else self.glyphs.tick
         self.query_one("#troubles-title", Line).put(Text.assemble(" NEEDS YOU  ", (mark, look)))
-        self.query_one("#queues-title", Line).put(Text(" QUEUES"))
+        self.query_one("#queues-title", Line).put(Text(" QUEUES"), trend_words(self.console.state.samples))
         running = formats.count(snapshot.stats.running)
         self.query_one("#running-title", Line).put(
             Text.assemble(" RUNNING LONGEST  ", (running, theme.style(theme.DIM)))
@@ -121,7 +123,8 @@ class Overview(ConsoleScreen):
             [(step.outcomes.get(Outcome.ERRORED, 0) + step.outcomes.get(Outcome.LOST, 0)) / minutes for step in steps],
             span,
         )
-        self.query_one("#backlog-chart", Columns).put(samples.totals(MAX_STEPS))
+        backlog = self.query_one("#backlog-chart", Columns)
+        backlog.put(samples.totals(backlog.room), span=samples.span)
         block = self.glyphs.blocks[8]
         self.query_one("#throughput-title", Line).put(
             Text.assemble(
@@ -143,8 +146,7 @@ class Overview(ConsoleScreen):
                 (f"{shown[1]} p50", theme.style(theme.TEAL)),
             )
         )
-        began = f"since {formats.clock(samples.began_at)} " if samples.began_at else ""
-        self.query_one("#backlog-title", Line).put(Text(" PENDING"), Text(began, theme.style(theme.DIM)))
+        self.query_one("#backlog-title", Line).put(Text(" PENDING"))
 
     def _figures(self, snapshot: Snapshot, *, is_long: bool) -> Text:
         stats, total, wide, none = snapshot.stats, snapshot.period.total, is_long, self.glyphs.none
@@ -195,15 +197,6 @@ class Overview(ConsoleScreen):
     def trouble_columns(self) -> list[Column]:
         return [Column("", self.trouble_text, most=200, is_rest=True)]
 
-    def running_columns(self) -> list[Column]:
-        return [
-            Column("", lambda job: f"#{job.id}", right=True, most=12),
-            Column("", is_rest=True, fill=lambda job, width: formats.class_in(job.job_class, width)),
-            Column("", self.elapsed, right=True, most=9),
-            Column("", self.usual, right=True, most=16, least=44),
-            Column("", lambda job: worker_text(job, self.console.state.snapshot, self.glyphs), most=22, least=50),
-        ]
-
     def class_columns(self) -> list[Column]:
         none = self.glyphs.none
         return [
@@ -250,12 +243,6 @@ class Overview(ConsoleScreen):
         look = theme.style(theme.BAD if trouble.need.kind.is_bad else theme.WAIT, bold=True)
         return Text.assemble((f"{glyph} ", look), trouble.text)
 
-    def elapsed(self, job: JobRecord) -> Text:
-        return elapsed_text(job, self.console.state.snapshot, self.console.state.now, self.glyphs)
-
-    def usual(self, job: JobRecord) -> Text:
-        return usual_text(job, self.console.state.snapshot, self.glyphs)
-
     # Its keys
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
@@ -273,15 +260,27 @@ class Overview(ConsoleScreen):
             self.console.navigation.open_job(current.id, [job.id for job in rows.items])
 
     def action_section(self, step: int = 1) -> None:
-        lists = [rows for rows in self.query(Rows) if rows.display and rows.size.height]
-        places = [place for place, rows in enumerate(lists) if rows.has_focus]
-        lists[((places[0] if places else -1) + step) % len(lists)].focus()
+        next_list(self, step)
 
     def action_mute(self) -> None:
         from .failures import mute
 
         if (group := self._failing()) is not None and self.allowed("mute"):
             mute(self.console, [group])
+
+    def action_pause(self) -> None:
+        from .queues import pause
+
+        if (queue := self._queue()) is not None and self.allowed("pause"):
+            pause(self.console, queue)
+
+    def _queue(self) -> QueueStats | None:
+        """The queue that the cursor is on, in their list or among what needs somebody."""
+        current = self.focused.current if isinstance(self.focused, Rows) else None
+        snapshot = self.console.state.snapshot
+        if isinstance(current, Trouble) and current.place.screen == "queues" and snapshot is not None:
+            return next((one for one in snapshot.stats.queues if one.name == current.place.filter), None)
+        return current if isinstance(current, QueueStats) else None
 
     def _failing(self) -> FailureGroup | None:
         """The group of failures that the cursor is on, among what needs somebody."""
@@ -294,6 +293,8 @@ class Overview(ConsoleScreen):
     def why_not(self, action: Action) -> str | None:
         if action.name == "mute" and self._failing() is None:
             return "only failures are muted"
+        if action.name == "pause" and self._queue() is None:
+            return "only queues are paused"
         if action.name == "open":
             focused = self.focused
             if not isinstance(focused, Rows) or focused.current is None:

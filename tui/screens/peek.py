@@ -12,7 +12,7 @@ from ..theme import Glyphs
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from .base import state_text
-from .job_text import call_of, error_of
+from .job_text import call_of, error_of, unknown_words
 from .traceback_text import traceback_lines
 
 LAST_LINES = 7
@@ -73,7 +73,7 @@ def peek_lines(job: JobRecord, detail: JobDetail | None, room: int) -> list[Text
     if detail is not None and detail.attempts and (note := detail.attempts[-1].value_note) is not None:
         return [facts, Text(note, theme.style(theme.WAIT))]
     if detail is not None and job.state == State.PENDING and not detail.known:
-        return [facts, Text(f"no live worker knows {job.job_class}: it waits in vain", theme.style(theme.WAIT))]
+        return [facts, Text(unknown_words(job), theme.style(theme.WAIT))]
     return [facts]
 
 

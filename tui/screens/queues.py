@@ -5,22 +5,27 @@ from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
 
 from jobq.commands import term
 from jobq.observe import is_old
-from jobq.records import QueueStats
+from jobq.records import JobRecord, QueueStats, WorkerRecord
 from jobq.states import State
 
 from .. import formats, theme
-from ..actions import Action, Tier, bindings
+from ..actions import UNDO_FOR, Action, Tier, bindings
+from ..context import Context
 from ..plans import Plan
 from ..scope import Scope
 from ..source import COUNT_LIMIT, VIEW_BY_NAME
 from ..troubles import Place, workers_of
+from ..widgets.chart import Columns
 from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
-from .figures_text import empty_in, figures_of, flow_of, growth_of, p95, trend
+from .figures_text import empty_in, figures_of, flow_of, growth_of, p95, trend, trend_words
+from .running_columns import running_columns
+from .sections import next_list
 from .sorting import next_order, sorted_by
 
 
@@ -34,10 +39,11 @@ class Queues(ConsoleScreen):
         "range_less",
         "range_more",
         "sort",
+        "section",
         "enqueue",
         "undo",
     )
-    BINDINGS: ClassVar[list[Any]] = bindings("pause", "cancel", "sort")
+    BINDINGS: ClassVar[list[Any]] = bindings("pause", "cancel", "sort", "section")
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +52,17 @@ class Queues(ConsoleScreen):
     def body(self) -> ComposeResult:
         yield Line(id="queues-title", classes="heading")
         yield Rows(self.columns(), key=lambda queue: queue.name, empty="no queue holds a job", id="queues")
+        with Horizontal(id="queue"):
+            with Vertical(classes="part"):
+                yield Line(id="waiting-title", classes="heading")
+                yield Columns(theme.WAIT, id="waiting")
+            with Vertical(classes="part"):
+                yield Line(id="running-title", classes="heading")
+                columns = running_columns(self.console)
+                yield Rows(columns, key=id_of, empty="nothing runs", has_titles=False, id="running")
+            with Vertical(id="queue-workers", classes="part"):
+                yield Line(id="working-title", classes="heading")
+                yield Rows(worker_columns(), key=id_of, empty="no live worker", has_titles=False, id="working")
         yield Line(id="queue-facts")
 
     def on_mount(self) -> None:
@@ -69,9 +86,24 @@ class Queues(ConsoleScreen):
         self.rows.sorted_by = self.sort
         self.rows.put(queues)
         about = "  (the longest are counted no further)" if "pending" in snapshot.stats.estimated else ""
-        self.query_one("#queues-title", Line).put(Text(f" {formats.plural(len(queues), 'queue')}{about}"))
-        self._paint_facts()
+        title = Text(f" {formats.plural(len(queues), 'queue')}{about}")
+        self.query_one("#queues-title", Line).put(title, trend_words(self.console.state.samples))
+        self._paint_queue()
         self.paint_foot()
+
+    def _paint_queue(self) -> None:
+        """What there is to see of the queue under the cursor."""
+        queue, snapshot = self.rows.current, self.console.state.snapshot
+        name = queue.name if isinstance(queue, QueueStats) else ""
+        running = [job for job in snapshot.running if job.queue == name] if snapshot is not None else []
+        workers = workers_of(queue, snapshot) if isinstance(queue, QueueStats) else []
+        for title, words in (("waiting", "PENDING"), ("running", "RUNNING LONGEST"), ("working", "WORKERS")):
+            self.query_one(f"#{title}-title", Line).put(Text(f" {words} in {name}" if name else f" {words}"))
+        chart, samples = self.query_one("#waiting", Columns), self.console.state.samples
+        chart.put(samples.waiting(name, chart.room), span=samples.span)
+        self.query_one("#running", Rows).put(running)
+        self.query_one("#working", Rows).put(workers)
+        self._paint_facts()
 
     def _paint_facts(self) -> None:
         queue, snapshot = self.rows.current, self.console.state.snapshot
@@ -161,11 +193,21 @@ class Queues(ConsoleScreen):
         return trend(queue, self.console.state.samples, width, self.glyphs)
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
-        self._paint_facts()
+        if message.rows is self.rows:
+            self._paint_queue()
         self.paint_foot()
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
-        self.console.navigation.go(Place("jobs", "pending", term("queue", message.rows.current.name)))  # type: ignore[union-attr]
+        current = message.rows.current
+        if isinstance(current, QueueStats):
+            self.console.navigation.go(Place("jobs", "pending", term("queue", current.name)))
+        elif isinstance(current, JobRecord):
+            self.console.navigation.open_job(current.id, [job.id for job in message.rows.items])
+        elif isinstance(current, WorkerRecord):
+            self.console.navigation.go(Place("workers", filter=current.name))
+
+    def action_section(self) -> None:
+        next_list(self)
 
     def action_sort(self) -> None:
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
@@ -173,28 +215,8 @@ class Queues(ConsoleScreen):
 
     def action_pause(self) -> None:
         queue = self.rows.current
-        if not isinstance(queue, QueueStats) or not self.allowed("pause"):
-            return
-        plan, name = self._plan_of_pause(queue), queue.name
-        self.console.acting.do_for_reason(
-            plan, lambda source, reason: source.act_on_queues(plan.verb, [name], reason or None)
-        )
-
-    def _plan_of_pause(self, queue: QueueStats) -> Plan:
-        """To pause it, for a reason; or to resume it, with what is known of its pause."""
-        target, undo = self.console.source.target, f"{self.console.shown_key('undo')}, for a minute"
-        where = f" on PROD {target.name}" if target.is_production else ""
-        tier = Tier.TYPED if target.is_production else Tier.YES
-        lines: tuple[tuple[str, str], ...]
-        if queue.paused:
-            lines = (
-                ("now", paused_words(queue, self.console.state.now)),
-                ("effect", "it is worked again"),
-                ("undo", f"{undo}: it is paused again as it was"),
-            )
-            return Plan("resume", f"Resume {queue.name}{where}", lines, 1, tier, target.is_production)
-        lines = (("effect", "nothing is started from it; what runs goes on"), ("undo", undo))
-        return Plan("pause", f"Pause {queue.name}{where}", lines, 1, tier, target.is_production, asks_reason=True)
+        if isinstance(queue, QueueStats) and self.allowed("pause"):
+            pause(self.console, queue)
 
     def action_cancel(self) -> None:
         """All that wait in the queue."""
@@ -207,9 +229,45 @@ class Queues(ConsoleScreen):
         queue = self.rows.current
         if action.name in ("open", "cancel", "pause") and queue is None:
             return "there is no queue"
+        if action.name == "open" and isinstance(self.focused, Rows) and self.focused.current is None:
+            return "there is nothing to open"
         if action.name == "cancel" and isinstance(queue, QueueStats) and not queue.pending:
             return f"no job is {State.PENDING} in this queue"
         return super().why_not(action)
+
+
+def pause(console: Context, queue: QueueStats) -> None:
+    """Asks, and pauses a queue for a reason; or resumes one that is paused."""
+    plan, name = plan_of_pause(console, queue), queue.name
+    console.acting.do_for_reason(plan, lambda source, reason: source.act_on_queues(plan.verb, [name], reason or None))
+
+
+def plan_of_pause(console: Context, queue: QueueStats) -> Plan:
+    target, undo = console.source.target, f"{console.shown_key('undo')}, {UNDO_FOR}"
+    where = f" on PROD {target.name}" if target.is_production else ""
+    tier = Tier.TYPED if target.is_production else Tier.YES
+    lines: tuple[tuple[str, str], ...]
+    if queue.paused:
+        lines = (
+            ("now", paused_words(queue, console.state.now)),
+            ("effect", "it is worked again"),
+            ("undo", f"{undo}: it is paused again as it was"),
+        )
+        return Plan("resume", f"Resume {queue.name}{where}", lines, 1, tier, target.is_production)
+    lines = (("effect", "nothing is started from it; what runs goes on"), ("undo", undo))
+    return Plan("pause", f"Pause {queue.name}{where}", lines, 1, tier, target.is_production, asks_reason=True)
+
+
+def id_of(record: JobRecord | WorkerRecord) -> int:
+    return record.id
+
+
+def worker_columns() -> list[Column]:
+    return [
+        Column("", lambda worker: worker.name, most=36, is_rest=True),
+        Column("", lambda worker: f"{worker.running}/{worker.processes} running", right=True, most=20),
+        Column("", lambda worker: ", ".join(worker.queues) or "all queues", most=40, least=60),
+    ]
 
 
 def per_minute(jobs: int | None, seconds: float, none: str) -> str:

@@ -1,6 +1,7 @@
 """Did it run, and when will it next?"""
 
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -8,6 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from jobq.histograms import FEW
 from jobq.records import ScheduleRecord, TickRecord
 
 from .. import formats, theme
@@ -19,6 +21,7 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen, state_text
 from .coming import Coming
+from .figures_text import p95
 from .looking import look_up
 from .sorting import next_order, sorted_by
 
@@ -128,7 +131,7 @@ class Schedules(ConsoleScreen):
             Column(
                 "NEXT", self.next, right=True, order=lambda record: record.next_at or datetime.max.replace(tzinfo=UTC)
             ),
-            Column("P95", self.usual, right=True, least=104),
+            Column("P95", self.p95, right=True, least=104),
             Column("STATE", self.state, most=24),
             Column("LAST RUNS", least=70, is_rest=True, fill=self.strip),
         ]
@@ -143,10 +146,12 @@ class Schedules(ConsoleScreen):
             (f"{glyph} ", theme.style(colour)), f"{formats.since(tick.tick_at, self.console.state.now)} ago{ran}"
         )
 
-    def usual(self, record: ScheduleRecord) -> str:
-        """How long all but the slowest twentieth of its last runs took."""
+    def p95(self, record: ScheduleRecord) -> str:
+        """Of its last runs. As everywhere, of few runs it would be the longest: the cell says of how many."""
         ran = sorted(tick.run_seconds for tick in record.runs if tick.run_seconds is not None)
-        return formats.duration(ran[min(len(ran) - 1, len(ran) * 19 // 20)] if ran else None, self.glyphs.none)
+        if not ran:
+            return self.glyphs.none
+        return p95(ran[ceil(len(ran) * 0.95) - 1], len(ran) if len(ran) < FEW else None, self.glyphs.none)
 
     def next(self, record: ScheduleRecord) -> str:
         if record.next_at is None or record.paused_at is not None:
