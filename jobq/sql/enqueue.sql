@@ -29,6 +29,6 @@ RETURNING
     (extract(epoch FROM run_at) * 1000000)::bigint AS run_at,
     (extract(epoch FROM expires_at) * 1000000)::bigint AS expires_at,
     CASE
-        WHEN EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
+        WHEN {somebody_waits}
             THEN pg_notify(%(channel)s::text, queue)
     END AS notified

@@ -48,6 +48,6 @@ SELECT
     ) AS next_expiry_seconds,
     date_bin('1 minute', statement_timestamp(), to_timestamp(0)) AS minute,
     (
-        SELECT coalesce(array_agg(ARRAY[counted.queue, counted.job_class, counted.jobs]), '{}')
+        SELECT coalesce(array_agg(ARRAY[counted.queue::text, counted.job_class::text, counted.jobs]), '{}')
         FROM (SELECT queue, job_class, count(*)::text AS jobs FROM ended GROUP BY queue, job_class) AS counted
     ) AS counts

@@ -21,7 +21,7 @@ WITH RECURSIVE due AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting AND id <> %(worker_id)s) AND pg_notification_queue_usage() < 0.9
+    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting AND stopped_at IS NULL AND id <> %(worker_id)s) AND pg_notification_queue_usage() < 0.9
 ), gap AS (
     SELECT after, lead(after) OVER (ORDER BY after) AS until
     FROM (SELECT '' UNION SELECT unnest(%(known)s::text[])) AS bound (after)
@@ -50,7 +50,7 @@ WITH RECURSIVE due AS (
     ) AS following
 )
 SELECT
-    coalesce((SELECT array_agg(queue) FROM touched), '{}') AS queues,
+    coalesce((SELECT array_agg(queue::text) FROM touched), '{}') AS queues,
     coalesce((SELECT sum(jobs) FROM touched), 0)::integer AS promoted,
     (
         SELECT extract(epoch FROM run_at - statement_timestamp())::float8
@@ -66,5 +66,5 @@ SELECT
         ORDER BY expires_at
         LIMIT 1
     ) AS next_expiry_seconds,
-    ARRAY(SELECT queue FROM step WHERE is_pending) AS others,
+    ARRAY(SELECT queue::text FROM step WHERE is_pending) AS others,
     (SELECT count(*) FROM woken) AS notified

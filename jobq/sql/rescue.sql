@@ -110,7 +110,7 @@ WITH gap AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM orphaned WHERE retried) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
+    WHERE {somebody_waits}
 )
 SELECT
     id, attempt, retried, has_abort_hook, outcome,

@@ -78,7 +78,7 @@ WITH ended AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM ended WHERE retried) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
+    WHERE {somebody_waits}
 )
 SELECT
     extract(epoch FROM date_bin('1 minute', ended_at, to_timestamp(0)))::bigint AS minute, queue, job_class, outcome, retried,

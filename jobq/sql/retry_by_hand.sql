@@ -32,7 +32,7 @@ WITH last AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM queued) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
+    WHERE {somebody_waits}
 )
 SELECT id, attempt, (SELECT count(*) FROM woken) AS notified
 FROM queued

@@ -104,7 +104,7 @@ WITH given AS MATERIALIZED (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM added) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
+    WHERE {somebody_waits}
 )
 SELECT due.name, recorded.tick_at, recorded.verdict, recorded.job_id, (SELECT count(*) FROM woken) AS notified
 FROM due

@@ -48,7 +48,7 @@ WITH chosen AS MATERIALIZED (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM added
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
+    WHERE {somebody_waits}
 )
 SELECT
     enqueued.id,

@@ -37,7 +37,7 @@ WITH cancelled AS (
 ), woken AS (
     SELECT pg_notify(%(channel)s, queue)
     FROM (SELECT DISTINCT queue FROM put_back) AS touched
-    WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting) AND pg_notification_queue_usage() < 0.9
+    WHERE {somebody_waits}
 )
 SELECT id, (SELECT count(*) FROM woken) AS notified
 FROM put_back

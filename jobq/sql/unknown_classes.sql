@@ -27,7 +27,7 @@ WITH RECURSIVE step AS (
     WHERE stopped_at IS NULL
 )
 SELECT
-    job_class, sum(jobs)::bigint AS jobs, array_agg(queue ORDER BY queue) AS queues,
+    job_class, sum(jobs)::bigint AS jobs, array_agg(queue::text ORDER BY queue) AS queues,
     array_agg(jobs ORDER BY queue) AS counts
 FROM (
     SELECT front.job_class, step.queue, count(*) AS jobs

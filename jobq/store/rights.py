@@ -92,7 +92,7 @@ ENQUEUE_BY_RULES = (*on("enqueue_by_rules", "EXECUTE"), *on("arguments_of", "EXE
 ENQUEUE = (
     *on("new_jobs", "INSERT", columns=NEW_JOB),
     *on("new_jobs", "SELECT", columns=ANSWER),
-    *on("workers", "SELECT", columns=("waiting",)),  # whether one sleeps and must be woken
+    *on("workers", "SELECT", columns=("waiting", "stopped_at")),  # whether one sleeps and must be woken
     *on("enqueue", "EXECUTE"),
     *on("enqueue_many", "EXECUTE"),
     *ENQUEUE_BY_RULES,

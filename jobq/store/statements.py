@@ -18,6 +18,14 @@ As an array: the plan is then along that key, however wrong the statistics of a 
 PENDING = "is_due AND worker_id IS NULL"
 """A job may be claimed. The index jobs_due has those that run, too."""
 
+SOMEBODY_WAITS = """
+    EXISTS (SELECT FROM {schema}.workers WHERE waiting AND stopped_at IS NULL) AND pg_notification_queue_usage() < 0.9
+""".strip()
+"""Whether a notification wakes a worker, and the server's queue of them has room: a full one fails the commit.
+
+Those that have stopped are ruled out for the index workers_alive: thousands are kept, and each enqueue read them all.
+"""
+
 SCHEDULED = "NOT is_due AND worker_id IS NULL"
 
 DECLARED = """
@@ -60,6 +68,7 @@ def statement(name: str, schema: str) -> bytes:
     """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
     text = resources.files("jobq.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
     text = text.replace("{running}", RUNNING).replace("{pending}", PENDING).replace("{declared}", DECLARED)
+    text = text.replace("{somebody_waits}", SOMEBODY_WAITS)
     text = text.replace(CLOCK, _clock)
     # A percent sign in the schema's name would read as a placeholder. The bounds of the histograms are a constant of
     # the plan: as a parameter they would be read anew each time, which takes longer than the rest of the counting.

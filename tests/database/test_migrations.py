@@ -304,3 +304,23 @@ def test_every_table_and_column_is_commented(connection: psycopg.Connection[Any]
         "AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)"
     ).fetchall()
     assert bare == []
+
+
+def test_every_view_function_and_domain_is_commented(connection: psycopg.Connection[Any]) -> None:
+    bare = connection.execute(
+        "SELECT oid::regclass::text FROM pg_class "
+        "WHERE relnamespace = 'jobq'::regnamespace AND relkind = 'v' AND obj_description(oid, 'pg_class') IS NULL "
+        "UNION ALL SELECT proname FROM pg_proc "
+        "WHERE pronamespace = 'jobq'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL "
+        "UNION ALL SELECT typname FROM pg_type "
+        "WHERE typnamespace = 'jobq'::regnamespace AND typtype = 'd' AND obj_description(oid, 'pg_type') IS NULL"
+    ).fetchall()
+    assert bare == []
+
+
+def test_a_rule_of_a_job_is_no_check_of_its_table(connection: psycopg.Connection[Any]) -> None:
+    """Each takes up to 11 microseconds of an enqueue; as a domain a tenth of that, and a claim does not evaluate it."""
+    checks = connection.execute(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'jobq.jobs'::regclass AND contype = 'c'"
+    ).fetchall()
+    assert checks == [("jobs_have_a_positive_id_and_run_somewhere_since_some_time",)]

@@ -315,3 +315,14 @@ def test_no_index_of_jobs_mentions_what_a_claim_changes(store: Any) -> None:
     names = {row.attname for row in mentioned}
     assert {"id", "is_due", "queue", "cancel_requested_at"} <= names, "predicates count, too"
     assert not names & {"worker_id", "attempt", "started_at", "state"}
+
+
+def test_whether_a_worker_waits_is_known_without_reading_those_that_have_stopped(store: Any, worker: int) -> None:
+    """Thousands of them are kept, and each enqueue asks."""
+    store.execute(
+        "INSERT INTO jobq.workers (host, pid, version, processes, queues, stopped_at) "
+        "SELECT 'here', n, '1', 1, '{}', now() FROM generate_series(1, 2000) AS n"
+    )
+    store.execute("ANALYZE jobq.workers")
+    asked = Planned(store, "wake", {"channel": "none", "queues": ["mail"]}).plan(channel="none", queues=["mail"])
+    assert ways_into(asked, "workers") == {"workers_alive"}
