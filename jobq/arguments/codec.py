@@ -22,6 +22,9 @@ from jobq.errors import ArgumentsError
 
 UNKEPT: Final = "unkept"
 
+parse = json.JSONDecoder().raw_decode
+"""What jsonb gives has no white space around it, and to look for that takes twice as long as the rest."""
+
 # Encoding
 
 
@@ -160,8 +163,12 @@ def decode(text: str, *, row: "LoadRow | None" = None) -> dict[str, Any]:
 
     `row` takes the place of loading the rows that they refer to.
     """
+    if text == "{}":  # of many jobs; parsing it is a tenth of what the child does for a job that does nothing
+        return {}
     try:
-        loaded = json.loads(text)
+        loaded, end = parse(text)
+        if end != len(text):
+            raise ValueError("there is more behind them")
         # Counting the brackets first is cheap, and nearly always enough.
         if text.count("[") + text.count("{") > MAX_READ_DEPTH and is_deeper(loaded, MAX_READ_DEPTH):
             raise ValueError("they are nested too deep")
