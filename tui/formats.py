@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from jobq.clean import line
-from jobq.observe.words import spoken
+from jobq.observe import spoken
 
 
 def count(number: float) -> str:

@@ -1,5 +1,6 @@
 """The read model: what the command line and the console show. Reads only, and never for long."""
 
+from jobq.histograms import FEW
 from jobq.observe.acts import act, acts_on, audit
 from jobq.observe.doctor import Finding, Verdict, doctor
 from jobq.observe.facts import facts_of, growths, needs_now, stuck
@@ -38,8 +39,10 @@ from jobq.observe.timeline import (
     possible_acts,
 )
 from jobq.observe.why import Reason, Why, why
+from jobq.observe.words import spoken
 
 __all__ = [
+    "FEW",
     "FRONT_LIMIT",
     "LOOK",
     "MAX_SORTED",
@@ -113,6 +116,7 @@ __all__ = [
     "show",
     "slow_parts",
     "sorted_page",
+    "spoken",
     "standing",
     "stats",
     "stored_arguments",

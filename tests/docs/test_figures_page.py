@@ -4,8 +4,9 @@ import re
 
 from conftest import Application, Store
 from jobq.histograms import FEW
-from jobq.observe import Kind
+from jobq.observe import Kind, spoken
 from jobq.observe.needs import OLD_SECONDS
+from jobq.operate import KEPT_SECONDS, UNDO_SECONDS
 from jobq.settings import Settings
 from pages import docs
 
@@ -55,6 +56,10 @@ def test_the_table_has_a_row_for_each_kind_of_need() -> None:
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert f"With fewer\nthan {FEW} attempts" in PAGE.text
     assert f"older than {OLD_SECONDS / 60:g} minutes" in PAGE.text
+    assert f"due for more than {spoken(OLD_SECONDS)}" in PAGE.text
+    assert f"in the period; with fewer than {FEW} attempts" in PAGE.text
+    assert f"for good after {spoken(KEPT_SECONDS)}" in PAGE.text
+    assert (UNDO_SECONDS, "**undone** for a minute" in PAGE.text) == (60, True)
     half = Settings(heartbeat_every=1.0, heartbeat_timeout=100.0)
     least = Settings(heartbeat_every=1.0, heartbeat_timeout=2.0)
     assert (half.silent_after, least.silent_after) == (50.0, 1.5)

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from jobq.histograms import FEW
+from jobq.observe import FEW
 from jobq.records import ScheduleRecord, TickRecord
 
 from .. import formats, theme
