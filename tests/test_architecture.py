@@ -314,6 +314,7 @@ MAX_LINES, MAX_METHODS = 400, 26
 
 LARGE = {
     "jobq.tui.live.LiveSource": "one method for each question that the console asks",
+    "jobq.tui.replay.Replay": "one method for each question that the console asks",
     "jobq.tui.screens.failures.Failures": "one method for each line and each key of the screen",
     "jobq.tui.screens.job.JobPage": "one method for each of its keys",
     "jobq.tui.screens.schedules.Schedules": "one method for each cell and each key of the screen",
