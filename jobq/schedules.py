@@ -526,8 +526,10 @@ def times_in_words(cron: Cron) -> tuple[str, bool]:
     """The hours and minutes, and whether these are times of the clock."""
     minute, hour = cron.fields[0], cron.fields[1]
     minutes, hours = sorted(cron.values[0]), sorted(cron.values[1])
-    if len(hours) < 24 and len(minutes) * len(hours) <= 6 and not hour.startswith("*"):
-        return f"at {listed([f'{h:02}:{m:02}' for h in hours for m in minutes])}", True
+    clock_times = [f"{h:02}:{m:02}" for h in hours for m in minutes] if len(hours) < 24 else []
+    is_short = 0 < len(clock_times) <= 6
+    if is_short and not hour.startswith("*"):
+        return f"at {listed(clock_times)}", True
     if len(minutes) == 60:
         every = "every minute"
     elif (step := even_step(minute, 60)) is not None:
@@ -542,6 +544,8 @@ def times_in_words(cron: Cron) -> tuple[str, bool]:
         if minutes == [0]:
             return f"every {step} hours", False
         return f"{every} of every {ordinal(step)} hour from 00:00", False
+    if is_short:
+        return f"at {listed(clock_times)}", False
     return f"{every} from {listed(hour_runs(hours, minutes))}", False
 
 

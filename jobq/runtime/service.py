@@ -7,7 +7,7 @@ that cannot serve it is the same for all, and is written in `trouble`.
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jobq import telemetry
@@ -133,9 +133,6 @@ class Service:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-OnEvent = Callable[[], None]
 
 
 def sooner(first: float | None, second: float | None) -> float | None:

@@ -200,6 +200,7 @@ def test_an_option_that_cannot_be_is_refused(options: dict[str, Any], words: lis
         ("0 * * * *", "every hour"),
         ("5 * * * *", "at minute 5 of every hour"),
         ("0 */2 * * *", "every 2 hours"),
+        ("0 */5 * * *", "at 00:00, 05:00, 10:00, 15:00 and 20:00"),
         ("30 2 * * *", "every day at 02:30"),
         ("0 9,17 * * MON-FRI", "at 09:00 and 17:00 on Monday to Friday"),
         ("*/15 9-17 * * 1-5", "every 15 minutes from 09:00 to 17:45 on Monday to Friday"),
