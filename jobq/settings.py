@@ -36,36 +36,38 @@ class Settings:
     """What was looked for because no database is configured; None where one is, or `embedded` is."""
 
     database_url: str | None = setting(
-        None, "Address of the PostgreSQL database, or `embedded`; none: the application's, else embedded."
+        None, "Address of the PostgreSQL database, or `embedded`. Default: the application's database, else embedded."
     )
     schema: str = setting("jobq", "Schema that holds jobq's tables.")
-    app: tuple[str, ...] = setting((), "Modules that define jobs, besides jobs.py and {package}/jobs.py.")
-    middleware: tuple[str, ...] = setting((), "Functions around every run, by dotted name; the first is the outermost.")
-    env: str = setting("development", "With `production`, the embedded server is refused.")
+    app: tuple[str, ...] = setting((), "Modules that define jobs, in addition to jobs.py and {package}/jobs.py.")
+    middleware: tuple[str, ...] = setting((), "Functions that surround every run. The first is the outermost.")
+    env: str = setting("development", "With `production`, the embedded PostgreSQL is refused.")
     transaction_pooler: bool = setting(
-        False, "The address is a pooler: set nothing, prepare nothing, no LISTEN. Found out by itself too."
+        False, "The address is that of a pooler in transaction mode. jobq also detects this by itself."
     )
-    listen: bool = setting(True, "Wake up by LISTEN/NOTIFY; without it, workers only poll.")
-    poll_every: float = setting(5.0, "How often an idle worker looks for jobs unasked, at most.")
-    max_processes: int | None = setting(None, "Child processes of a worker; none: the CPUs it may use.")
-    concurrency: int = setting(1, "Jobs whose run() is `async def` that one child runs at once.")
-    max_jobs_per_process: int | None = setting(None, "Replace a child after so many jobs; none: never.")
+    listen: bool = setting(True, "Workers wake up by LISTEN/NOTIFY. Without it they only poll.")
+    poll_every: float = setting(5.0, "How often an idle worker looks for jobs by itself.")
+    max_processes: int | None = setting(None, "Child processes of a worker. Default: one for each CPU that it may use.")
+    concurrency: int = setting(1, "Maximum number of coroutines (`async def run`) that one child runs at once.")
+    max_jobs_per_process: int | None = setting(None, "Replace a child after this number of jobs. Default: never.")
     max_memory_per_process: int | None = setting(
-        None, "Replace a child, between jobs, whose memory has passed so many MB; none: never."
+        None, "Replace a child after a job if its memory exceeds this number of MB. Default: never."
     )
-    max_memory_per_job: int | None = setting(None, "End a job whose process passes so many MB; none: no limit.")
-    max_pending_per_process: int = setting(500, "Jobs claimed ahead for each child, at most.")
-    heartbeat_every: float = setting(10.0, "How often a worker says that it is alive.")
-    heartbeat_timeout: float = setting(60.0, "A worker unheard of for so long is dead; its jobs are rescued.")
-    max_losses: int = setting(3, "A job whose process or worker died so often comes to rest as lost.")
-    shutdown_grace: float = setting(30.0, "How long running jobs may go on after the first signal to stop.")
+    max_memory_per_job: int | None = setting(
+        None, "End a job whose process exceeds this number of MB. Default: no limit."
+    )
+    max_pending_per_process: int = setting(500, "Maximum number of jobs claimed ahead for each child.")
+    heartbeat_every: float = setting(10.0, "How often a worker writes its heartbeat.")
+    heartbeat_timeout: float = setting(60.0, "A worker silent for this long is declared dead, and its jobs run again.")
+    max_losses: int = setting(3, "A job whose process or worker died this often rests as lost.")
+    shutdown_grace: float = setting(30.0, "How long running jobs may continue after the first signal to stop.")
     cancel_grace: float = setting(
-        10.0, "How long a job may go on after it was told to stop (cancelled, timed out); then its process is killed."
+        10.0, "How long a job may continue after a cancel or timeout. Then its process is killed."
     )
-    job_history_days: int = setting(30, "Days for which results are kept; 0 keeps all.")
-    max_arguments_bytes: int = setting(256 * 1024, "A job's arguments may be so large, as JSON.")
-    timezone: str = setting("UTC", "Time zone of the schedules that name none.")
-    stats_every: float = setting(60.0, "How often a worker logs what it does; 0: never.")
+    job_history_days: int = setting(30, "How many days results are kept. 0 keeps all.")
+    max_arguments_bytes: int = setting(256 * 1024, "Maximum size of a job's arguments, in bytes of JSON.")
+    timezone: str = setting("UTC", "Time zone of schedules that name none.")
+    stats_every: float = setting(60.0, "How often a worker logs its figures. 0: never.")
     log_format: str = setting("text", "`text` (key=value) or `json`.")
     log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
 
@@ -214,9 +216,7 @@ def converted(given: Mapping[str, Any], where: Callable[[str], str]) -> dict[str
 def convert(name: str, value: Any, where: str) -> Any:
     """A setting's value as its type wants it, from TOML, a variable's text, or a flag."""
     if name not in NAMES:
-        raise ConfigurationError(
-            f"{where}: there is no setting {name!r}. Settings are: {', '.join(sorted(NAMES))}."
-        )
+        raise ConfigurationError(f"{where}: there is no setting {name!r}. Settings are: {', '.join(sorted(NAMES))}.")
     wanted = TYPES[name]
     try:
         result = CONVERTERS[wanted](value)
@@ -252,9 +252,7 @@ def check(name: str, value: Any, where: str) -> None:
                 f"{where}: schema is {value!r}, but must be a name of 1 to 63 bytes, as PostgreSQL's names are."
             )
         if value.startswith("pg_"):
-            raise ConfigurationError(
-                f"{where}: schema is {value!r}, but PostgreSQL keeps names with pg_ for itself."
-            )
+            raise ConfigurationError(f"{where}: schema is {value!r}, but PostgreSQL keeps names with pg_ for itself.")
 
 
 def is_identifier(name: str) -> bool:
@@ -324,4 +322,3 @@ WORDS: Mapping[Any, str] = {
 
 TYPES = get_type_hints(Settings)
 NAMES = {f.name for f in fields(Settings)} - {"root", "found"}
-

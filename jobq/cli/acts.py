@@ -65,12 +65,12 @@ def retry(arguments: str | None, app: tuple[str, ...], **chosen: Any) -> None:
 
 
 @click.command()
-@click.option("--scheduled", "is_scheduled", is_flag=True, help="With a filter: those whose time has not come.")
-@click.option("--running", "is_running", is_flag=True, help="With a filter: those that run.")
+@click.option("--scheduled", "is_scheduled", is_flag=True, help="With a filter: only scheduled jobs.")
+@click.option("--running", "is_running", is_flag=True, help="With a filter: only running jobs.")
 @click.option("--wait", is_flag=True, help="Wait until the running ones have ended, and say how.")
 @act_options
 def cancel(is_scheduled: bool, is_running: bool, wait: bool, **chosen: Any) -> None:
-    """Call off jobs that wait, and stop jobs that run, by ID or by filter: jobq cancel 'queue:mail since:1h'.
+    """Cancel jobs that wait and jobs that run, by ID or by filter: jobq cancel 'queue:mail since:1h'.
 
     A filter that says no state means pending jobs. In a running job an exception is raised; where it has not ended
     within cancel_grace, its process is killed.

@@ -76,7 +76,7 @@ def what(act: ActRecord) -> str:
 @database_options
 @json_option
 def undo(act: int | None, settings: Settings, as_json: bool) -> None:
-    """Take back the last act, or the act with the number ACT, within a minute.
+    """Take back the last action, or the one with the number ACT, within a minute.
 
     Retried jobs that have not started go back to where they were, cancelled jobs are queued again, purged ones are
     in the history again, paused queues are resumed, and resumed ones paused as they were.

@@ -16,13 +16,13 @@ from jobq.settings import Settings
 @click.command()
 @click.argument("measure", type=click.Choice(["all", "enqueue", "drain", "latency"]), default="all")
 @click.option(
-    "--jobs", type=click.IntRange(1, 10**8), default=20_000, show_default=True, metavar="N", help="So many jobs."
+    "--jobs", type=click.IntRange(1, 10**8), default=20_000, show_default=True, metavar="N", help="Number of jobs."
 )
 @click.option("-p", "--max-processes", type=click.IntRange(1), metavar="N", help="Child processes of the worker.")
 @database_options
 @json_option
 def bench(measure: str, jobs: int, max_processes: int | None, settings: Settings, as_json: bool) -> None:
-    """Measure how fast jobs go in and out of your database.
+    """Measure how fast your database takes and gives jobs.
 
     In a schema of its own, which is dropped in the end, also when this is interrupted. It is real work for the server:
     mind when you run it.

@@ -73,7 +73,7 @@ class Judgement:
 
 
 @click.command("check")
-@click.option("--pending", is_flag=True, help="Bind the arguments of every unfinished job to the code at hand.")
+@click.option("--pending", is_flag=True, help="Bind the arguments of every unfinished job to your code.")
 @app_option
 @database_options
 @json_option
@@ -81,7 +81,7 @@ class Judgement:
 def check_command(
     ctx: click.Context, /, pending: bool, app: tuple[str, ...], settings: Settings, as_json: bool
 ) -> None:
-    """Find out whether the code at hand can load what is queued.
+    """Check whether your code can load the jobs that are queued.
 
     The arguments of every job that is queued are read and bound to the constructor; no job is made, and no row that an
     argument refers to is loaded. Exits 1 when one would not load.

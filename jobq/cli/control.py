@@ -43,11 +43,11 @@ def stack(job_id: int, timeout: str, attempt: int | None, settings: Settings, as
 
 @click.command()
 @click.argument("queues", metavar="QUEUE...", nargs=-1, required=True, shell_complete=completing.queues)
-@click.option("--reason", metavar="TEXT", help="Why, for whoever sees it paused.")
+@click.option("--reason", metavar="TEXT", help="The reason, which is shown to others.")
 @database_options
 @json_option
 def pause(queues: tuple[str, ...], reason: str | None, settings: Settings, as_json: bool) -> None:
-    """Start nothing from QUEUE any more, on any worker, until it is resumed. What runs goes on."""
+    """Start no more jobs of QUEUE, on any worker, until it is resumed. Running jobs go on."""
     from jobq import operate
 
     done = operate.pause_queues(open_database(settings), queues, reason=reason)
@@ -59,7 +59,7 @@ def pause(queues: tuple[str, ...], reason: str | None, settings: Settings, as_js
 @database_options
 @json_option
 def resume(queues: tuple[str, ...], settings: Settings, as_json: bool) -> None:
-    """Work QUEUE again that was paused."""
+    """Resume a paused QUEUE."""
     from jobq import operate
 
     done = operate.resume_queues(open_database(settings), queues)

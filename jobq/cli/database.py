@@ -35,7 +35,7 @@ DEFAULT_PREFIX = "jobq_"
 @click.option("--to", "grantee", metavar="ROLE", help="With --grants: the role, instead of jobq_worker and so on.")
 @database_options
 def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Settings) -> None:
-    """Bring the schema up to date.
+    """Create jobq's tables, or bring them up to date.
 
     Safe to run from any number of places at once, and under running workers. What it makes belongs to the role that
     runs it; the others need the rights that --grants prints, for the owner to run (after an upgrade, once more).

@@ -25,7 +25,7 @@ DEMO_SCHEMA = "jobq_demo"
 
 
 @click.command()
-@click.option("--jobs", "most_files", type=click.IntRange(1), metavar="N", help="So many files at most.")
+@click.option("--jobs", "most_files", type=click.IntRange(1), metavar="N", help="Maximum number of files.")
 @click.option("-p", "--max-processes", type=click.IntRange(1), metavar="N", help="Child processes of the worker.")
 @click.option("--keep-running", is_flag=True, help="Leave a worker and a steady trickle of jobs, until Ctrl-C.")
 @database_options

@@ -18,7 +18,7 @@ GLYPHS = {Verdict.FINE: ("✓", "green"), Verdict.WRONG: ("✗", "red")}
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, settings: Settings, as_json: bool) -> None:
-    """Look for what is wrong, from the connection to the queues. Exit code 1 where something is."""
+    """Find problems, from the connection to the queues. Exit code 1 if there are any."""
     from jobq import observe
 
     findings = observe.doctor(open_database(settings))

@@ -38,13 +38,13 @@ ARGUMENTS_HELP = """\b
 @click.argument("job_class", metavar="CLASS", shell_complete=completing.classes)
 @click.argument("positional", metavar="[ARG]...", nargs=-1)
 @click.option("--kwargs", "named", metavar="JSON", help="Arguments by name, as a JSON object.")
-@click.option("--delay", metavar="WHEN", help="Not before: 60, 5m, 1h30m, or a time like 2026-12-01T09:00Z.")
+@click.option("--delay", metavar="WHEN", help="Run it after this: 60, 5m, 1h30m, or a time like 2026-12-01T09:00Z.")
 @click.option("-q", "--queue", metavar="NAME", help="Instead of the job's own queue.", shell_complete=completing.queues)
 @click.option("--priority", type=int, metavar="N", help="Higher first.")
 @click.option("--retries", type=int, metavar="N", help="Attempts that may follow the first after an error.")
-@click.option("--timeout", metavar="DURATION", help="Each attempt may run for so long: 60, 5m.")
-@click.option("--expires", metavar="WHEN", help="Not started by then, it is cancelled: 60, 5m, or a time.")
-@click.option("--unique-key", metavar="KEY", help="Not while an unfinished job of the class has it.")
+@click.option("--timeout", metavar="DURATION", help="Maximum run time of each attempt: 60, 5m.")
+@click.option("--expires", metavar="WHEN", help="Cancel it if it has not begun by then: 60, 5m, or a time.")
+@click.option("--unique-key", metavar="KEY", help="Enqueue nothing while an unfinished job of the class has this key.")
 @click.option("--plan", "is_plan", is_flag=True, hidden=True, help="For the console: say what would be enqueued.")
 @app_option
 @database_options

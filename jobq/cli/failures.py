@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 @click.option(
     "-n", "--limit", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="Groups at most."
 )
-@click.option("-x", "--examples", is_flag=True, help="With the traceback of the last failure of each.")
+@click.option("-x", "--examples", is_flag=True, help="Show the traceback of the last failure of each.")
 @database_options
 @json_option
 @click.pass_context
 def failures(
     ctx: click.Context, since: "Moment", limit: int, examples: bool, settings: Settings, as_json: bool
 ) -> None:
-    """Show the failures of a period in groups: same class, same exception, same place, same message but for numbers.
+    """Show the failures of a period in groups: same class, same exception, same place, same message except for numbers.
 
     Then, for one of them: jobq retry --group GROUP, jobq list --group GROUP, jobq purge --group GROUP.
     """
@@ -56,7 +56,7 @@ def failures(
 @database_options
 @json_option
 def mute(groups: tuple[str, ...], seconds: str, settings: Settings, as_json: bool) -> None:
-    """Keep GROUP out of what needs somebody in the console for a while, for everybody. Jobs stay as they are."""
+    """Mute GROUP for a while, for everybody: it leaves the list of problems. Its jobs stay as they are."""
     from jobq import operate
 
     length = seconds_of(seconds)
@@ -71,7 +71,7 @@ def mute(groups: tuple[str, ...], seconds: str, settings: Settings, as_json: boo
 @database_options
 @json_option
 def unmute(groups: tuple[str, ...], settings: Settings, as_json: bool) -> None:
-    """Have GROUP told of again."""
+    """Show GROUP in the list of problems again."""
     from jobq import operate
 
     done = operate.unmute_failures(open_database(settings), groups)

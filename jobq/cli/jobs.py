@@ -100,7 +100,7 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
 @database_options
 @json_option
 def show_command(job_id: int, settings: Settings, as_json: bool) -> None:
-    """Show one job: all that happened to it, in its order, and every attempt's traceback."""
+    """Show one job: everything that happened to it, in order, with the traceback of every attempt."""
     from jobq import observe
 
     database = open_database(settings)

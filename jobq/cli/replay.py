@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("job_id", metavar="ID", type=int, shell_complete=completing.jobs)
-@click.option("--pdb", "is_debugged", is_flag=True, help="Where it raises, land in the debugger.")
+@click.option("--pdb", "is_debugged", is_flag=True, help="Open the debugger where it raises.")
 @app_option
 @database_options
 @click.pass_context

@@ -17,20 +17,20 @@ from jobq.settings import Settings
     "queues",
     multiple=True,
     metavar="NAME",
-    help="A queue to work; repeatable. Else: all.",
+    help="Work this queue. Repeatable. Default: all queues.",
     shell_complete=completing.queues,
 )
-@click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: the CPUs this process may use.")
-@click.option("--concurrency", metavar="N", help="Coroutines (async def run) that one child runs at once. Default: 1.")
-@click.option("--max-jobs-per-process", metavar="N", help="Replace a child after so many jobs.")
-@click.option("--max-memory-per-process", metavar="MB", help="Replace a child, between jobs, that holds more.")
-@click.option("--max-memory-per-job", metavar="MB", help="End a job whose process holds more.")
-@click.option("--max-pending-per-process", metavar="N", help="Jobs claimed ahead for each child, at most.")
-@click.option("--stats-every", metavar="SECONDS", help="How often to log what is done; 0: never.")
-@click.option("--drain", is_flag=True, help="End when nothing is due.")
+@click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: one for each CPU that it may use.")
+@click.option("--concurrency", metavar="N", help="Coroutines that one child runs at once, at most. Default: 1.")
+@click.option("--max-jobs-per-process", metavar="N", help="Replace a child after this number of jobs.")
+@click.option("--max-memory-per-process", metavar="MB", help="Replace a child after a job if its memory exceeds this.")
+@click.option("--max-memory-per-job", metavar="MB", help="End a job if the memory of its process exceeds this.")
+@click.option("--max-pending-per-process", metavar="N", help="Maximum number of jobs claimed ahead for each child.")
+@click.option("--stats-every", metavar="SECONDS", help="How often to log figures. 0: never.")
+@click.option("--drain", is_flag=True, help="Stop when nothing is due.")
 @click.option("--reload", is_flag=True, help="Replace the children when code or settings change.")
-@click.option("--shutdown-grace", metavar="SECONDS", help="How long running jobs may go on after the first signal.")
-@click.option("--cancel-grace", metavar="SECONDS", help="How long a job may go on after it was told to stop.")
+@click.option("--shutdown-grace", metavar="SECONDS", help="How long running jobs may continue after the first signal.")
+@click.option("--cancel-grace", metavar="SECONDS", help="How long a job may continue after it was told to stop.")
 @click.option("--log-format", metavar="FORMAT", help="text (key=value) or json.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 @app_option

@@ -21,7 +21,7 @@ from jobq.settings import Settings
 @json_option
 @click.pass_context
 def schedules(ctx: click.Context, settings: Settings, as_json: bool) -> None:
-    """List the schedules: when, in words, the next and the last tick, and what became of it."""
+    """List the schedules: when they are due, in words, their next tick, their last tick and its outcome."""
     if ctx.invoked_subcommand is not None:
         refuse_misplaced(ctx)
         return
@@ -108,7 +108,7 @@ def remark(record: ScheduleRecord) -> str:
 @database_options
 @json_option
 def run(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
-    """Enqueue the job of each schedule now, out of turn."""
+    """Enqueue the job of each schedule now, in addition to its ticks."""
     from jobq import operate
 
     acted = act("enqueued", operate.run_schedule, names, settings, as_json=as_json)
@@ -121,7 +121,7 @@ def run(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
 @database_options
 @json_option
 def pause(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
-    """Let the ticks of each schedule pass without a job, until it is resumed."""
+    """Pause each schedule: its ticks enqueue no job until it is resumed."""
     from jobq import operate
 
     act("paused", operate.pause_schedule, names, settings, as_json=as_json)
@@ -132,7 +132,7 @@ def pause(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
 @database_options
 @json_option
 def resume(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
-    """Let each schedule fire again, from its next tick on."""
+    """Resume each schedule, from its next tick on."""
     from jobq import operate
 
     act("resumed", operate.resume_schedule, names, settings, as_json=as_json)
@@ -160,7 +160,7 @@ def act(
 @database_options
 @json_option
 def preview(names: tuple[str, ...], window: str, settings: Settings, as_json: bool) -> None:
-    """List the ticks that will come, in their order."""
+    """List the next ticks, in order."""
     from jobq import observe
 
     coming = observe.preview(open_database(settings), window_of(window), names or None)

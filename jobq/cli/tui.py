@@ -49,7 +49,7 @@ class Pace(click.FloatRange):
     metavar="SECONDS|off",
     help="How often to look; off: when ctrl+r is pressed.",
 )
-@click.option("--record", "record", metavar="FILE", help="Keep what it is told in this file, to be replayed.")
+@click.option("--record", "record", metavar="FILE", help="Record what it reads in this file, for --replay.")
 @click.option("--replay", "replay", metavar="FILE", help="Show a recording, without any database.")
 @web_options
 @database_options

@@ -25,9 +25,9 @@ UNSUCCESSFUL = 1
 def wait(
     ctx: click.Context, ids: tuple[str, ...], timeout: str | None, is_any: bool, settings: Settings, as_json: bool
 ) -> None:
-    """Wait until the jobs ID... have ended for good: a job that is retried has not.
+    """Wait until the jobs ID... have ended for good. A job that will be retried has not ended.
 
-    Exit codes: 0 all were successful, 1 one was not, 124 the time was up before all had ended.
+    Exit codes: 0 all were successful, 1 one was not, 124 the time was up first.
     """
     from jobq import handles
 

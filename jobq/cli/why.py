@@ -17,7 +17,7 @@ from jobq.settings import Settings
 @database_options
 @json_option
 def why(job_id: int, settings: Settings, as_json: bool) -> None:
-    """Say why the job ID has not run yet, and which command helps."""
+    """Explain why the job ID has not run yet, and name the command that helps."""
     from jobq import observe
 
     found = observe.why(open_database(settings), job_id)

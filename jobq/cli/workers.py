@@ -14,11 +14,11 @@ from jobq.settings import Settings
 @click.command()
 @click.argument("workers", metavar="WORKER...", nargs=-1, required=True, shell_complete=completing.workers)
 @click.option("--wait", is_flag=True, help="Wait until they have stopped.")
-@click.option("--dead", is_flag=True, help="Declare WORKER dead, which is silent: others take over its jobs now.")
+@click.option("--dead", is_flag=True, help="Declare a silent WORKER dead: others take over its jobs now.")
 @database_options
 @json_option
 def stop(workers: tuple[str, ...], wait: bool, dead: bool, settings: Settings, as_json: bool) -> None:
-    """Have each WORKER stop as at a first SIGTERM, on whatever machine it is: `jobq workers` names them.
+    """Stop each WORKER as a first SIGTERM does, on any machine: `jobq workers` lists them.
 
     It claims nothing more, gives back what it has not begun, lets its running jobs finish within its shutdown_grace,
     and exits with 0. What keeps it running, such as systemd, may start it again.
