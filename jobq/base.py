@@ -28,7 +28,7 @@ class Job(WithAttempt):
 
         WelcomeUser(1).run_in_worker()
 
-    What the constructor is called with is stored as JSON; a worker calls it again with the same.
+    The constructor's arguments are stored as JSON. A worker calls the constructor again with the same arguments.
     """
 
     schedule: "ClassVar[Schedule | None]" = None
@@ -70,11 +70,11 @@ class Job(WithAttempt):
         return self
 
     def run(self) -> Any:
-        """Does the work, in a child process of a worker. What it returns is kept where it can be JSON."""
+        """Does the work, in a child process of a worker. Its return value is kept if it can be JSON."""
         raise NotImplementedError(f"{type(self).__name__} does not define run()")
 
     def get_queue(self) -> str:
-        """The queue to wait in."""
+        """The queue that the job waits in."""
         return "default"
 
     def get_priority(self) -> int:
@@ -86,25 +86,25 @@ class Job(WithAttempt):
         return 0
 
     def get_retry_delay(self, attempt: int) -> float:
-        """Seconds before the retry that follows `attempt`; the first attempt is 1. `jobq.retries` has some."""
+        """Seconds until the retry after `attempt`; the first attempt is 1. See `jobq.retries`."""
         return 0
 
     def get_timeout(self) -> float | timedelta | None:
-        """Seconds that each attempt may run; then it ends as errored, and is retried like after any error."""
+        """Maximum run time of each attempt in seconds. Then it ends as errored, and may be retried."""
         return None
 
     def get_unique_key(self) -> str | None:
-        """While an unfinished job of this class has the same key, no other is enqueued. None or "": no key.
+        """At most one unfinished job of this class has a given key. None or "" means no key.
 
-        `on_held`, `unique_until` and `unique_for` say otherwise.
+        `on_held`, `unique_until` and `unique_for` change that rule.
         """
         return None
 
     def on_aborted(self, result: AttemptRecord) -> None:
-        """Called for an attempt whose run() could not see its own end: lost, killed, or cancelled before it began.
+        """Called after an attempt whose run() could not notice its end: it was lost or killed, or it never began.
 
-        On an instance made again from the arguments, in a child of any worker that knows the class, some time later.
-        What it raises is logged, and changes nothing. It may be called twice where a worker dies during the call.
+        The job is made again from its arguments, in a child of any worker that knows the class, some time later.
+        An error that it raises is logged and changes nothing. If a worker dies during the call, it is called again.
         """
 
     @classmethod
@@ -127,18 +127,18 @@ class Job(WithAttempt):
         expires: float | timedelta | datetime | None = None,
         connection: Any = None,
     ) -> JobRecord | None:
-        """Enqueues the job; what is passed wins over the methods.
+        """Enqueues the job. The options that you pass win over the methods of the class.
 
-        `delay` is in seconds, a timedelta, or an aware datetime before which the job does not start; `expires` is the
-        same, after which it does not start any more, but ends as cancelled. `timeout` is how long each attempt may run.
-        With a `connection` of yours the job is part of its transaction: a Connection or Session of SQLAlchemy, Django's
-        connection, or one of psycopg or psycopg2.
+        `delay` is seconds, a timedelta or an aware datetime: the job does not begin before it. `expires` has the same
+        types: a job that has not begun by then ends as cancelled. `timeout` is the maximum run time of each attempt.
+        With your own `connection` the job is part of its transaction: a Connection or Session of SQLAlchemy, Django's
+        connection, or a connection of psycopg or psycopg2.
 
-        Returns the job's record, or None where an unfinished job holds its unique key. Where the class's `on_held`
-        says otherwise, returns the record of the job that holds it; its `on_held` says what was done.
-        Raises ArgumentsError where the arguments cannot be stored, EnqueueError where an option cannot be,
-        DatabaseError where the database could not take it; of these, AnswerLost says that the job may have been
-        enqueued all the same.
+        Returns the job's record, or None if an unfinished job holds its unique key. With another `on_held` it
+        returns the record of the job that holds the key, and the record's `on_held` says what was done.
+
+        Raises ArgumentsError if an argument cannot be stored, EnqueueError if an option is wrong, and DatabaseError if
+        the database did not take the job. AnswerLost, one of these, says that the job may have been enqueued.
         """
         new = new_job(
             self,
@@ -156,7 +156,7 @@ class Job(WithAttempt):
     def run_in_worker_async(
         self, *, connection: Any = None, **options: "Unpack[Options]"
     ) -> Coroutine[Any, Any, JobRecord | None]:
-        """`run_in_worker` for code that runs in an event loop, to be awaited: it does not hold the loop up.
+        """`run_in_worker` for code in an event loop: await it. It does not block the loop.
 
         `connection` is an AsyncConnection or AsyncSession of SQLAlchemy, Django's connection, psycopg's
         AsyncConnection, or a connection of asyncpg.

@@ -27,10 +27,10 @@ class Command(Job):
 
         register_schedule("backup", Command("pg_dump -Fc app -f app.dump"), "0 3 * * *")
 
-    An exit code other than 0 is an error. What it prints is kept with the result, the last part of it.
+    An exit code other than 0 is an error. The end of its output is kept with the result.
 
-    In a schedule the command becomes a class of its own, `command.` and the schedule's name: its jobs carry no command
-    line, so a row of the database can start what the application declared, and nothing else.
+    In a schedule the command becomes a class of its own, named `command.` and the schedule's name. Its jobs carry no
+    command line, so a row in the database can start only what the application declared.
     """
 
     def __init__(self, command: str) -> None:

@@ -14,9 +14,9 @@ MAX_DEFER_SECONDS = 100 * 365.25 * 86400
 
 
 class Defer(Exception):
-    """`raise Defer(60)`: put this job back, to run again in so many seconds (or a timedelta).
+    """`raise Defer(60)`: put this job back, and run it again after 60 seconds (or a timedelta).
 
-    That uses up none of its retries, unless `counts_as_attempt`; then a job without retries left fails instead.
+    That uses no retry. With `counts_as_attempt` it uses one, and a job without retries left fails instead.
     """
 
     def __init__(self, delay: float | timedelta = 0, message: str = "", *, counts_as_attempt: bool = False) -> None:
@@ -29,17 +29,17 @@ class Defer(Exception):
 
 
 class Fail(Exception):
-    """`raise Fail("why")`: this job has failed, and no retry would help."""
+    """`raise Fail("why")`: this job has failed, and a retry would not help."""
 
 
 class Cancel(Exception):
-    """`raise Cancel("why")`: this job is not needed any more; it ends as cancelled."""
+    """`raise Cancel("why")`: this job is no longer needed, and ends as cancelled."""
 
 
 class JobInterrupted(BaseException):
-    """Raised in a running job that is to end. No Exception, so that `except Exception` lets it through.
+    """Raised in a running job that must end. It is not an Exception, so `except Exception` lets it through.
 
-    `finally` blocks and context managers have `cancel_grace` seconds; then the job's process is killed.
+    `finally` blocks and context managers have `cancel_grace` seconds. Then the job's process is killed.
     """
 
 

@@ -93,7 +93,7 @@ class NotRunning(UsageError, AttributeError):
 
 
 class JobNotFound(UsageError):
-    pass
+    """There is no job with this id."""
 
 
 class ScheduleNotFound(UsageError):
@@ -119,8 +119,9 @@ class ActNotUndone(UsageError):
 
 
 class JobNotFinished(JobqError, TimeoutError):
-    """Jobs have not ended in the time given. `finished` has the last attempts of those that have, by the job's id;
-    `unfinished` says where each of the others is.
+    """Jobs did not end in the given time.
+
+    `finished` has the last attempts of the jobs that did, by the job's id. `unfinished` says where the others are.
     """
 
     exit_code = 124  # as of timeout(1)

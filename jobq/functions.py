@@ -133,7 +133,7 @@ def job(function: Callable[P, Returned], /) -> JobFunction[P, Returned]: ...
 @overload
 def job(**options: "Unpack[JobOptions]") -> JobDecorator: ...
 def job(function: Any = None, /, **options: Any) -> Any:
-    """Makes a job of a function at the top level of a module: `@job`, or `@job(queue="mail", retries=3)`.
+    """Makes a function at the top level of a module a job: `@job`, or `@job(queue="mail", retries=3)`.
 
         @job(queue="mail", retries=3, unique_key="welcome-{user_id}")
         def welcome(user_id: int, name: str = "friend"): ...
@@ -143,9 +143,9 @@ def job(function: Any = None, /, **options: Any) -> Any:
         welcome.options(delay=60).later(7, name="Ada")
         await welcome.later_async(7)
 
-    `retry_delay` is in seconds, or a function of the attempt that failed. `unique_key` is a text with parameters in
-    braces, or a function that is called like the job's own. The other options are in `JobOptions`, and on the page
-    docs/functions.md. Raises RegistrationError.
+    `retry_delay` is seconds, or a function of the attempt that failed. `unique_key` is a text with parameters in
+    braces, or a function with the job's own parameters. `JobOptions` and the page docs/functions.md have the other
+    options. Raises RegistrationError.
     """
     if unknown := sorted(options.keys() - JobOptions.__annotations__.keys()):
         raise RegistrationError(

@@ -48,8 +48,8 @@ MAX_EXPLAINED = 5
 def get(job: AnyJob, *, connection: Any = None) -> FoundJob:
     """A job by its id: its state, outcome, progress, attempts, value and error.
 
-    With a `connection` of yours, as in `Job.run_in_worker`, it is read there: also what its transaction has enqueued.
-    What the database's role may not read is named by `FoundJob.hidden`. Raises JobNotFound.
+    With your own `connection`, as in `Job.run_in_worker`, it is read there, and sees jobs of the open transaction.
+    `FoundJob.hidden` names the fields that the database's role may not read. Raises JobNotFound.
     """
     job_id = checked_id(job)
     if (ran := ran_inline(job_id)) is not None:
@@ -62,7 +62,7 @@ def get(job: AnyJob, *, connection: Any = None) -> FoundJob:
 
 
 async def get_async(job: AnyJob, *, connection: Any = None) -> FoundJob:
-    """`get` for code that runs in an event loop; `connection` is as in `Job.run_in_worker_async`."""
+    """`get` for code in an event loop. `connection` is as in `Job.run_in_worker_async`."""
     connection = stand_ins.given_or_awaited(connection)
     if connection is None:
         return await asyncio.to_thread(get, job)
@@ -72,10 +72,10 @@ async def get_async(job: AnyJob, *, connection: Any = None) -> FoundJob:
 
 
 def find(selection: str = "", *, limit: int | None = None, connection: Any = None) -> Iterator[JobRecord]:
-    """The jobs that a filter selects, newest first, as `jobq list` has them: `find("queue:mail since:1h")`.
+    """The jobs that a filter selects, newest first, as in `jobq list`: `find("queue:mail since:1h")`.
 
-    They are read a page at a time, as they are asked for; `limit` is how many there are at most. Without a state in the
-    filter: those that have not ended. Raises FilterError.
+    Pages are read as you ask for them. `limit` is the maximum number of jobs. A filter without a state selects
+    unfinished jobs. Raises FilterError.
     """
     return found_by(filters.parse(selection).checked(), limit, connection)
 
@@ -99,7 +99,7 @@ def page_of(database: Database, selection: Filter, limit: int, after: Position |
 
 
 def find_async(selection: str = "", *, limit: int | None = None, connection: Any = None) -> AsyncIterator[JobRecord]:
-    """`find` for code that runs in an event loop: `async for record in find_async(…)`."""
+    """`find` for code in an event loop: `async for record in find_async(…)`."""
     return found_by_async(filters.parse(selection).checked(), limit, connection)
 
 
@@ -133,10 +133,10 @@ def wait(
 ) -> dict[int, AttemptRecord]:
     """Waits until jobs have ended for good, and returns the last attempt of each, by the job's id.
 
-    With `first`, until one has; those that have ended by then are returned. None among the jobs is passed over: it is
-    what `enqueue_many` returns for a unique key that is held. `timeout` is in seconds, or a timedelta; None: as long as
-    it takes; 0: one look. Raises JobNotFinished, which has those that have ended, and says what the others wait for;
-    JobNotFound where one is not there.
+    With `first`, waits until one job has ended. None among the jobs is skipped: `enqueue_many` returns it for a unique
+    key that is held. `timeout` is seconds or a timedelta. None waits without a limit, and 0 looks once.
+
+    Raises JobNotFinished, which has the jobs that ended and says what the others wait for, and JobNotFound.
     """
     ended = wait_for_ends(jobs, timeout=timeout, first=first)
     return {job_id: observe.legible_value(attempt) for job_id, attempt in ended.items()}
@@ -161,7 +161,7 @@ def wait_for_ends(
 async def wait_async(
     jobs: Iterable[AnyJob | None], *, timeout: float | timedelta | None = None, first: bool = False
 ) -> dict[int, AttemptRecord]:
-    """`wait` for code that runs in an event loop. It can be cancelled at any time."""
+    """`wait` for code in an event loop. It can be cancelled at any time."""
     jobs = list(jobs)
     if (ran := ended_inline(jobs)) is not None:
         return {job_id: observe.legible_value(attempt) for job_id, attempt in ran.items()}

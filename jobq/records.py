@@ -97,8 +97,8 @@ class RunningJob:
 class JobRecord:
     """A job as the database knows it, finished or not.
 
-    `state` is scheduled, pending, running or finished; `outcome` is how it ended, None until it has.
-    `attempt` counts the attempts begun. Errors are those of the last attempt that had one.
+    `state` is scheduled, pending, running or finished. `outcome` says how it ended, and is None before that.
+    `attempt` is the number of attempts that began. Errors are those of the last attempt that had one.
     """
 
     id: int
@@ -130,20 +130,20 @@ class JobRecord:
 
     @property
     def trace_id(self) -> str | None:
-        """What a tracing system finds it by: 32 hexadecimal digits."""
+        """The id of its trace in a tracing system: 32 hexadecimal digits."""
         parts = (self.traceparent or "").split("-")
         return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None
 
     # What a record does goes through jobq.handles, which asks the database of `run_in_worker()`.
 
     def refresh(self) -> "FoundJob":
-        """The job as it is now, with its attempts. Raises JobNotFound where it is not there any more."""
+        """The job as it is now, with its attempts. Raises JobNotFound if it is gone."""
         from jobq import handles
 
         return handles.get(self.id)
 
     async def refresh_async(self) -> "FoundJob":
-        """`refresh` for code that runs in an event loop."""
+        """`refresh` for code in an event loop."""
         from jobq import handles
 
         return await handles.get_async(self.id)
@@ -151,46 +151,46 @@ class JobRecord:
     def wait(self, timeout: float | timedelta | None = None) -> "AttemptRecord":
         """Waits until the job has ended for good, and returns its last attempt, whatever its outcome.
 
-        A job that is retried has not ended. `timeout` is in seconds, or a timedelta; None: as long as it takes; 0: one
-        look. Raises JobNotFinished, which says what the job waits for; JobNotFound where it was purged, or where the
-        transaction that enqueued it has not been committed.
+        A job that will be retried has not ended. `timeout` is seconds or a timedelta. None waits without a limit, and 0
+        looks once. Raises JobNotFinished, which says what the job waits for. Raises JobNotFound if the job was purged,
+        or if the transaction that enqueued it is not committed.
         """
         from jobq import handles
 
         return handles.wait([self], timeout=timeout)[self.id]
 
     async def wait_async(self, timeout: float | timedelta | None = None) -> "AttemptRecord":
-        """`wait` for code that runs in an event loop."""
+        """`wait` for code in an event loop."""
         from jobq import handles
 
         return (await handles.wait_async([self], timeout=timeout))[self.id]
 
     def cancel(self, *, by: str | None = None) -> "JobAct":
-        """Calls the job off at once where it waits, or asks for its end where it runs; see `JobAct`.
+        """Cancels a waiting job at once, or asks a running job to end; see `JobAct`.
 
-        `by` names in the audit who did it; without it, that is this process's user@host. Raises JobNotFound.
+        `by` is the person in the audit. Default: user@host of this process. Raises JobNotFound.
         """
         from jobq import handles
 
         return handles.cancel(self.id, by=by)
 
     async def cancel_async(self, *, by: str | None = None) -> "JobAct":
-        """`cancel` for code that runs in an event loop."""
+        """`cancel` for code in an event loop."""
         from jobq import handles
 
         return await handles.cancel_async(self.id, by=by)
 
     def retry(self, *, by: str | None = None) -> "JobAct":
-        """Queues the job again, where it has ended: it gets one more attempt; see `JobAct`.
+        """Queues a finished job again, for one more attempt; see `JobAct`.
 
-        `by` names in the audit who did it; without it, that is this process's user@host. Raises JobNotFound.
+        `by` is the person in the audit. Default: user@host of this process. Raises JobNotFound.
         """
         from jobq import handles
 
         return handles.retry(self.id, by=by)
 
     async def retry_async(self, *, by: str | None = None) -> "JobAct":
-        """`retry` for code that runs in an event loop."""
+        """`retry` for code in an event loop."""
         from jobq import handles
 
         return await handles.retry_async(self.id, by=by)
@@ -198,12 +198,12 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One attempt that ended. `started_at` is None where run() never began.
+    """One attempt that ended. `started_at` is None if run() never began.
 
-    `value` is what run() returned; where that could not be kept, it is None and `value_note` says why.
+    `value` is the return value of run(). If it could not be kept, it is None, and `value_note` says why.
 
-    CPU time is that of all threads of its process; memory is the most that its process held meanwhile. `hidden` names
-    the fields that the database's role may not read: they are None here, whatever they are.
+    CPU time is that of all threads of its process. Memory is the peak of its process during the attempt. `hidden` names
+    the fields that the database's role may not read; they are None here.
     """
 
     attempt: int
@@ -229,7 +229,7 @@ class AttemptRecord:
 class FoundJob(JobRecord):
     """A job with every attempt that has ended, as `jobq.get` finds it.
 
-    `hidden` names the fields that the database's role may not read: they are empty here, whatever they are.
+    `hidden` names the fields that the database's role may not read; they are empty here.
     """
 
     attempts: tuple[AttemptRecord, ...] = ()
@@ -241,7 +241,7 @@ class FoundJob(JobRecord):
 
     @property
     def value(self) -> Any:
-        """What run() returned; None until the job has ended for good, or where it returned nothing."""
+        """The return value of run(). None until the job has ended for good, or if it returned nothing."""
         return self.attempts[-1].value if self.is_finished and self.attempts else None
 
     @property
@@ -254,9 +254,9 @@ class FoundJob(JobRecord):
 
 @dataclass(frozen=True, slots=True)
 class JobAct:
-    """What came of an act on one job. It is true where something was done.
+    """The result of an action on one job. It is true if something was done.
 
-    `asked` is of a job that runs: it was told to stop, and its end is still to come. `act` is the act's number in the
+    `asked` means that a running job was told to stop and has not ended yet. `act` is the number of the action in the
     audit.
     """
 

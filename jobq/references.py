@@ -88,14 +88,14 @@ arguments.register_rows(
 
 
 def use_sqlalchemy(sessions: Callable[[], Any], base: Any) -> None:
-    """Lets rows of SQLAlchemy's mapped classes be arguments: those of `base`, loaded in sessions that `sessions` makes.
+    """Allows rows of SQLAlchemy as arguments: rows of the classes of `base`, loaded in sessions that `sessions` makes.
 
     Call it where the models are defined, with your `sessionmaker` or `scoped_session` (Flask-SQLAlchemy's
     `db.session`) and your declarative base. All rows of one job share a session, which is closed after the job.
 
     An `async_sessionmaker` loads rows for jobs whose run() is `async def`, in the event loop that they run in. These
-    rows belong to no session: `session.add(row)` puts one into yours. An application that has ordinary jobs with rows
-    too calls this a second time, with an ordinary sessionmaker. Raises ArgumentsError where `sessions` makes none.
+    rows belong to no session: `session.add(row)` puts one into yours. If your application also has ordinary jobs with
+    rows, call this a second time with an ordinary sessionmaker. Raises ArgumentsError if `sessions` makes none.
     """
     global belong_to_loops
     if not hasattr(getattr(base, "registry", base), "mappers"):

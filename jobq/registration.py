@@ -23,9 +23,9 @@ def register_job(*, alias: str | Sequence[str] = ()) -> Callable[[JobClass], Job
 def register_job(job_class: Any = None, /, *, alias: str | Sequence[str] = ()) -> Any:
     """Registers a Job class, so that workers may run it: `@register_job`.
 
-    `@register_job(alias="shop.jobs.OldName")` also answers to another name (or several), so that a class can be
-    renamed or moved while jobs are queued under the old one. Of several the first is the oldest: jobs are stored under
-    it, so that workers of before and after know them. Raises RegistrationError.
+    `@register_job(alias="shop.jobs.OldName")` adds another name (or several), so that you can rename or move a class
+    while jobs are queued under the old name. The first of several is the oldest: jobs are stored under it, so that old
+    and new workers know them. Raises RegistrationError.
     """
     if isinstance(job_class, str):
         raise RegistrationError(f"Write @register_job(alias={job_class!r}): an alias is given by name.")
@@ -47,7 +47,7 @@ def add_class(registry: Registry, job_class: "type[Job]", aliases: Sequence[str]
 
 
 def register_schedule(name: str, job: "Job", schedule: "Schedule | str") -> None:
-    """Has a job enqueued again and again, under a name of its own: for what is not said in a job's class.
+    """Declares a schedule with its own name, outside of a job's class.
 
         register_schedule("backup", Command("pg_dump -Fc app -f app.dump"), "0 3 * * *")
 

@@ -122,8 +122,8 @@ class CurrentJob(WithAttempt):
 def current() -> CurrentJob:
     """The job that is running this code: `current().job.id`, `current().progress(3, 10)`. Raises NotRunning outside.
 
-    Known in the job's own thread or coroutine, in tasks and `asyncio.to_thread` that it starts, and in threads that run
-    in a copy of its context: `Thread(target=contextvars.copy_context().run, args=(work,))`.
+    It works in the job's own thread or coroutine, in tasks and `asyncio.to_thread` that it starts, and in threads that
+    run in a copy of its context: `Thread(target=contextvars.copy_context().run, args=(work,))`.
     """
     if (attempt := CURRENT.get()) is None:
         raise NotRunning(

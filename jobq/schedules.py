@@ -91,18 +91,18 @@ Part = int | str
 
 @dataclass(frozen=True, slots=True, init=False)
 class Schedule:
-    """When a job is enqueued again and again: the attribute `schedule` of a job class, or one of its `schedules`.
+    """When a job is enqueued regularly: the attribute `schedule` of a job class, or one of its `schedules`.
 
         Schedule(minute=0, hour=9, day_of_week="MON-FRI", timezone="Europe/Berlin")
         Schedule.from_cron("0 9 * * MON-FRI", timezone="Europe/Berlin", missed="skip")
 
-    A keyword that is left out is `*`. `timezone` is a name like Europe/Berlin; None: the setting `timezone`, which
-    is UTC. `missed` says what becomes of ticks while no worker ran: one job for all of them ("once"), none ("skip"), or
-    one for each of the last hundred ("all"). With `overlap="skip"` a tick passes while the last job is not done.
-    `jitter` spreads the start over so many seconds after the tick. `arguments` are the job's, by name. `name` tells
-    several schedules of one class apart.
+    A field that you leave out is `*`. `timezone` is a name such as Europe/Berlin; its default is the setting of that
+    name, which is UTC. `missed` decides about ticks while no worker ran: one job for all of them ("once"), none
+    ("skip"), or one for each of the last hundred ("all"). With `overlap="skip"` a tick passes while the last job is
+    unfinished. `jitter` is the maximum number of seconds between the tick and the start. `arguments` are the job's
+    arguments by name. `name` tells several schedules of one class apart.
 
-    Raises ScheduleError, which names the field, what was found, and what is allowed.
+    Raises ScheduleError, which names the field, the value, and the allowed values.
     """
 
     expression: str

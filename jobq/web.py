@@ -37,14 +37,15 @@ KILL_SECONDS = 5.0
 
 
 def worker(*queues: str, every_process: bool = False, reload: bool = False, **settings: Any) -> "Worker":
-    """A worker with the life of this process: `async with jobq.worker():`, `with jobq.worker():` or `.start()`.
+    """A worker that lives as long as this process: `async with jobq.worker():`, `with jobq.worker():` or `.start()`.
 
-    It works `queues`, or all where none is named. Settings are given by their names, as in `max_processes=2`. Of the
-    web processes on a machine that make the same call for the same application, one has the worker; another takes over
-    when it is gone. With `every_process`, each has its own. `reload` has the worker follow changes of the code.
+    It works `queues`, or all queues if you name none. Pass settings by their names, as in `max_processes=2`. If several
+    web processes on a machine make the same call for the same application, one of them has the worker, and another
+    takes over when that one ends. With `every_process`, each has its own. With `reload`, the worker follows changes of
+    the code.
 
-    It returns at once, also where the database is away: the worker is started again until it runs. Raises
-    ConfigurationError where a setting cannot be.
+    It returns at once, even if the database is away: the worker is started again until it runs. Raises
+    ConfigurationError if a setting is wrong.
     """
     names = [checked_queue(queue) for queue in queues]
     return Worker(names, load(**settings), settings, is_alone=not every_process, reload=reload)
@@ -52,7 +53,7 @@ def worker(*queues: str, every_process: bool = False, reload: bool = False, **se
 
 @asynccontextmanager
 async def lifespan(_app: Any = None) -> AsyncIterator[None]:
-    """For `FastAPI(lifespan=jobq.lifespan)` and Starlette: all queues are worked while the application runs."""
+    """For `FastAPI(lifespan=jobq.lifespan)` and Starlette: a worker for all queues runs while the application runs."""
     async with worker():
         yield
 

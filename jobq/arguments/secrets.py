@@ -12,10 +12,11 @@ MASK: Final = "•••"
 
 
 class Secret:
-    """A text that a job may use and nobody gets to see: `Secret("…")`, and in the job `self.key.reveal()`.
+    """A text that a job may use and nobody else sees: `Secret("…")`, and in the job `self.key.reveal()`.
 
-    Lists, details, logs, tracebacks and traces show `Secret(•••)`, and `•••` where an error that the job raises has the
-    text itself in it. In the database it is stored as it is: whoever may read its tables, or its backups, can read it.
+    Lists, details, logs, tracebacks and traces show `Secret(•••)`. If an error that the job raises contains the text,
+    `•••` replaces it. The database holds the plain text: everybody who can read its tables or its backups can read
+    it.
     """
 
     __slots__ = ("_text",)
@@ -26,6 +27,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
+        """The text itself, for the job."""
         return self._text
 
     def __repr__(self) -> str:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def use_flask(app: "Flask | Callable[[], Flask]") -> None:
     """Pushes an application context of `app` around each attempt, before its arguments are loaded.
 
-    `app` may also be the function that makes the application (`create_app`). It is called at the first attempt, and
-    not where another application context is active. Raises ConfigurationError where it is neither.
+    `app` may also be the function that makes the application (`create_app`). It is called at the first attempt, unless
+    another application context is active. Raises ConfigurationError if `app` is neither.
     """
     if hasattr(app, "app_context"):
         around_attempts(app.app_context)

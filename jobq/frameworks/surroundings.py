@@ -27,11 +27,11 @@ around: list[ContextManagerFactory] = []
 
 
 def around_attempts(factory: ContextManagerFactory) -> ContextManagerFactory:
-    """Registers a context manager that surrounds each attempt: its arguments are loaded and its job runs within it.
+    """Registers a context manager that surrounds each attempt, from the loading of its arguments on.
 
-    `factory` is called once an attempt, without arguments; the one that is registered first is the outermost. It works
-    for ordinary jobs, coroutines, `on_aborted`, `jobq perform` and `run_due_jobs`. Usable as a decorator above
-    `@contextmanager`. Raises ConfigurationError where it cannot be one.
+    `factory` is called once for each attempt, without arguments. The one that is registered first is the outermost. It
+    works for ordinary jobs, coroutines, `on_aborted`, `jobq perform` and `run_due_jobs`. You can use it as a decorator
+    above `@contextmanager`. Raises ConfigurationError if `factory` makes no context manager.
     """
     global are_needed
     is_manager = not isinstance(factory, type) and (hasattr(factory, "__enter__") or hasattr(factory, "__aenter__"))
