@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 from jobq.tui.access import Target
@@ -24,7 +24,7 @@ from jobq.tui.window import PAGE
 from benchmarks import console
 from benchmarks.load import SCHEMA
 from jobq import observe
-from jobq.errors import QueryTooSlow
+from jobq.errors import JobqError, QueryTooSlow
 from jobq.filters import Moment, joined, of, parse
 from jobq.settings import load
 from jobq.states import FINISHED
@@ -92,10 +92,14 @@ def main() -> None:
     chosen = parser.parse_args()
     watch()
     database = Database(load(database_url=chosen.database_url, schema=SCHEMA))
+    try:
+        named = looks(database)
+    except JobqError as error:
+        raise SystemExit(f"{error}, or load it: python -m benchmarks.load") from None
     print(f"{'':<62} database   worst      all")
     above = sum(
         timed(name, look, chosen.rounds, chosen.limit)
-        for name, look in looks(database).items()
+        for name, look in named.items()
         if not chosen.words or any(word in name for word in chosen.words)
     )
     print(f"{above} above {chosen.limit:g} ms in the database")
@@ -106,11 +110,9 @@ def main() -> None:
 
 
 def looks(database: Database) -> dict[str, Callable[[], object]]:
-    (group, *_) = observe.failures(database, MONTH)
-    pending = observe.list_jobs(database, of("state", "pending"), limit=1).jobs[0].id
-    running = observe.list_jobs(database, of("state", "running"), limit=1).jobs[0].id
-    finished = observe.list_jobs(database, of("state", FINISHED), limit=1).jobs[0].id
-    errored = observe.list_jobs(database, of("outcome", "errored"), limit=1).jobs[0].id
+    pending, running, finished = (one(database, "state", state) for state in ("pending", "running", FINISHED))
+    errored = one(database, "outcome", "errored")
+    group = (observe.failures(database, MONTH) or [unloaded("failures")])[0]
     return {
         **screens(database, pending=pending, errored=errored),
         "jobq stats": lambda: observe.stats(database),
@@ -138,6 +140,16 @@ def looks(database: Database) -> dict[str, Callable[[], object]]:
         "jobq doctor": lambda: observe.doctor(database),
         **{f"jobq list {text}": lambda text=text: observe.list_jobs(database, parse(text)) for text in FILTERS},
     }
+
+
+def one(database: Database, term: str, value: str) -> int:
+    """The id of a job of that kind."""
+    found = observe.list_jobs(database, of(term, value), limit=1).jobs
+    return found[0].id if found else unloaded(f"{value} jobs")
+
+
+def unloaded(missing: str) -> NoReturn:
+    raise SystemExit(f"Schema {SCHEMA} has no {missing}. Load it first: python -m benchmarks.load")
 
 
 def screens(database: Database, *, pending: int, errored: int) -> dict[str, Callable[[], object]]:

@@ -29,7 +29,7 @@ from jobq.registry import registry
 
 if TYPE_CHECKING:
     from jobq.base import Job
-    from jobq.store.jobs import Added
+    from jobq.store.enqueueing import Added
     from jobq.store.keys import Holder
 
 
@@ -61,7 +61,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
     if stand_ins.run_inline is not None:
         return stand_ins.run_inline(new)
     from jobq.store import callers, identity
-    from jobq.store import jobs as store
+    from jobq.store import enqueueing as store
     from jobq.store.callers import psycopg3
     from jobq.store.database import default_database
 
@@ -92,7 +92,7 @@ async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Seq
     if not new:
         return []
     from jobq.store import callers, identity
-    from jobq.store import jobs as store
+    from jobq.store import enqueueing as store
     from jobq.store.database import default_database
 
     database = default_database()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
-    from jobq.store.jobs import Added
+    from jobq.store.enqueueing import Added
 
 SCOPE = "jobq"
 

@@ -22,7 +22,7 @@ from psycopg.rows import namedtuple_row
 from jobq import embedded
 from jobq.records import Assignment, ClassRecord, NewJob, Report
 from jobq.settings import Settings
-from jobq.store import jobs, workers
+from jobq.store import acts, enqueueing, jobs, workers
 from jobq.store.database import Database
 from jobq.testing import Databases, used
 
@@ -211,11 +211,11 @@ class Store:
 
     def add(self, **fields: Any) -> int | None:
         """Enqueues a job; None where its unique key is held."""
-        added = jobs.enqueue(self.connection, self.schema, new_job(**fields))
+        added = enqueueing.enqueue(self.connection, self.schema, new_job(**fields))
         return added.id if added else None
 
     def add_many(self, *fields: Mapping[str, Any]) -> list[int | None]:
-        added = jobs.enqueue_many(self.connection, self.schema, [new_job(**job) for job in fields])
+        added = enqueueing.enqueue_many(self.connection, self.schema, [new_job(**job) for job in fields])
         return [job.id if job else None for job in added]
 
     def worker(self, *, host: str = "here", pid: int = 1, classes: Sequence[ClassRecord] = ()) -> int:
@@ -259,16 +259,16 @@ class Store:
         return jobs.give_back(self.connection, self.schema, worker_id=worker_id, assignments=assignments)
 
     def cancel(self, *ids: int) -> list[int]:
-        return jobs.cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
+        return acts.cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
 
     def request_cancel(self, *ids: int) -> list[int]:
-        return jobs.request_cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
+        return acts.request_cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
 
     def expire(self, *, limit: int = 1000) -> jobs.Expiry:
         return jobs.expire(self.connection, self.schema, limit=limit)
 
     def retry_by_hand(self, *ids: int) -> list[int]:
-        return jobs.retry_by_hand(self.connection, self.schema, ids)
+        return acts.retry_by_hand(self.connection, self.schema, ids)
 
     def promote(self, worker_id: int = 0, *, limit: int = 1000) -> jobs.Promotion:
         return jobs.promote(self.connection, self.schema, worker_id=worker_id, limit=limit)

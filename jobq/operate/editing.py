@@ -10,7 +10,7 @@ from jobq.enqueueing import record_of
 from jobq.errors import ArgumentsError, UnknownJobClass
 from jobq.operate.acting import acting, who_acts
 from jobq.records import ClassRecord, JobRecord, NewJob, ParameterRecord
-from jobq.store import jobs
+from jobq.store import enqueueing
 from jobq.store.database import Database
 
 
@@ -38,7 +38,7 @@ def run_again(
         source=f"{who_acts()}, like job {old.id}",
     )
     with acting(database, "run again", selection=f"id:{old.id}") as act:
-        record = record_of(new, jobs.enqueue(act.connection, database.schema, new))
+        record = record_of(new, enqueueing.enqueue(act.connection, database.schema, new))
         act.did([record.id] if record else [])
     return record
 

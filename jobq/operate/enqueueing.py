@@ -12,7 +12,7 @@ from jobq.operate.acting import acting, who_acts
 from jobq.operate.editing import check, class_of
 from jobq.options import checked_key_rules, due
 from jobq.records import ClassRecord, JobRecord, KeyRules, NewJob, ParameterRecord
-from jobq.store import jobs
+from jobq.store import enqueueing
 from jobq.store.database import Database
 
 
@@ -80,7 +80,7 @@ def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecor
     new = new._replace(source=who_acts() if like is None else f"{who_acts()}, like job {like}")
     one = acting(database, "enqueue") if like is None else acting(database, "run again", selection=f"id:{like}")
     with one as act:
-        record = record_of(new, jobs.enqueue(act.connection, database.schema, new))
+        record = record_of(new, enqueueing.enqueue(act.connection, database.schema, new))
         act.did([record.id] if record else [])
     return record
 

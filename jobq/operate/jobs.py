@@ -10,9 +10,9 @@ from jobq.errors import JobNotFound
 from jobq.operate.acting import Act, Part
 from jobq.records import ActRecord, JobDetail
 from jobq.states import FINISHED, WAITING, State
-from jobq.store import jobs
+from jobq.store import acts
+from jobq.store.acts import Seen
 from jobq.store.database import Database
-from jobq.store.jobs import Seen
 
 CHUNK = 500
 
@@ -52,7 +52,7 @@ def retry(
     """
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
-        return jobs.retry_by_hand(part.connection, database.schema, chunk, act=part.act, seen=seen)
+        return acts.retry_by_hand(part.connection, database.schema, chunk, act=part.act, seen=seen)
 
     return in_chunks(Act(database, "retry", selection=selection), ids, do, why_not_retried, progress, seen)
 
@@ -73,11 +73,11 @@ def cancel(
         left = set(chunk)
         for _ in range(CANCEL_ROUNDS):
             left.difference_update(
-                jobs.cancel(
+                acts.cancel(
                     part.connection, database.schema, sorted(left), cancelled_by=act.who, act=part.act, seen=seen
                 )
             )
-            running = jobs.request_cancel(
+            running = acts.request_cancel(
                 part.connection, database.schema, sorted(left), cancelled_by=act.who, seen=seen
             )
             asked.update(running)
@@ -103,7 +103,7 @@ def purge(
     """Takes finished jobs out of the history, with all their attempts. They are deleted some minutes later."""
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
-        return jobs.purge(part.connection, database.schema, chunk, act=part.act, seen=seen)
+        return acts.purge(part.connection, database.schema, chunk, act=part.act, seen=seen)
 
     return in_chunks(Act(database, "purge", selection=selection), ids, do, why_not_purged, progress, seen)
 

@@ -15,7 +15,7 @@ from jobq import Job, Schedule, enqueue_many, register_job, register_schedule
 from jobq.errors import UsageError
 from jobq.registry import Registry, registry
 from jobq.settings import Settings
-from jobq.store import control, history, jobs, schedules, workers
+from jobq.store import control, enqueueing, history, schedules, workers
 from jobq.store.database import Database
 from jobq.testing import Clock, Databases, assert_enqueued, refute_enqueued, run_due_jobs, used
 
@@ -106,7 +106,7 @@ def test_a_job_expires_by_the_clock_and_lets_go_of_its_unique_key(clock: Clock, 
     assert Works("other").run_in_worker(unique_key="one") is not None
 
 
-@pytest.mark.parametrize("count", [1, 3, jobs.LEAST_TO_COPY])
+@pytest.mark.parametrize("count", [1, 3, enqueueing.LEAST_TO_COPY])
 def test_all_times_of_a_new_job_are_by_the_clock(clock: Clock, store: Any, count: int) -> None:
     moment = datetime(2041, 5, 5, tzinfo=UTC)
     clock.move_to(moment)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from jobq.states import Outcome
-from jobq.store import jobs, workers
+from jobq.store import acts, jobs, workers
 
 
 def claim_one(store: Any, **fields: Any) -> tuple[int, Any]:
@@ -517,11 +517,11 @@ def test_of_a_purge_and_a_retry_that_meet_the_second_finds_the_job_gone(store: A
     with ThreadPoolExecutor(1) as threads, store.another() as other:
         with store.connection.transaction():
             assert store.retry_by_hand(first) == [first]
-            purging = threads.submit(jobs.purge, other.connection, store.schema, [first], act=1)
+            purging = threads.submit(acts.purge, other.connection, store.schema, [first], act=1)
             store.wait_until_another_waits()
         assert purging.result(30) == []
         with store.connection.transaction():
-            assert jobs.purge(store.connection, store.schema, [second], act=1) == [second]
+            assert acts.purge(store.connection, store.schema, [second], act=1) == [second]
             retrying = threads.submit(other.retry_by_hand, second)
             store.wait_until_another_waits()
         assert retrying.result(30) == []

@@ -16,7 +16,7 @@ from jobq import Job, enqueue_many, register_job
 from jobq.errors import ArgumentsError, DatabaseReadOnly, DatabaseUnreachable, EnqueueError, SchemaMissing
 from jobq.records import NewJob
 from jobq.settings import Settings
-from jobq.store import jobs, workers
+from jobq.store import enqueueing, workers
 from jobq.store.database import Database, use_database
 from jobq.store.statements import channel
 
@@ -191,7 +191,7 @@ def test_many_jobs_are_answered_in_the_order_given(database: Database, store: An
 
 
 def test_many_jobs_keep_their_order_over_the_chunks_in_which_they_are_sent(store: Any) -> None:
-    count = 2 * jobs.CHUNK + 1
+    count = 2 * enqueueing.CHUNK + 1
     added = store.add_many(
         *({"arguments": f'{{"n": {number}}}', "unique_key": f"{number % 2100}"} for number in range(count))
     )
@@ -219,8 +219,8 @@ def test_many_jobs_are_stored_alike_by_whichever_way_they_come(
     ]
 
     def add(least: int) -> tuple[list[dict[str, Any]], list[Any]]:
-        monkeypatch.setattr(jobs, "LEAST_TO_COPY", least)
-        added = jobs.enqueue_many(connection, store.schema, given)
+        monkeypatch.setattr(enqueueing, "LEAST_TO_COPY", least)
+        added = enqueueing.enqueue_many(connection, store.schema, given)
         with connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute("SELECT * FROM jobq.jobs ORDER BY id").fetchall()
         connection.execute("TRUNCATE jobq.jobs")
@@ -248,7 +248,7 @@ def relative(row: dict[str, Any], moment: datetime) -> dict[str, Any]:
 def test_many_jobs_of_which_some_have_keys_lose_only_those_that_are_held(
     database: Database, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "LEAST_TO_COPY", 2)
+    monkeypatch.setattr(enqueueing, "LEAST_TO_COPY", 2)
     Report("held").run_in_worker()
     records = enqueue_many([Greet("a"), Report("held"), Report("new"), Greet("b")])
     assert [record and record.arguments for record in records] == [{"name": "a"}, None, {"team": "new"}, {"name": "b"}]
@@ -357,7 +357,7 @@ Enqueue = Callable[[Any], object]
     [
         pytest.param(lambda store: store.add(queue="mail"), id="one"),
         pytest.param(lambda store: store.add_many({"queue": "mail"}, {"queue": "mail"}), id="many"),
-        pytest.param(lambda store: store.add_many(*[{"queue": "mail"}] * jobs.LEAST_TO_COPY), id="by COPY"),
+        pytest.param(lambda store: store.add_many(*[{"queue": "mail"}] * enqueueing.LEAST_TO_COPY), id="by COPY"),
     ],
 )
 def test_a_worker_is_notified_only_while_one_waits(enqueue: Enqueue, store: Any, database_url: str) -> None:

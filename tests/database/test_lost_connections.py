@@ -17,7 +17,7 @@ from jobq.operate import acting
 from jobq.records import NewJob
 from jobq.runtime import listener as listening
 from jobq.settings import Settings
-from jobq.store import jobs
+from jobq.store import enqueueing
 from jobq.store.database import Connection, Database, is_transient
 from jobq.testing import used
 from tests.chaos.proxy import Proxy, through, upstream_of
@@ -74,7 +74,10 @@ def test_an_enqueuer_whose_answer_is_lost_is_told_that_nobody_knows(
     def enqueue() -> None:
         with behind.connection(changes=True) as connection:
             made: list[NewJob] = [new_job() for _ in range(count)]
-            jobs.enqueue(connection, "jobq", made[0]) if count == 1 else jobs.enqueue_many(connection, "jobq", made)
+            if count == 1:
+                enqueueing.enqueue(connection, "jobq", made[0])
+            else:
+                enqueueing.enqueue_many(connection, "jobq", made)
 
     enqueue()
     proxy.swallow = 1

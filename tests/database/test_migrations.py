@@ -12,7 +12,7 @@ import pytest
 from jobq.errors import DatabaseBusy, DatabaseForbidden, SchemaAhead, SchemaBehind, SchemaForeign, SchemaMissing
 from jobq.records import NewJob, Report
 from jobq.settings import Settings
-from jobq.store import history, jobs, migrations, workers
+from jobq.store import acts, enqueueing, history, jobs, migrations, workers
 from jobq.store.database import Database
 from releases import released_migrations
 
@@ -98,9 +98,9 @@ def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection:
     migrations.require_current(database)
     assert columns(connection, schema) == columns(connection, "jobq")
 
-    added = jobs.enqueue(connection, schema, NewJob("shop.jobs.Work", "{}", unique_key="k"))
+    added = enqueueing.enqueue(connection, schema, NewJob("shop.jobs.Work", "{}", unique_key="k"))
     assert added is not None
-    assert jobs.enqueue_many(connection, schema, [NewJob("shop.jobs.Work", "{}", unique_key="k")]) == [None]
+    assert enqueueing.enqueue_many(connection, schema, [NewJob("shop.jobs.Work", "{}", unique_key="k")]) == [None]
     worker = workers.register(connection, schema, host="here", pid=1, version="1", processes=1, queues=[], classes=[])
     assert jobs.promote(connection, schema, worker_id=worker).others == ("default",)
     (assignment,) = jobs.claim(
@@ -124,8 +124,8 @@ def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection:
     assert jobs.retry(connection, schema, worker_id=worker, reports=[report], now=3.0).attempts == 1
     assert jobs.promote(connection, schema, worker_id=worker).promoted == 0
     assert jobs.unknown_classes(connection, schema) == [("shop.jobs.Work", 1, ["default"], [1])]
-    assert jobs.cancel(connection, schema, [assignment.id], cancelled_by="100%s") == [assignment.id]
-    assert jobs.retry_by_hand(connection, schema, [assignment.id]) == [assignment.id]
+    assert acts.cancel(connection, schema, [assignment.id], cancelled_by="100%s") == [assignment.id]
+    assert acts.retry_by_hand(connection, schema, [assignment.id]) == [assignment.id]
     workers.stop(connection, schema, worker_id=worker)
     assert workers.rescue(connection, schema, max_losses=3) == []
     assert history.make_partitions(connection, schema) == []

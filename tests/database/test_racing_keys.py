@@ -19,7 +19,7 @@ import pytest
 from conftest import JOB_CLASS, new_job, report_on
 from jobq.records import KeyRules
 from jobq.states import Outcome
-from jobq.store import jobs, workers
+from jobq.store import enqueueing, workers
 
 CLIENTS = 16
 ENQUEUES = 6
@@ -76,7 +76,7 @@ class Scene:
             unique_key="k", arguments=f'{{"version": {version}}}', key_rules=self.rules, delay=delay, retries=3
         )
         began = monotonic()
-        added = jobs.enqueue(client.connection, client.schema, job)
+        added = enqueueing.enqueue(client.connection, client.schema, job)
         verdict = None if added is None else added.holder.verdict if added.holder else "enqueued"
         self.enqueued.append(Enqueued(version, began, monotonic(), verdict, added and added.id))
 
@@ -226,7 +226,7 @@ def test_batches_with_the_same_keys_in_any_order_wait_for_each_other_one_way_onl
             for turn in range(4):
                 keys = chance.sample(names, 8)
                 batch = [new_job(unique_key=key, key_rules=key_rules, arguments=f'{{"turn": {turn}}}') for key in keys]
-                jobs.enqueue_many(other.connection, other.schema, batch)
+                enqueueing.enqueue_many(other.connection, other.schema, batch)
 
     def work() -> int:
         ended = 0
@@ -313,14 +313,14 @@ def test_a_batch_and_a_workers_finish_of_the_same_keys_do_not_wait_for_each_othe
     running.append(begin("a"))
     with ThreadPoolExecutor(2) as threads, store.another() as one, store.another() as other:
         with held_at(store, "UPDATE OF follow_up"):
-            enqueueing = threads.submit(jobs.enqueue_many, one.connection, one.schema, batch)
+            enqueued = threads.submit(enqueueing.enqueue_many, one.connection, one.schema, batch)
             eventually(lambda: waiting_sessions(store) == 1)
             if between == "its row comes in between":
                 running.append(begin("b"))
             finishing = threads.submit(other.finish, worker, *map(report_on, running))
             eventually(lambda: waiting_sessions(store) == 2)
         assert finishing.result() == 2
-        verdicts = [added and (added.holder.verdict if added.holder else "enqueued") for added in enqueueing.result()]
+        verdicts = [added and (added.holder.verdict if added.holder else "enqueued") for added in enqueued.result()]
     if between == "its row comes in between":
         assert verdicts == ["enqueued", "enqueued"]  # both had ended, when the batch began anew
     else:
@@ -339,13 +339,13 @@ def test_an_enqueuer_that_is_chosen_to_end_a_circle_of_inserts_enqueues_once_mor
         with held_at(store, "INSERT") as release, other.connection.transaction():
             other.add(unique_key="b")
             batch = [ruled("a", "rerun"), ruled("b", "rerun")]
-            enqueueing = threads.submit(jobs.enqueue_many, one.connection, one.schema, batch)
+            enqueued = threads.submit(enqueueing.enqueue_many, one.connection, one.schema, batch)
             eventually(lambda: waiting_sessions(store) == 1)
             adding = threads.submit(other.add, unique_key="a")
             eventually(lambda: waiting_sessions(store) == 2)
             release()
             assert adding.result() is not None
-        met = enqueueing.result()
+        met = enqueued.result()
     assert [added.holder.verdict for added in met] == ["replaced", "replaced"]
     assert [(job.unique_key, job.arguments) for job in store.unfinished()] == [
         ("b", {"version": 2}),

@@ -22,7 +22,7 @@ from jobq.filters import Filter, Moment, of
 from jobq.observe.orders import Order
 from jobq.operate.rights import NEEDS
 from jobq.records import ClassRecord, KeyRules, NewJob
-from jobq.store import history, jobs, migrations, rights
+from jobq.store import enqueueing, history, migrations, rights
 from jobq.store.database import Database, use_database
 from jobq.store.rights import ENQUEUER, OPERATOR, READER, WEB, WORKER, Right, Role
 
@@ -67,7 +67,7 @@ def add_paused_schedule(store: Any) -> None:
     )
 
 
-def verdict(added: jobs.Added | None) -> tuple[str, str | None]:
+def verdict(added: enqueueing.Added | None) -> tuple[str, str | None]:
     """What came of an enqueue that met a held key, and the arguments of the holder as far as they were told."""
     assert added is not None
     assert added.holder is not None
@@ -76,19 +76,19 @@ def verdict(added: jobs.Added | None) -> tuple[str, str | None]:
 
 def test_an_enqueuer_enqueues_and_reads_nothing_of_others(store: Any) -> None:
     with granted(ENQUEUER, store) as database, database.connect("test") as connection:
-        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
-        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a")) is None
+        assert enqueueing.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
+        assert enqueueing.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a")) is None
         many = [NewJob(JOB_CLASS, "{}", delay=60.0, timeout=1.0, expires_in=99.0), NewJob(JOB_CLASS, "{}")]
-        assert None not in jobs.enqueue_many(connection, "jobq", many)
+        assert None not in enqueueing.enqueue_many(connection, "jobq", many)
         sql = "SELECT jobq.enqueue('shop.jobs.Work', '{}', unique_key => 'b')"
         assert connection.execute(sql.encode()).fetchone() != (None,)
         ruled = NewJob(JOB_CLASS, '{"a": 1}', unique_key="c", key_rules=KeyRules("rerun", "finished", None, None))
-        assert jobs.enqueue(connection, "jobq", ruled)
-        assert verdict(jobs.enqueue(connection, "jobq", ruled)) == ("replaced", None)
+        assert enqueueing.enqueue(connection, "jobq", ruled)
+        assert verdict(enqueueing.enqueue(connection, "jobq", ruled)) == ("replaced", None)
         returning = ruled._replace(key_rules=KeyRules("return", "finished", None, None))
-        assert verdict(jobs.enqueue(connection, "jobq", returning)) == ("held", None)
+        assert verdict(enqueueing.enqueue(connection, "jobq", returning)) == ("held", None)
         throttled = NewJob(JOB_CLASS, "{}", unique_key="d", key_rules=KeyRules("skip", "finished", 60.0, None))
-        assert jobs.enqueue(connection, "jobq", throttled)
+        assert enqueueing.enqueue(connection, "jobq", throttled)
         refused(
             connection,
             "SELECT arguments FROM jobq.jobs",
@@ -131,8 +131,8 @@ def test_a_web_tier_enqueues_and_sees_how_jobs_stand_and_no_more(store: Any, rep
     done, failed = ended_with_secrets(store, report), ended_with_secrets(store, report, "errored")
     open_ = store.add(arguments='{"card": "4111-1111"}', unique_key="eve@home", queue="mail")
     with granted(WEB, store) as database, as_default(database), database.connect("test") as connection:
-        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
-        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a")) is None
+        assert enqueueing.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a"))
+        assert enqueueing.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}", unique_key="a")) is None
         found = jobq.get(done)
         assert (found.state, found.outcome, found.attempt, found.value) == ("finished", "successful", 1, None)
         assert found.arguments == {}
@@ -179,7 +179,7 @@ def test_a_look_that_shows_less_leaves_the_callers_transaction_whole(store: Any,
         connection.transaction(),
     ):
         assert jobq.get(done, connection=connection).outcome == "successful"
-        assert jobs.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}"))
+        assert enqueueing.enqueue(connection, "jobq", NewJob(JOB_CLASS, "{}"))
     assert len(store.unfinished()) == 1
 
 
@@ -442,12 +442,12 @@ def test_a_role_enqueues_many_jobs_that_may_not_choose_their_ids(role: Role, sto
     plain = [NewJob(JOB_CLASS, f'{{"n": {number}}}', delay=60.0 * (number % 2)) for number in range(250)]
     keyed = [NewJob(JOB_CLASS, "{}", unique_key=key) for key in ("z", "held", "a", "z")]
     with granted(role, store) as database, database.connect("test") as connection:
-        added = [one for one in jobs.enqueue_many(connection, "jobq", plain) if one]
+        added = [one for one in enqueueing.enqueue_many(connection, "jobq", plain) if one]
         assert [one.state for one in added] == ["pending", "scheduled"] * 125
         ids = [one.id for one in added]
         assert ids == sorted(ids)
         assert [store.job(ids[number]).arguments for number in (0, 249)] == [{"n": 0}, {"n": 249}]
-        first, held, second, again = jobs.enqueue_many(connection, "jobq", keyed)
+        first, held, second, again = enqueueing.enqueue_many(connection, "jobq", keyed)
         assert held is again is None
         assert first is not None
         assert second is not None

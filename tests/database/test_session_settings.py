@@ -14,7 +14,7 @@ from jobq import filters, observe, operate
 from jobq.errors import DatabaseBusy, DatabaseError, DatabaseForbidden
 from jobq.observe.reading import reading
 from jobq.settings import Settings
-from jobq.store import jobs
+from jobq.store import enqueueing
 from jobq.store.database import Connection, Database, is_transient
 from jobq.store.rights import READER
 from jobq.testing import used
@@ -57,8 +57,9 @@ def test_a_job_goes_its_whole_way_whatever_the_role_is_set_to(
     set_for_all(connection, chosen)
     with used(settings) as database, Store.on(settings) as store:
         with database.connection() as pooled:
-            added = jobs.enqueue(pooled, "jobq", new_job(unique_key="k", arguments='{"é": "€\\\\"}', expires_in=3600.0))
-            many = jobs.enqueue_many(pooled, "jobq", [new_job(delay=0.01), *[new_job()] * 200])
+            job = new_job(unique_key="k", arguments='{"é": "€\\\\"}', expires_in=3600.0)
+            added = enqueueing.enqueue(pooled, "jobq", job)
+            many = enqueueing.enqueue_many(pooled, "jobq", [new_job(delay=0.01), *[new_job()] * 200])
         assert added is not None
         assert added.expires_at == added.enqueued_at + timedelta(hours=1)
         dead, worker = store.worker(host="dead"), store.worker()
@@ -108,8 +109,8 @@ def test_nothing_is_compiled_for_a_look(
 def test_a_caller_may_have_set_its_own_session_to_anything(database_url: str, store: Store) -> None:
     with psycopg.connect(database_url, autocommit=True) as own:
         own.execute("SET datestyle = 'German, DMY'; SET timezone = 'Asia/Kathmandu'; SET intervalstyle = 'iso_8601'")
-        added = jobs.enqueue(own, "jobq", new_job(delay=60))
-        many = jobs.enqueue_many(own, "jobq", [new_job(delay=60)] * 200)
+        added = enqueueing.enqueue(own, "jobq", new_job(delay=60))
+        many = enqueueing.enqueue_many(own, "jobq", [new_job(delay=60)] * 200)
     assert added is not None
     for one in (added, *many):
         assert one is not None

@@ -11,7 +11,7 @@ import pytest
 from conftest import JOB_CLASS, new_job
 from jobq.records import KeyRules
 from jobq.states import Outcome
-from jobq.store import audit, jobs, keys
+from jobq.store import acts, audit, enqueueing, jobs, keys
 from jobq.store.callers.psycopg3 import carry_out
 
 RUNNING_IS_FOLLOWED = ["debounce", "rerun", "newest"]
@@ -30,7 +30,7 @@ def version(number: int, on_held: str = "rerun", key: str = "k", **fields: Any) 
 
 
 def enqueue(store: Any, job: Any) -> Any:
-    return jobs.enqueue(store.connection, store.schema, job)
+    return enqueueing.enqueue(store.connection, store.schema, job)
 
 
 def start(store: Any, worker: int) -> Any:
@@ -512,7 +512,7 @@ def test_equal_keys_in_one_batch_are_enqueued_as_one_after_the_other(store: Any,
         version(1, key="b"), version(2, key="a"), version(3, key="b"), version(4, key="running"),
         version(5, key="a"), version(6, key="running"), version(7, "return", key="a"), version(8, "skip", key="b"),
     ]  # fmt: skip
-    added = jobs.enqueue_many(store.connection, store.schema, [*batch, *[new_job()] * size])
+    added = enqueueing.enqueue_many(store.connection, store.schema, [*batch, *[new_job()] * size])
 
     assert len(added) == len(batch) + size
     assert [job is None for job in added] == [False] * 7 + [True] + [False] * size
@@ -532,13 +532,14 @@ def test_a_batch_that_meets_one_held_key_loses_that_job_alone(store: Any) -> Non
     enqueue(store, version(0, "skip", key="held"))
     throttled = rules("skip", span=60.0)
     batch = [version(number, key_rules=throttled, key=key) for number, key in enumerate(["x", "held", "y"])]
-    assert [job is None for job in jobs.enqueue_many(store.connection, store.schema, batch)] == [False, True, False]
+    added = enqueueing.enqueue_many(store.connection, store.schema, batch)
+    assert [job is None for job in added] == [False, True, False]
     assert len(store.unfinished()) == 3
 
 
 def test_a_large_batch_of_keys_goes_in_with_few_statements_and_loses_nothing(store: Any) -> None:
     batch = [version(number, key=f"{number % 1500}") for number in range(3000)]
-    added = jobs.enqueue_many(store.connection, store.schema, batch)
+    added = enqueueing.enqueue_many(store.connection, store.schema, batch)
     assert len({job.id for job in added}) == 1500
     assert sorted(versions(store.unfinished())) == list(range(1500, 3000))
 
@@ -583,7 +584,7 @@ def test_an_undone_retry_leaves_what_was_enqueued_into_it_since(store: Any, repo
     enqueue(store, version(1))
     ended = start(store, worker)
     store.finish(worker, report(ended, Outcome.ERRORED))
-    jobs.retry_by_hand(store.connection, store.schema, [ended.id], act=1)
+    acts.retry_by_hand(store.connection, store.schema, [ended.id], act=1)
     enqueue(store, version(2))
     assert audit.undo_retry(store.connection, store.schema, 1, [ended.id]) == []
     assert versions(store.unfinished()) == [2]
@@ -595,7 +596,7 @@ def test_an_undone_cancel_finds_the_key_held_by_the_follow_up(store: Any, report
     running = start(store, worker)
     enqueue(store, version(2))
     store.execute("UPDATE jobq.jobs SET worker_id = NULL, started_at = NULL")
-    jobs.cancel(store.connection, store.schema, [running.id], cancelled_by="ada@here", act=1)
+    acts.cancel(store.connection, store.schema, [running.id], cancelled_by="ada@here", act=1)
     assert versions(store.unfinished()) == [2]
     assert audit.undo_cancel(store.connection, store.schema, 1, [running.id]) == []
 

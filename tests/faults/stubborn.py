@@ -27,7 +27,7 @@ from psycopg.rows import namedtuple_row
 from jobq import operate
 from jobq.records import NewJob
 from jobq.settings import Settings
-from jobq.store import jobs, migrations
+from jobq.store import enqueueing, migrations
 from jobq.store.database import Database
 
 JOBS = '''
@@ -278,7 +278,7 @@ class Matrix:
         arguments = json.dumps({"notes": str(self.path(name))})
         new = NewJob(job_class=f"jobs.{kind}", arguments=arguments, has_abort_hook=True, **options)
         with self.database.connection() as connection:
-            added = jobs.enqueue(connection, SCHEMA, new)
+            added = enqueueing.enqueue(connection, SCHEMA, new)
         assert added is not None
         return added.id
 

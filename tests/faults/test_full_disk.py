@@ -15,7 +15,7 @@ import pytest
 
 from jobq.errors import DatabaseBusy
 from jobq.settings import Settings
-from jobq.store import jobs
+from jobq.store import enqueueing
 from jobq.store.database import Database
 from tests.conftest import new_job
 
@@ -85,13 +85,13 @@ def test_a_program_that_enqueues_is_told_of_the_full_disk(disk: Disk, settings: 
             enqueue_without_end(database)
         disk.make_room()
         with database.connection(changes=True) as own:
-            assert jobs.enqueue(own, "jobq", new_job()) is not None
+            assert enqueueing.enqueue(own, "jobq", new_job()) is not None
 
 
 def enqueue_without_end(database: Database) -> None:
     while True:
         with database.connection(changes=True) as own:
-            jobs.enqueue_many(own, "jobq", [new_job()] * 100)
+            enqueueing.enqueue_many(own, "jobq", [new_job()] * 100)
 
 
 def test_a_worker_says_once_that_the_disk_is_full_and_goes_on_when_there_is_room(

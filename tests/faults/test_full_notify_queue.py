@@ -14,7 +14,7 @@ import pytest
 from conftest import Store, new_job
 from jobq import embedded
 from jobq.settings import Settings
-from jobq.store import control, jobs, migrations
+from jobq.store import control, enqueueing, jobs, migrations
 from jobq.store.database import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -63,14 +63,14 @@ def test_all_that_would_notify_does_its_work_without(full: Settings) -> None:
         assert first is not None
         (assignment,) = store.claim(worker, most=1)
         acts: list[Callable[[Connection], object]] = [
-            lambda connection: jobs.enqueue(connection, schema, new_job()),
-            lambda connection: jobs.enqueue_many(connection, schema, [new_job(), new_job()]),
+            lambda connection: enqueueing.enqueue(connection, schema, new_job()),
+            lambda connection: enqueueing.enqueue_many(connection, schema, [new_job(), new_job()]),
             enqueue_by_sql,
             lambda connection: jobs.promote(connection, schema, worker_id=0),
             lambda connection: control.pause_queues(connection, schema, ["q"], paused_by="ada", reason=None),
             lambda connection: control.resume_queues(connection, schema, ["q"], act=1),
             lambda connection: control.request_stack(connection, schema, assignment.id),
-            lambda connection: jobs.request_cancel(connection, schema, [assignment.id], cancelled_by="ada"),
+            lambda connection: acts.request_cancel(connection, schema, [assignment.id], cancelled_by="ada"),
         ]
         with database.connect("test") as connection:
             with pytest.raises(psycopg.errors.ProgramLimitExceeded):  # it is as full as before

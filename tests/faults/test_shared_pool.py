@@ -19,7 +19,7 @@ from jobq import filters, observe
 from jobq.errors import DatabaseUnreachable
 from jobq.observe.reading import reading
 from jobq.settings import Settings
-from jobq.store import jobs
+from jobq.store import enqueueing
 from jobq.store.database import Database
 from tests.chaos.proxy import Proxy, through, upstream_of
 from tests.faults.poolers import PROGRAM, pooler
@@ -179,8 +179,8 @@ def test_a_program_that_enqueues_leaves_nothing_on_a_shared_session(
     with closing(Database(replace(settings, database_url=address))) as database:
         for _ in range(6):  # past the number of uses after which a statement would be prepared
             with database.connection() as own:
-                jobs.enqueue(own, "jobq", new_job())
-                jobs.enqueue_many(own, "jobq", [new_job()] * 200)
+                enqueueing.enqueue(own, "jobq", new_job())
+                enqueueing.enqueue_many(own, "jobq", [new_job()] * 200)
             observe.list_jobs(database, filters.parse(""))
             neighbour.look()
         assert database.is_pooled
@@ -189,7 +189,7 @@ def test_a_program_that_enqueues_leaves_nothing_on_a_shared_session(
 def test_a_connection_of_the_caller_keeps_its_settings(address: str, neighbour: Neighbour, settings: Settings) -> None:
     with psycopg.connect(address, autocommit=True, prepare_threshold=None) as own:
         for _ in range(6):
-            jobs.enqueue(own, "jobq", new_job())
+            enqueueing.enqueue(own, "jobq", new_job())
     neighbour.look()
 
 
@@ -262,5 +262,5 @@ def test_whoever_runs_goes_on_when_the_address_comes_to_lead_to_a_pooler(
 def enqueued(database: Database) -> Any:
     """None where the pool still had a connection that was cut a moment ago."""
     with suppress(DatabaseUnreachable), database.connection() as own:
-        return jobs.enqueue(own, "jobq", new_job(job_class="jobs.Greet"))
+        return enqueueing.enqueue(own, "jobq", new_job(job_class="jobs.Greet"))
     return None

@@ -20,7 +20,7 @@ from jobq.states import (
     may_retry,
     may_run_again,
 )
-from jobq.store import audit, jobs
+from jobq.store import acts, audit
 
 STATEMENTS = {
     file.name.removesuffix(".sql"): re.sub(r"--.*", "", file.read_text())
@@ -205,7 +205,7 @@ def undo_retry(store: Any, report: Any) -> Callable[[], object]:
 def undo_cancel_after(delay: float) -> Callable[[Any, Any], Callable[[], object]]:
     def prepare(store: Any, report: Any) -> Callable[[], object]:
         job = store.add(delay=delay)
-        jobs.cancel(store.connection, store.schema, [job], cancelled_by="ada@here", act=1)
+        acts.cancel(store.connection, store.schema, [job], cancelled_by="ada@here", act=1)
         return lambda: audit.undo_cancel(store.connection, store.schema, 1, [job])
 
     return prepare
