@@ -17,7 +17,7 @@ from jobq import __version__
 from jobq.commands import command, psql_command
 from jobq.errors import JobqError, SchemaAhead, SchemaBehind, SchemaMissing
 from jobq.observe.facts import needs_now
-from jobq.observe.impossible import impossible
+from jobq.observe.impossible import impossible, unclaimed
 from jobq.observe.needs import Kind
 from jobq.observe.overview import worker_records
 from jobq.observe.reading import dicts, reading
@@ -305,13 +305,14 @@ FINE = {
 
 
 def rows_check(patient: Patient) -> Iterator[Finding]:
-    """Jobs that no worker can run, since somebody wrote their rows by hand."""
+    """Jobs that no worker can run, or that no look finds, since somebody wrote their rows by hand."""
     classes = [record.name for record in known_classes(patient.connection, patient.schema)]
     found = impossible(patient.connection, patient.schema, classes, lately=LATELY_SECONDS)
+    found += unclaimed(patient.connection, patient.schema)
     for one in found:
         yield wrong("rows", one.text, one.remedy)
     if not found:
-        yield fine("rows", "no job has arguments too large to be read")
+        yield fine("rows", "no job has arguments too large to be read, and none runs without a claim")
 
 
 

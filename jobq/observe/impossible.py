@@ -1,4 +1,4 @@
-"""Jobs that no worker can run: rows that somebody wrote by hand, with arguments that are too large to be read."""
+"""Rows that somebody wrote by hand: jobs whose arguments are too large to be read, jobs that run without a claim."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jobq.store.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """Jobs of one class, and the command that removes them."""
+    """Such jobs, and the command that mends it."""
 
     text: str
     remedy: str
@@ -33,3 +33,15 @@ def told(job_class: str, group: str | None, jobs: int, example: int) -> Impossib
         return Impossible(text, command("cancel", example))
     text = f"{many(jobs, 'job')} of {job_class}, such as {example}, ended without running: arguments of {large}"
     return Impossible(text, command("purge", term("group", group)))
+
+
+def unclaimed(connection: Connection, schema: str) -> list[Impossible]:
+    """Jobs that run without a claim. Workers note these by themselves, and rescue them if their worker is gone."""
+    return [
+        Impossible(
+            f"{many(row['jobs'], 'job')} set running by hand, such as {row['example']}: no list shows that they run, "
+            "until a worker notes them, within 5 minutes",
+            command("run"),
+        )
+        for row in dicts(connection, "doctor_unclaimed", schema, {})
+    ]

@@ -8,19 +8,7 @@ WITH given AS MATERIALIZED (
         %(seen_next_ats)s::timestamptz[]
     ) AS given (name, expression, timezone, next_at, seen_next_at)
 ), declared AS MATERIALIZED (
-    SELECT DISTINCT ON (entry.name) entry.*
-    FROM (
-        SELECT DISTINCT ON (coalesce(schedules_digest, id::text)) id, schedules, schedules_at
-        FROM {schema}.workers
-        WHERE stopped_at IS NULL AND schedules_at IS NOT NULL
-        ORDER BY coalesce(schedules_digest, id::text), schedules_at DESC, id DESC
-    ) AS told
-    CROSS JOIN LATERAL jsonb_to_recordset(told.schedules) AS entry (
-        name text, job_class text, arguments jsonb, queue text, priority smallint, retries integer, unique_key text,
-        timeout real, has_abort_hook boolean, key_rules jsonb, expression text, timezone text,
-        missed text, overlap text, jitter float8
-    )
-    ORDER BY entry.name, told.schedules_at DESC, told.id DESC
+    {youngest_declarations}
 ), kept AS MATERIALIZED (
     SELECT schedules.name
     FROM given

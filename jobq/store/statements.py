@@ -40,8 +40,37 @@ DECLARED = """
 """.strip()
 """The names of the schedules that live workers declare. Of workers that declare the same, one is read."""
 
+YOUNGEST_DECLARATIONS = """
+    SELECT DISTINCT ON (entry.name) entry.*
+    FROM (
+        SELECT DISTINCT ON (coalesce(schedules_digest, id::text)) id, schedules, schedules_at
+        FROM {schema}.workers
+        WHERE stopped_at IS NULL AND schedules_at IS NOT NULL
+        ORDER BY coalesce(schedules_digest, id::text), schedules_at DESC, id DESC
+    ) AS told
+    CROSS JOIN LATERAL jsonb_to_recordset(told.schedules) AS entry (
+        name text, job_class text, arguments jsonb, queue text, priority smallint, retries integer, unique_key text,
+        timeout real, has_abort_hook boolean, key_rules jsonb, expression text, timezone text,
+        missed text, overlap text, jitter float8
+    )
+    ORDER BY entry.name, told.schedules_at DESC, told.id DESC
+""".strip()
+"""What live workers declare. Of several declarations of one name the youngest counts.
+
+In a rolling deploy that is the new code's, whoever asks, so old and new workers never undo each other's work.
+"""
+
 CLOCK = "statement_timestamp()"
 """How statements ask for the time: always the database's, and never that of the transaction's begin."""
+
+PARTS = {
+    "running": RUNNING,
+    "pending": PENDING,
+    "somebody_waits": SOMEBODY_WAITS,
+    "declared": DECLARED,
+    "youngest_declarations": YOUNGEST_DECLARATIONS,
+}
+"""What several statements say, by the name under which it stands in them."""
 
 _clock = CLOCK
 
@@ -67,8 +96,8 @@ def quote_literal(text: str) -> str:
 def statement(name: str, schema: str) -> bytes:
     """The statement in `jobq/sql/{name}.sql`, for execution with parameters."""
     text = resources.files("jobq.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    text = text.replace("{running}", RUNNING).replace("{pending}", PENDING).replace("{declared}", DECLARED)
-    text = text.replace("{somebody_waits}", SOMEBODY_WAITS)
+    for name_of_part, part in PARTS.items():
+        text = text.replace(f"{{{name_of_part}}}", part)
     text = text.replace(CLOCK, _clock)
     # A percent sign in the schema's name would read as a placeholder. The bounds of the histograms are a constant of
     # the plan: as a parameter they would be read anew each time, which takes longer than the rest of the counting.

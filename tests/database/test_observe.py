@@ -17,6 +17,7 @@ from jobq.observe import Finding, Verdict, doctor
 from jobq.records import ClassRecord
 from jobq.settings import Settings
 from jobq.states import Outcome
+from jobq.store import workers
 from jobq.store.database import Database
 
 JOB_CLASS = "shop.jobs.Work"
@@ -320,6 +321,16 @@ def test_jobs_that_kill_their_process_every_time_are_named(healthy: Any, report:
     healthy.finish(worker, report(assignment, Outcome.LOST, error_type="ProcessDied", fingerprint="f"))
     (finding,) = wrong(observe.doctor(database))["poison"]
     assert finding.mend == f"jobq show {assignment.id}"
+
+
+def test_a_job_set_running_by_hand_is_named_until_it_has_a_claim(healthy: Any, database: Database) -> None:
+    worker = healthy.worker()
+    job = healthy.add()
+    healthy.execute("UPDATE jobq.jobs SET worker_id = %s, started_at = now() WHERE id = %s", worker, job)
+    (finding,) = wrong(observe.doctor(database))["rows"]
+    assert f"1 job set running by hand, such as {job}: " in finding.text
+    workers.note_claims(healthy.connection, healthy.schema)
+    assert "rows" not in wrong(observe.doctor(database))
 
 
 def test_a_schema_that_is_behind_is_found_and_the_rest_still_checked(healthy: Any, database: Database) -> None:
