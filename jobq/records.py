@@ -569,6 +569,7 @@ class Report(NamedTuple):
     fingerprint: str | None = None  # which failures are like this one
     frame: str | None = None  # the last place in the job's own code
     completed: bool = False  # the job has recorded its success itself; this holds only where that was rolled back
+    assignment: Assignment | None = None  # in the supervisor, of an attempt that was not successful
 
 
 class Count(NamedTuple):

@@ -132,7 +132,7 @@ class Processing:
         self._span = span
         self._began = began
 
-    def ended(self, report: Report) -> None:
+    def ended(self, report: Report, error: BaseException | None = None) -> None:
         from opentelemetry.trace import Status, StatusCode
 
         assignment, span = self._assignment, self._span

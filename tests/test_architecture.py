@@ -19,12 +19,13 @@ PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
     "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
     "frames", "tracebacks", "stand_ins", "addresses", "projects", "found_database",
-    "class_options", "load_steps", "interpreter",
+    "class_options", "load_steps", "interpreter", "log_events",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
     "base", "enqueueing", "registry", "registration", "importing", "application", "schedule_table", "command",
-    "django_project", "frameworks", "functions", "handles", "observe", "operate", "running", "testing", "watch",
+    "django_project", "frameworks", "functions", "handles", "logging", "observe", "operate", "running", "testing",
+    "watch",
 }  # fmt: skip
 PUBLIC = {""}  # `import jobq` itself: the names that users have
 
@@ -42,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {
         "base",
         "running",
+        "logging",
         "registry",
         "importing",
         "application",

@@ -25,7 +25,7 @@ from jobq.arguments.binding import (
 )
 from jobq.arguments.codec import decode, decoded, encode, encode_note, encode_value, value_and_note
 from jobq.arguments.registered import CODECS_BY_NAME, ROWS, RowReference, register_rows, register_type, storable
-from jobq.arguments.secrets import MASK, Secret, masked, without_secrets
+from jobq.arguments.secrets import MASK, Secret, have_secrets, masked, masker, without_secrets
 from jobq.arguments.stored_json import MAX_DEPTH, legible, read_json
 from jobq.arguments.typed_text import converted, fitted, from_annotation, from_command_line, guessed
 
@@ -50,8 +50,10 @@ __all__ = [
     "from_annotation",
     "from_command_line",
     "guessed",
+    "have_secrets",
     "legible",
     "masked",
+    "masker",
     "parameters",
     "read_json",
     "rebuild",

@@ -1,7 +1,7 @@
 """Texts that a job may use and nobody gets to see, and how they are masked wherever they would be shown."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from jobq.arguments.stored_json import TAG, legible
@@ -61,12 +61,27 @@ def masked(text: str, stored: str) -> str:
     Also as they look in quotes, in JSON, in an address, and line by line, as a traceback indents them. A secret of
     fewer than four characters stays: it would be found everywhere.
     """
-    if f'"{SECRET}"' not in stored:
+    mask = masker(stored)
+    return text if mask is None else mask(text)
+
+
+def masker(stored: str) -> Callable[[str], str] | None:
+    """What masks the secrets of stored arguments, for many texts; None where there are no secrets."""
+    if not have_secrets(stored):
+        return None
+    found = {look for secret in secrets_in(legible(stored)) for look in looks_of(secret) if len(look) >= 4}
+    looks = sorted(found, key=len, reverse=True)
+
+    def mask(text: str) -> str:
+        for look in looks:
+            text = text.replace(look, MASK)
         return text
-    looks = {look for secret in secrets_in(legible(stored)) for look in looks_of(secret) if len(look) >= 4}
-    for look in sorted(looks, key=len, reverse=True):
-        text = text.replace(look, MASK)
-    return text
+
+    return mask
+
+
+def have_secrets(stored: str) -> bool:
+    return f'"{SECRET}"' in stored
 
 
 def secrets_in(stored: Any) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import NoReturn
 from jobq.frameworks import surroundings
 from jobq.frameworks.sockets import is_readable
 from jobq.registry import registry
+from jobq.runtime import output
 from jobq.runtime.execution import execute
 from jobq.runtime.forks import Forks, leave_signals_to_parent
 from jobq.runtime.guard import Guard
@@ -69,6 +70,8 @@ def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring
                 tell(pack_message("passed over", number))
                 continue
             report = execute(assignment, registry, guard)
+            if output.unfinished:
+                output.finish_lines()
             packed = pack_report(report)
             if not packed.startswith(PLAIN):
                 tell(packed)

@@ -23,11 +23,13 @@ class ChildSettings:
     app: tuple[str, ...]
     middleware: tuple[str, ...]
     environment: dict[str, str]
+    log_format: str = "text"
+    log_level: str = "info"
     automatic_telemetry: bool = False  # children set their SDK up as `opentelemetry-instrument` did here
 
     def for_child(self) -> bytes:
         """What a child is told before its first job."""
-        names = ("root", "app", "middleware", "automatic_telemetry", "concurrency")
+        names = ("root", "app", "middleware", "log_format", "log_level", "automatic_telemetry", "concurrency")
         return json.dumps({name: getattr(self, name) for name in names}).encode()
 
 
@@ -45,5 +47,7 @@ def child_settings(settings: Settings, processes: int) -> ChildSettings:
         app=settings.app,
         middleware=settings.middleware,
         environment=environment_of(settings),
+        log_format=settings.log_format,
+        log_level=settings.log_level,
         automatic_telemetry=telemetry.is_automatic(),
     )

@@ -21,6 +21,8 @@ log = logging.getLogger("jobq.worker.completer")
 
 MAX_BATCH = 1000
 
+FAILURES = frozenset({Outcome.ERRORED.value, Outcome.LOST.value})
+
 LOCK_SECONDS = 0.5
 """A job that completes itself holds its own row until its transaction ends; nobody else's report waits for that."""
 
@@ -32,6 +34,7 @@ class Tally:
     """What has been recorded since the start of the worker."""
 
     attempts: int = 0
+    failed: int = 0  # of these, errored or lost
     retried: int = 0
 
 
@@ -146,6 +149,7 @@ class Completer(Service):
         with self.lock_waits_limited(connection):
             done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
         self.rollup.add(done.counts)
+        self.tally.failed += sum(count.attempts for count in done.counts if count.outcome in FAILURES)
         recorded = done.attempts
         self.ownership.accounted([(report.id, report.attempt) for report in reports])
         if recorded < len(reports):

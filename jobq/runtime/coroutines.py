@@ -14,6 +14,8 @@ from typing import Any
 
 from jobq.records import Assignment
 from jobq.registry import registry
+from jobq.running import CURRENT
+from jobq.runtime import output
 from jobq.runtime.execution import execute_async
 from jobq.runtime.guard import Guard, described
 from jobq.runtime.protocol import (
@@ -102,6 +104,8 @@ class Coroutines:
 
     async def _execute(self, assignment: Assignment, guard: "TaskGuard") -> None:
         report = await execute_async(assignment, registry, guard)
+        if output.unfinished:
+            output.finish_lines(CURRENT.get())
         del self._running[assignment.id]
         self._tell_progress()
         self._write(pack_report(report))

@@ -11,7 +11,7 @@ from jobq.retries import exponential
 from jobq.runtime.child_state import Blames, CutOff, Fate, Ordered, Unexplained
 from jobq.runtime.interruption import Running
 from jobq.runtime.process import Death
-from jobq.runtime.protocol import CANCELLED, MEMORY_LIMIT, TIMED_OUT, OrderKind
+from jobq.runtime.protocol import CANCELLED, CUT_OFF, MEMORY_LIMIT, TIMED_OUT, OrderKind
 from jobq.states import Outcome, may_retry, may_run_again
 
 
@@ -109,7 +109,7 @@ def cancelled_unstarted(assignment: Assignment, message: str) -> Report:
 
 def cut_off(assignment: Assignment, started: float | None, reason: str) -> Report:
     """The report about a job that the supervisor cut off: it runs again elsewhere, and nothing is held against it."""
-    return aborted(assignment, Outcome.LOST, started, "CutOff", reason, retry_delay=0.0, excused=True)
+    return aborted(assignment, Outcome.LOST, started, CUT_OFF, reason, retry_delay=0.0, excused=True)
 
 
 def unreadable(assignment: Assignment) -> Report:
@@ -135,5 +135,6 @@ def aborted(
         error_type=error_type,
         error_message=message,
         aborted=True,
+        assignment=assignment,
         **more,
     )

@@ -2,16 +2,13 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 
 from jobq.records import Assignment, Report
 from jobq.runtime.control import Control
 from jobq.runtime.events import Events, HooksTaken
+from jobq.runtime.protocol import CUT_OFF
 
 log = logging.getLogger("jobq.worker")
-
-IS_ABORTED = attrgetter("aborted")
-
 
 class Hooks:
     """The hooks that were taken up and are not accounted for, by their own ids."""
@@ -45,7 +42,7 @@ class Hooks:
         if hook not in self._ids:
             return False
         self._ids.discard(hook)
-        if report.error_type == "CutOff":
+        if report.error_type == CUT_OFF:
             self._control.leave([hook])
             return True
         if report.error_type is not None:
@@ -67,7 +64,7 @@ class Hooks:
         return jobs
 
     def note_aborted(self, reports: Sequence[Report]) -> None:
-        if any(map(IS_ABORTED, reports)):
+        if any(report.aborted for report in reports):
             self._are_owed = True
 
     def look_if_owed(self) -> None:

@@ -127,7 +127,7 @@ class Inbox:
         for entry in unpacked:
             if type(entry) is dict:
                 self._take_message(child, entry)
-        self._take_reports(child, reports)
+        self._take_reports(child, [with_assignment(report, child) for report in reports])
 
     def _refuse(self, child: Child) -> None:
         """It sent an invalid report or message."""
@@ -219,6 +219,13 @@ class Inbox:
         self._leftovers.add((job_class, what))
         then = "; its process is replaced" if is_worn else ""
         log.warning("a job left %s%s job_class=%s", line(what), then, line(job_class))
+
+
+def with_assignment(report: Report, child: Child) -> Report:
+    """With what is told of an attempt that was not successful."""
+    if report.outcome == Outcome.SUCCESSFUL or (jobs := child.holding(report.id, report.attempt)) is None:
+        return report
+    return report._replace(assignment=jobs.find(report.id, report.attempt))
 
 
 def is_sound(report: Report) -> bool:

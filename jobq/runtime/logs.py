@@ -1,51 +1,75 @@
-"""The worker's log: one line an event on stderr, as key=value or as JSON."""
+"""The logs of the worker and of its children: where they go. `jobq.logging` says what a line looks like."""
 
-import json
 import logging
 import sys
-import time
-from typing import Any
+from functools import partial
 
+from jobq.logging import EVENTS, TOLD, JsonFormatter, TextFormatter
+from jobq.runtime import observers
+from jobq.runtime.output import Output, write_all
+from jobq.runtime.threads import note_attempts
 from jobq.settings import Settings
 
 
 def configure(settings: Settings) -> None:
     """Sends the log of `jobq` to stderr in the format that the settings name."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines())
+    handler.setFormatter(formatter_of(settings.log_format))
     logger = logging.getLogger("jobq")
     logger.handlers[:] = [handler]
     logger.setLevel(settings.log_level.upper())
     logger.propagate = False
 
 
-class TextLines(logging.Formatter):
-    """`2026-11-23T14:32:07.123Z INFO worker started worker=7 host=web-1`"""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = f"{timestamp(record)} {record.levelname} {printable(record.getMessage())}"
-        return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+def formatter_of(log_format: str) -> logging.Formatter:
+    return JsonFormatter() if log_format == "json" else TextFormatter()
 
 
-class JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        content: dict[str, Any] = {
-            "time": timestamp(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            content["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(content)
+# In a child
 
 
-def timestamp(record: logging.LogRecord) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+class Lines(logging.Handler):
+    """Writes records to a descriptor, each in one piece: all children share the worker's stderr."""
+
+    def __init__(self, fd: int, formatter: logging.Formatter, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._fd = fd
+        self.setFormatter(formatter)
+        self.addFilter(lambda record: not hasattr(record, TOLD))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            write_all(self._fd, f"{self.format(record)}\n")
+        except Exception:  # noqa: BLE001 - the arguments of the user's record may raise anything
+            self.handleError(record)
 
 
-def printable(message: str) -> str:
-    """One line whatever was in it: a class name or an error of the user's cannot forge a line or move the cursor."""
-    from jobq.clean import line
+def prepare_child(log_format: str) -> None:
+    """Before the application is loaded: it may configure logging, so that this is the last resort only."""
+    logging.lastResort = Lines(2, formatter_of(log_format), logging.WARNING)
 
-    return line(message, 4000)
+
+def configure_child(log_format: str, log_level: str) -> None:
+    """Once the application is loaded: configures logging where it has not, and has output told in lines."""
+    root, events = logging.getLogger(), logging.getLogger(EVENTS)
+    if not root.handlers:
+        root.addHandler(Lines(2, formatter_of(log_format)))
+        if root.level == logging.WARNING:  # as it is until somebody sets it
+            root.setLevel(log_level.upper())
+    events.disabled = False  # a dictConfig disables the loggers that it does not name
+    if log_level == "debug":
+        events.setLevel(logging.DEBUG)
+        observers.use(observers.debug_log, *observers.chosen)
+    for name in ("stdout", "stderr"):
+        tell_in_lines(name, formatter_of(log_format))
+    note_attempts()
+
+
+def tell_in_lines(name: str, formatter: logging.Formatter) -> None:
+    """Unless the application has put a stream of its own in the place of this one."""
+    stream = getattr(sys, name)
+    if stream is None or stream is not getattr(sys, f"__{name}__"):
+        return
+    stream.flush()
+    write = partial(write_all, stream.fileno())
+    setattr(sys, name, Output(stream, name, lambda record: write(f"{formatter.format(record)}\n")))

@@ -6,6 +6,7 @@ from math import inf
 from time import monotonic
 
 from jobq.names import suggestion
+from jobq.runtime import attempts_log
 from jobq.runtime.service import Service, jittered
 from jobq.runtime.vigil import Vigil
 from jobq.store import audit, control, history, jobs, keys, metrics, workers
@@ -85,6 +86,8 @@ class Maintenance(Service):
         while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses, spread=spread):
             if any(job.is_owed_hook for job in rescued):
                 self._on_owed_hooks()
+            for job in rescued:
+                attempts_log.tell(ended_with_its_worker(job))
             again = sum(job.retried for job in rescued)
             log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
         workers.forget_claims(connection, schema)
@@ -112,3 +115,17 @@ class Maintenance(Service):
             remedy = meant or f"Deploy the code that has it, or name its module: --app {module}"
             log.warning("no worker knows %s jobs=%s (%s)", job_class, found[job_class], remedy)
         self._unknown = frozenset(found)
+
+
+def ended_with_its_worker(job: workers.Rescued) -> attempts_log.Ended:
+    return attempts_log.Ended(
+        outcome=job.outcome,
+        id=job.id,
+        job_class=job.job_class,
+        queue=job.queue,
+        attempt=job.attempt,
+        retries=job.retries,
+        excused=job.excused,
+        error=f"WorkerLost: {job.error}",
+        retry_delay=job.delay if job.retried else None,
+    )

@@ -17,6 +17,7 @@ from jobq.base import Job
 from jobq.errors import ApplicationError
 from jobq.importing import import_module
 from jobq.registry import registry
+from jobq.runtime import observers
 from jobq.runtime.guard import Guard
 
 CallNext = Callable[[Job], Any]
@@ -48,7 +49,9 @@ chain: Chain | None = None
 def use(names: Sequence[str]) -> None:
     """Makes the functions with these names the middleware of this process. Raises ApplicationError."""
     global chain
-    functions = [function_of(name) for name in names]
+    found = [function_of(name) for name in names]
+    observers.use(*filter(is_observer, found))
+    functions: list[Middleware] = [function for function in found if not is_observer(function)]
     chain = None
     if functions:
         chain = Chain(
@@ -86,15 +89,20 @@ async def run_in_loop(job: Job, guard: Guard) -> Any:
     return await value if inspect.iscoroutine(value) else value
 
 
-def function_of(name: str) -> Middleware:
+def function_of(name: str) -> Callable[..., Any]:
     module, _, attribute = name.rpartition(".")
     if not module:
         raise ApplicationError(f"The middleware {name!r} is no dotted name, as in shop.middleware.timed.")
     function = getattr(import_module(module), attribute, None)
     if not callable(function):
         raise ApplicationError(f"There is no function {attribute!r} in {module}: see the setting middleware.")
-    found: Middleware = function
+    found: Callable[..., Any] = function
     return found
+
+
+def is_observer(function: Callable[..., Any]) -> bool:
+    """It watches whole attempts, as jobq.sentry does."""
+    return getattr(function, "observes_attempts", False) is True
 
 
 def is_async(function: Middleware) -> bool:

@@ -41,7 +41,7 @@ CLOSED_IN_PROGRAMS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 """Descriptors that come by a packet are not for programs that a job starts meanwhile."""
 
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
-NOT_COMMITTED = "NotCommitted"
+NOT_COMMITTED, CUT_OFF = "NotCommitted", "CutOff"
 """What stands in the place of an exception's type where none of the user's ended the attempt."""
 
 ORDERS, ASK = b"!", b"?"

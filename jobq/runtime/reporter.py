@@ -1,4 +1,4 @@
-"""Logs from time to time what the worker has done: processes, queues, pending, running, done, jobs per second."""
+"""Logs from time to time what the worker has done: processes, queues, pending, running, done, failed, pace."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,12 +23,15 @@ class Reporter(Service):
         processes: Callable[[], int],
         running: Callable[[], int],
         done: Callable[[], int],
+        failed: Callable[[], int],
     ) -> None:
         super().__init__(database)
         self.queues = tuple(queues)
         self._processes = processes
         self._running = running
         self._done = done
+        self._failed = failed
+        self._last_failed = 0
         self._last_done = 0
         self._last_at = monotonic()
         self._is_first = True
@@ -37,17 +40,17 @@ class Reporter(Service):
         if self._is_first:  # nothing to say about no time at all
             self._is_first = False
             return self.database.settings.stats_every
-        now, done = monotonic(), self._done()
+        now, done, failed = monotonic(), self._done(), self._failed()
         pending, is_more = jobs.count_pending(connection, self.database.schema, queues=self.queues)
         log.info(
-            "stats processes=%s queues=%s pending=%s%s running=%s done=%s per_second=%.1f",
+            "stats processes=%s queues=%s pending=%s running=%s done=%s failed=%s per_second=%.1f",
             self._processes(),
             ",".join(self.queues) or "all",
-            pending,
-            "+" if is_more else "",
+            f"{pending}+" if is_more else pending,
             self._running(),
             done - self._last_done,
+            failed - self._last_failed,
             (done - self._last_done) / max(now - self._last_at, 1e-9),
         )
-        self._last_done, self._last_at = done, now
+        self._last_done, self._last_failed, self._last_at = done, failed, now
         return self.database.settings.stats_every

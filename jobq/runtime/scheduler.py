@@ -272,7 +272,7 @@ def log_declared(kept: Sequence[tuple[Change, datetime]]) -> None:
         return
     for change, next_at in kept:
         log.info(
-            "schedule declared name=%s expression=%r timezone=%s next=%s",
+            "schedule declared name=%s expression=%s timezone=%s next=%s",
             *(change.name, change.expression, change.timezone, next_at.isoformat()),
         )
 

@@ -124,6 +124,7 @@ class Services:
                     processes=count_ready,
                     running=lambda: len(self.ownership.held()),
                     done=lambda: self.completer.tally.attempts,
+                    failed=lambda: self.completer.tally.failed,
                 )
             )
 

@@ -3,13 +3,14 @@
 import logging
 import selectors
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from time import monotonic, sleep
 from typing import Any
 
 from jobq import interpreter, telemetry
 from jobq.errors import JobqError
 from jobq.records import Report
-from jobq.runtime import logs
+from jobq.runtime import attempts_log, logs
 from jobq.runtime.child_settings import child_settings
 from jobq.runtime.children import Children
 from jobq.runtime.dispatcher import RECALL_AFTER_SECONDS
@@ -45,6 +46,8 @@ from jobq.store.database import Database
 log = logging.getLogger("jobq.worker")
 
 TICK_SECONDS = 0.25
+
+ERROR_TYPE = attrgetter("error_type")
 
 PROGRESS_EVERY_SECONDS = 1.0
 """The progress of running jobs is stored this often."""
@@ -252,7 +255,10 @@ class Supervisor:
         if hooks:
             reports = hooks.account(reports)
         self.services.completer.add(reports)
-        hooks.note_aborted(reports)
+        if any(map(ERROR_TYPE, reports)):
+            unsuccessful = [report for report in reports if report.error_type]
+            attempts_log.tell_ended(unsuccessful)
+            hooks.note_aborted(unsuccessful)
 
     def _on_changed(self, names: list[str]) -> None:
         self.events.put(CodeChanged(names))

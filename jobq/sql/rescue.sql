@@ -113,8 +113,8 @@ WITH gap AS (
     WHERE {somebody_waits}
 )
 SELECT
-    id, attempt, retried, has_abort_hook, outcome,
-    date_bin('1 minute', ended_at, to_timestamp(0)) AS minute, queue, job_class,
+    id, attempt, retried, has_abort_hook, outcome, job_class, queue, retries, excused, error_message,
+    date_part('epoch', delay) AS delay, date_bin('1 minute', ended_at, to_timestamp(0)) AS minute,
     width_bucket(date_part('epoch', began_at - run_at), {bounds}) AS wait_bucket, date_part('epoch', began_at - run_at) AS waited,
     (SELECT count(*) FROM woken) AS notified,
     (

@@ -24,6 +24,13 @@ class Rescued:
     attempt: int
     retried: bool  # False: it was lost too often, and rests
     is_owed_hook: bool  # a call of on_aborted() is owed for it
+    outcome: str
+    job_class: str
+    queue: str
+    retries: int
+    excused: int  # attempts before this one that did not count
+    error: str
+    delay: float  # seconds until it may run again
 
 
 def register(
@@ -171,13 +178,14 @@ def rescue(
                 "channel": channel(schema),
             },
         ).fetchall()
+        rescued = [Rescued(*row[:11]) for row in rows]
         if rows:
             counts = [
-                Count(minute, queue, job_class, outcome, retried, wait_bucket, None, 1, waited)
-                for _, _, retried, _, outcome, minute, queue, job_class, wait_bucket, waited, _, _ in rows
+                Count(minute, job.queue, job.job_class, job.outcome, job.retried, wait_bucket, None, 1, waited)
+                for job, (minute, wait_bucket, waited, *_) in zip(rescued, [row[11:] for row in rows], strict=True)
             ]
             metrics.add(connection, schema, metrics.figures_of(counts))
-    return [Rescued(*row[:4]) for row in rows]
+    return rescued
 
 
 def to_json(classes: Sequence[ClassRecord]) -> str:

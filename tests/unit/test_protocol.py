@@ -61,6 +61,7 @@ reports = st.builds(
     retry_delay=st.none() | moments,
     excused=st.booleans(),
     loss=st.booleans(),
+    assignment=st.none(),
 )
 plain_reports = st.builds(
     Report,
@@ -71,6 +72,7 @@ plain_reports = st.builds(
     ended=st.floats(1e5, 1e6),
     cpu_microseconds=counts,
     peak_memory_kilobytes=st.integers(0, 2**31 - 1),
+    assignment=st.none(),
 )
 
 

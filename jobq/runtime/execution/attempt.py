@@ -6,18 +6,19 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from jobq import references, telemetry
+from jobq import references
 from jobq.base import Job
 from jobq.frameworks import surroundings
 from jobq.records import Assignment, Report
 from jobq.registry import Registry
 from jobq.running import CURRENT
-from jobq.runtime import middleware
+from jobq.runtime import attempts_log, middleware, observers
 from jobq.runtime.execution.build import build, build_in_turn, built_beside_others
 from jobq.runtime.execution.classify import ended_by
-from jobq.runtime.execution.perform import call_hook, run
+from jobq.runtime.execution.perform import call, call_hook
 from jobq.runtime.execution.running import Running
 from jobq.runtime.guard import Guard
+from jobq.runtime.observers import Watch
 
 
 def execute(
@@ -33,11 +34,11 @@ def execute(
     test or a shell may want the exception itself: `on_error` gets it, and may raise.
     """
     guard = guard or Guard()
-    if assignment.hook is not None or not telemetry.is_on():
+    if not (watching := observers.of(assignment)):
         return attempt(assignment, registry, guard, on_error)
-    with telemetry.processing(assignment) as processing:
-        report = attempt(assignment, registry, guard, on_error)
-        processing.ended(report)
+    with Watch(assignment, watching).begun() as watch:
+        report = attempt(assignment, registry, guard, on_error, watch)
+        watch.ended(report)
     return report
 
 
@@ -46,31 +47,37 @@ def attempt(
     registry: Registry,
     guard: Guard,
     on_error: Callable[[BaseException], None] | None,
+    watch: Watch | None = None,
 ) -> Report:
     job: Job | None = None
     process = os.getpid()
     running = Running(assignment, guard)
+    token = CURRENT.set(running)
     try:
         try:
-            guard.open(assignment.id, assignment.attempt)
-            if surroundings.are_needed or references.belong_to_loops:
-                value = surrounded(assignment, registry, running, guard)
-            else:  # most are plain, and short
-                job = build(assignment, registry, running)
-                value = run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
-        finally:
-            guard.close()
-            references.close_opened()
-    except BaseException as error:  # noqa: BLE001 - the edge around the user's code
-        leave_if_forked(process)
-        if on_error is not None:
-            on_error(error)
-        report = running.unsuccessful(ended_by(error, assignment, job or running.made, guard.delivered))
-    else:
-        report = running.successful(value)
-    leave_if_forked(process)  # the report too asks code of the user's, such as get_retry_delay()
-    if surroundings.are_needed:
-        surroundings.leave()
+            try:
+                guard.open(assignment.id, assignment.attempt)
+                if surroundings.are_needed or references.belong_to_loops:
+                    value = surrounded(assignment, registry, running, guard)
+                else:  # most are plain, and short
+                    job = build(assignment, registry, running)
+                    value = call(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
+            finally:
+                guard.close()
+                references.close_opened()
+        except BaseException as error:  # noqa: BLE001 - the edge around the user's code
+            leave_if_forked(process)
+            if on_error is not None:
+                on_error(error)
+            report = running.unsuccessful(ended_by(error, assignment, job or running.made, guard.delivered))
+            note_failure(assignment, report, error, watch)
+        else:
+            report = running.successful(value)
+        leave_if_forked(process)  # the report too asks code of the user's, such as get_retry_delay()
+        if surroundings.are_needed:
+            surroundings.leave()
+    finally:
+        CURRENT.reset(token)
     return report
 
 
@@ -84,7 +91,7 @@ def surrounded(assignment: Assignment, registry: Registry, running: "Running", g
     with surroundings.entered():
         try:
             job = running.made = build_in_turn(assignment, registry, running, guard)
-            return run(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
+            return call(job, guard) if assignment.hook is None else call_hook(job, assignment.hook, guard)
         finally:
             leave_if_forked(process)
             guard.close()
@@ -93,17 +100,19 @@ def surrounded(assignment: Assignment, registry: Registry, running: "Running", g
 
 async def execute_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
     """The same for a coroutine in an event loop, beside others."""
-    if not telemetry.is_on():
+    if not (watching := observers.of(assignment)):
         return await attempt_async(assignment, registry, guard)
-    with telemetry.processing(assignment) as processing:
-        report = await attempt_async(assignment, registry, guard)
-        processing.ended(report)
+    with Watch(assignment, watching).begun() as watch:
+        report = await attempt_async(assignment, registry, guard, watch)
+        watch.ended(report)
     return report
 
 
-async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard) -> Report:
+async def attempt_async(
+    assignment: Assignment, registry: Registry, guard: Guard, watch: Watch | None = None
+) -> Report:
     process = os.getpid()
-    running = Running(assignment, guard)
+    CURRENT.set(running := Running(assignment, guard))  # in the context of this task, which ends with it
     try:
         try:
             guard.open(assignment.id, assignment.attempt)
@@ -113,6 +122,7 @@ async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard
     except BaseException as error:  # noqa: BLE001 - the edge around the user's code
         leave_if_forked(process)
         report = running.unsuccessful(ended_by(error, assignment, running.made, guard.delivered))
+        note_failure(assignment, report, error, watch)
     else:
         report = running.successful(value)
     leave_if_forked(process)
@@ -124,13 +134,18 @@ async def surrounded_beside_others(assignment: Assignment, registry: Registry, r
     async with surroundings.entered_beside_others() if surroundings.are_needed else nullcontext():
         try:
             job = running.made = await built_beside_others(assignment, registry, running)
-            CURRENT.set(running)  # in the context of this task, which ends with it
             value = job.run() if middleware.chain is None else middleware.chain.call_async(job, guard)
             return await value if inspect.isawaitable(value) else value
         finally:
             leave_if_forked(process)
             guard.close()
             references.close_opened()
+
+
+def note_failure(assignment: Assignment, report: Report, error: BaseException, watch: Watch | None) -> None:
+    if watch is not None:
+        watch.error = error
+    attempts_log.tell_in_child(assignment, report, error)
 
 
 def leave_if_forked(process: int) -> None:

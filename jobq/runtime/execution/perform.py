@@ -16,15 +16,19 @@ from jobq.runtime.guard import Guard
 
 
 def run(job: Job, guard: Guard | None = None) -> Any:
-    """Runs a job with its middleware around it; a coroutine is run to its end."""
-    guard = guard or Guard()
+    """Runs a job with its middleware around it, as the one that runs here."""
     token = CURRENT.set(job._attempt)
     try:
-        if (chain := middleware.chain) is None:
-            return awaited(job.run(), guard)
-        return chain.call(job, lambda job: awaited(chain.call_async(job, guard), guard))
+        return call(job, guard or Guard())
     finally:
         CURRENT.reset(token)
+
+
+def call(job: Job, guard: Guard) -> Any:
+    """Calls run() with the middleware around it; a coroutine is run to its end."""
+    if (chain := middleware.chain) is None:
+        return awaited(job.run(), guard)
+    return chain.call(job, lambda job: awaited(chain.call_async(job, guard), guard))
 
 
 def awaited(value: Any, guard: Guard) -> Any:
@@ -40,11 +44,7 @@ def call_hook(job: Job, hook: str, guard: Guard) -> Any:
     for name in ("started_at", "ended_at"):
         result[name] = datetime.fromisoformat(result[name]) if result.get(name) else None
     tell: Callable[[AttemptRecord], Any] = job.on_aborted  # it may be a coroutine too
-    token = CURRENT.set(job._attempt)
-    try:
-        return awaited(tell(AttemptRecord(**{"worker": None, "value": None, "traceback": None, **result})), guard)
-    finally:
-        CURRENT.reset(token)
+    return awaited(tell(AttemptRecord(**{"worker": None, "value": None, "traceback": None, **result})), guard)
 
 
 def run_here(job: Job) -> Any:

@@ -1,0 +1,83 @@
+"""In a child: what watches each attempt from its first step to its report, the loading of arguments included.
+
+Traces, Sentry and the debug log. Middleware surrounds `run()` alone, and sees no report.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol
+
+from jobq import telemetry
+from jobq.records import Assignment, Report
+from jobq.runtime import attempts_log
+from jobq.states import Outcome
+
+log = logging.getLogger("jobq.observers")
+
+
+class Observed(Protocol):
+    """What an observer makes of one attempt. `error` is what ended it; None where nothing was raised."""
+
+    def ended(self, report: Report, error: BaseException | None) -> None: ...
+
+
+Observer = Callable[[Assignment], AbstractContextManager[Observed]]
+
+chosen: tuple[Observer, ...] = ()
+"""Those of this process, the outermost first; set once the application is loaded."""
+
+
+def use(*observers: Observer) -> None:
+    global chosen
+    chosen = observers
+
+
+def of(assignment: Assignment) -> tuple[Observer, ...]:
+    if assignment.hook is None and telemetry.is_on():
+        return (telemetry.processing, *chosen)
+    return chosen
+
+
+class Watch:
+    """One attempt under its observers. One that fails is logged, and left out: the job goes on."""
+
+    def __init__(self, assignment: Assignment, observers: tuple[Observer, ...]) -> None:
+        self.error: BaseException | None = None
+        self._assignment = assignment
+        self._observers = observers
+        self._observed: list[Observed] = []
+
+    @contextmanager
+    def begun(self) -> "Iterator[Watch]":
+        with ExitStack() as stack:
+            for observer in self._observers:
+                try:
+                    self._observed.append(stack.enter_context(observer(self._assignment)))
+                except Exception:
+                    log.exception("an observer of attempts failed")
+            yield self
+
+    def ended(self, report: Report) -> None:
+        for observed in reversed(self._observed):
+            try:
+                observed.ended(report, self.error)
+            except Exception:
+                log.exception("an observer of attempts failed")
+        self.error = None  # its traceback holds all that the job had
+
+
+@contextmanager
+def debug_log(assignment: Assignment) -> Iterator[Observed]:
+    """Tells starts and successes. It is used where the log is at `debug` only, and costs nothing elsewhere."""
+    attempts_log.tell_start(assignment)
+    yield Told(assignment)
+
+
+class Told:
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+
+    def ended(self, report: Report, error: BaseException | None) -> None:
+        if error is None and report.outcome == Outcome.SUCCESSFUL:
+            attempts_log.tell_success(self._assignment, report)
