@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SCOPE = "jobq"
 
+SCHEDULE = "jobq-schedule"
+"""Among the headers of a job that a tick enqueued: the name of its schedule."""
+
 AUTO = "opentelemetry.instrumentation.auto_instrumentation"
 """The module through which `opentelemetry-instrument` sets an SDK up in a process."""
 

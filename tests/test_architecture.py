@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runtime",
     }
     | PUBLIC,
+    "sentry": PURE | {"registry", "logging"},
     "web": PURE,  # starts the command as any program does
     # `jobq db` is the embedded server's own command; the demonstration is an application like any other.
     "cli": PURE | USE | {"cli", "embedded", "runtime", "tui", "demo", "bench"} | PUBLIC,
@@ -98,6 +99,7 @@ ONLY_IN: dict[str, set[str]] = {
     "croniter": {"schedules"},
     "opentelemetry": {"telemetry"},
     "pytest": {"testing"},
+    "sentry_sdk": {"sentry"},
     # What an application has loaded itself; nothing of it is imported where it has not.
     "sqlalchemy": {"references", "frameworks", "store"},
     "django": {"frameworks", "django", "django_project"},

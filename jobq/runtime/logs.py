@@ -28,7 +28,7 @@ def formatter_of(log_format: str) -> logging.Formatter:
 # In a child
 
 
-class Lines(logging.Handler):
+class ChildLines(logging.Handler):
     """Writes records to a descriptor, each in one piece: all children share the worker's stderr."""
 
     def __init__(self, fd: int, formatter: logging.Formatter, level: int = logging.NOTSET) -> None:
@@ -46,14 +46,14 @@ class Lines(logging.Handler):
 
 def prepare_child(log_format: str) -> None:
     """Before the application is loaded: it may configure logging, so that this is the last resort only."""
-    logging.lastResort = Lines(2, formatter_of(log_format), logging.WARNING)
+    logging.lastResort = ChildLines(2, formatter_of(log_format), logging.WARNING)
 
 
 def configure_child(log_format: str, log_level: str) -> None:
     """Once the application is loaded: configures logging where it has not, and has output told in lines."""
     root, events = logging.getLogger(), logging.getLogger(EVENTS)
     if not root.handlers:
-        root.addHandler(Lines(2, formatter_of(log_format)))
+        root.addHandler(ChildLines(2, formatter_of(log_format)))
         if root.level == logging.WARNING:  # as it is until somebody sets it
             root.setLevel(log_level.upper())
     events.disabled = False  # a dictConfig disables the loggers that it does not name

@@ -6,6 +6,7 @@
 -- A class with rules for a held key has its jobs enqueued by them; the tick then goes by the job in which its own ended up.
 -- A paused schedule moves on, and nothing else. A worker must declare it at this moment, whatever the last survey found;
 -- workers that run the same code declare the same, and one of them is read.
+-- The name of the schedule goes along with the job where its trace goes: so the child that runs it knows it.
 -- Jobs go in by the order of their keys, as in enqueue_many.sql: so no two statements wait for each other crosswise.
 WITH given AS MATERIALIZED (
     SELECT *
@@ -60,10 +61,11 @@ WITH given AS MATERIALIZED (
     WHERE due.paused_at IS NULL AND tick.tick_at > coalesce(due.last_at, '-infinity')
 ), added AS (
     INSERT INTO {schema}.numbered_jobs
-        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, is_due)
+        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, trace_context,
+         run_at, is_due)
     SELECT
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, 'schedule ' || name,
-        statement_timestamp() + delay, delay <= interval '0'
+        jsonb_build_object('jobq-schedule', name), statement_timestamp() + delay, delay <= interval '0'
     FROM served
     WHERE NOT is_overlapped AND key_rules IS NULL
     ORDER BY job_class COLLATE "C", unique_key COLLATE "C", number
@@ -75,7 +77,7 @@ WITH given AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT
             number AS place, job_id AS id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
-            'schedule ' || name AS source, statement_timestamp() + delay AS run_at
+            'schedule ' || name AS source, jsonb_build_object('jobq-schedule', name) AS trace_context, statement_timestamp() + delay AS run_at
     ) AS job
     WHERE NOT is_overlapped AND key_rules IS NOT NULL
 ), placed AS MATERIALIZED (

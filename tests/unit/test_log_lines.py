@@ -58,9 +58,7 @@ def assignment(**fields: Any) -> Assignment:
 
 def errored(given: Assignment, **fields: Any) -> Report:
     values: dict[str, Any] = {"error_type": "ValueError", "error_message": "no such order", "retry_delay": 30.0}
-    return Report(
-        given.id, given.attempt, "errored", 10.0, **{"ended": 10.25, "assignment": given, **values, **fields}
-    )
+    return Report(given.id, given.attempt, "errored", 10.0, **{"ended": 10.25, "assignment": given, **values, **fields})
 
 
 @pytest.fixture
@@ -168,9 +166,7 @@ def test_no_field_of_a_failed_attempt_forges_a_record_or_another_field(
     (line,) = as_text(made)
     assert line.startswith("job errored job=42 class=")
     unquoted = re.sub(r'"(?:[^"\\]|\\.)*"', '""', line)
-    assert re.findall(r"(?:^| )(\w+)=", unquoted) == [
-        *("job", "class", "queue", "attempt", "error", "ran", "retry_in")
-    ]
+    assert re.findall(r"(?:^| )(\w+)=", unquoted) == [*("job", "class", "queue", "attempt", "error", "ran", "retry_in")]
     content = as_json(made)
     assert (content["job"], content["class"]) == (42, hostile)
     assert content["queue"] == hostile
@@ -238,7 +234,9 @@ def test_what_json_does_not_have_is_text(in_job: Callable[..., Any]) -> None:
 
     circle: list[Any] = []
     circle.append(circle)
-    made = record("x", nan=float("nan"), circle=circle, hidden=Hidden(), job="mine", time=1, deep={"key": (1, Hidden())})
+    made = record(
+        "x", nan=float("nan"), circle=circle, hidden=Hidden(), job="mine", time=1, deep={"key": (1, Hidden())}
+    )
     content = in_job(lambda: as_json(made))
     assert (content["nan"], content["circle"]) == ("nan", "[[...]]")
     assert content["hidden"] == "<a Hidden that cannot be shown: RuntimeError>"
@@ -267,7 +265,7 @@ def test_a_record_keeps_its_job_where_another_thread_formats_it(in_job: Callable
 
 def test_the_exception_of_a_job_with_a_secret_does_not_reach_the_handlers(records: list[logging.LogRecord]) -> None:
     """Its traceback does, masked: a handler would format the exception itself."""
-    plain, secret = assignment(), assignment(arguments='{"key": {"!": "secret", "v": "hunter22"}}')
+    plain, secret = assignment(), assignment(arguments='{"key": {"$": "secret", "v": "hunter22"}}')
     error = ValueError("hunter22")
     for given in (plain, secret):
         attempts_log.tell_in_child(given, errored(given, traceback="ValueError: •••"), error)
