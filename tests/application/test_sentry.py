@@ -26,7 +26,8 @@ class IntoFile(Transport):
                 if item.payload.json is not None:
                     file.write(json.dumps([item.type, item.payload.json], default=str) + "\\n")
 
-sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=IntoFile, **json.loads(os.environ.get("SENTRY_OPTIONS", "{}")))
+options = json.loads(os.environ.get("SENTRY_OPTIONS", "{}"))
+sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=IntoFile, **options)
 """
 
 JOBS = """
@@ -137,7 +138,7 @@ def test_each_failed_attempt_is_an_event_with_its_job_and_without_its_secrets(
     }
     assert last["tags"] == {"jobq.class": "jobs.Charge", "jobq.queue": "mail", "jobq.job": str(job)}
     assert (last["transaction"], last["release"]) == ("jobs.Charge", "shop@1.2")
-    assert [crumb["message"] for crumb in last["breadcrumbs"]["values"]] == ["charging with •••"]
+    assert last["breadcrumbs"]["values"][-1]["message"] == "charging with •••"
     assert any(frame.get("vars", {}).get("revealed") == "'•••'" for frame in error["stacktrace"]["frames"])
     assert SECRET not in (app.path / "envelopes.jsonl").read_text()
 
@@ -229,7 +230,9 @@ def test_without_init_nothing_is_sent_and_jobs_run(app: "Application", store: "S
 
 
 def test_the_sdk_is_loaded_only_where_it_is_used() -> None:
-    program = "import sys, jobq, jobq.logging, jobq.runtime.child, jobq.runtime.supervisor; print('sentry_sdk' in sys.modules)"
+    program = (
+        "import sys, jobq.logging, jobq.runtime.child, jobq.runtime.supervisor; print('sentry_sdk' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

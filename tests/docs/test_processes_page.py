@@ -24,14 +24,6 @@ def test_the_process_that_the_page_leaves_running_is_killed(
         eventually(lambda: "a job left running processes (sleep), now killed job_class=jobs.Render" in worker.stderr)
 
 
-def test_the_log_of_a_job_is_shown_as_the_page_sets_it_up(application: "Application", store: "Store") -> None:
-    (definition,) = docs("processes").code("Logs")
-    application.write("jobs.py", definition)
-    store.add(job_class="jobs.import_orders", arguments='{"file": "orders.csv"}')
-    worked = application.jobq("run", "--drain", "--max-processes", "1")
-    assert "INFO jobs reading orders.csv" in worked.stderr
-
-
 JOBS = """
 import prices
 from jobq import job

@@ -220,9 +220,11 @@ def test_a_paused_queue_is_left_alone_and_worked_again_when_it_is_resumed(
 def test_the_statistics_say_what_was_done(sample: "Application", store: "Store", eventually: Eventually) -> None:
     for _ in range(5):
         add(store, "Echo")
+    add(store, "Fail")
 
     with sample.start("run", "--stats-every", "0.3") as worker:
-        eventually(lambda: sum(map(int, re.findall(r"stats processes=.* done=(\d+)", worker.stderr))) == 5)
+        eventually(lambda: sum(map(int, re.findall(r"stats processes=.* done=(\d+)", worker.stderr))) == 6)
+        assert sum(map(int, re.findall(r"stats processes=.* failed=(\d+)", worker.stderr))) == 1
 
 
 def test_statistics_can_be_turned_off(sample: "Application", store: "Store") -> None:
