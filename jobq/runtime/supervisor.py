@@ -39,6 +39,7 @@ from jobq.runtime.shutdown import Shutdown
 from jobq.runtime.stock import Stock
 from jobq.runtime.supervised import Child
 from jobq.runtime.supply import Supply
+from jobq.runtime.turns import Turns
 from jobq.settings import Settings
 from jobq.store import migrations, rights
 from jobq.store.database import Database
@@ -95,6 +96,7 @@ class Supervisor:
         queues, processes = tuple(dict.fromkeys(queues)), settings.max_processes or usable_cpus()
         self.ownership = Ownership(0)
         self.events = Events()
+        self.turns = Turns()
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.events, selectors.EVENT_READ)
         self.janitor = Janitor(lambda: self.children.roster.pids())
@@ -156,6 +158,7 @@ class Supervisor:
     # One turn of the main loop
 
     def _turn(self) -> None:
+        self.turns.mark()
         self._hear()
         self.children.keep_up()
         self.janitor.keep_up()
