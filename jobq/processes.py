@@ -106,8 +106,9 @@ def state_of(pid: int) -> str:
 
 def main(mark: str) -> None:
     """The janitor: standard input ends when the worker does."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # meant for the worker; this process ends right after it in any case
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGPWR", "SIGXCPU", "SIGALRM", "SIGUSR1", "SIGUSR2"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)  # meant for the worker; this process ends right after it in any case
     while os.read(0, 1):
         pass
     end_marked(mark)

@@ -60,7 +60,11 @@ class Settings:
     heartbeat_every: float = setting(10.0, "How often a worker writes its heartbeat.")
     heartbeat_timeout: float = setting(60.0, "A worker silent for this long is declared dead, and its jobs run again.")
     max_losses: int = setting(3, "A job whose process or worker died this often rests as lost.")
-    shutdown_grace: float = setting(30.0, "How long running jobs may continue after the first signal to stop.")
+    shutdown_grace: float | None = setting(
+        None,
+        "How long running jobs may continue after the first signal to stop. "
+        "Default: what the platform allows, at most 30 s.",
+    )
     cancel_grace: float = setting(
         10.0, "How long a job may continue after a cancel or timeout. Then its process is killed."
     )
@@ -232,7 +236,7 @@ def convert(name: str, value: Any, where: str) -> Any:
 def check(name: str, value: Any, where: str) -> None:
     """What a setting's type does not say: its range, or the words it may be."""
     least, words = MINIMA.get(name), CHOICES.get(name)
-    most = MAXIMA.get(name, MOST_SECONDS if TYPES[name] is float else 2**31 - 1)
+    most = MAXIMA.get(name, MOST_SECONDS if TYPES[name] in (float, float | None) else 2**31 - 1)
     if least is not None and value is not None and value < least:
         raise ConfigurationError(f"{where}: {name} is {value}, but must be at least {least}.")
     if isinstance(value, int | float) and value > most:
@@ -305,6 +309,7 @@ CONVERTERS: Mapping[Any, Any] = {
     int: to_int,
     int | None: to_int,
     float: to_float,
+    float | None: to_float,
     str: to_text,
     str | None: to_text,
     tuple[str, ...]: to_names,
@@ -315,6 +320,7 @@ WORDS: Mapping[Any, str] = {
     int: "a whole number",
     int | None: "a whole number",
     float: "a number of seconds",
+    float | None: "a number of seconds",
     str: "text",
     str | None: "text",
     tuple[str, ...]: "a list of names",

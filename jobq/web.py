@@ -22,6 +22,7 @@ from weakref import WeakSet
 
 from jobq import interpreter, stand_ins
 from jobq.errors import ConfigurationError
+from jobq.grace import shutdown_grace
 from jobq.options import checked_queue
 from jobq.settings import Settings, load
 
@@ -109,7 +110,7 @@ class Worker:
         with self._mutex:
             process = self._process
         if process is not None:
-            end(process, self._settings.shutdown_grace + self._settings.cancel_grace + KILL_SECONDS)
+            end(process, shutdown_grace(self._settings) + self._settings.cancel_grace + KILL_SECONDS)
         thread.join()
         self._close()
 

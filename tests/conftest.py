@@ -22,7 +22,7 @@ from psycopg.rows import namedtuple_row
 from jobq import embedded
 from jobq.records import Assignment, ClassRecord, NewJob, Report
 from jobq.settings import Settings
-from jobq.store import acts, enqueueing, jobs, workers
+from jobq.store import acts, enqueueing, jobs, preparing, workers
 from jobq.store.database import Database
 from jobq.testing import Databases, used
 
@@ -273,9 +273,16 @@ class Store:
     def promote(self, worker_id: int = 0, *, limit: int = 1000) -> jobs.Promotion:
         return jobs.promote(self.connection, self.schema, worker_id=worker_id, limit=limit)
 
-    def declare_dead(self, worker_id: int, *begun: Assignment) -> None:
+    def begin(self, worker_id: int, *suspects: Assignment) -> None:
+        """Commits that these begin, each alone in a process."""
+        preparing.begin(self.connection, self.schema, worker_id=worker_id, assignments=suspects)
+
+    def declare_dead(self, worker_id: int, *begun: Assignment, is_stopping: bool = False) -> None:
         """As `workers.silence` does with one that is silent. Its last heartbeat said that these had begun."""
-        status = {"begun": {str(assignment.id): [assignment.attempt, 0.0] for assignment in begun}}
+        status = {
+            "begun": {str(assignment.id): [assignment.attempt, 0.0] for assignment in begun},
+            "stopping": is_stopping,
+        }
         workers.heartbeat(self.connection, self.schema, worker_id=worker_id, status=status)
         self.execute(
             "UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent', waiting = false WHERE id = %s",

@@ -19,7 +19,7 @@ PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
     "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
     "frames", "tracebacks", "stand_ins", "addresses", "projects", "found_database",
-    "class_options", "load_steps", "interpreter", "log_events",
+    "class_options", "load_steps", "interpreter", "log_events", "grace",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {

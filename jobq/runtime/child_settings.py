@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from jobq import telemetry
+from jobq.grace import shutdown_grace
 from jobq.settings import Settings, environment_of
 
 
@@ -42,7 +43,7 @@ def child_settings(settings: Settings, processes: int) -> ChildSettings:
         max_losses=settings.max_losses,
         concurrency=settings.concurrency,
         cancel_grace=settings.cancel_grace,
-        shutdown_grace=settings.shutdown_grace,
+        shutdown_grace=shutdown_grace(settings),
         root=str(settings.root),
         app=settings.app,
         middleware=settings.middleware,

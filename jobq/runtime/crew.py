@@ -51,7 +51,7 @@ class Crew:
         self._on_returned = on_returned
         self._newcomers = Newcomers()
         self._started = 0
-        self._is_closing = False
+        self.is_closing = False  # the worker stops
         self._has_loaded_once = False
 
     # Who is there
@@ -96,7 +96,7 @@ class Crew:
             child.leave()
             if not child.serial:
                 slot.take_over()
-        if self._is_closing or now < slot.restart_at:
+        if self.is_closing or now < slot.restart_at:
             return
         if slot.child is None:
             slot.child = self._start_for(slot)
@@ -171,7 +171,7 @@ class Crew:
 
     def close(self) -> None:
         """No more jobs: children that are idle go at once, the others when their job is done."""
-        self._is_closing = True
+        self.is_closing = True
         for child in self._roster.children:
             child.leave()
 

@@ -1,17 +1,17 @@
 """What becomes of the jobs of a child that has died."""
 
-import random
 from collections.abc import Callable
 
 from jobq.records import Assignment, Report
-from jobq.runtime.child_state import Ordered, fate_of
+from jobq.runtime.child_state import Cause, CutOff, Ordered, fate_of
 from jobq.runtime.crew import Crew
-from jobq.runtime.endings import DeadChild, ending, lost_before_it_began, may_have_run
+from jobq.runtime.endings import DeadChild, ending, lost_before_it_began, lost_together, may_have_run
 from jobq.runtime.inbox import Inbox
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.interruption import Running
 from jobq.runtime.process import Death
 from jobq.runtime.roster import Roster
+from jobq.runtime.stop_signals import ENDED_BY_STOP
 from jobq.runtime.supervised import Child
 
 MIN_DEATHS_BEFORE = 2
@@ -19,10 +19,6 @@ MIN_DEATHS_BEFORE = 2
 
 MAX_SUSPECTS = 1000
 """… and such deaths are remembered of this many jobs."""
-
-APART_SECONDS = 30.0
-"""Coroutines that were lost together more than once come back spread over this time: one that kills its process shall
-not bring the same neighbours to their limit of losses."""
 
 
 class Deaths:
@@ -96,19 +92,23 @@ class Deaths:
         self._on_reports([report, *others])
 
     def _report_on_coroutines(self, child: Child, dead: DeadChild, stack: str) -> None:
-        """Which of several has brought its process down nobody can know."""
+        """Which of several has brought its process down nobody can know: each runs apart before it counts a loss."""
         is_alone = len(child.running()) == 1
         reports = []
         for running in child.concurrent.running():
             report = self._report(child, dead, running, stack)
-            if report.loss and not is_alone and running.assignment.losses and report.retry_delay is not None:
-                report = report._replace(retry_delay=random.uniform(0, APART_SECONDS))  # noqa: S311
-            reports.append(report)
+            reports.append(report if is_alone or not report.loss else lost_together(running, dead))
         child.concurrent.drop_all()
         self._on_reports(reports)
 
     def _report(self, child: Child, dead: DeadChild, running: Running, stack: str = "") -> Report:
-        fate = fate_of(running, child.life.cause)
+        fate = fate_of(running, child.life.cause or self._stop(dead.death))
         if isinstance(fate, Ordered) and stack:
             fate.interruption.stack = stack
         return ending(running, fate, dead)
+
+    def _stop(self, death: Death) -> Cause | None:
+        """Whoever ends a worker may signal its children too: that is no loss of their jobs."""
+        if self._crew.is_closing and -death.exit_code in ENDED_BY_STOP:
+            return CutOff("its process was killed while the worker stopped")
+        return None

@@ -58,6 +58,13 @@ def lost(assignment: Assignment, started: float | None, child: DeadChild) -> Rep
     )
 
 
+def lost_together(running: Running, child: DeadChild) -> Report:
+    """The report on one of several jobs that ran in a process which died: that is no proof against each of them."""
+    report = lost(running.assignment, running.since, child)
+    message = f"{child}; other jobs were lost with it, so this does not count as a loss, and it will run apart"
+    return report._replace(error_message=message, fingerprint=None, retry_delay=0.0, loss=False)
+
+
 def lost_before_it_began(assignment: Assignment, child: DeadChild, deaths: int) -> Report:
     """The report about a job that no process lived to begin."""
     message = f"{child}; {deaths} times its process died before the job began"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from types import FrameType
 
 from jobq.records import Assignment
+from jobq.runtime.stop_signals import STOPS
 from jobq.store.control import CancelRequest, StackRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """This process got SIGINT or SIGTERM."""
+    """This process got a signal that ends a worker."""
 
     number: int
 
@@ -28,6 +29,13 @@ class StopRequested:
 @dataclass(frozen=True, slots=True)
 class DeclaredDead:
     """Another worker declared this one dead."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """This worker, which was declared dead, has another row."""
 
     worker_id: int
 
@@ -69,6 +77,7 @@ Event = (
     Signalled
     | StopRequested
     | DeclaredDead
+    | Registered
     | CancelsRequested
     | StacksRequested
     | HooksTaken
@@ -94,10 +103,6 @@ class Events:
         """From any thread, and from a handler of signals."""
         self._queue.append(event)
         self.wake()
-
-    def put_back(self, event: Event) -> None:
-        """What could not be done now is tried again at the next turn, which need not come at once."""
-        self._queue.append(event)
 
     def take(self) -> Iterator[Event]:
         """What has arrived until now."""
@@ -136,8 +141,10 @@ class Events:
 
     def catch_signals(self) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, as some starters have it, no death is told
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        for number in STOPS:
+            # Somebody may have had a signal ignored on purpose, as nohup does. The two usual ones always count.
+            if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.put(Signalled(number))

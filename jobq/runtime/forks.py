@@ -13,12 +13,11 @@ from typing import Any
 
 from jobq.runtime.guard import INTERRUPT, SHOW_STACK, Guard
 from jobq.runtime.shared_memory import SharedMemory
+from jobq.runtime.stop_signals import OF_GROUPS
 from jobq.runtime.ways import Ways, leads_to
 
 LEFT_TO_PARENT: dict[signal.Signals, Any] = {
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGTERM: signal.SIG_DFL,
-    signal.SIGHUP: signal.SIG_DFL,
+    number: signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL for number in OF_GROUPS
 }
 """With what a Python program does on each of them."""
 

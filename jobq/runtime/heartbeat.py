@@ -1,19 +1,35 @@
-"""Says that the worker is alive, on a thread and a connection that nothing else can hold up."""
+"""Says that the worker is alive, on a thread and a connection that nothing else can hold up.
 
+It vouches for the last turn of the main loop. A main loop that hangs cares for no job, however lively its threads are:
+the worker is then silent, and others rescue its jobs.
+"""
+
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from jobq.records import ClassRecord
 from jobq.runtime.ownership import Ownership
+from jobq.runtime.registration import Registration
 from jobq.runtime.service import Service, jittered
+from jobq.runtime.turns import Turns
 from jobq.store import workers
 from jobq.store.database import Connection, Database
+
+log = logging.getLogger("jobq.worker")
+
+MIN_HANG_SECONDS = 1.0
+"""A main loop that has not turned for longer, and for longer than the time between two heartbeats, hangs."""
+
+LOOK_AGAIN_SECONDS = 0.25
+"""While it hangs, it is looked at this often."""
 
 
 class Heartbeat(Service):
     """Beats; `on_declared_dead` is called when the database no longer knows this worker as alive.
 
-    `on_stop_requested` is called, at every beat, with the name of whoever wants it to stop.
+    `on_registered` is called with its new id when it has registered anew. `on_stop_requested` is called, at every beat,
+    with the name of whoever wants it to stop.
     """
 
     name = "heartbeat"
@@ -22,28 +38,64 @@ class Heartbeat(Service):
         self,
         database: Database,
         ownership: Ownership,
+        turns: Turns,
+        registration: Registration,
         status: Callable[[], dict[str, Any]],
         *,
         on_declared_dead: Callable[[int], None],
+        on_registered: Callable[[int], None],
         on_stop_requested: Callable[[str], None],
         on_classes_known: Callable[[], None],
     ) -> None:
         super().__init__(database)
         # Well before the others lose their patience with those who had no chance to report.
         self.max_backoff_seconds = min(self.max_backoff_seconds, database.settings.heartbeat_timeout / 4)
+        self.lock_seconds = max(MIN_HANG_SECONDS, database.settings.heartbeat_timeout / 4)
+        self.max_tick_seconds = self.lock_seconds * 1.5  # it has waited for more than a lock then
         self.ownership = ownership
+        self._turns = turns
+        self._registration = registration
         self._status = status
         self._on_declared_dead = on_declared_dead
+        self._on_registered = on_registered
         self._on_stop_requested = on_stop_requested
         self._on_classes_known = on_classes_known
+        self._classes: tuple[ClassRecord, ...] = ()
         self._news: tuple[ClassRecord, ...] | None = None
+        self._hang_seconds = max(MIN_HANG_SECONDS, database.settings.heartbeat_every)
+        self._has_told_hang = False
 
     def tell(self, classes: tuple[ClassRecord, ...]) -> None:
         """Has the worker's row say which classes it knows."""
-        self._news = classes
+        self._news = self._classes = classes
         self.wake()
 
     def tick(self, connection: Connection) -> float | None:
+        if self._is_hanging():
+            return LOOK_AGAIN_SECONDS
+        if not self.ownership.is_anybody:
+            self._register_anew(connection)
+        self._beat(connection)
+        return jittered(self.database.settings.heartbeat_every * 0.9)
+
+    def _is_hanging(self) -> bool:
+        """Says so once."""
+        seconds = self._turns.seconds_since_last
+        is_hanging = seconds > self._hang_seconds
+        if is_hanging and not self._has_told_hang:
+            log.error("the main loop hangs: no heartbeat until it turns again seconds=%.1f", seconds)
+        elif self._has_told_hang and not is_hanging:
+            log.warning("the main loop turns again")
+        self._has_told_hang = is_hanging
+        return is_hanging
+
+    def _register_anew(self, connection: Connection) -> None:
+        """The main loop hears of the new id before anything can be claimed under it."""
+        worker_id = self._registration.register(connection, self._classes)
+        self._on_registered(worker_id)
+        self.ownership.begin_anew(worker_id)
+
+    def _beat(self, connection: Connection) -> None:
         worker_id = self.ownership.worker_id
         pulse = workers.heartbeat(connection, self.database.schema, worker_id=worker_id, status=self._status())
         if pulse is None:
@@ -54,4 +106,3 @@ class Heartbeat(Service):
             workers.learn_classes(connection, self.database.schema, worker_id=worker_id, classes=news)
             self._news = None
             self._on_classes_known()
-        return jittered(self.database.settings.heartbeat_every * 0.9)

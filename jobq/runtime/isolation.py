@@ -1,7 +1,8 @@
 """Runs suspected jobs: each alone in a process, after its begin was committed.
 
 A job is suspected after an attempt of it was lost, or may have been. If it takes its worker down again within a moment,
-the committed begin convicts it, and a neighbour that had not begun is not blamed.
+the committed begin convicts it, and a neighbour that had not begun is not blamed. A job that one more loss would bring
+to rest runs while no other suspect does: what then takes the worker down is no other one.
 """
 
 from collections import deque
@@ -31,11 +32,14 @@ class Isolation:
         ownership: Ownership,
         begin: Callable[[Sequence[Assignment]], None],
         is_coroutine: Callable[[Assignment], bool],
+        *,
+        max_losses: int,
     ) -> None:
         self._dispatcher = dispatcher
         self._ownership = ownership
         self._begin = begin
         self._is_coroutine = is_coroutine
+        self._max_losses = max_losses
         self._waiting: deque[Assignment] = deque()
         self._reserved: dict[Child, Assignment] = {}
         self._beginning: dict[Child, Assignment] = {}
@@ -63,10 +67,21 @@ class Isolation:
         self._leave_closed(self._beginning)
         while self._waiting and (child := self._dispatcher.reserve(keep_one=keep_one)) is not None:
             self._reserved[child] = self._waiting.popleft()
-        if empty := [child for child in self._reserved if not child.is_at_work]:
+        if empty := self._may_begin([child for child in self._reserved if not child.is_at_work]):
             self._moved_at = monotonic()
             self._beginning |= {child: self._reserved.pop(child) for child in empty}
             self._begin([self._beginning[child] for child in empty])
+
+    def _may_begin(self, empty: list[Child]) -> list[Child]:
+        """Those of the empty processes whose suspects may begin now, beside those that have begun."""
+        at_work = [*self._sent.values(), *self._beginning.values()]
+        if any(map(self._has_last_chance, at_work)):
+            return []
+        together = [child for child in empty if not self._has_last_chance(self._reserved[child])]
+        return together if at_work or together else empty[:1]
+
+    def _has_last_chance(self, suspect: Assignment) -> bool:
+        return suspect.losses + 1 >= self._max_losses
 
     def begun(self, suspects: Iterable[Assignment]) -> None:
         """Hands out suspects whose begin was committed. One whose process has gone meanwhile begins anew."""

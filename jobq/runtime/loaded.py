@@ -4,13 +4,13 @@ The supervisor itself never imports the application: a child tells what it defin
 """
 
 import logging
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from jobq.clean import plain
 from jobq.errors import ConfigurationError
 from jobq.records import ClassRecord, DeclaredSchedule
+from jobq.runtime import logs
 from jobq.runtime.child_settings import child_settings
 from jobq.runtime.crew import Crew
 from jobq.runtime.services import Services
@@ -67,13 +67,13 @@ class LoadedApplication:
         if self._is_refused or (not self._is_loaded and (message, user_traceback) == self._failure):
             return  # several children say the same at once, and so does each next one
         self._failure = message, user_traceback
-        sys.stderr.write(plain(user_traceback, 20_000))
+        logs.write(plain(user_traceback, 20_000))
         if self._is_loaded:
             log.error("a new child could not load the application; the others go on error=%s", message)
         elif self._read_settings is not None:
             log.error("the application cannot be loaded; trying again error=%s", message)
         else:
-            sys.stderr.write(f"jobq: error: {plain(message)}\n")
+            logs.write(f"jobq: error: {plain(message)}\n")
             self._is_refused = True
 
     def reload(self, changed: Iterable[str]) -> None:

@@ -1,4 +1,7 @@
-"""The logs of the worker and of its children: where they go. `jobq.logging` says what a line looks like."""
+"""The logs of the worker and of its children: where they go. `jobq.logging` says what a line looks like.
+
+Nothing that the worker logs waits for its reader.
+"""
 
 import logging
 import sys
@@ -6,14 +9,20 @@ from functools import partial
 
 from jobq.logging import EVENTS, TOLD, JsonFormatter, TextFormatter
 from jobq.runtime import observers
+from jobq.runtime.lines import Lines
 from jobq.runtime.output import Output, write_all
 from jobq.runtime.threads import note_attempts
 from jobq.settings import Settings
 
+FLUSH_SECONDS = 2.0
+"""How long the exit waits until the last lines are read."""
+
+log = logging.getLogger("jobq.worker")
+
 
 def configure(settings: Settings) -> None:
     """Sends the log of `jobq` to stderr in the format that the settings name."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = handler_of_stderr()
     handler.setFormatter(formatter_of(settings.log_format))
     logger = logging.getLogger("jobq")
     logger.handlers[:] = [handler]
@@ -23,6 +32,58 @@ def configure(settings: Settings) -> None:
 
 def formatter_of(log_format: str) -> logging.Formatter:
     return JsonFormatter() if log_format == "json" else TextFormatter()
+
+
+def handler_of_stderr() -> logging.Handler:
+    """A stream without a descriptor is in this process, and cannot hang."""
+    if sys.stderr is None:  # closed before the start
+        return logging.NullHandler()
+    try:
+        return QueuedLines(sys.stderr.fileno())
+    except OSError:
+        return logging.StreamHandler(sys.stderr)
+
+
+def write(text: str) -> None:
+    """Puts text that is for people, and is no event, into the log as it is."""
+    for handler in logging.getLogger("jobq").handlers:
+        if isinstance(handler, QueuedLines):
+            handler.lines.put(encoded(text))
+            return
+    sys.stderr.write(text)
+
+
+def flush() -> None:
+    """Waits until the last lines are written, but not for long."""
+    for handler in logging.getLogger("jobq").handlers:
+        handler.flush()
+
+
+class QueuedLines(logging.Handler):
+    """Formats a record in the thread that logs it, and leaves the rest to the thread that writes."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self.lines = Lines(fd, self._told_dropped)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.lines.put(encoded(f"{self.format(record)}\n"))
+        except Exception:  # noqa: BLE001 - as every handler of Python's does: a record that cannot be formatted
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Also called by `logging` at the exit."""
+        self.lines.flush(FLUSH_SECONDS)
+
+    def _told_dropped(self, count: int) -> bytes:
+        message = "log lines were dropped, since nobody read them or they could not be written lines=%s"
+        record = log.makeRecord(log.name, logging.WARNING, __file__, 0, message, (count,), None)
+        return encoded(f"{self.format(record)}\n")
+
+
+def encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 # In a child

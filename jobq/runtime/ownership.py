@@ -6,6 +6,9 @@ from operator import attrgetter
 
 from jobq.records import Assignment
 
+NOBODY = -1
+"""The id of no worker. The database has no jobs of it: neither claimed ones, nor pending ones."""
+
 
 class Ownership:
     """Shared by the threads of a supervisor. A worker that was declared dead starts anew under another id.
@@ -20,7 +23,7 @@ class Ownership:
 
     def take(self, worker_id: int, assignments: Iterable[Assignment]) -> bool:
         """Notes what was claimed. False: it was claimed under an identity that is no longer ours."""
-        if worker_id != self.worker_id:
+        if worker_id != self.worker_id or worker_id == NOBODY:
             return False
         for claim, together in groupby(assignments, key=attrgetter("claim")):
             attempts = {(assignment.id, assignment.attempt) for assignment in together}
@@ -48,6 +51,11 @@ class Ownership:
 
     def held(self) -> frozenset[tuple[int, int]]:
         return frozenset(self._held)
+
+    @property
+    def is_anybody(self) -> bool:
+        """False: it was declared dead, and is not registered anew yet."""
+        return self.worker_id != NOBODY
 
     def begin_anew(self, worker_id: int) -> None:
         """Under a new identity nothing of the old is ours."""

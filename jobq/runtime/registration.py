@@ -2,13 +2,14 @@
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 
 import jobq
 from jobq.records import ClassRecord
 from jobq.runtime.ownership import Ownership
 from jobq.store import workers
-from jobq.store.database import Database, host_name
+from jobq.store.database import Connection, Database, host_name
 
 log = logging.getLogger("jobq.worker")
 
@@ -20,29 +21,41 @@ class Registration:
         self._queues = queues
         self._processes = processes
 
-    def register(self, classes: Sequence[ClassRecord]) -> int:
-        """Begins anew under a new id, which is returned. Raises JobqError."""
-        host, pid = host_name(), os.getpid()
+    def register_first(self) -> int:
+        """At the start of the worker. Raises JobqError."""
         with self._database.explained(), self._database.connect("worker") as connection:
-            worker_id = workers.register(
-                connection,
-                self._database.schema,
-                host=host,
-                pid=pid,
-                version=jobq.__version__,
-                processes=self._processes,
-                queues=self._queues,
-                classes=classes,
-            )
+            worker_id = self.register(connection, ())
         self._ownership.begin_anew(worker_id)
+        return worker_id
+
+    def register(self, connection: Connection, classes: Sequence[ClassRecord]) -> int:
+        """Makes a row, and returns its id."""
+        host, pid = host_name(), os.getpid()
+        worker_id = workers.register(
+            connection,
+            self._database.schema,
+            host=host,
+            pid=pid,
+            version=jobq.__version__,
+            processes=self._processes,
+            queues=self._queues,
+            classes=classes,
+        )
         log.info(
             "worker started worker=%s host=%s pid=%s processes=%s queues=%s",
             *(worker_id, host, pid, self._processes, ",".join(self._queues) or "all"),
         )
         return worker_id
 
-    def sign_off(self) -> None:
+    def sign_off(self, seconds: float) -> None:
         """A database that is away must not hold the exit up."""
+        signing = threading.Thread(target=self._sign_off, name="jobq-sign-off", daemon=True)
+        signing.start()
+        signing.join(seconds)
+        if signing.is_alive():
+            log.warning("could not sign off: the database did not answer seconds=%g", seconds)
+
+    def _sign_off(self) -> None:
         try:
             with self._database.connect("worker sign off") as connection:
                 workers.stop(connection, self._database.schema, worker_id=self._ownership.worker_id)

@@ -9,15 +9,19 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 from jobq import telemetry
 from jobq.runtime.trouble import Trouble
-from jobq.store.database import Connection, Database
+from jobq.store.database import Connection, Database, hang_up
 from jobq.store.jobs import limit_lock_waits
 
 log = logging.getLogger("jobq.worker")
 
 MAX_BACKOFF_SECONDS = 10.0
+
+WAITS_LONG_SECONDS = 30.0
+"""A service whose tick takes longer is reported: its statement waits, or the server does not answer."""
 
 
 class Service:
@@ -33,22 +37,37 @@ class Service:
     walks_indexes = True
     """False: its statements join many rows, each in the way that the server plans for it."""
 
+    max_tick_seconds: float | None = None
+    """After this long in one tick the connection is cut, and a new one made: for what must not wait for one server
+    process that hangs."""
+
     def __init__(self, database: Database) -> None:
         self.database = database
         self.is_connected = False
         self._connection: Connection | None = None
+        self._closing = threading.Lock()
+        self._ticking_since: float | None = None
+        self._has_told_wait = False
         self._stopping = threading.Event()
         self._woken = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name=f"jobq-{self.name}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"jobq-{self.name}", daemon=True)
         self._trouble = Trouble(self.name, database)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Asks it to end after the tick at hand. False: it did not within `timeout` seconds."""
+        """Ends it after the tick at hand. False: it did not end within `timeout` seconds."""
+        self.ask_to_stop()
+        return self.wait_until_stopped(timeout)
+
+    def ask_to_stop(self) -> None:
+        """It ends after the tick at hand."""
         self._stopping.set()
         self.wake()
+
+    def wait_until_stopped(self, timeout: float | None = None) -> bool:
+        """False: it did not end within `timeout` seconds."""
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -70,6 +89,28 @@ class Service:
     def on_stopped(self) -> None:
         """Called once, after the last tick."""
 
+    @property
+    def seconds_in_tick(self) -> float:
+        """For how long it has been in its tick; 0 where it rests."""
+        since = self._ticking_since
+        return 0.0 if since is None else monotonic() - since
+
+    def look_after(self) -> None:
+        """Called by the main loop from time to time. A service that waits is reported, and ends nothing."""
+        seconds = self.seconds_in_tick
+        if self.max_tick_seconds is not None and seconds > self.max_tick_seconds:
+            self._hang_up()
+        waits_long = seconds > WAITS_LONG_SECONDS
+        if waits_long and not self._has_told_wait:
+            log.warning("service=%s has waited for the database for seconds=%.0f", self.name, seconds)
+        self._has_told_wait = waits_long
+
+    def _hang_up(self) -> None:
+        """Its thread finds the connection lost, and makes another one."""
+        with self._closing:
+            if self._connection is not None and not self._connection.closed:
+                hang_up(self._connection)
+
     @contextmanager
     def lock_waits_limited(self, connection: Connection) -> Iterator[None]:
         """No statement in it waits for longer than `lock_seconds`. A session of the service's own was begun so; in one
@@ -85,24 +126,24 @@ class Service:
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
-    def _loop(self) -> None:
-        with telemetry.quiet():
-            self._work()
-
     def _work(self) -> None:
-        while not self.is_stopping:
-            self._attempt()
-        self._take_leave()
-        self._disconnect()
-        self.on_stopped()
+        with telemetry.quiet():
+            while not self.is_stopping:
+                self._attempt()
+            self._take_leave()
+            self._disconnect()
+            self.on_stopped()
 
     def _attempt(self) -> None:
         """One tick, and the wait after it; nothing that goes wrong ends the thread."""
+        self._ticking_since = monotonic()
         try:
             wait = self.tick(self._connect())
             if not self.keeps_connection:
                 self._disconnect()
+            self._ticking_since = None
         except Exception as error:  # noqa: BLE001 - the edge around one tick
+            self._ticking_since = None
             self._disconnect()
             # New work does not cut this wait short: it would meet the same trouble.
             self._stopping.wait(self._trouble.failed(error, self.max_backoff_seconds))
@@ -132,7 +173,8 @@ class Service:
         self.is_connected = False
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            with self._closing:
+                connection.close()
 
 
 def sooner(first: float | None, second: float | None) -> float | None:

@@ -4,6 +4,7 @@ What a service has to say to another is said here; what concerns jobs becomes an
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from jobq.records import ClassRecord, DeclaredSchedule, Report
@@ -15,6 +16,7 @@ from jobq.runtime.events import (
     DeclaredDead,
     Events,
     QueuesPaused,
+    Registered,
     StacksRequested,
     StopRequested,
 )
@@ -24,9 +26,11 @@ from jobq.runtime.listener import Listener
 from jobq.runtime.maintenance import Maintenance
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.preparer import Preparer
+from jobq.runtime.registration import Registration
 from jobq.runtime.reporter import Reporter
 from jobq.runtime.scheduler import Scheduler
-from jobq.runtime.service import Service
+from jobq.runtime.service import WAITS_LONG_SECONDS, Service
+from jobq.runtime.turns import Turns
 from jobq.store.database import Database
 
 
@@ -39,6 +43,8 @@ class Services:
         ownership: Ownership,
         queues: Sequence[str],
         events: Events,
+        turns: Turns,
+        registration: Registration,
         *,
         on_reports: Callable[[list[Report]], None],
         status: Callable[[], dict[str, Any]],
@@ -46,6 +52,7 @@ class Services:
     ) -> None:
         self._database = database
         self.ownership = ownership
+        self.registration = registration
         self._queues = queues
         self._events = events
         self._make_recording()
@@ -54,8 +61,11 @@ class Services:
         self.heartbeat = Heartbeat(
             database,
             ownership,
+            turns,
+            registration,
             status,
             on_declared_dead=lambda worker_id: events.put(DeclaredDead(worker_id)),
+            on_registered=lambda worker_id: events.put(Registered(worker_id)),
             on_stop_requested=lambda requested_by: events.put(StopRequested(requested_by)),
             on_classes_known=self.maintenance.look_for_unknown,
         )
@@ -132,9 +142,24 @@ class Services:
         for service in self._all:
             service.start()
 
-    def stop(self) -> None:
+    def look_after(self) -> None:
+        """Reports services that wait, from the main loop."""
         for service in (*self._all, self.preparer):
-            service.stop(timeout=0.0 if service is self.listener else 2.0)  # it sits in a wait without a statement
+            service.look_after()
+
+    def waiting(self) -> dict[str, float]:
+        """The services that have waited long, and for how many seconds, for the heartbeat."""
+        found = {service.name: service.seconds_in_tick for service in (*self._all, self.preparer)}
+        return {name: round(seconds, 1) for name, seconds in found.items() if seconds > WAITS_LONG_SECONDS}
+
+    def stop(self, seconds: float) -> None:
+        """Asks all to end, and waits this long at most: the database of one that does not may be away."""
+        for service in (*self._all, self.preparer):
+            service.ask_to_stop()
+        deadline = monotonic() + seconds
+        for service in (*self._all, self.preparer):
+            if service is not self.listener:  # it sits in a wait without a statement
+                service.wait_until_stopped(max(0.0, deadline - monotonic()))
 
     def tell_application(self, classes: tuple[ClassRecord, ...], schedules: tuple[DeclaredSchedule, ...]) -> None:
         """What the application defines."""

@@ -13,6 +13,7 @@ from time import monotonic
 
 from jobq.runtime.children import Children
 from jobq.runtime.services import Services
+from jobq.runtime.stop_signals import name_of
 from jobq.runtime.supply import Supply
 
 log = logging.getLogger("jobq.worker")
@@ -20,7 +21,12 @@ log = logging.getLogger("jobq.worker")
 FLUSH_SECONDS = 10.0
 """How long the last reports may take on the way out, where the database is away."""
 
-SECOND_SIGNAL_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SECOND_SIGNAL_EXIT_CODES: dict[int, int] = {signal.SIGINT: 130, signal.SIGQUIT: 131, signal.SIGTERM: 143}
+"""The signals of which a second one cuts off. A terminal that is closed sends SIGHUP more than once."""
+
+SAME_STOP_SECONDS = 1.0
+"""A signal of another kind within this time is the same stop: Ctrl-C reaches every process of a terminal, and a process
+manager among them sends SIGTERM to its own."""
 
 
 class Phase(Enum):
@@ -43,7 +49,7 @@ class Shutdown:
         self._services = services
         self._grace_seconds = grace_seconds
         self._since = 0.0  # when the phase began
-        self._was_signalled = False
+        self._signalled: tuple[int, float] | None = None  # the first signal, and when it came
         self._is_cut_off = False  # also later, while the last reports are recorded
         self._forced_exit_code = 0
 
@@ -53,14 +59,22 @@ class Shutdown:
 
     def take_signal(self, number: int) -> None:
         """The first signal stops, the second one cuts off."""
-        name = signal.Signals(number).name
+        name = name_of(number)
         log.info("signal received name=%s", name)
-        is_first, self._was_signalled = not self._was_signalled, True
+        is_urgent = self._is_urgent(number)
+        self._signalled = self._signalled or (number, monotonic())
         if not self.has_begun:
             self.begin()
-        elif not is_first and not self._is_cut_off:  # the first may find it stopping, as an operator wanted
-            self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[signal.Signals(number)]
+        elif is_urgent and not self._is_cut_off:
+            self._forced_exit_code = SECOND_SIGNAL_EXIT_CODES[number]
             self._cut_off(f"the worker was told to stop at once ({name})")
+
+    def _is_urgent(self, number: int) -> bool:
+        """Whether it is a second signal. The first one may find the worker stopping, as an operator wanted."""
+        if self._signalled is None or number not in SECOND_SIGNAL_EXIT_CODES:
+            return False
+        first, at = self._signalled
+        return number == first or monotonic() - at >= SAME_STOP_SECONDS
 
     def begin(self) -> None:
         """Nothing is claimed, what is not begun goes back, what runs may end."""

@@ -23,12 +23,12 @@ STALE_SECONDS = 0.5
 class Stock:
     """Jobs wait here in the order of service: plain ones and coroutines, and those that are prepared or run alone."""
 
-    def __init__(self, dispatcher: Dispatcher, ownership: Ownership, preparer: Preparer) -> None:
+    def __init__(self, dispatcher: Dispatcher, ownership: Ownership, preparer: Preparer, max_losses: int) -> None:
         self.plain: deque[Assignment] = deque()
         self.coroutines: deque[Assignment] = deque()
         self.coroutine_classes: frozenset[str] = frozenset()  # those that children run side by side
         self.preparer = preparer
-        self.isolation = Isolation(dispatcher, ownership, preparer.begin, self._is_coroutine)
+        self.isolation = Isolation(dispatcher, ownership, preparer.begin, self._is_coroutine, max_losses=max_losses)
         self._dispatcher = dispatcher
         self._moved_at = monotonic()
 

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from jobq import interpreter, telemetry
-from jobq.errors import JobqError
+from jobq.grace import shutdown_grace
 from jobq.records import Report
 from jobq.runtime import attempts_log, logs
 from jobq.runtime.child_settings import child_settings
@@ -23,6 +23,7 @@ from jobq.runtime.events import (
     Events,
     HooksTaken,
     QueuesPaused,
+    Registered,
     Signalled,
     StacksRequested,
     StopRequested,
@@ -30,7 +31,7 @@ from jobq.runtime.events import (
 from jobq.runtime.janitor import Janitor
 from jobq.runtime.loaded import LoadedApplication
 from jobq.runtime.machine import usable_cpus
-from jobq.runtime.ownership import Ownership
+from jobq.runtime.ownership import NOBODY, Ownership
 from jobq.runtime.registration import Registration
 from jobq.runtime.reloader import Reloader
 from jobq.runtime.requests import Requests
@@ -41,7 +42,7 @@ from jobq.runtime.supervised import Child
 from jobq.runtime.supply import Supply
 from jobq.runtime.turns import Turns
 from jobq.settings import Settings
-from jobq.store import migrations, rights
+from jobq.store import migrations, notices, rights
 from jobq.store.database import Database
 
 log = logging.getLogger("jobq.worker")
@@ -50,8 +51,11 @@ TICK_SECONDS = 0.25
 
 ERROR_TYPE = attrgetter("error_type")
 
-PROGRESS_EVERY_SECONDS = 1.0
-"""The progress of running jobs is stored this often."""
+LOOK_EVERY_SECONDS = 1.0
+"""The progress of running jobs is stored this often, and services are looked after."""
+
+LEAVE_SECONDS = 2.0
+"""On the way out, children, services and the database are waited for this long each."""
 
 
 def run(
@@ -71,6 +75,7 @@ def run(
     """
     interpreter.require()
     logs.configure(settings)
+    notices.write_with(logs.write)
     database = Database(settings)
     try:
         with telemetry.quiet():
@@ -79,18 +84,14 @@ def run(
             return Supervisor(database, queues, drain=drain, reload=reload).run()
     finally:
         database.close()
+        logs.flush()
 
 
 class Supervisor:
     """One worker. Its main thread owns the children and the stock; every service has a thread of its own."""
 
     def __init__(
-        self,
-        database: Database,
-        queues: Sequence[str],
-        *,
-        drain: bool,
-        reload: Callable[[], Settings] | None = None,
+        self, database: Database, queues: Sequence[str], *, drain: bool, reload: Callable[[], Settings] | None = None
     ) -> None:
         settings = database.settings
         queues, processes = tuple(dict.fromkeys(queues)), settings.max_processes or usable_cpus()
@@ -116,22 +117,23 @@ class Supervisor:
             self.ownership,
             queues,
             self.events,
+            self.turns,
+            Registration(database, self.ownership, queues, processes),
             on_reports=self._on_reports,
             status=self._status,
             count_ready=self.children.crew.count_ready,
         )
-        self.stock = Stock(self.children.dispatcher, self.ownership, services.preparer)
+        self.stock = Stock(self.children.dispatcher, self.ownership, services.preparer, settings.max_losses)
         self.supply = Supply(settings, self.children, self.stock, services)
         self.requests = Requests(self.children, self.stock, services.control, on_reports=self._on_reports)
-        self.registration = Registration(database, self.ownership, queues, processes)
         self.application = LoadedApplication(self.children.crew, services, self.supply, read_settings=reload)
         self.reloader = Reloader(settings.root, self._on_changed) if reload is not None else None
-        self.shutdown = Shutdown(self.children, self.supply, services, grace_seconds=settings.shutdown_grace)
+        self.shutdown = Shutdown(self.children, self.supply, services, grace_seconds=shutdown_grace(settings))
         self.drain = Drain(self.children.roster, self.supply, services, self.events) if drain else None
-        self._progress_at = 0.0
+        self._look_at = 0.0
 
     def run(self) -> int:
-        self._register()
+        self.children.roster.tell_worker(self.services.registration.register_first())
         self.events.catch_signals()
         try:
             self._start()
@@ -164,7 +166,7 @@ class Supervisor:
         self.janitor.keep_up()
         self.supply.receive()
         self._obey()
-        self._tell_progress()
+        self._look_after()
         if self.shutdown.has_begun:
             self.shutdown.go_on()
             return
@@ -208,7 +210,9 @@ class Supervisor:
                 log.info("asked to stop by=%s", requested_by)
                 self.shutdown.begin()
             case DeclaredDead(worker_id) if worker_id == self.ownership.worker_id:
-                self._begin_anew(event)
+                self._drop_all(worker_id)
+            case Registered(worker_id):
+                self._begin_anew(worker_id)
             case CancelsRequested(requests):
                 self.requests.cancel(requests)
             case StacksRequested(questions):
@@ -220,11 +224,13 @@ class Supervisor:
                 self.children.dispatcher.recall_all()
                 self.supply.give_back_all()
 
-    def _tell_progress(self) -> None:
+    def _look_after(self) -> None:
+        """What need not happen at every turn."""
         now = monotonic()
-        if now < self._progress_at:
+        if now < self._look_at:
             return
-        self._progress_at = now + PROGRESS_EVERY_SECONDS
+        self._look_at = now + LOOK_EVERY_SECONDS
+        self.services.look_after()
         if told := self.children.inspector.progress():
             self.services.control.tell_progress(told)
 
@@ -240,13 +246,13 @@ class Supervisor:
         if self.reloader is not None:
             self.reloader.stop()
         self.children.roster.cut_off_all("the worker has ended")
-        self.services.stop()
-        deadline = monotonic() + 2.0
+        self.services.stop(LEAVE_SECONDS)
+        deadline = monotonic() + LEAVE_SECONDS
         while not self.children.roster.is_empty and monotonic() < deadline:
             self.children.keep_up()
             self.selector.select(0.02)
         self.janitor.close()
-        self.registration.sign_off()
+        self.services.registration.sign_off(LEAVE_SECONDS)
         self.selector.close()
         self.events.close()
         log.info("stopped worker=%s done=%s", self.ownership.worker_id, self.services.completer.tally.attempts)
@@ -273,28 +279,27 @@ class Supervisor:
             "done": self.services.completer.tally.attempts,
             # Also where it is not: one that does not say it is of a release that cannot be asked to stop.
             "stopping": self.shutdown.has_begun,
+            "waiting": self.services.waiting(),
         }
 
     # Identity
 
-    def _register(self) -> None:
-        self.children.roster.tell_worker(self.registration.register(self.application.classes))
+    def _drop_all(self, worker_id: int) -> None:
+        """Drops what is no longer ours: the jobs run elsewhere by now, and late reports would change nothing.
 
-    def _begin_anew(self, event: DeclaredDead) -> None:
-        """Drops what is no longer ours: the jobs run elsewhere by now, and late reports would change nothing."""
+        The heartbeat then registers this worker anew: the main loop does not wait for the database.
+        """
         held = len(self.ownership.held())
-        log.warning("this worker was declared dead; starting anew worker=%s jobs_dropped=%s", event.worker_id, held)
+        log.warning("this worker was declared dead; starting anew worker=%s jobs_dropped=%s", worker_id, held)
+        self.ownership.begin_anew(NOBODY)
         self.children.dispatcher.recall_all()
         self.children.roster.drop_all_jobs("its job belongs to another worker by now")
         self.supply.drop_all()
         self.services.hooks.drop_all()
         self.services.completer.drop_all()
-        try:
-            self._register()
-        except JobqError as error:
-            log.warning("could not register anew error=%s", error)
-            self.events.put_back(event)  # the heartbeat finds out again
-            self.services.heartbeat.wake()
-            return
+        self.services.heartbeat.wake()
+
+    def _begin_anew(self, worker_id: int) -> None:
+        self.children.roster.tell_worker(worker_id)
         self.supply.claim_anew()
         self.services.scheduler.wake()

@@ -3,8 +3,12 @@
 -- id: any number of workers may rescue at once, and none waits for a late report.
 -- Only attempts that are known to have begun count as losses: those whose begin was committed, and those that the worker
 -- told of with its last heartbeat. Of the others nobody knows: they have no time at which they started, and the limit is
--- no nearer for them. Either way the job is suspected from then on (see begin.sql). So that a job which takes whole
--- workers down does not bring its neighbours to their limit, those lost before come back spread over some time.
+-- no nearer for them. What a worker had that was stopping was cut off by the stop: that counts no loss, and proves nothing.
+-- Otherwise the job is suspected from then on, and runs apart (see begin.sql).
+-- What was lost together is no proof against each. Of jobs that had begun beside others none counts a loss; of those that
+-- ran apart, several at once count losses but for the last one, which needs a job that was alone (see isolation.py).
+-- So that a job which takes whole workers down does not meet the same neighbours, those lost before come back spread
+-- over some time.
 -- A job whose end somebody has asked for does not run again: it ends here, as cancelled.
 -- The fingerprint is what fingerprints.py makes of the same words.
 -- Looked for by claims, between those of the workers that are alive: among these lies whatever an open transaction
@@ -26,13 +30,12 @@ WITH gap AS (
         ))
         AND worker_id IS NOT NULL
         AND worker_id NOT IN (SELECT id FROM {schema}.workers WHERE stopped_at IS NULL)
-), orphaned AS (
+), known AS MATERIALIZED (
     SELECT
-        jobs.*, workers.host, workers.pid, workers.heartbeat_at,
-        jobs.cancel_requested_at IS NOT NULL AS cancelled,
-        jobs.cancel_requested_at IS NULL AND (known.began_at IS NULL OR jobs.losses < %(max_losses)s - 1) AS retried,
-        known.began_at, (known.began_at IS NOT NULL)::integer AS loss,
-        CASE WHEN jobs.losses > 0 AND known.began_at IS NOT NULL THEN random() * %(spread)s::float8 ELSE 0 END * interval '1 second' AS delay
+        seen.*, workers.host, workers.pid, workers.heartbeat_at, workers.stopping_at IS NOT NULL AS was_stopping, began.began_at,
+        jobs.begun_at IS NOT NULL AS ran_apart,
+        count(began.began_at) OVER worker AS begun,
+        count(jobs.begun_at) OVER worker AS apart
     FROM seen
     JOIN {schema}.jobs USING (id, attempt, worker_id)
     LEFT JOIN {schema}.workers ON workers.id = seen.worker_id
@@ -47,7 +50,28 @@ WITH gap AS (
                 jobs.started_at
             ) END
         ) AS began_at
-    ) AS known
+    ) AS began
+    WINDOW worker AS (PARTITION BY seen.worker_id)
+), judged AS MATERIALIZED (
+    SELECT
+        known.*,
+        CASE
+            WHEN began_at IS NULL OR was_stopping THEN 0
+            WHEN (CASE WHEN ran_apart THEN apart ELSE begun END) = 1 THEN 1
+            WHEN ran_apart AND jobs.losses < %(max_losses)s - 1 THEN 1
+            ELSE 0
+        END AS loss
+    FROM known
+    JOIN {schema}.jobs USING (id, attempt, worker_id)
+), orphaned AS (
+    SELECT
+        jobs.*, host, pid, heartbeat_at, was_stopping, began_at, loss,
+        jobs.cancel_requested_at IS NOT NULL AS cancelled,
+        jobs.cancel_requested_at IS NULL AND (loss = 0 OR jobs.losses < %(max_losses)s - 1) AS retried,
+        CASE WHEN jobs.losses > 0 AND began_at IS NOT NULL AND NOT was_stopping THEN random() * %(spread)s::float8 ELSE 0 END
+        * interval '1 second' AS delay
+    FROM judged
+    JOIN {schema}.jobs USING (id, attempt, worker_id)
     ORDER BY jobs.id
     LIMIT %(limit)s
     FOR UPDATE OF jobs SKIP LOCKED
@@ -57,7 +81,7 @@ WITH gap AS (
         run_at = statement_timestamp() + orphaned.delay,
         excused = least(jobs.excused, 2147483646) + 1,
         losses = least(jobs.losses, 2147483646) + orphaned.loss,
-        suspected = true,
+        suspected = CASE WHEN orphaned.was_stopping THEN jobs.suspected ELSE true END,
         begun_at = NULL,
         worker_id = NULL,
         started_at = NULL,
@@ -80,7 +104,9 @@ WITH gap AS (
                 host, pid, round(extract(epoch FROM statement_timestamp() - heartbeat_at)::numeric, 1)
             )
         END || CASE
+            WHEN was_stopping THEN '; it was stopping, so this does not count as a loss'
             WHEN began_at IS NULL THEN '; whether this attempt had begun is not known, so it does not count as a loss'
+            WHEN loss = 0 THEN '; other jobs were lost with it, so this does not count as a loss, and it will run apart'
             ELSE format('; loss %%s of %%s', least(losses, 2147483646) + 1, %(max_losses)s)
         END AS error_message
     FROM orphaned
@@ -93,7 +119,7 @@ WITH gap AS (
         id, attempt, ended_at, began_at, enqueued_at, run_at, worker_id, retries, priority, retried,
         outcome, queue, job_class, arguments, unique_key, source, trace_context,
         'WorkerLost', error_message, timeout, has_abort_hook,
-        CASE WHEN NOT cancelled AND began_at IS NOT NULL THEN left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12) END
+        CASE WHEN NOT cancelled AND loss > 0 THEN left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12) END
     FROM told
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)

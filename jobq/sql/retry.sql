@@ -1,8 +1,8 @@
 -- Ends attempts that another follows: the record of the attempt and the job's return to the queue are one
 -- statement, so there is nothing to sweep up afterwards. The same fence as in finish.sql.
 -- An excused attempt (lost, cut off, deferred) does not count against the job's retries;
--- a counted loss brings it nearer to its limit of losses. After a loss, or where nobody knows whether the lost attempt had
--- begun, the job is suspected (see begin.sql); any other end clears it.
+-- a counted loss brings it nearer to its limit of losses. After an attempt whose process died, or where nobody knows
+-- whether it had begun, the job is suspected (see begin.sql); any other end but a cut clears it.
 -- A job whose end somebody has asked for does not run again: this attempt then ends it as cancelled, whatever
 -- the attempt itself reported. What was recorded is counted as in finish.sql.
 -- A job that was enqueued again while it ran runs again with the later arguments: a function changes the row once more,
@@ -41,7 +41,7 @@ WITH ended AS (
         worker_id = NULL,
         started_at = NULL,
         progress = NULL,
-        suspected = CASE WHEN ended.outcome = 'lost' THEN ended.suspected OR ended.loss > 0 OR ended.start_age IS NULL END,
+        suspected = CASE WHEN ended.outcome = 'lost' THEN ended.suspected OR coalesce(ended.error_type, '') <> 'CutOff' OR ended.start_age IS NULL END,
         begun_at = NULL
     FROM ended
     WHERE jobs.id = ended.id AND ended.retried

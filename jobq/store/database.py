@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from time import monotonic
 from typing import Any
@@ -257,6 +257,14 @@ def check_connection(connection: Connection) -> None:
 def probe(connection: Connection) -> None:
     """Proves by a round trip that the server is still there: a dead peer says nothing. Raises psycopg's errors."""
     connection.execute("SELECT 1")
+
+
+def hang_up(connection: Connection) -> None:
+    """Ends a connection from another thread, at once: whoever waits for its answer gets an error."""
+    with suppress(OSError, psycopg.OperationalError):
+        end = socket.socket(fileno=os.dup(connection.fileno()))
+        with end:
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def check_server(connection: Connection) -> None:

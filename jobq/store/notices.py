@@ -1,6 +1,7 @@
 """What a process is told, once, about the database that it uses."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from jobq import addresses
@@ -10,8 +11,21 @@ from jobq.settings import Settings
 _told: set[str] = set()
 
 
+def write_to_stderr(text: str) -> None:
+    os.write(2, text.encode(errors="replace"))
+
+
+_write: Callable[[str], None] = write_to_stderr
+
+
+def write_with(write: Callable[[str], None]) -> None:
+    """From now on notices are written by this function: a worker must not wait for whoever reads its log."""
+    global _write
+    _write = write
+
+
 def announce(line: str) -> None:
-    os.write(2, f"jobq: {line}\n".encode(errors="replace"))
+    _write(f"jobq: {line}\n")
 
 
 def announce_once(line: str) -> None:

@@ -138,7 +138,8 @@ WORKER = Role(
         *on("results_default", "SELECT", "DELETE"),  # what is too old, and has no partition of its own
         *on("workers", "SELECT", "DELETE"),
         *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes")),
-        *on("workers", "UPDATE", columns=("heartbeat_at", "status", "waiting", "classes", "metrics_sent")),
+        *on("workers", "UPDATE", columns=("heartbeat_at", "stopping_at", "status", "waiting", "classes")),
+        *on("workers", "UPDATE", columns=("metrics_sent",)),
         *on("workers", "UPDATE", columns=("schedules", "schedules_at", "schedules_digest")),
         *on("workers", "UPDATE", columns=("stopped_at", "stop_reason")),
         *on("queues", "SELECT"),

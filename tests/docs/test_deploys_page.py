@@ -1,5 +1,6 @@
 """docs/deploys.md does what it says, with the release before on the schema of this one."""
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobq.grace import PLATFORMS, grace_on
+from jobq.runtime.stop_signals import NAMES
 from pages import docs
 from releases import Releases, make_next_release, make_releases
 
@@ -116,6 +119,22 @@ def test_a_release_that_is_too_old_refuses_as_the_page_shows_it(application: "Ap
     for words in ("works with releases from version", "Upgrade jobq on this machine."):
         assert words in refused.stderr
         assert words in shown
+
+
+def test_the_graces_of_the_page_are_those_of_the_platforms() -> None:
+    page = docs("deploys")
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) s \| (\d+) s \|$", page.text, re.M)
+    told = {name: (float(kill), float(grace)) for names, kill, grace in rows for name in names.split(", ")}
+    assert told == {platform.name: (platform.seconds, grace_on(platform)) for platform in PLATFORMS}
+    for language in ("yaml", "ini"):
+        (text,) = page.code("The time to stop", language)
+        seconds, grace = map(int, re.findall(r"\b1[12]0\b", text))
+        assert grace < seconds
+
+
+def test_every_signal_of_the_page_is_a_stop() -> None:
+    first = docs("deploys").between("## The time to stop", "Running jobs then")
+    assert set(re.findall(r"SIG[A-Z0-9]+", first)) == {*NAMES, "SIGRTMIN"}
 
 
 def runs_code_of(pid: int, release: dict[str, str]) -> bool:

@@ -53,3 +53,23 @@ def test_the_row_of_the_page_ends_as_errored_and_is_named_with_the_command_that_
     assert (impossible.outcome, impossible.error_type) == ("errored", "ArgumentsTooLarge")
     assert store.results(ordinary)[0].outcome == "successful"
     assert f"jobq purge {impossible.id}" in application.jobq("why", str(impossible.id)).stdout
+
+
+def test_a_job_that_takes_its_worker_down_is_found_out_and_its_neighbours_are_not_blamed(
+    application: "Application", store: "Store", eventually: Callable[..., Any]
+) -> None:
+    page = docs("losses")
+    (definitions,) = page.code("What is lost together")
+    application.write("jobs.py", definitions)
+    poison = store.add(job_class="jobs.TakesAllDown")
+    neighbours = [store.add(job_class="jobs.Neighbour") for _ in range(2)]
+    environment = {"JOBQ_MAX_LOSSES": "1", "JOBQ_POLL_EVERY": "0.1", "JOBQ_HEARTBEAT_EVERY": "0.05"}
+    for _ in range(2):
+        with application.start("run", "-p", "3", environment=environment) as worker:
+            eventually(lambda worker=worker: worker.process.poll() is not None)
+        store.execute("UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent' WHERE stopped_at IS NULL")
+        store.rescue(max_losses=1)
+    (application.path / "go").touch()
+    assert application.jobq("run", "--drain", environment=environment).returncode == 0
+    assert [(one.outcome, one.retried) for one in store.results(poison)] == [("lost", True), ("lost", False)]
+    assert all(store.results(job)[-1].outcome == "successful" for job in neighbours)

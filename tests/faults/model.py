@@ -359,15 +359,15 @@ class Story(RuleBasedStateMachine):
             row.is_suspected = row.has_begun = True
 
     @precondition(lambda self: self.model.alive)
-    @rule(worker=at_work, tells=st.booleans())
-    def declare_dead_and_rescue(self, worker: int, tells: bool) -> None:
-        """Its last heartbeat told what had begun there, or is from before that."""
+    @rule(worker=at_work, tells=st.booleans(), stops=st.booleans())
+    def declare_dead_and_rescue(self, worker: int, tells: bool, stops: bool) -> None:
+        """Its last heartbeat told what had begun there, or is from before that; and perhaps that it stops."""
         told = {
             job: row
             for job, row in self.model.rows.items()
             if tells and (row.state, row.worker) == ("running", worker) and worker in self.model.alive
         }
-        status = {"begun": {str(job): [row.attempt, 1.0] for job, row in told.items()}}
+        status = {"begun": {str(job): [row.attempt, 1.0] for job, row in told.items()}, "stopping": stops}
         workers.heartbeat(self.connection, self.schema, worker_id=worker, status=status)
         self.execute("UPDATE jobq.workers SET stopped_at = now(), stop_reason = 'silent' WHERE id = %s", worker)
         self.model.alive.discard(worker)
@@ -378,17 +378,20 @@ class Story(RuleBasedStateMachine):
             if row.state == "running" and row.worker not in self.model.alive
         }
         assert {one.id for one in rescued} == orphans.keys()
+        begun = {job for job, row in orphans.items() if row.has_begun or job in told}
+        apart = {job for job in begun if orphans[job].has_begun}
         for job, row in orphans.items():
             if row.is_to_stop:
                 self.model.end(job, row.attempt, "cancelled")
                 continue
-            is_loss = row.has_begun or job in told
+            is_alone = (apart if row.has_begun else begun) == {job}
+            is_loss = job in begun and not stops and (is_alone or (row.has_begun and row.losses + 1 < MAX_LOSSES))
             if is_loss and row.losses + 1 >= MAX_LOSSES:
                 self.model.end(job, row.attempt, "lost")
                 continue
             self.model.end(job, row.attempt, "lost", retried=True)
             row.state, row.worker, row.excused, row.losses = "pending", None, row.excused + 1, row.losses + is_loss
-            row.is_suspected, row.has_begun = True, False
+            row.is_suspected, row.has_begun = row.is_suspected or not stops, False
 
     @precondition(lambda self: self.has("scheduled") or any(row.expires for row in self.model.rows.values()))
     @rule()

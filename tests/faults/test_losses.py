@@ -140,3 +140,116 @@ def test_a_suspect_that_was_given_back_or_has_ended_by_itself_is_as_before(store
     store.retry(worker, report(again, "errored", retry_delay=0.0))
     (cleared,) = store.claim(worker)
     assert (cleared.suspected, store.job(job).begun_at) == (None, None)
+
+
+def rests_and_losses(store: "Store", *ids: int | None) -> list[int]:
+    """How many losses each of these jobs counts; they are unfinished."""
+    return [store.job(job).losses for job in ids]
+
+
+def test_what_a_worker_had_that_was_stopping_counts_no_loss_and_is_not_suspected(store: "Store") -> None:
+    job = store.add()
+    for _ in range(4):
+        worker = store.worker()
+        (claimed,) = store.claim(worker)
+        assert not claimed.suspected
+        store.declare_dead(worker, claimed, is_stopping=True)
+        (rescued,) = store.rescue(max_losses=1)
+        assert rescued.retried
+    assert rests_and_losses(store, job) == [0]
+    last = store.results(job)[-1]
+    assert (last.outcome, last.retried, last.fingerprint) == ("lost", True, None)
+    assert last.error_message.endswith("; it was stopping, so this does not count as a loss")
+
+
+def test_jobs_that_were_lost_together_run_apart_before_one_of_them_counts_a_loss(store: "Store") -> None:
+    jobs = [store.add() for _ in range(4)]
+    worker = store.worker()
+    claimed = store.claim(worker)
+    store.declare_dead(worker, *claimed)
+    assert all(one.retried for one in store.rescue(max_losses=1))
+    assert rests_and_losses(store, *jobs) == [0, 0, 0, 0]
+    assert "other jobs were lost with it" in store.results(jobs[0])[-1].error_message
+
+    worker = store.worker()
+    poison, *others = store.claim(worker)
+    assert all(one.suspected for one in (poison, *others))
+    store.begin(worker, poison)
+    store.declare_dead(worker, poison, *others)
+    assert {one.id: one.retried for one in store.rescue(max_losses=1)} == dict(
+        zip(jobs, [False, True, True, True], strict=True)
+    ), "the one that ran apart is found out; its neighbours are not blamed"
+    assert rests_and_losses(store, *jobs[1:]) == [0, 0, 0]
+
+
+def test_of_several_that_ran_apart_none_is_given_up(store: "Store") -> None:
+    jobs = [store.add() for _ in range(3)]
+    for losses in (1, 2, 2, 2):
+        worker = store.worker()
+        claimed = store.claim(worker)
+        store.begin(worker, *claimed)
+        store.declare_dead(worker)
+        assert all(one.retried for one in store.rescue(max_losses=3))
+        assert rests_and_losses(store, *jobs) == [losses] * 3
+        store.execute("UPDATE jobq.jobs SET suspected = true")
+    worker = store.worker()
+    (alone, *_) = store.claim(worker)
+    store.begin(worker, alone)
+    store.declare_dead(worker)
+    assert {one.id for one in store.rescue(max_losses=3) if not one.retried} == {alone.id}
+
+
+@pytest.fixture
+def deployed(app: "Application", store: "Store", eventually: Eventually) -> Callable[[int], None]:
+    """A deploy: a signal, and SIGKILL when the platform's time is over."""
+
+    def deploy(number: int) -> None:
+        with app.start("run", "-p", "2", environment=DEPLOYED) as worker:
+            eventually(lambda: store.rows("SELECT FROM jobq.jobs WHERE state = 'running' HAVING count(*) = 2"))
+            eventually(lambda: store.rows(TELLS_TWO))
+            worker.signal(number)
+            eventually(lambda: "stopping running=2" in worker.stderr)
+            eventually(
+                lambda: store.rows("SELECT FROM jobq.workers WHERE stopped_at IS NULL AND stopping_at IS NOT NULL")
+            )
+            os.killpg(worker.pid, signal.SIGKILL)
+            eventually(lambda: has_died(worker))
+        declare_dead(store)
+        store.rescue(max_losses=1)
+
+    return deploy
+
+
+DEPLOYED = {**QUICK, "JOBQ_MAX_LOSSES": "1", "JOBQ_HEARTBEAT_EVERY": "0.05", "JOBQ_HEARTBEAT_TIMEOUT": "60"}
+
+TELLS_TWO = """
+    SELECT FROM jobq.workers
+    WHERE stopped_at IS NULL AND (SELECT count(*) FROM jsonb_object_keys(status -> 'begun')) = 2
+"""
+
+
+def test_three_deploys_that_kill_count_no_loss_of_a_job_that_did_nothing_wrong(
+    app: "Application", store: "Store", deployed: Callable[[int], None]
+) -> None:
+    jobs = [store.add(job_class="jobs.Waits", arguments='{"go": "go"}', retries=5) for _ in range(2)]
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        deployed(number)
+    assert rests_and_losses(store, *jobs) == [0, 0]
+    (app.path / "go").touch()
+    assert app.jobq("run", "--drain", environment=DEPLOYED).returncode == 0
+    assert [store.results(job)[-1].outcome for job in jobs] == ["successful", "successful"]
+
+
+def test_a_stop_that_kills_the_children_first_counts_no_loss(
+    app: "Application", store: "Store", eventually: Eventually
+) -> None:
+    job = store.add(job_class="jobs.Waits", arguments='{"go": "go"}')
+    with app.start("run", "-p", "1", environment=DEPLOYED) as worker:
+        eventually(lambda: store.rows(TELLS, str(job)))
+        (child,) = store.rows("SELECT status #>> '{children,0,pid}' AS pid FROM jobq.workers")
+        worker.signal(signal.SIGTERM)
+        eventually(lambda: "stopping running=1" in worker.stderr)
+        os.kill(int(child.pid), signal.SIGKILL)
+        assert worker.wait() == 0
+    assert rests_and_losses(store, job) == [0]
+    assert [(one.error_type, one.retried) for one in store.results(job)] == [("CutOff", True)]

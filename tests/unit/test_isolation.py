@@ -51,10 +51,14 @@ class Scene:
         self.pool = Processes(processes)
         self.ownership = Ownership(1)
         self.asked: list[Assignment] = []
-        self.isolation = Isolation(cast("Dispatcher", self.pool), self.ownership, self.asked.extend, lambda _: False)
+        self.isolation = Isolation(
+            cast("Dispatcher", self.pool), self.ownership, self.asked.extend, lambda _: False, max_losses=3
+        )
 
-    def claim(self, *ids: int) -> list[Assignment]:
-        suspects = [Assignment(job_id, 1, 0, 0, 0, 0, 0, "q", "c", "{}", suspected=True) for job_id in ids]
+    def claim(self, *ids: int, losses: int = 0) -> list[Assignment]:
+        suspects = [
+            Assignment(job_id, 1, 0, losses, 0, 0, 0, "q", "c", "{}", suspected=True) for job_id in ids
+        ]
         self.ownership.take(1, suspects)
         self.isolation.add(suspects)
         return suspects
@@ -153,3 +157,33 @@ def test_suspects_for_which_no_process_comes_free_are_stuck_after_a_while(
     assert not scene.isolation.is_stuck
     now = 1.0
     assert scene.isolation.is_stuck
+
+
+def test_suspects_run_side_by_side_and_one_with_a_last_chance_alone() -> None:
+    scene = Scene(processes=3)
+    scene.claim(1, 2)
+    scene.claim(3, losses=2)
+    scene.begin_asked()
+    scene.begin_asked()
+    assert scene.running() == [[1], [2], []]
+    for process in scene.pool.all[:2]:
+        ended = process.jobs.pop()
+        scene.ownership.accounted([(ended.id, ended.attempt)])
+    scene.claim(4)
+    scene.begin_asked()
+    scene.begin_asked()
+    assert sorted(job for jobs in scene.running() for job in jobs) in ([3], [4]), "one of them, not both"
+
+
+def test_beside_a_last_chance_no_suspect_begins() -> None:
+    scene = Scene(processes=2)
+    scene.claim(1, losses=2)
+    scene.begin_asked()
+    scene.claim(2)
+    scene.begin_asked()
+    assert sorted(scene.running()) == [[], [1]]
+    process = next(process for process in scene.pool.all if process.jobs)
+    process.jobs.clear()
+    scene.ownership.accounted([(1, 1)])
+    scene.begin_asked()
+    assert [2] in scene.running()

@@ -88,14 +88,36 @@ def test_what_runs_longer_is_cut_off_once_and_another_signal_changes_nothing(sce
     assert scene.shutdown.exit_code == 0
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_cuts_off_at_once_and_is_the_exit_code(scene: Scene, number: int, exit_code: int) -> None:
-    scene.shutdown.take_signal(signal.SIGTERM)
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGQUIT, 131), (signal.SIGTERM, 143)]
+)
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_cuts_off_and_is_the_exit_code(
+    scene: Scene, clock: Any, first: int, number: int, exit_code: int
+) -> None:
+    scene.shutdown.take_signal(first)
+    clock.now = 0.0 if first == number else 1.5
     scene.shutdown.take_signal(number)
     assert (scene.shutdown.phase, len(scene.cut_off)) == (Phase.CUT_OFF, 1)
     scene.end_children()
     scene.shutdown.go_on()
     assert scene.shutdown.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGINT, signal.SIGTERM),  # Ctrl-C in a terminal, where a process manager runs the worker
+        (signal.SIGHUP, signal.SIGHUP, signal.SIGHUP),  # a terminal is closed
+        (signal.SIGTERM, signal.SIGHUP),  # systemd, with SendSIGHUP
+        (signal.SIGUSR2, signal.SIGTERM),  # a batch system, whose time is running out
+    ],
+)
+def test_one_stop_may_send_several_signals_at_once(scene: Scene, clock: Any, numbers: tuple[int, ...]) -> None:
+    for number in numbers:
+        scene.shutdown.take_signal(number)
+        clock.now += 0.3
+    assert (scene.shutdown.phase, scene.cut_off) == (Phase.STOPPING, [])
 
 
 def test_the_first_signal_to_a_worker_that_an_operator_stopped_cuts_nothing_off(scene: Scene) -> None:
