@@ -5,9 +5,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from jobq.commands import command
+from jobq.errors import DatabaseBusy, DatabaseError
+from jobq.operate.contended import LOCK_SECONDS
 from jobq.operate.rights import permitted
 from jobq.store import audit
 from jobq.store.database import Connection, Database, who_am_i
+from jobq.store.jobs import is_lock_timeout, limit_lock_waits
 
 _operator: ContextVar[str | None] = ContextVar("jobq_operator", default=None)
 
@@ -63,10 +67,12 @@ class Act:
         """A transaction that does the act, or some of it, and says so in the audit: both or neither."""
         schema = self.database.schema
         with (
+            told_if_held(self.verb),
             permitted(self.database, self.verb),
             self.database.connection(changes=True) as connection,
             audit.transaction(connection) as transaction,
         ):
+            limit_lock_waits(connection, LOCK_SECONDS)
             part = Part(connection, self.id or self._begin(connection))
             yield part
             if part.affected:
@@ -87,6 +93,20 @@ class Act:
             selection=self._selection,
             undoes=self._undoes,
         )
+
+
+@contextmanager
+def told_if_held(verb: str) -> Iterator[None]:
+    """Raises DatabaseBusy where somebody's open transaction holds what the act needs."""
+    try:
+        yield
+    except DatabaseError as error:
+        if error.__context__ is None or not is_lock_timeout(error.__context__):
+            raise
+        raise DatabaseBusy(
+            f"An open transaction elsewhere holds what the act ({verb}) needs, and did not let it go in "
+            f"{LOCK_SECONDS:g} s. Try again; {command('doctor')} names who holds locks for long."
+        ) from None
 
 
 @contextmanager

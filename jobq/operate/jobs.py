@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 
 from jobq import observe
 from jobq.errors import JobNotFound
 from jobq.operate.acting import Act, Part
+from jobq.operate.contended import HELD, do_unless_held
 from jobq.records import ActRecord, JobDetail
 from jobq.states import FINISHED, WAITING, State
 from jobq.store import acts
@@ -87,8 +89,8 @@ def cancel(
         return [job_id for job_id in chunk if job_id not in left]
 
     acted = in_chunks(act, ids, do, why_not_cancelled, progress, seen)
+    acted.asked = sorted(asked.intersection(acted.done))
     acted.done = [job_id for job_id in acted.done if job_id not in asked]
-    acted.asked = sorted(asked)
     return acted
 
 
@@ -120,10 +122,11 @@ def in_chunks(
     acted, number = Acted(), 0
     for chunk in chunks(dict.fromkeys(ids)):
         with act.part() as part:
-            done = do(part, chunk)
+            done, held = do_unless_held(part.connection, chunk, partial(do, part))
             part.did(done)
         acted.done += done
-        for job_id in sorted(set(chunk) - set(done)):
+        acted.skipped |= dict.fromkeys(held, HELD)
+        for job_id in sorted(set(chunk) - set(done) - set(held)):
             acted.skipped[job_id] = reason(act.database, job_id, why_not, (seen or {}).get(job_id))
         number += len(chunk)
         if progress is not None:

@@ -55,7 +55,7 @@ class Completer(Service):
         super().__init__(database)
         self.ownership = ownership
         self.tally = Tally()
-        self.rollup = Rollup(database.schema, ownership)
+        self.rollup = Rollup(database.schema, ownership, self.locks)
         self._on_recorded = on_recorded
         self._on_disowned = on_disowned
         self._lock = threading.Lock()
@@ -146,7 +146,7 @@ class Completer(Service):
         worker_id = self.ownership.worker_id
         is_retry = reports[0].retry_delay is not None  # all or none of them are
         record = jobs.retry if is_retry else jobs.finish
-        with self.lock_waits_limited(connection):
+        with self.locks.limited(connection):
             done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
         self.rollup.add(done.counts)
         self.tally.failed += sum(count.attempts for count in done.counts if count.outcome in FAILURES)

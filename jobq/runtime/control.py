@@ -13,13 +13,14 @@ from time import monotonic
 from typing import Any
 
 from jobq.records import Assignment
+from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.service import Service, jittered
 from jobq.settings import Settings
 from jobq.store import control
 from jobq.store.control import CancelRequest, ProgressReport, StackRequest
 from jobq.store.database import Connection, Database
-from jobq.store.jobs import is_refusal_of_data
+from jobq.store.jobs import is_lock_timeout, is_refusal_of_data
 
 log = logging.getLogger("jobq.worker.control")
 
@@ -118,7 +119,8 @@ class Control(Service):
         if now >= self._look_at:
             self._look_at = now + jittered(look_seconds(self.database.settings))
             self._look(connection, now)
-        return max(0.0, self._look_at - monotonic())
+        wait = max(0.0, self._look_at - monotonic())
+        return min(wait, AGAIN_SECONDS) if self._outbox else wait
 
     def _write(self, connection: Connection) -> None:
         """What cannot be written now is written with the next connection; to write it twice changes nothing."""
@@ -126,34 +128,45 @@ class Control(Service):
         with self._lock:
             progress, stacks = list(outbox.progress.values()), outbox.stacks[:]
             made, left = outbox.made[:], outbox.left[:]
-        if progress:
-            self._store_progress(connection, progress)
-        for request_id, stack in stacks:
-            control.answer_stack(connection, schema, request_id=request_id, stack=stack)
-        if made:
-            control.made_aborts(connection, schema, worker_id=worker_id, ids=made)
-        if left:
-            control.leave_aborts(connection, schema, worker_id=worker_id, ids=left)
+        progress = self._store_progress(connection, progress) if progress else []
+        if not self.locks.do(connection, "answers to operators", lambda: self._answer(connection, stacks)):
+            stacks = []
+        if made and not self.locks.do(
+            connection, "hooks", lambda: control.made_aborts(connection, schema, worker_id=worker_id, ids=made)
+        ):
+            made = []
+        if left and not self.locks.do(
+            connection, "hooks", lambda: control.leave_aborts(connection, schema, worker_id=worker_id, ids=left)
+        ):
+            left = []
         with self._lock:
             for report in progress:
                 if outbox.progress.get(report.job_id) is report:
                     del outbox.progress[report.job_id]
             del outbox.stacks[: len(stacks)], outbox.made[: len(made)], outbox.left[: len(left)]
 
-    def _store_progress(self, connection: Connection, progress: list[ProgressReport]) -> None:
-        """Progress that the database would refuse again and again is none, and does not cost others theirs."""
+    def _answer(self, connection: Connection, stacks: list[tuple[int, str]]) -> None:
+        for request_id, stack in stacks:
+            control.answer_stack(connection, self.database.schema, request_id=request_id, stack=stack)
+
+    def _store_progress(self, connection: Connection, progress: list[ProgressReport]) -> list[ProgressReport]:
+        """Progress that the database would refuse again and again is none, and does not cost others theirs. Returns
+        what is done with: the progress of a job whose row is locked waits."""
         try:
             control.store_progress(
                 connection, self.database.schema, worker_id=self.ownership.worker_id, reports=progress
             )
         except Exception as error:
-            if not is_refusal_of_data(error):
+            is_locked = is_lock_timeout(error)
+            if not is_locked and not is_refusal_of_data(error):
                 raise
             if len(progress) > 1:
-                for report in progress:
-                    self._store_progress(connection, [report])
-                return
+                return [done for report in progress for done in self._store_progress(connection, [report])]
+            if is_locked:
+                self.locks.tell("the progress of a job")
+                return []
             log.warning("progress could not be stored error=%s", " ".join(str(error).split()))
+        return progress
 
     def _look(self, connection: Connection, now: float) -> None:
         schema, worker_id = self.database.schema, self.ownership.worker_id

@@ -7,6 +7,7 @@ from time import monotonic
 
 from jobq.names import suggestion
 from jobq.runtime import attempts_log
+from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.service import Service, jittered
 from jobq.runtime.vigil import Vigil
 from jobq.store import audit, control, history, jobs, keys, metrics, workers
@@ -52,21 +53,23 @@ class Maintenance(Service):
         self.wake()
 
     def tick(self, connection: Connection) -> float | None:
+        """Each part is left out where somebody's open transaction is in its way; the others go on."""
+        schema, do = self.database.schema, self.locks.do
         if monotonic() >= self._unnoted_at:
-            self._note_claims(connection)
+            do(connection, "jobs that were set running by hand", lambda: self._note_claims(connection))
             self._unnoted_at = monotonic() + jittered(UNNOTED_EVERY_SECONDS)
-        self._rescue(connection)
-        metrics.take_levels(connection, self.database.schema)
+        is_rescued = do(connection, "the rescue of jobs", lambda: self._rescue(connection))
+        do(connection, "levels", lambda: metrics.take_levels(connection, schema))
         if monotonic() >= self._history_at:
             self._keep_history(connection)
             self._history_at = monotonic() + jittered(HISTORY_EVERY_SECONDS)
         if monotonic() >= self._fold_at:
-            metrics.fold(connection, self.database.schema)
+            do(connection, "the folding of figures", lambda: metrics.fold(connection, schema))
             self._fold_at = monotonic() + jittered(FOLD_EVERY_SECONDS)
         if monotonic() >= self._unknown_at:
-            self._report_unknown(connection)
+            do(connection, "unknown classes", lambda: self._report_unknown(connection))
             self._unknown_at = monotonic() + UNKNOWN_EVERY_SECONDS
-        return jittered(TICK_SECONDS)
+        return jittered(TICK_SECONDS if is_rescued else AGAIN_SECONDS)
 
     def _note_claims(self, connection: Connection) -> None:
         for worker_id, count in workers.note_claims(connection, self.database.schema).items():
@@ -74,14 +77,7 @@ class Maintenance(Service):
 
     def _rescue(self, connection: Connection) -> None:
         settings, schema = self.database.settings, self.database.schema
-        if still := self._vigil.standing_still():
-            for silent in workers.silence(connection, schema, still, timeout=settings.heartbeat_timeout):
-                log.warning(
-                    "worker declared dead worker=%s/%s heartbeat_timeout=%g",
-                    silent.host,
-                    silent.pid,
-                    settings.heartbeat_timeout,
-                )
+        self._declare_dead(connection)
         spread = settings.heartbeat_timeout / 2
         while rescued := workers.rescue(connection, schema, max_losses=settings.max_losses, spread=spread):
             if any(job.is_owed_hook for job in rescued):
@@ -92,16 +88,31 @@ class Maintenance(Service):
             log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
         workers.forget_claims(connection, schema)
 
+    def _declare_dead(self, connection: Connection) -> None:
+        """Workers that stand still. One whose row somebody holds cannot beat: it is watched for as long again."""
+        still, timeout = self._vigil.standing_still(), self.database.settings.heartbeat_timeout
+        if not still:
+            return
+        found = workers.silence(connection, self.database.schema, still, timeout=timeout)
+        for silent in found.silenced:
+            log.warning("worker declared dead worker=%s/%s heartbeat_timeout=%g", silent.host, silent.pid, timeout)
+        if found.locked:
+            self._vigil.watch_anew(found.locked)
+            log.warning("workers that may not be able to report: their rows are locked workers=%s", found.locked)
+
     def _keep_history(self, connection: Connection) -> None:
-        schema, days = self.database.schema, self.database.settings.job_history_days
-        history.make_partitions(connection, schema)
-        for day in history.drop_old_partitions(connection, schema, keep_days=days):
+        schema, days, do = self.database.schema, self.database.settings.job_history_days, self.locks.do
+        do(connection, "partitions of the history", lambda: self._keep_partitions(connection, days))
+        do(connection, "old workers", lambda: history.forget_workers(connection, schema, keep_days=days))
+        do(connection, "old questions", lambda: control.forget_stacks(connection, schema))
+        do(connection, "old figures", lambda: metrics.forget(connection, schema, keep_days=days))
+        do(connection, "what acts kept", lambda: audit.forget_kept(connection, schema))
+        do(connection, "old unique keys", lambda: keys.forget_throttles(connection, schema))
+
+    def _keep_partitions(self, connection: Connection, days: int) -> None:
+        history.make_partitions(connection, self.database.schema)
+        for day in history.drop_old_partitions(connection, self.database.schema, keep_days=days):
             log.info("history dropped day=%s", day)
-        history.forget_workers(connection, schema, keep_days=days)
-        control.forget_stacks(connection, schema)
-        metrics.forget(connection, schema, keep_days=days)
-        audit.forget_kept(connection, schema)
-        keys.forget_throttles(connection, schema)
 
     def _report_unknown(self, connection: Connection) -> None:
         """Says once of each class that no worker can run its jobs, and says it again if it comes back."""

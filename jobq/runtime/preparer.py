@@ -9,9 +9,11 @@ row by somebody else's hand may take the database seconds to read, and ordinary 
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from jobq.records import LONGEST, Assignment, Report
 from jobq.runtime.endings import unreadable
+from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.service import Service
 from jobq.store import preparing
@@ -119,14 +121,21 @@ class Preparer(Service):
     # In its own thread
 
     def tick(self, connection: Connection) -> float | None:
-        self._commit_begins(connection)
-        return 0.0 if self._load(connection) else None
-
-    def _commit_begins(self, connection: Connection) -> None:
         with self._lock:
             chosen = list(self._to_begin)
-        if not chosen:
-            return
+        # One by one where a row is locked: the others begin.
+        if chosen and not self.locks.do(
+            connection, "the begin of jobs", lambda: self._commit_begins(connection, chosen)
+        ):
+            for suspect in chosen if len(chosen) > 1 else ():
+                self.locks.do(
+                    connection, f"the begin of job {suspect.id}", partial(self._commit_begins, connection, [suspect])
+                )
+        if self._load(connection):
+            return 0.0
+        return AGAIN_SECONDS if self._to_begin else None
+
+    def _commit_begins(self, connection: Connection, chosen: list[Assignment]) -> None:
         worker_id = self.ownership.worker_id
         ours = preparing.begin(connection, self.database.schema, worker_id=worker_id, assignments=chosen)
         with self._lock:
@@ -185,9 +194,7 @@ class Preparer(Service):
 
     def _refuse(self, impossible: Collection[preparing.Loaded]) -> None:
         """Ends jobs that no worker can run, as errored."""
-        reports = [
-            unreadable(assignment) for one in impossible for assignment in self.withdraw((one.id, one.attempt))
-        ]
+        reports = [unreadable(assignment) for one in impossible for assignment in self.withdraw((one.id, one.attempt))]
         if reports:
             log.error("arguments are too large to be read; ended as errored jobs=%s", [one.id for one in reports])
             self._on_impossible(reports)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from time import monotonic
 
 from jobq.records import Count
+from jobq.runtime.locks import Locks
 from jobq.runtime.ownership import Ownership
 from jobq.store import metrics
 from jobq.store.database import Connection, is_transient
@@ -20,7 +21,7 @@ SEND_EVERY_SECONDS = 5.0
 class Rollup:
     """The counts of one worker that are not in the database yet."""
 
-    def __init__(self, schema: str, ownership: Ownership) -> None:
+    def __init__(self, schema: str, ownership: Ownership, locks: Locks) -> None:
         self._schema = schema
         self._ownership = ownership
         self._gathered: metrics.Gathered = {}
@@ -28,6 +29,7 @@ class Rollup:
         self._sender = 0
         self._number = 0
         self._sent_at = monotonic()
+        self._locks = locks
 
     def add(self, counts: Iterable[Count]) -> None:
         metrics.gather(self._gathered, counts)
@@ -44,21 +46,22 @@ class Rollup:
 
     def send(self, connection: Connection) -> None:
         """Sends what gathered. What failed before goes first, under its old number: it may have arrived."""
+        self._sent_at = monotonic()
         while self._sending or self._gathered:
             if not self._sending:
                 self._sending = list(self._gathered.values())
                 self._gathered = {}
                 self._sender = self._ownership.worker_id
                 self._number += 1
-            self._add(connection)
+            if not self._locks.do(connection, "figures", lambda: self._add(connection)):
+                return  # the reports of jobs do not wait for it
             self._sending = []
-        self._sent_at = monotonic()
 
     def _add(self, connection: Connection) -> None:
         try:
             metrics.add(connection, self._schema, self._sending, worker_id=self._sender, number=self._number)
         except Exception as error:
-            if is_transient(error):
+            if is_transient(error):  # also where a lock is held
                 raise
             # No figures are worth that jobs are not recorded.
             log.exception("figures were dropped attempts=%s", sum(row.attempts for row in self._sending))

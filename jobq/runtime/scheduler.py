@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from jobq.errors import ScheduleError
 from jobq.records import DeclaredSchedule
+from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.service import Service, jittered
 from jobq.schedules import Due, settle, ticks_of
@@ -84,16 +85,18 @@ class Scheduler(Service):
 
     def tick(self, connection: Connection) -> float | None:
         """Says what this worker declares, serves what is due, keeps what all declare; sleeps until the next tick."""
-        self._declare(connection)
+        is_declared = self.locks.do(connection, "what this worker declares", lambda: self._declare(connection))
         wait = self._serve(connection)
         if monotonic() >= self._survey_at:
             self._survey_at = monotonic() + jittered(LOOK_EVERY_SECONDS)
-            self._survey(connection)
+            self.locks.do(connection, "the survey of schedules", lambda: self._survey(connection))
             wait = self._serve(connection)
         if monotonic() >= self._forget_at:
-            store.forget(connection, self.database.schema, days=self.database.settings.job_history_days)
             self._forget_at = monotonic() + jittered(FORGET_EVERY_SECONDS)
-        return max(0.0, min(wait, self._survey_at - monotonic()))
+            days = self.database.settings.job_history_days
+            self.locks.do(connection, "old ticks", lambda: store.forget(connection, self.database.schema, days=days))
+        wait = min(wait, self._survey_at - monotonic())
+        return max(0.0, wait if is_declared else min(wait, AGAIN_SECONDS))
 
     def _declare(self, connection: Connection) -> None:
         declared, worker_id = self._declared, self.ownership.worker_id
@@ -127,7 +130,7 @@ class Scheduler(Service):
     def _adopt(self, connection: Connection, changes: Sequence[tuple[Change, datetime]]) -> None:
         """Keeps these; where the database refuses one, halves of them, down to the culprit."""
         try:
-            with self.lock_waits_limited(connection):
+            with self.locks.limited(connection):
                 kept = set(store.adopt(connection, self.database.schema, changes))
         except ScheduleError as error:
             if len(changes) == 1:
@@ -189,7 +192,7 @@ class Scheduler(Service):
     def _fire(self, connection: Connection, firings: Sequence[Firing]) -> set[str]:
         """Serves these; where the database refuses one, or its key is locked, halves of them, down to the culprit."""
         try:
-            with self.lock_waits_limited(connection):
+            with self.locks.limited(connection):
                 served = store.fire(connection, self.database.schema, firings)
         except Exception as error:
             is_locked = is_lock_timeout(error)

@@ -7,18 +7,20 @@ that cannot serve it is the same for all, and is written in `trouble`.
 import logging
 import random
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic
 
 from jobq import telemetry
+from jobq.runtime.locks import AGAIN_SECONDS, Locks
 from jobq.runtime.trouble import Trouble
 from jobq.store.database import Connection, Database, hang_up
-from jobq.store.jobs import limit_lock_waits
+from jobq.store.jobs import is_lock_timeout
 
 log = logging.getLogger("jobq.worker")
 
 MAX_BACKOFF_SECONDS = 10.0
+
+LOCK_SECONDS = 0.5
+"""No service waits longer for a row or a table that somebody's open transaction holds: it leaves that out."""
 
 WAITS_LONG_SECONDS = 30.0
 """A service whose tick takes longer is reported: its statement waits, or the server does not answer."""
@@ -31,7 +33,7 @@ class Service:
     max_backoff_seconds = MAX_BACKOFF_SECONDS
     keeps_connection = True
     """False: connect for each tick and hang up after it, for what happens rarely."""
-    lock_seconds: float | None = None
+    lock_seconds = LOCK_SECONDS
     """For how long a statement waits at most for a row that somebody holds. Not kept by itself behind a pooler."""
 
     walks_indexes = True
@@ -52,6 +54,7 @@ class Service:
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"jobq-{self.name}", daemon=True)
         self._trouble = Trouble(self.name, database)
+        self.locks = Locks(self.name, database, self.lock_seconds)
 
     def start(self) -> None:
         self._thread.start()
@@ -111,17 +114,6 @@ class Service:
             if self._connection is not None and not self._connection.closed:
                 hang_up(self._connection)
 
-    @contextmanager
-    def lock_waits_limited(self, connection: Connection) -> Iterator[None]:
-        """No statement in it waits for longer than `lock_seconds`. A session of the service's own was begun so; in one
-        that is shared, only a transaction can be limited."""
-        if self.lock_seconds is None or not self.database.is_pooled or connection is not self._connection:
-            yield
-            return
-        with connection.transaction():
-            limit_lock_waits(connection, self.lock_seconds)
-            yield
-
     @property
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
@@ -144,13 +136,19 @@ class Service:
             self._ticking_since = None
         except Exception as error:  # noqa: BLE001 - the edge around one tick
             self._ticking_since = None
-            self._disconnect()
-            # New work does not cut this wait short: it would meet the same trouble.
-            self._stopping.wait(self._trouble.failed(error, self.max_backoff_seconds))
+            self._stopping.wait(self._seconds_after(error))  # new work would meet the same trouble: it does not wake
         else:
             self._trouble.worked()
             self._woken.wait(sooner(wait, self._trouble.seconds_to_look()))
             self._woken.clear()
+
+    def _seconds_after(self, error: Exception) -> float:
+        """How long to wait after a tick that failed. A lock that somebody holds leaves the connection as it was."""
+        if is_lock_timeout(error):
+            self.locks.tell("its work")
+            return jittered(AGAIN_SECONDS)
+        self._disconnect()
+        return self._trouble.failed(error, self.max_backoff_seconds)
 
     def _take_leave(self) -> None:
         if self._connection is None or self._connection.closed:

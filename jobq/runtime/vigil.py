@@ -5,7 +5,7 @@ silent. So nobody is declared dead of whom this worker has not seen, for the who
 still. That takes a new worker as long to find out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -43,6 +43,11 @@ class Vigil:
         if self._is_out_of_touch(now):
             return {}
         return {worker: seen.beat for worker, seen in self._seen.items() if now - seen.since >= self._timeout}
+
+    def watch_anew(self, workers: Collection[int]) -> None:
+        """These get as long again to report as they ever have."""
+        now = monotonic()
+        self._seen |= {worker: Seen(self._seen[worker].beat, now) for worker in workers if worker in self._seen}
 
     def _is_out_of_touch(self, now: float) -> bool:
         """Where this worker did not hear of the database for a while, the silence of the others may be the database's:

@@ -19,6 +19,14 @@ class SilentWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class Silenced:
+    """What came of declaring workers dead: those that were, and the ids of those whose rows are locked."""
+
+    silenced: list[SilentWorker]
+    locked: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Rescued:
     id: int
     attempt: int
@@ -149,8 +157,9 @@ def declare_dead(connection: Connection, schema: str, ids: Sequence[int], *, sil
     return [row[0] for row in rows.fetchall()]
 
 
-def silence(connection: Connection, schema: str, beats: Mapping[int, float], *, timeout: float) -> list[SilentWorker]:
-    """Declares workers dead whose last heartbeats are still these, and older than `timeout` seconds.
+def silence(connection: Connection, schema: str, beats: Mapping[int, float], *, timeout: float) -> Silenced:
+    """Declares workers dead whose last heartbeats are still these, and older than `timeout` seconds. A worker whose row
+    somebody holds is left alone: it cannot report for as long.
 
     The caller has seen them stand still for as long: it must not believe the database's clock alone, which may step.
     """
@@ -158,7 +167,7 @@ def silence(connection: Connection, schema: str, beats: Mapping[int, float], *, 
         statement("silence_workers", schema),
         {"ids": list(beats), "beats": list(beats.values()), "timeout": timeout},
     ).fetchall()
-    return [SilentWorker(*row) for row in rows]
+    return Silenced([SilentWorker(*row[:3]) for row in rows if not row[3]], [row[0] for row in rows if row[3]])
 
 
 def rescue(

@@ -135,7 +135,7 @@ def test_a_worker_falls_silent_by_the_clock(clock: Clock, store: Any) -> None:
 
     def silent() -> list[int]:
         beats = control.wanted(store.connection, "jobq", worker_id=worker_id).beats
-        return [worker.id for worker in workers.silence(store.connection, "jobq", beats, timeout=3600)]
+        return [worker.id for worker in workers.silence(store.connection, "jobq", beats, timeout=3600).silenced]
 
     assert silent() == []
     clock.advance(hours=2)

@@ -336,7 +336,8 @@ def test_a_worker_whose_heartbeat_stands_still_is_declared_dead_and_no_other(sto
 
     dead = workers.silence(store.connection, store.schema, beats, timeout=60)
 
-    assert {worker.host for worker in dead} == {"old", "of the future"}
+    assert {worker.host for worker in dead.silenced} == {"old", "of the future"}
+    assert dead.locked == []
     reasons = {worker.host: worker.stop_reason for worker in store.rows("SELECT host, stop_reason FROM jobq.workers")}
     assert reasons == dict.fromkeys(names) | dict.fromkeys(("old", "of the future"), "silent") | {"stopped": "stopped"}
 

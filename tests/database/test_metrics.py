@@ -15,6 +15,7 @@ from jobq.filters import Moment
 from jobq.histograms import bucket, unpacked
 from jobq.records import Count
 from jobq.runtime import rollup
+from jobq.runtime.locks import Locks
 from jobq.runtime.ownership import Ownership
 from jobq.states import Outcome
 from jobq.store import jobs, metrics
@@ -124,7 +125,7 @@ def test_an_answer_that_was_lost_does_not_make_the_figures_count_twice(
     store: Any, report: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, assignments = claimed(store, 5)
-    gathered = rollup.Rollup(store.schema, Ownership(worker))
+    gathered = rollup.Rollup(store.schema, Ownership(worker), Locks("finish", Database(store.settings), 1.0))
     gathered.add(record(store, worker, *map(report, assignments)).counts)
     really = metrics.add
 
@@ -144,7 +145,7 @@ def test_figures_that_cannot_be_stored_do_not_stop_the_worker(
     store: Any, report: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, assignments = claimed(store)
-    gathered = rollup.Rollup(store.schema, Ownership(worker))
+    gathered = rollup.Rollup(store.schema, Ownership(worker), Locks("finish", Database(store.settings), 1.0))
     gathered.add(record(store, worker, *map(report, assignments)).counts)
     store.execute("ALTER TABLE jobq.metrics RENAME TO gone")
     gathered.send(store.connection)
