@@ -21,8 +21,8 @@ def do_unless_held(
     connection: Connection, ids: Sequence[int], do: Callable[[Sequence[int]], list[int]]
 ) -> tuple[list[int], list[int]]:
     """Does it to these, in the transaction at hand. Returns those to which it was done, and those that are held."""
-    if (done := attempted(connection, ids, do)) is not None:
-        return done, []
+    if (all_done := attempted(connection, ids, do)) is not None:
+        return all_done, []
     limit_lock_waits(connection, EACH_SECONDS)
     done: list[int] = []
     held: list[int] = []

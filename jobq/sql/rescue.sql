@@ -7,6 +7,7 @@
 -- Otherwise the job is suspected from then on, and runs apart (see begin.sql).
 -- What was lost together is no proof against each. Of jobs that had begun beside others none counts a loss; of those that
 -- ran apart, several at once count losses but for the last one, which needs a job that was alone (see isolation.py).
+-- Others may have rescued some already: so those that had begun come first, and the last heartbeat says how many they were.
 -- So that a job which takes whole workers down does not meet the same neighbours, those lost before come back spread
 -- over some time.
 -- A job whose end somebody has asked for does not run again: it ends here, as cancelled.
@@ -34,7 +35,15 @@ WITH gap AS (
     SELECT
         seen.*, workers.host, workers.pid, workers.heartbeat_at, workers.stopping_at IS NOT NULL AS was_stopping, began.began_at,
         jobs.begun_at IS NOT NULL AS ran_apart,
-        count(began.began_at) OVER worker AS begun,
+        greatest(
+            count(began.began_at) OVER worker,
+            (
+                SELECT count(*)
+                FROM jsonb_object_keys(
+                    CASE WHEN jsonb_typeof(workers.status -> 'begun') = 'object' THEN workers.status -> 'begun' ELSE '{}' END
+                )
+            )
+        ) AS begun,
         count(jobs.begun_at) OVER worker AS apart
     FROM seen
     JOIN {schema}.jobs USING (id, attempt, worker_id)
@@ -72,7 +81,7 @@ WITH gap AS (
         * interval '1 second' AS delay
     FROM judged
     JOIN {schema}.jobs USING (id, attempt, worker_id)
-    ORDER BY jobs.id
+    ORDER BY began_at IS NULL, jobs.id
     LIMIT %(limit)s
     FOR UPDATE OF jobs SKIP LOCKED
 ), requeued AS (

@@ -292,7 +292,7 @@ def test_rescuers_that_race_rescue_each_job_once(store: Any) -> None:
     rescued.update(job.id for job in store.rescue())
     assert set(rescued.values()) == {1}
     assert len(rescued) == len(store.results()) == 1000
-    assert {job.losses for job in store.unfinished()} == {1}
+    assert {job.losses for job in store.unfinished()} == {0}, "they were lost together, however few a rescue found"
 
 
 def test_a_job_that_runs_again_by_the_time_another_rescue_comes_to_it_is_not_lost(store: Any) -> None:
