@@ -1,9 +1,10 @@
 """What the shell offers at Tab: names and ids that the database knows.
 
-It is quick and silent. Where no database answers within a second there is nothing to offer, and an embedded server that
-does not run is not started for it.
+It is quick and silent. If the database does not answer within a second, nothing is offered. No embedded server is
+started for it.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from jobq.settings import Settings
     from jobq.store.database import Database
 
-ANSWER_SECONDS = 1.0
-"""How long somebody who pressed Tab waits for a database that does not answer."""
+PATIENCE = "JOBQ_COMPLETION_SECONDS"
+"""The variable that says how long somebody who pressed Tab waits for the database; a second, where it is not set."""
 
 MAX_IDS = 40
 GROUPS_SECONDS = 7 * 86400.0
@@ -130,8 +131,14 @@ def asked(ctx: click.Context, ask: "Callable[[Database], Known]") -> Known:
 
     thread = threading.Thread(target=fill, daemon=True)
     thread.start()
-    thread.join(ANSWER_SECONDS)
+    thread.join(patience())
     return [] if thread.is_alive() else found
+
+
+def patience() -> float:
+    from jobq.filters import seconds_of
+
+    return seconds_of(os.environ.get(PATIENCE, "")) or 1.0
 
 
 def database_of(ctx: click.Context) -> "Database":
@@ -140,7 +147,7 @@ def database_of(ctx: click.Context) -> "Database":
 
     chosen = {name: ctx.params.get(name) for name in ("database_url", "schema")}
     database = Database(replace(reached(load(**chosen)), found=None), is_of_program=True)
-    database.patience = ANSWER_SECONDS
+    database.patience = patience()
     return database
 
 
