@@ -215,6 +215,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 NOT_RECORDED = {
+    "stored_name",
     "query", "suggestions", "learn", "select", "check", "plan", "enqueue", "act", "undo", "migrate", "reset",
 }  # fmt: skip
 """Questions that a filter answers by itself, and acts: what acts did is seen in what is read after them."""

@@ -39,9 +39,9 @@ class Queues(ConsoleScreen):
         "range_less",
         "range_more",
         "sort",
-        "section",
         "enqueue",
         "undo",
+        "section",
     )
     BINDINGS: ClassVar[list[Any]] = bindings("pause", "cancel", "sort", "section")
 
