@@ -15,6 +15,9 @@ log = logging.getLogger(EVENTS)
 NAMES = "job=%s class=%s queue=%s attempt=%s/%s"
 STARTED, SUCCESSFUL = f"job started {NAMES}", f"job successful {NAMES} ran=%.3fs"
 
+is_in_child = False
+"""Whether this is a child of a worker. A test or a shell gets the exception itself."""
+
 MAX_ERROR_CHARACTERS = 1000
 MAX_TRACEBACK_CHARACTERS = 10_000
 
@@ -47,6 +50,8 @@ def tell_in_child(assignment: Assignment, report: Report, error: BaseException) 
     """For the application's own handlers of `logging`, and for what listens there as Sentry does. The worker tells the
     same, so the child's own handler leaves it out. Where the arguments hold a secret, the exception itself stays here,
     and its masked traceback goes."""
+    if not is_in_child:
+        return
     one = ended(assignment, report)
     if (record := record_of(one)) is None:
         return

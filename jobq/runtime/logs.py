@@ -8,7 +8,7 @@ import sys
 from functools import partial
 
 from jobq.logging import EVENTS, TOLD, JsonFormatter, TextFormatter
-from jobq.runtime import observers
+from jobq.runtime import attempts_log, observers
 from jobq.runtime.lines import Lines
 from jobq.runtime.output import Output, write_all
 from jobq.runtime.threads import note_attempts
@@ -112,6 +112,7 @@ def prepare_child(log_format: str) -> None:
 
 def configure_child(log_format: str, log_level: str) -> None:
     """Once the application is loaded: configures logging where it has not, and has output told in lines."""
+    attempts_log.is_in_child = True
     root, events = logging.getLogger(), logging.getLogger(EVENTS)
     if not root.handlers:
         root.addHandler(ChildLines(2, formatter_of(log_format)))

@@ -263,8 +263,11 @@ def test_a_record_keeps_its_job_where_another_thread_formats_it(in_job: Callable
     assert "job" not in in_job(lambda: as_json(made))
 
 
-def test_the_exception_of_a_job_with_a_secret_does_not_reach_the_handlers(records: list[logging.LogRecord]) -> None:
+def test_the_exception_of_a_job_with_a_secret_does_not_reach_the_handlers(
+    records: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its traceback does, masked: a handler would format the exception itself."""
+    monkeypatch.setattr(attempts_log, "is_in_child", True)
     plain, secret = assignment(), assignment(arguments='{"key": {"$": "secret", "v": "hunter22"}}')
     error = ValueError("hunter22")
     for given in (plain, secret):

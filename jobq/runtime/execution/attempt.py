@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from jobq import references
+from jobq import references, telemetry
 from jobq.base import Job
 from jobq.frameworks import surroundings
 from jobq.records import Assignment, Report
@@ -34,9 +34,9 @@ def execute(
     test or a shell may want the exception itself: `on_error` gets it, and may raise.
     """
     guard = guard or Guard()
-    if not (watching := observers.of(assignment)):
+    if not observers.chosen and (assignment.hook is not None or not telemetry.is_on()):  # as for nearly all
         return attempt(assignment, registry, guard, on_error)
-    with Watch(assignment, watching).begun() as watch:
+    with Watch(assignment, observers.of(assignment)).begun() as watch:
         report = attempt(assignment, registry, guard, on_error, watch)
         watch.ended(report)
     return report
@@ -70,7 +70,7 @@ def attempt(
             if on_error is not None:
                 on_error(error)
             report = running.unsuccessful(ended_by(error, assignment, job or running.made, guard.delivered))
-            note_failure(assignment, report, error, watch)
+            note_failure(assignment, report, error, watch, process)
         else:
             report = running.successful(value)
         leave_if_forked(process)  # the report too asks code of the user's, such as get_retry_delay()
@@ -122,7 +122,7 @@ async def attempt_async(
     except BaseException as error:  # noqa: BLE001 - the edge around the user's code
         leave_if_forked(process)
         report = running.unsuccessful(ended_by(error, assignment, running.made, guard.delivered))
-        note_failure(assignment, report, error, watch)
+        note_failure(assignment, report, error, watch, process)
     else:
         report = running.successful(value)
     leave_if_forked(process)
@@ -142,7 +142,10 @@ async def surrounded_beside_others(assignment: Assignment, registry: Registry, r
             references.close_opened()
 
 
-def note_failure(assignment: Assignment, report: Report, error: BaseException, watch: Watch | None) -> None:
+def note_failure(
+    assignment: Assignment, report: Report, error: BaseException, watch: Watch | None, process: int
+) -> None:
+    leave_if_forked(process)  # the report asked code of the user's, as below
     if watch is not None:
         watch.error = error
     attempts_log.tell_in_child(assignment, report, error)
