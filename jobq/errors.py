@@ -14,6 +14,7 @@
     │   ├── JobNotFound             no job has that id
     │   ├── ScheduleNotFound        no schedule has that name
     │   ├── WorkerNotFound          no live worker has that name
+    │   ├── AmbiguousWorker         several live workers have that name
     │   ├── FilterError             a filter cannot be read; shows where
     │   └── ActNotUndone            an act cannot be undone (any more)
     ├── DatabaseError               the database could not do it                  exit code 3
@@ -101,6 +102,10 @@ class ScheduleNotFound(UsageError):
 
 
 class WorkerNotFound(UsageError):
+    pass
+
+
+class AmbiguousWorker(UsageError):
     pass
 
 

@@ -427,7 +427,7 @@ class WorkerRecord:
     """A worker, as it was last heard of."""
 
     id: int
-    name: str  # host/pid
+    name: str  # host/pid, with #id where another worker has the same
     host: str
     pid: int
     version: str
@@ -481,6 +481,15 @@ class Stats:
     estimated: tuple[str, ...]
     at: datetime
     finished: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What there is to do and who does it, as /metrics tells it."""
+
+    queues: tuple[QueueStats, ...]
+    workers: tuple[WorkerRecord, ...]
+    wanted: dict[str, int]  # processes that some of the queues want
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,9 @@ class Settings:
     job_history_days: int = setting(30, "How many days results are kept. 0 keeps all.")
     max_arguments_bytes: int = setting(256 * 1024, "Maximum size of a job's arguments, in bytes of JSON.")
     timezone: str = setting("UTC", "Time zone of schedules that name none.")
+    health: str | None = setting(
+        None, "Where a worker answers /livez, /readyz and /metrics: 127.0.0.1:8080, :8080, or a path. Default: nowhere."
+    )
     stats_every: float = setting(60.0, "How often a worker logs its figures. 0: never.")
     log_format: str = setting("text", "`text` (key=value) or `json`.")
     log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")

@@ -4,6 +4,7 @@ Names are those of the messaging conventions. Without an SDK nothing here costs 
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from jobq.records import Assignment, NewJob, NewJobs, Report, Stats
+from jobq.histograms import MIDDLES
+from jobq.records import Assignment, Count, NewJob, NewJobs, Report, Stats
 from jobq.states import Outcome
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ SCHEDULE = "jobq-schedule"
 
 AUTO = "opentelemetry.instrumentation.auto_instrumentation"
 """The module through which `opentelemetry-instrument` sets an SDK up in a process."""
+
+METRICS_EXPORTER = "OTEL_METRICS_EXPORTER"
 
 STATS_SECONDS = 1.0
 """All gauges of one export are read at once."""
@@ -271,6 +275,33 @@ def quiet() -> Iterator[None]:
 def is_automatic() -> bool:
     """Whether this process was started by `opentelemetry-instrument`."""
     return AUTO in sys.modules
+
+
+def tells_for_children() -> bool:
+    """Whether this process alone tells figures: Prometheus asks one process at one port, which no child can have."""
+    exporters = os.environ.get(METRICS_EXPORTER, "").split(",")
+    return is_automatic() and "prometheus" in [name.strip() for name in exporters]
+
+
+def environment_of_children() -> dict[str, str]:
+    """Children that `opentelemetry-instrument` sets up too have no figures to tell where this process tells them."""
+    return {METRICS_EXPORTER: "none"} if tells_for_children() else {}
+
+
+def count_attempts(counts: Iterable[Count]) -> None:
+    """Tells of attempts that ended in children. A duration is the middle of its bucket: at most a tenth off."""
+    for count in counts:
+        measured = common("process", "process") | {
+            "messaging.destination.name": count.queue,
+            "code.function.name": count.job_class,
+            "jobq.job.outcome": count.outcome,
+        }
+        instruments().consumed.add(count.attempts, measured)
+        for _ in range(count.attempts):
+            if count.run_bucket is not None:
+                instruments().process_duration.record(MIDDLES[count.run_bucket], measured)
+            if count.wait_bucket is not None:
+                instruments().time_in_queue.record(MIDDLES[count.wait_bucket], measured)
 
 
 def set_up_like_parent() -> None:

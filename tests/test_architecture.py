@@ -19,7 +19,7 @@ PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
     "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
     "frames", "tracebacks", "stand_ins", "addresses", "projects", "found_database",
-    "class_options", "load_steps", "interpreter", "log_events", "grace",
+    "class_options", "load_steps", "interpreter", "log_events", "grace", "queue_choice", "vitals",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {
@@ -98,6 +98,7 @@ ONLY_IN: dict[str, set[str]] = {
     "psycopg_pool": {"store"},
     "croniter": {"schedules"},
     "opentelemetry": {"telemetry"},
+    "prometheus_client": {"runtime"},
     "pytest": {"testing"},
     "sentry_sdk": {"sentry"},
     # What an application has loaded itself; nothing of it is imported where it has not.
@@ -113,7 +114,10 @@ ONLY_IN: dict[str, set[str]] = {
 }
 """The libraries that are not part of Python, and the parts that may import them."""
 
-LAZY = {"click", "rich", "textual", "opentelemetry", "psycopg", "psycopg_pool", "croniter", "psutil", "asyncio"}
+LAZY = {
+    "click", "rich", "textual", "opentelemetry", "psycopg", "psycopg_pool", "croniter", "psutil", "asyncio",
+    "prometheus_client",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +376,7 @@ LARGE_IN_THE_WORKER = {
     "jobq.runtime.claimer.Claimer": "… as above",
     "jobq.runtime.serial.Serial": "each of its methods is a few lines, and most are the interface of `concurrent`",
     "jobq.runtime.services.Services": "an attribute for each of the services",
+    "jobq.runtime.supervisor.Supervisor": "an attribute for each part of a worker",
 }
 """Files and classes of the worker that are larger, with the reason."""
 

@@ -14,8 +14,9 @@ from jobq.addresses import redacted
 from jobq.errors import ApplicationError, JobqError
 
 COMMANDS = {
-    "init": ("jobq.cli.init", "Set up a project: a section in pyproject.toml, and a first job."),
+    "init": ("jobq.cli.init", "Set up a project, or write files for docker, systemd …"),
     "run": ("jobq.cli.run", "Run a worker."),
+    "health": ("jobq.cli.health", "Say whether the workers on this machine live: for probes."),
     "enqueue": ("jobq.cli.enqueue", "Enqueue a job."),
     "perform": ("jobq.cli.enqueue", "Run a job here and now, without a worker."),
     "tui": ("jobq.cli.tui", "Open the operations console in this terminal."),

@@ -32,12 +32,20 @@ class Greet(Job):
 
 
 @click.command()
-def init() -> None:
+@click.argument("platform", required=False, type=click.Choice(["docker", "compose", "systemd", "kubernetes"]))
+@click.option("--force", is_flag=True, help="Replace files of the platform that are there already.")
+def init(platform: str | None, force: bool) -> None:
     """Mark this folder's project as one of jobq's, and give it a first job.
 
-    Adds a section [tool.jobq] to pyproject.toml, and makes jobs.py where the project has no jobs. What is there already
-    stays as it is.
+    Adds a section [tool.jobq] to pyproject.toml, and makes jobs.py where the project has no jobs. With a PLATFORM it
+    writes the files with which workers run there instead: probes, the time to stop, the migration as a step before, and
+    a role for the workers. What is there already stays as it is.
     """
+    if platform is not None:
+        add_platform(platform, replaces=force)
+        return
+    if force:
+        raise UsageError("--force is for the files of a platform: jobq init docker --force")
     from jobq.projects import find_project, require_own_imports
 
     here = Path.cwd()
@@ -50,6 +58,25 @@ def init() -> None:
     say("next:")
     for command in next_steps(has_database=load().database_url is not None, is_new=is_new):
         say(f"  {command}")
+
+
+def add_platform(platform: str, *, replaces: bool) -> None:
+    """Writes the files of a platform into the project. Those that are there are left alone, unless told otherwise."""
+    from jobq.cli.platforms import files_for
+    from jobq.projects import require_own_imports
+
+    settings = load()
+    require_own_imports(settings.root)
+    for file in files_for(platform, settings):
+        name = file.path.relative_to(settings.root)
+        if not file.is_new and not replaces:
+            same = file.path.read_text(encoding="utf-8", errors="replace") == file.text
+            say(f"{name} is there already{'' if same else ', and is left as it is: --force replaces it'}")
+            continue
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        file.path.write_text(file.text, encoding="utf-8")
+        say(f"{'wrote' if file.is_new else 'replaced'} {name}")
+    say("what to do with them: docs/platforms.md")
 
 
 def add_section(pyproject: Path) -> None:

@@ -1,13 +1,20 @@
 """`jobq run`: the worker."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobq.cli import completing
 from jobq.cli.options import app_option
 from jobq.settings import Settings
+
+if TYPE_CHECKING:
+    from jobq.queue_choice import QueueChoice
+    from jobq.records import Load
+
+MAX_WANTED = 20
+"""Queues for which /metrics says how many processes they want: each is a question of its own."""
 
 
 @click.command()
@@ -17,7 +24,7 @@ from jobq.settings import Settings
     "queues",
     multiple=True,
     metavar="NAME",
-    help="Work this queue. Repeatable. Default: all queues.",
+    help="Work these queues: a,b or 'mail*'. With a minus in front: all others. Repeatable. Default: all.",
     shell_complete=completing.queues,
 )
 @click.option("-p", "--max-processes", metavar="N", help="Child processes. Default: one for each CPU that it may use.")
@@ -27,10 +34,11 @@ from jobq.settings import Settings
 @click.option("--max-memory-per-job", metavar="MB", help="End a job if the memory of its process exceeds this.")
 @click.option("--max-pending-per-process", metavar="N", help="Maximum number of jobs claimed ahead for each child.")
 @click.option("--stats-every", metavar="SECONDS", help="How often to log figures. 0: never.")
-@click.option("--drain", is_flag=True, help="Stop when nothing is due.")
+@click.option("--drain", is_flag=True, help="Stop when nothing is due, with 1 if a job failed.")
 @click.option("--reload", is_flag=True, help="Replace the children when code or settings change.")
 @click.option("--shutdown-grace", metavar="SECONDS", help="How long running jobs may continue after the first signal.")
 @click.option("--cancel-grace", metavar="SECONDS", help="How long a job may continue after it was told to stop.")
+@click.option("--health", metavar="ADDRESS", help="Answer /livez, /readyz, /metrics at HOST:PORT, :PORT or a path.")
 @click.option("--log-format", metavar="FORMAT", help="text (key=value) or json.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 @app_option
@@ -44,15 +52,16 @@ def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, reload: boo
     order of arrival. The first SIGTERM or Ctrl-C lets running jobs finish; a second one cuts them off and gives
     them back. The log goes to stderr.
     """
-    from jobq.options import checked_queue
+    from jobq.queue_choice import QueueChoice, parsed
     from jobq.runtime.supervisor import run as work
     from jobq.settings import load
 
     settings = load(**flags)
     observe_queues(settings)
     read_again = partial(load, **flags) if reload else None
-    named = [checked_queue(queue) for queue in queues]
-    ctx.exit(work(settings, queues=named, drain=drain, reload=read_again))
+    choice = QueueChoice(parsed(queues))
+    figures = partial(database_figures, settings, choice) if settings.health else None
+    ctx.exit(work(settings, queues=choice, drain=drain, reload=read_again, read_figures=figures))
 
 
 def observe_queues(settings: Settings) -> None:
@@ -65,3 +74,18 @@ def observe_queues(settings: Settings) -> None:
 
         database = Database(settings)
         telemetry.observe_queues(lambda: observe.stats(database))
+
+
+def database_figures(settings: Settings, choice: "QueueChoice") -> "Load":
+    """What /metrics tells of the database."""
+    from jobq import observe
+    from jobq.records import Load
+    from jobq.store.database import Database
+
+    database = Database(settings)
+    try:
+        queues = observe.queues(database)
+        worked = sorted(queue.name for queue in queues if queue.name in choice)[:MAX_WANTED]
+        return Load(queues, observe.workers(database), observe.wanted_processes(database, worked))
+    finally:
+        database.close()

@@ -23,7 +23,7 @@ from jobq.observe.jobs import (
 from jobq.observe.looks import LOOK, Matches, matches, search
 from jobq.observe.needs import Kind, Need, StoppedSchedule, Stranded, Stuck, at_rest_filter, is_old, needs, workers_of
 from jobq.observe.orders import MAX_SORTED, Order, among, sorted_page
-from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, workers
+from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, wanted_processes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
 from jobq.observe.selection import slow_parts
 from jobq.observe.stored import Stored, Unfinished, stored_arguments, unfinished
@@ -123,6 +123,7 @@ __all__ = [
     "stuck",
     "unfinished",
     "unknown_classes",
+    "wanted_processes",
     "why",
     "workers",
     "workers_of",

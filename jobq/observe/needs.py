@@ -13,6 +13,7 @@ from jobq.commands import command, term
 from jobq.names import suggestion
 from jobq.observe.failures import Failing
 from jobq.observe.words import many, spoken
+from jobq.queue_choice import works
 from jobq.records import TOO_LARGE, QueueStats, UnknownClass, WorkerRecord
 from jobq.states import Outcome
 
@@ -256,4 +257,4 @@ def wait(jobs: int, limit: int | None = None) -> str:
 
 def workers_of(queue: QueueStats, workers: tuple[WorkerRecord, ...]) -> list[WorkerRecord]:
     """Those that work a queue."""
-    return [worker for worker in workers if not worker.queues or queue.name in worker.queues]
+    return [worker for worker in workers if works(worker.queues, queue.name)]

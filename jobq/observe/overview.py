@@ -1,5 +1,6 @@
 """The state of everything: queues, workers, the classes they know, and the counts that a screen shows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobq.observe.reading import dicts, now, reading, tuples
@@ -55,6 +56,12 @@ def queues(database: Database) -> tuple[QueueStats, ...]:
     """Every queue that holds something, or that an operator has set something on."""
     with reading(database) as connection:
         return queue_stats(connection, database.schema)
+
+
+def wanted_processes(database: Database, names: Sequence[str]) -> dict[str, int]:
+    """For each of these queues, how many processes end what it holds within ten minutes."""
+    with reading(database) as connection:
+        return dict(tuples(connection, "wanted_processes", database.schema, {"queues": list(names)}))
 
 
 def workers(database: Database) -> tuple[WorkerRecord, ...]:
@@ -123,7 +130,6 @@ def worker_records(connection: Connection, database: Database) -> tuple[WorkerRe
     rows = dicts(connection, "observe_workers", database.schema, {})
     return tuple(
         WorkerRecord(
-            name=f"{row['host']}/{row['pid']}",
             is_silent=row["heartbeat_seconds"] > database.settings.silent_after,
             **{**row, "queues": tuple(row["queues"])},
         )

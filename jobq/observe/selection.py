@@ -7,7 +7,7 @@ from typing import Any
 
 from jobq.filters import Comparison, Filter, Moment, Pattern, Term, Value
 from jobq.states import FINISHED, Outcome, State
-from jobq.store.statements import PENDING, RUNNING, SCHEDULED, quote_identifier
+from jobq.store.statements import PENDING, RUNNING, SCHEDULED, quote_identifier, worker_name
 
 
 @dataclass(slots=True)
@@ -145,7 +145,8 @@ def error_like(pattern: Pattern, table: Table, parameters: Parameters) -> str:
 def was_run_by(_term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
     """A worker by its name, its machine, or its number."""
     named = " OR ".join(
-        matches(column, value, parameters) for column in ("host || '/' || pid", "host", "workers.id::text")
+        matches(column, value, parameters)
+        for column in (worker_name(), "host || '/' || pid", "host", "workers.id::text")
     )
     return f"worker_id IN (SELECT workers.id FROM SCHEMA.workers WHERE {named})"
 

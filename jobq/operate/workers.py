@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from jobq import observe
 from jobq.commands import command
-from jobq.errors import WorkerNotFound
+from jobq.errors import AmbiguousWorker, WorkerNotFound
 from jobq.operate.acting import acting, who_acts
 from jobq.records import WorkerRecord
 from jobq.store import workers as store
@@ -25,7 +25,7 @@ class ActedOnWorkers:
 
 
 def stop_workers(database: Database, names: Iterable[str]) -> ActedOnWorkers:
-    """Asks live workers to stop, by name (host/pid) or number, as a first SIGTERM does: what they have claimed and not
+    """Asks live workers to stop, by name or number, as a first SIGTERM does: what they have claimed and not
     begun goes back, what runs may finish within their shutdown_grace.
 
     Raises WorkerNotFound before anything is done. Workers that cannot hear of it are left alone.
@@ -52,7 +52,10 @@ def declare_dead(database: Database, names: Iterable[str]) -> ActedOnWorkers:
 
     Raises WorkerNotFound before anything is done. Those that are not silent are left alone.
     """
-    chosen = {worker.id: worker for worker in found(observe.workers(database), names)}
+    live = observe.workers(database)
+    # Where a container was killed and started again under one name, the silent worker is meant.
+    those = [worker for worker in live if worker.is_silent or not has_silent_namesake(worker, live)]
+    chosen = {worker.id: worker for worker in found(those, names)}
     silent = database.settings.silent_after
     acted = ActedOnWorkers()
     with acting(database, "declare dead") as act:
@@ -86,18 +89,29 @@ def why_not_stopped(worker: WorkerRecord) -> str | None:
 
 
 def found(live: Sequence[WorkerRecord], names: Iterable[str]) -> list[WorkerRecord]:
-    """The workers with these names or numbers, each once. Raises WorkerNotFound.
+    """The workers with these names or numbers, each once. Raises WorkerNotFound, or AmbiguousWorker."""
+    chosen = [the_one(live, name) for name in names]
+    return list({worker.id: worker for worker in chosen}.values())
 
-    Several have one name where a container was killed and started again, until the first is declared dead.
-    """
-    chosen: dict[int, WorkerRecord] = {}
-    for name in names:
-        meant = {worker.id: worker for worker in live if name in (str(worker.id), worker.name)}
-        if not meant:
-            there = ", ".join(sorted({worker.name for worker in live})[:8]) or "none"
-            raise WorkerNotFound(f"There is no live worker {name!r}. Live workers: {there}. See {command('workers')}.")
-        chosen |= meant
-    return list(chosen.values())
+
+def the_one(live: Sequence[WorkerRecord], name: str) -> WorkerRecord:
+    """The worker that is called so. Two containers may have one host name, and each a worker with the process id 1."""
+    meant = [worker for worker in live if name in (str(worker.id), f"#{worker.id}", worker.name)]
+    meant = meant or [worker for worker in live if name == f"{worker.host}/{worker.pid}"]
+    if len(meant) == 1:
+        return meant[0]
+    if not meant:
+        there = ", ".join(sorted({worker.name for worker in live})[:8]) or "none"
+        raise WorkerNotFound(f"There is no live worker {name!r}. Live workers: {there}. See {command('workers')}.")
+    choices = ", ".join(
+        f"{worker.name} (started {worker.started_at:%Y-%m-%d %H:%M:%S %Z}{', silent' if worker.is_silent else ''})"
+        for worker in sorted(meant, key=lambda worker: worker.id)
+    )
+    raise AmbiguousWorker(f"{len(meant)} live workers are called {name!r}. Say which one is meant: {choices}.")
+
+
+def has_silent_namesake(worker: WorkerRecord, live: Sequence[WorkerRecord]) -> bool:
+    return any(other.is_silent and (other.host, other.pid) == (worker.host, worker.pid) for other in live)
 
 
 def each_once(names: Iterable[str]) -> list[str]:

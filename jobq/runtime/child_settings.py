@@ -47,7 +47,7 @@ def child_settings(settings: Settings, processes: int) -> ChildSettings:
         root=str(settings.root),
         app=settings.app,
         middleware=settings.middleware,
-        environment=environment_of(settings),
+        environment={**environment_of(settings), **telemetry.environment_of_children()},
         log_format=settings.log_format,
         log_level=settings.log_level,
         automatic_telemetry=telemetry.is_automatic(),

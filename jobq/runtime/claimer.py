@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from time import monotonic
 
+from jobq.queue_choice import QueueChoice
 from jobq.records import Assignment
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.preparer import Preparer
@@ -83,7 +84,7 @@ class Claimer(Service):
         self,
         database: Database,
         ownership: Ownership,
-        queues: Sequence[str],
+        queues: QueueChoice,
         *,
         on_delivered: Callable[[], None],
         may_sleep: Callable[[], bool],
@@ -95,7 +96,7 @@ class Claimer(Service):
         self.other: Claimer | None = None  # claims what this one does not, and hears of what this one has promoted
         self._waiting = waiting or Waiting()
         self.ownership = ownership
-        self.worked = tuple(queues)  # none: all
+        self.queues = queues
         self.classes: tuple[str, ...] = ()
         self.empty_look_began: float | None = None  # when the last look began that found nothing
         self._on_delivered = on_delivered
@@ -154,7 +155,7 @@ class Claimer(Service):
 
     def hint(self, queue: str) -> None:
         """Something may be pending in this queue."""
-        if self._works(queue):
+        if queue in self.queues:
             with self._lock:
                 self._hints.add(queue)
             self.wake()
@@ -352,7 +353,7 @@ class Claimer(Service):
         )
         self._learn_of_fronts(self._left.keys() - left, now, promotion.promoted)
         for queue in (*promotion.queues, *promotion.others):
-            if self._works(queue):
+            if queue in self.queues:
                 self._enter(queue)
                 self._fronts[queue].look_at = 0.0
         if self.other is not None:
@@ -375,9 +376,6 @@ class Claimer(Service):
                 front.empty_at = began
             else:
                 del self._left[queue], self._fronts[queue]
-
-    def _works(self, queue: str) -> bool:
-        return not self.worked or queue in self.worked
 
     def _expire(self, connection: Connection) -> float | None:
         """Ends expired jobs; returns the seconds until the next ones expire."""

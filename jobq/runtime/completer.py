@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from jobq.records import Report
+from jobq.records import Count, Report
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.rollup import Rollup
 from jobq.runtime.service import Service, sooner
@@ -36,6 +36,7 @@ class Tally:
     attempts: int = 0
     failed: int = 0  # of these, errored or lost
     retried: int = 0
+    unsuccessful: int = 0  # jobs that came to rest so
 
 
 class Completer(Service):
@@ -57,6 +58,7 @@ class Completer(Service):
         self.tally = Tally()
         self.rollup = Rollup(database.schema, ownership, self.locks)
         self._on_recorded = on_recorded
+        self.on_counts: list[Callable[[Sequence[Count]], None]] = []  # told of all that is recorded
         self._on_disowned = on_disowned
         self._lock = threading.Lock()
         self._waiting: list[Report] = []
@@ -148,8 +150,7 @@ class Completer(Service):
         record = jobs.retry if is_retry else jobs.finish
         with self.locks.limited(connection):
             done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
-        self.rollup.add(done.counts)
-        self.tally.failed += sum(count.attempts for count in done.counts if count.outcome in FAILURES)
+        self._count(done.counts)
         recorded = done.attempts
         self.ownership.accounted([(report.id, report.attempt) for report in reports])
         if recorded < len(reports):
@@ -167,8 +168,19 @@ class Completer(Service):
         found = jobs.count_successful(
             connection, self.database.schema, worker_id=self.ownership.worker_id, attempts=attempts
         )
-        self.rollup.add(found.counts)
+        self._count(found.counts)
         return found.attempts
+
+    def _count(self, counts: Sequence[Count]) -> None:
+        self.rollup.add(counts)
+        self.tally.unsuccessful += sum(count.attempts for count in counts if is_failure(count))
+        for told in self.on_counts:
+            told(counts)
+
+
+def is_failure(count: Count) -> bool:
+    """Whether it counts jobs that came to rest, and not with success."""
+    return not count.retried and count.outcome != Outcome.SUCCESSFUL
 
 
 def without_refused(report: Report, error: BaseException) -> Report:

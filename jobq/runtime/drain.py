@@ -35,6 +35,11 @@ class Drain:
             self._supply.claim_anew()
         return began is not None and began > self._active_at
 
+    @property
+    def exit_code(self) -> int:
+        """1 where a job came to rest here, and not with success."""
+        return int(bool(self._services.completer.tally.unsuccessful or self._services.maintenance.given_up))
+
     def _is_active(self) -> bool:
         """Whether a job is here, or was recorded just now: that may have put a retry into the queue."""
         before, self._recorded = self._recorded, self._services.completer.tally.attempts

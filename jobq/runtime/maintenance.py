@@ -6,11 +6,12 @@ from math import inf
 from time import monotonic
 
 from jobq.names import suggestion
+from jobq.queue_choice import QueueChoice
 from jobq.runtime import attempts_log
 from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.service import Service, jittered
 from jobq.runtime.vigil import Vigil
-from jobq.store import audit, control, history, jobs, keys, metrics, workers
+from jobq.store import audit, control, history, jobs, keys, metrics, queues, workers
 from jobq.store.database import Connection, Database
 
 log = logging.getLogger("jobq.worker.maintenance")
@@ -30,7 +31,7 @@ class Maintenance(Service):
     name = "maintain"
     keeps_connection = False
 
-    def __init__(self, database: Database, *, on_owed_hooks: Callable[[], None]) -> None:
+    def __init__(self, database: Database, choice: QueueChoice, *, on_owed_hooks: Callable[[], None]) -> None:
         super().__init__(database)
         self._on_owed_hooks = on_owed_hooks
         self._vigil = Vigil(database.settings)
@@ -39,6 +40,8 @@ class Maintenance(Service):
         self._unnoted_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
+        self._unproven_queues = choice.names
+        self.given_up = 0  # rescued jobs that had been lost too often, and rest
 
     def looked(self, beats: Mapping[int, float], has_left: bool) -> None:
         """Control had a look at the database: when each live worker was heard of last, and whether one has left of
@@ -68,6 +71,7 @@ class Maintenance(Service):
             self._fold_at = monotonic() + jittered(FOLD_EVERY_SECONDS)
         if monotonic() >= self._unknown_at:
             do(connection, "unknown classes", lambda: self._report_unknown(connection))
+            do(connection, "queues that never were", lambda: self._report_new_queues(connection))
             self._unknown_at = monotonic() + UNKNOWN_EVERY_SECONDS
         return jittered(TICK_SECONDS if is_rescued else AGAIN_SECONDS)
 
@@ -85,6 +89,7 @@ class Maintenance(Service):
             for job in rescued:
                 attempts_log.tell(ended_with_its_worker(job))
             again = sum(job.retried for job in rescued)
+            self.given_up += len(rescued) - again
             log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
         workers.forget_claims(connection, schema)
 
@@ -126,6 +131,16 @@ class Maintenance(Service):
             remedy = meant or f"Deploy the code that has it, or name its module: --app {module}"
             log.warning("no worker knows %s jobs=%s (%s)", job_class, found[job_class], remedy)
         self._unknown = frozenset(found)
+
+    def _report_new_queues(self, connection: Connection) -> None:
+        """Says once which queues this worker was told by name that never were: the name may be a slip."""
+        names, self._unproven_queues = self._unproven_queues, ()
+        if not names:
+            return
+        known = queues.known(connection, self.database.schema)
+        for name in queues.never_seen(connection, self.database.schema, names):
+            meant = suggestion(name, known)
+            log.warning("no job was ever in queue %s, and no class names it%s", name, meant and f" ({meant})")
 
 
 def ended_with_its_worker(job: workers.Rescued) -> attempts_log.Ended:

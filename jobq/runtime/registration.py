@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import jobq
+from jobq.queue_choice import QueueChoice
 from jobq.records import ClassRecord
 from jobq.runtime.ownership import Ownership
 from jobq.store import workers
@@ -15,7 +16,7 @@ log = logging.getLogger("jobq.worker")
 
 
 class Registration:
-    def __init__(self, database: Database, ownership: Ownership, queues: Sequence[str], processes: int) -> None:
+    def __init__(self, database: Database, ownership: Ownership, queues: QueueChoice, processes: int) -> None:
         self._database = database
         self._ownership = ownership
         self._queues = queues
@@ -38,12 +39,12 @@ class Registration:
             pid=pid,
             version=jobq.__version__,
             processes=self._processes,
-            queues=self._queues,
+            queues=self._queues.terms,
             classes=classes,
         )
         log.info(
             "worker started worker=%s host=%s pid=%s processes=%s queues=%s",
-            *(worker_id, host, pid, self._processes, ",".join(self._queues) or "all"),
+            *(worker_id, host, pid, self._processes, self._queues),
         )
         return worker_id
 

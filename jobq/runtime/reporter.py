@@ -1,9 +1,10 @@
 """Logs from time to time what the worker has done: processes, queues, pending, running, done, failed, pace."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 
+from jobq.queue_choice import QueueChoice
 from jobq.runtime.service import Service
 from jobq.store import jobs
 from jobq.store.database import Connection, Database
@@ -18,7 +19,7 @@ class Reporter(Service):
     def __init__(
         self,
         database: Database,
-        queues: Sequence[str],
+        queues: QueueChoice,
         *,
         processes: Callable[[], int],
         running: Callable[[], int],
@@ -26,7 +27,7 @@ class Reporter(Service):
         failed: Callable[[], int],
     ) -> None:
         super().__init__(database)
-        self.queues = tuple(queues)
+        self.queues = queues
         self._processes = processes
         self._running = running
         self._done = done
@@ -41,11 +42,11 @@ class Reporter(Service):
             self._is_first = False
             return self.database.settings.stats_every
         now, done, failed = monotonic(), self._done(), self._failed()
-        pending, is_more = jobs.count_pending(connection, self.database.schema, queues=self.queues)
+        pending, is_more = jobs.count_pending(connection, self.database.schema, queues=self.queues.terms)
         log.info(
             "stats processes=%s queues=%s pending=%s running=%s done=%s failed=%s per_second=%.1f",
             self._processes(),
-            ",".join(self.queues) or "all",
+            self.queues,
             f"{pending}+" if is_more else pending,
             self._running(),
             done - self._last_done,

@@ -3,10 +3,11 @@
 What a service has to say to another is said here; what concerns jobs becomes an event for the main loop.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
+from jobq.queue_choice import QueueChoice
 from jobq.records import ClassRecord, DeclaredSchedule, Report
 from jobq.runtime.claimer import Claimer, CoroutineClaimer, Waiting
 from jobq.runtime.completer import Completer
@@ -31,6 +32,7 @@ from jobq.runtime.reporter import Reporter
 from jobq.runtime.scheduler import Scheduler
 from jobq.runtime.service import WAITS_LONG_SECONDS, Service
 from jobq.runtime.turns import Turns
+from jobq.settings import Settings
 from jobq.store.database import Database
 
 
@@ -41,7 +43,7 @@ class Services:
         self,
         database: Database,
         ownership: Ownership,
-        queues: Sequence[str],
+        queues: QueueChoice,
         events: Events,
         turns: Turns,
         registration: Registration,
@@ -57,7 +59,7 @@ class Services:
         self._events = events
         self._make_recording()
         self.preparer = Preparer(database, ownership, on_prepared=events.wake, on_impossible=on_reports)
-        self.maintenance = Maintenance(database, on_owed_hooks=self.control.look)
+        self.maintenance = Maintenance(database, queues, on_owed_hooks=self.control.look)
         self.heartbeat = Heartbeat(
             database,
             ownership,
@@ -137,6 +139,10 @@ class Services:
                     failed=lambda: self.completer.tally.failed,
                 )
             )
+
+    @property
+    def settings(self) -> Settings:
+        return self._database.settings
 
     def start(self) -> None:
         for service in self._all:

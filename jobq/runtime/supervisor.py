@@ -2,14 +2,15 @@
 
 import logging
 import selectors
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from time import monotonic, sleep
 from typing import Any
 
 from jobq import interpreter, telemetry
 from jobq.grace import shutdown_grace
-from jobq.records import Report
+from jobq.queue_choice import QueueChoice
+from jobq.records import Load, Report
 from jobq.runtime import attempts_log, logs
 from jobq.runtime.child_settings import child_settings
 from jobq.runtime.children import Children
@@ -28,6 +29,7 @@ from jobq.runtime.events import (
     StacksRequested,
     StopRequested,
 )
+from jobq.runtime.health.health import Health, Probes
 from jobq.runtime.janitor import Janitor
 from jobq.runtime.loaded import LoadedApplication
 from jobq.runtime.machine import usable_cpus
@@ -61,27 +63,30 @@ LEAVE_SECONDS = 2.0
 def run(
     settings: Settings,
     *,
-    queues: Sequence[str] = (),
+    queues: QueueChoice,
     drain: bool = False,
     reload: Callable[[], Settings] | None = None,
+    read_figures: Callable[[], Load] | None = None,
 ) -> int:
-    """Works the queues (none: all) until a signal ends it, or with `drain` until nothing is due.
+    """Works the queues until a signal ends it, or with `drain` until nothing is due.
 
     With `reload`, which reads the settings again, children are replaced when code or settings change.
 
-    Returns the exit code: 0 after a clean end, 1 where results could not be recorded, 2 where the application does not
+    Returns the exit code: 0 after a clean end, 1 where results could not be recorded, or where with `drain` a job came
+    to rest and was not successful, 2 where the application does not
     import, 130 or 143 where a second SIGINT or SIGTERM cut the running jobs off.
     Raises DatabaseError where the database cannot be used from the start.
     """
     interpreter.require()
     logs.configure(settings)
     notices.write_with(logs.write)
+    probes = Probes.at(settings.health, read_figures) if settings.health and read_figures else None
     database = Database(settings)
     try:
         with telemetry.quiet():
             rights.require(database, rights.WORKER)
             migrations.require_current(database)
-            return Supervisor(database, queues, drain=drain, reload=reload).run()
+            return Supervisor(database, queues, drain=drain, reload=reload, probes=probes).run()
     finally:
         database.close()
         logs.flush()
@@ -91,13 +96,18 @@ class Supervisor:
     """One worker. Its main thread owns the children and the stock; every service has a thread of its own."""
 
     def __init__(
-        self, database: Database, queues: Sequence[str], *, drain: bool, reload: Callable[[], Settings] | None = None
+        self,
+        database: Database,
+        queues: QueueChoice,
+        *,
+        drain: bool,
+        reload: Callable[[], Settings] | None = None,
+        probes: Probes | None = None,
     ) -> None:
         settings = database.settings
-        queues, processes = tuple(dict.fromkeys(queues)), settings.max_processes or usable_cpus()
+        processes = settings.max_processes or usable_cpus()
         self.ownership = Ownership(0)
-        self.events = Events()
-        self.turns = Turns()
+        self.events, self.turns = Events(), Turns()
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.events, selectors.EVENT_READ)
         self.janitor = Janitor(lambda: self.children.roster.pids())
@@ -130,6 +140,7 @@ class Supervisor:
         self.reloader = Reloader(settings.root, self._on_changed) if reload is not None else None
         self.shutdown = Shutdown(self.children, self.supply, services, grace_seconds=shutdown_grace(settings))
         self.drain = Drain(self.children.roster, self.supply, services, self.events) if drain else None
+        self.health = Health(self.turns, self.children, services, self.shutdown, probes)
         self._look_at = 0.0
 
     def run(self) -> int:
@@ -148,12 +159,15 @@ class Supervisor:
         """None: it goes on."""
         if self.shutdown.exit_code is None and self.application.is_unusable:
             return 2
+        if self.shutdown.exit_code == 0 and self.drain is not None:
+            return self.drain.exit_code
         return self.shutdown.exit_code
 
     def _start(self) -> None:
         self.janitor.keep_up()
         self.children.keep_up()
         self.services.start()
+        self.health.start()
         if self.reloader is not None:
             self.reloader.start()
 
@@ -161,6 +175,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         self.turns.mark()
+        self.health.turned()
         self._hear()
         self.children.keep_up()
         self.janitor.keep_up()
@@ -251,6 +266,7 @@ class Supervisor:
         while not self.children.roster.is_empty and monotonic() < deadline:
             self.children.keep_up()
             self.selector.select(0.02)
+        self.health.close()
         self.janitor.close()
         self.services.registration.sign_off(LEAVE_SECONDS)
         self.selector.close()

@@ -5,7 +5,7 @@ SELECT
     results.attempt, results.retries, results.unique_key, {schema}.readable(results.arguments, 16384) AS arguments,
     results.enqueued_at, results.run_at,
     results.started_at, results.ended_at, results.error_type, left(results.error_message, 10000) AS error_message,
-    coalesce(workers.host || '/' || workers.pid, results.worker_id::text) AS worker, left(results.source, 1000) AS source,
+    coalesce({worker_name}, results.worker_id::text) AS worker, left(results.source, 1000) AS source,
     results.timeout
 FROM (
     SELECT *

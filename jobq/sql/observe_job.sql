@@ -4,7 +4,7 @@ SELECT
     jobs.unique_key, {schema}.readable(jobs.arguments, 1048576) AS arguments,
     jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
     failed.error_type, left(failed.error_message, 10000) AS error_message,
-    workers.host || '/' || workers.pid AS worker, left(jobs.source, 1000) AS source,
+    {worker_name} AS worker, left(jobs.source, 1000) AS source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
     CASE WHEN jobs.state = 'running' THEN {schema}.readable(jobs.progress, 16384) END AS progress,
     left(jobs.trace_context ->> 'traceparent', 1000) AS traceparent, jobs.follow_up IS NOT NULL AS is_followed
@@ -25,7 +25,7 @@ UNION ALL
         results.retries, results.unique_key, {schema}.readable(results.arguments, 1048576) AS arguments,
         results.enqueued_at, results.run_at,
         results.started_at, results.ended_at, results.error_type, left(results.error_message, 10000) AS error_message,
-        coalesce(workers.host || '/' || workers.pid, results.worker_id::text), left(results.source, 1000) AS source,
+        coalesce({worker_name}, results.worker_id::text), left(results.source, 1000) AS source,
         results.timeout, NULL, NULL, NULL, NULL, left(results.trace_context ->> 'traceparent', 1000), false
     FROM {schema}.results
     LEFT JOIN {schema}.workers ON workers.id = results.worker_id

@@ -6,7 +6,7 @@ SELECT
     jobs.unique_key, {schema}.readable(jobs.arguments, 16384) AS arguments,
     jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
     failed.error_type, left(failed.error_message, 10000) AS error_message,
-    workers.host || '/' || workers.pid AS worker, left(jobs.source, 1000) AS source,
+    {worker_name} AS worker, left(jobs.source, 1000) AS source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
     CASE WHEN jobs.state = 'running' THEN {schema}.readable(jobs.progress, 16384) END AS progress
 FROM (

@@ -1,12 +1,12 @@
 -- What decides when an unfinished job runs: its queue, the workers that work it and know its class, and what goes before
--- it, counted no further than the limit. A worker without queues works all of them.
+-- it, counted no further than the limit. A worker's choice of queues may hold patterns.
 SELECT
     jobs.state, jobs.attempt, jobs.queue, jobs.job_class, jobs.priority, jobs.unique_key, jobs.cancel_requested_at,
     jobs.run_at, jobs.started_at, jobs.follow_up IS NOT NULL AS is_followed,
     {schema}.is_impossible(jobs.arguments, %(longest)s) AS is_impossible,
     extract(epoch FROM jobs.run_at - statement_timestamp())::float8 AS due_in_seconds,
     queues.paused_at, queues.paused_by, queues.pause_reason,
-    owner.host || '/' || owner.pid AS owner,
+    {owner_name} AS owner,
     owner.stopped_at IS NOT NULL AS is_owner_gone,
     extract(epoch FROM statement_timestamp() - owner.heartbeat_at)::float8 AS owner_silent_seconds,
     alive.workers, alive.working_it, alive.knowing_it, alive.silent_seconds, alive.processes, alive.busy,
@@ -47,7 +47,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT
             workers.id, workers.processes, workers.heartbeat_at,
-            workers.queues = '{}' OR jobs.queue = ANY (workers.queues) AS works,
+            {schema}.works(workers.queues, jobs.queue) AS works,
             EXISTS (
                 SELECT
                 FROM jsonb_array_elements(workers.classes) AS class

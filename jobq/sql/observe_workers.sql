@@ -2,7 +2,7 @@ WITH running AS (
     SELECT worker_id, count(*) AS jobs FROM {schema}.jobs WHERE {running} GROUP BY worker_id
 )
 SELECT
-    workers.id, workers.host, workers.pid, workers.version, workers.processes, workers.queues, workers.started_at,
+    workers.id, {worker_name} AS name, workers.host, workers.pid, workers.version, workers.processes, workers.queues, workers.started_at,
     extract(epoch FROM statement_timestamp() - workers.heartbeat_at)::float8 AS heartbeat_seconds,
     coalesce(running.jobs, 0) AS running,
     workers.status, workers.stop_requested_at, workers.stop_requested_by

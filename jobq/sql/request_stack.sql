@@ -7,7 +7,7 @@ WITH requested AS (
     RETURNING id, attempt, worker_id
 )
 SELECT
-    requested.id, requested.attempt, workers.host || '/' || workers.pid AS worker,
+    requested.id, requested.attempt, {worker_name} AS worker,
     CASE
         WHEN pg_notification_queue_usage() < 0.9 THEN pg_notify(%(channel)s, requested.worker_id::text)
     END IS NOT NULL AS told

@@ -1,5 +1,5 @@
 -- Running jobs of workers that are gone and that nobody has taken over for a while.
-SELECT workers.host || '/' || workers.pid AS name, held.jobs
+SELECT {worker_name} AS name, held.jobs
 FROM (
     SELECT worker_id, count(*) AS jobs
     FROM {schema}.jobs

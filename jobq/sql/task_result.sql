@@ -4,7 +4,7 @@ WITH found AS (
     SELECT
         jobs.id, jobs.job_class, jobs.queue, jobs.priority, jobs.state, NULL AS outcome, jobs.attempt,
         {schema}.readable(jobs.arguments, 67108864) AS arguments, jobs.enqueued_at, jobs.run_at, jobs.started_at, NULL::timestamptz AS ended_at,
-        workers.host || '/' || workers.pid AS worker
+        {worker_name} AS worker
     FROM {schema}.jobs
     LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
     WHERE jobs.id = %(id)s::bigint
@@ -25,7 +25,7 @@ WITH found AS (
         jsonb_build_object(
             'attempt', results.attempt, 'outcome', results.outcome, 'run_at', results.run_at,
             'started_at', results.started_at, 'ended_at', results.ended_at,
-            'worker', coalesce(workers.host || '/' || workers.pid, results.worker_id::text),
+            'worker', coalesce({worker_name}, results.worker_id::text),
             'error_type', results.error_type, 'error_message', left(results.error_message, 10000),
             'traceback', left(results.traceback, 1000000), 'value', {schema}.readable(results.value, 67108864)
         ) AS attempt

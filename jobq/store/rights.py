@@ -100,8 +100,8 @@ ENQUEUE = (
 
 BOUNDED = on("bounded_text", "EXECUTE")
 
-LOOK = ("bounded_text", "readable", "is_impossible")
-"""The functions by which looks read what somebody else wrote."""
+LOOK = ("bounded_text", "readable", "is_impossible", "works", "wanted_processes")
+"""The functions by which looks read what somebody else wrote, and what autoscalers ask."""
 
 READ = (
     *(right for function in LOOK for right in on(function, "EXECUTE")),
@@ -134,10 +134,13 @@ WORKER = Role(
         *on("claims", "SELECT", "INSERT", "DELETE"),
         *BOUNDED,
         *on("follow_jobs", "EXECUTE"),
+        *on("works", "EXECUTE"),
+        *on("wanted_processes", "EXECUTE"),  # for /metrics
         *on("results", "SELECT", "INSERT"),
         *on("results_default", "SELECT", "DELETE"),  # what is too old, and has no partition of its own
         *on("workers", "SELECT", "DELETE"),
         *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes")),
+        *on("workers", "INSERT", "UPDATE", columns=("has_namesake",)),
         *on("workers", "UPDATE", columns=("heartbeat_at", "stopping_at", "status", "waiting", "classes")),
         *on("workers", "UPDATE", columns=("metrics_sent",)),
         *on("workers", "UPDATE", columns=("schedules", "schedules_at", "schedules_digest")),

@@ -60,6 +60,15 @@ YOUNGEST_DECLARATIONS = """
 In a rolling deploy that is the new code's, whoever asks, so old and new workers never undo each other's work.
 """
 
+NAME = "WORKERS.host || '/' || WORKERS.pid || CASE WHEN WORKERS.has_namesake THEN '#' || WORKERS.id ELSE '' END"
+"""A worker's name: host/pid, with its number where another worker of this host and pid lived at the same time."""
+
+
+def worker_name(table: str = "workers") -> str:
+    """The name of a worker in a statement, where the table of workers has this name."""
+    return NAME.replace("WORKERS", table)
+
+
 CLOCK = "statement_timestamp()"
 """How statements ask for the time: always the database's, and never that of the transaction's begin."""
 
@@ -69,6 +78,8 @@ PARTS = {
     "somebody_waits": SOMEBODY_WAITS,
     "declared": DECLARED,
     "youngest_declarations": YOUNGEST_DECLARATIONS,
+    "worker_name": worker_name(),
+    "owner_name": worker_name("owner"),
 }
 """What several statements say, by the name under which it stands in them."""
 

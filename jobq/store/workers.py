@@ -53,17 +53,19 @@ def register(
     classes: Sequence[ClassRecord],
 ) -> int:
     """Adds a worker and returns its id. A worker that was declared dead registers anew, under another id."""
-    row = connection.execute(
-        statement("register_worker", schema),
-        {
-            "host": host,
-            "pid": pid,
-            "version": version,
-            "processes": processes,
-            "queues": list(queues),
-            "classes": to_json(classes),
-        },
-    ).fetchone()
+    with connection.transaction():
+        connection.execute(statement("lock_worker_name", schema), {"name": f"jobq worker {schema} {host}/{pid}"})
+        row = connection.execute(
+            statement("register_worker", schema),
+            {
+                "host": host,
+                "pid": pid,
+                "version": version,
+                "processes": processes,
+                "queues": list(queues),
+                "classes": to_json(classes),
+            },
+        ).fetchone()
     assert row is not None
     worker_id: int = row[0]
     return worker_id

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -262,3 +263,55 @@ def instrumented(app: "Application", environment: dict[str, str]) -> "Iterator[s
         finally:
             process.kill()
             process.wait()
+
+
+def test_prometheus_is_told_by_the_worker_alone_for_all_its_processes(
+    app: "Application", store: "Store", eventually: Eventually
+) -> None:
+    """Each child would start a server at the same port, and fail. The port is 0 here: any, in the one that has one."""
+    app.write(
+        "jobs.py",
+        """
+        import os
+        import psutil
+        from jobq import Job, register_job
+
+        @register_job
+        class Look(Job):
+            def run(self):
+                listening = [one for one in psutil.Process().net_connections("tcp") if one.status == "LISTEN"]
+                return [os.environ["OTEL_METRICS_EXPORTER"], len(listening)]
+        """,
+    )
+    store.add(job_class="jobs.Look")
+    environment = {
+        "OTEL_METRICS_EXPORTER": "prometheus",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+    }
+    with instrumented(app, environment):
+        eventually(store.results)
+    (result,) = store.results()
+    assert (result.outcome, result.value) == ("successful", ["none", 0])
+    assert "Configuration of configurator failed" not in (app.path / "log.txt").read_text()
+
+
+def test_attempts_that_the_worker_tells_of_have_their_counts_and_times(application: "Application") -> None:
+    program = """
+        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        reader = InMemoryMetricReader()
+        metrics.set_meter_provider(MeterProvider([reader]))
+        from jobq import telemetry
+        from jobq.histograms import bucket
+        from jobq.records import Count
+        telemetry.count_attempts([Count(None, "mail", "shop.Send", "successful", False, bucket(0.5), bucket(2.0), 3)])
+        told = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+        points = {metric.name: metric.data.data_points[0] for metric in told}
+        print(points["messaging.client.consumed.messages"].value, points["messaging.process.duration"].count)
+        print(abs(points["messaging.process.duration"].sum - 6) < 0.6, points["jobq.job.time_in_queue"].count)
+    """
+    said = application.python(dedent(program))
+    assert said.stdout.split() == ["3", "3", "True", "3"]

@@ -22,7 +22,7 @@ def document(finished: "subprocess.CompletedProcess[str]", exit_code: int = 0) -
 
 def drained(sample: "Application") -> None:
     finished = sample.jobq("run", "--drain")
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode in (0, 1), finished.stderr  # 1: a job failed
 
 
 def enqueue_failures(store: "Store", count: int = 3) -> list[int | None]:

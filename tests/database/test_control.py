@@ -57,12 +57,6 @@ def test_a_worker_is_asked_once_under_its_name_and_its_number(store: Any, databa
     assert (acted.ids, acted.done, acted.skipped) == ([worker], ["web/7"], {})
 
 
-def test_two_workers_with_one_name_are_both_asked_and_named_once(store: Any, database: Database) -> None:
-    ids = [store.worker(host="web", pid=1), store.worker(host="web", pid=1)]
-    acted = operate.stop_workers(database, ["web/1"])
-    assert (acted.ids, acted.done, acted.skipped) == (ids, ["web/1"], {})
-
-
 def test_of_two_workers_with_one_name_the_silent_one_is_declared_dead(store: Any, database: Database) -> None:
     """As where a container with a fixed host name was killed and started again: its first process has the same id."""
     killed, alive = store.worker(host="web", pid=1), store.worker(host="web", pid=1)
@@ -70,7 +64,7 @@ def test_of_two_workers_with_one_name_the_silent_one_is_declared_dead(store: Any
 
     acted = operate.declare_dead(database, ["web/1"])
 
-    assert (acted.ids, acted.done, acted.skipped) == ([killed], ["web/1"], {})
+    assert (acted.ids, acted.done, acted.skipped) == ([killed], [f"web/1#{killed}"], {})
     assert [row.id for row in store.rows("SELECT id FROM jobq.workers WHERE stopped_at IS NULL")] == [alive]
 
 

@@ -239,6 +239,7 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "stuck": observe.stuck,
         "unfinished": lambda database: list(observe.unfinished(database).pages()),
         "unknown_classes": observe.unknown_classes,
+        "wanted_processes": lambda database: observe.wanted_processes(database, ["default"]),
         "why": lambda database: observe.why(database, job_id),
         "workers": observe.workers,
     }

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from jobq.queue_choice import QueueChoice
 from jobq.records import Assignment
 from jobq.runtime import claimer as claiming
 from jobq.runtime.claimer import Claimer
@@ -79,7 +80,7 @@ def test_a_report_that_cannot_be_stored_at_all_holds_no_other_up(settings: Setti
 def test_coroutines_are_given_back_by_the_one_that_claims_them(settings: Settings, store: Store) -> None:
     """The answer may be lost, and it is sent again: by then nobody may have claimed them anew for this worker, as the
     same attempt. One thread does the one after the other."""
-    supervisor = Supervisor(Database(replace(settings, concurrency=2, max_processes=1)), (), drain=False)
+    supervisor = Supervisor(Database(replace(settings, concurrency=2, max_processes=1)), QueueChoice(), drain=False)
     worker_id = store.worker()
     supervisor.ownership.begin_anew(worker_id)
     job_id = store.add()
@@ -130,7 +131,7 @@ def claimer_of(settings: Settings, worker_id: int) -> Claimer:
     claimer = Claimer(
         database,
         ownership,
-        (),
+        QueueChoice(),
         preparer=Preparer(database, ownership, on_prepared=lambda: None, on_impossible=pytest.fail),
         on_delivered=lambda: None,
         may_sleep=lambda: False,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from jobq.queue_choice import QueueChoice
 from jobq.runtime import maintenance, vigil
 from jobq.runtime.maintenance import Maintenance
 from jobq.settings import Settings
@@ -25,7 +26,7 @@ class Watcher:
         self.start(settings)
 
     def start(self, settings: Settings) -> None:
-        self.maintain = Maintenance(Database(settings), on_owed_hooks=lambda: None)
+        self.maintain = Maintenance(Database(settings), QueueChoice(), on_owed_hooks=lambda: None)
         self.id = self.store.worker(host="watcher")
 
     def look(self) -> None:

@@ -24,7 +24,7 @@ def add(store: "Store", job_class: str, arguments: dict[str, Any] | None = None,
 def drain(sample: "Application", *arguments: str, **environment: str) -> str:
     """Runs a worker until nothing is due, and returns its log."""
     finished = sample.jobq("run", "--drain", *arguments, environment=environment)
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode in (0, 1), finished.stderr  # 1: a job failed
     return finished.stderr
 
 

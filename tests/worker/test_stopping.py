@@ -206,7 +206,7 @@ def ends(store: "Store", job: int) -> list[tuple[str, bool]]:
 
 def drain(application: "Application", *arguments: str) -> str:
     finished = application.jobq("run", "--drain", "--max-processes", "1", *arguments)
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode in (0, 1), finished.stderr  # 1: a job came to rest, and not with success
     return finished.stderr
 
 

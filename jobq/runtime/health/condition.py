@@ -1,0 +1,61 @@
+"""Whether this worker lives, and whether it is ready: the one place that decides, for every way in which it is asked.
+
+Nothing here asks the database. A worker whose database is away is alive: to restart it would mend nothing.
+"""
+
+from collections.abc import Callable
+
+from jobq.runtime.service import Service
+from jobq.runtime.turns import Turns
+from jobq.settings import Settings
+
+
+class Condition:
+    """`services` are those that must be in touch with the database, `count_ready` tells how many children have loaded
+    the application."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        turns: Turns,
+        services: list[Service],
+        *,
+        count_ready: Callable[[], int],
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self.limit_seconds = settings.silent_after
+        self.turns = turns
+        self._services = services
+        self._count_ready = count_ready
+        self._is_stopping = is_stopping
+
+    @property
+    def is_live(self) -> bool:
+        """The main loop turned lately."""
+        return self.turns.seconds_since_last <= self.limit_seconds
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._is_stopping()
+
+    def why_not_live(self) -> str | None:
+        if self.is_live:
+            return None
+        return f"the main loop last turned {self.turns.seconds_since_last:.0f} s ago"
+
+    def why_not_ready(self) -> str | None:
+        """The first reason why no work should be expected of it; None where it is ready."""
+        if self.is_stopping:
+            return "it is stopping"
+        if (why := self.why_not_live()) is not None:
+            return why
+        if self._count_ready() == 0:
+            return "no child process has loaded the application yet"
+        if not self.is_in_touch:
+            return "the database is out of reach"
+        return None
+
+    @property
+    def is_in_touch(self) -> bool:
+        """Each service has had an answer of the database lately, and no connection is lost."""
+        return all(one.is_connected and one.seconds_since_answer <= self.limit_seconds for one in self._services)

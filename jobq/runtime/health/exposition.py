@@ -1,0 +1,170 @@
+"""/metrics: figures of this worker and of the database as Prometheus reads them, by prometheus-client.
+
+Only what is told here at each scrape: no metric is kept in this process, and none is told by a child. So a worker is
+one target, whatever number of processes it has.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import jobq
+from jobq.records import QueueStats
+from jobq.runtime.health.condition import Condition
+from jobq.runtime.health.database_figures import DatabaseFigures
+from jobq.runtime.health.figures import OTHER, Figures
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric
+
+MAX_QUEUES = 100
+"""Queues of the database with figures of their own: those that hold the most. The others are counted together."""
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Where the application's own metrics are, of all its processes, if it has prometheus-client write them there."""
+
+SAME_SECONDS = 1.0
+"""Within this time everybody gets the same text: to make it costs some milliseconds."""
+
+INSTALL = "/metrics needs the package prometheus-client: pip install 'jobq[prometheus]'\n"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """What the worker is at this moment."""
+
+    name: str
+    processes: int
+    ready: int  # children that have loaded the application
+    running: int
+
+
+class Exposition:
+    def __init__(
+        self, figures: Figures, database: DatabaseFigures, condition: Condition, facts: Callable[[], WorkerFacts]
+    ) -> None:
+        self._figures = figures
+        self._database = database
+        self._condition = condition
+        self._facts = facts
+        self._text = ""
+        self._made_at = -SAME_SECONDS
+
+    def text(self) -> str:
+        """Raises ImportError where prometheus-client is not installed."""
+        if monotonic() - self._made_at >= SAME_SECONDS:
+            self._text = self._made()
+            self._made_at = monotonic()
+        return self._text
+
+    def _made(self) -> str:
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        if os.environ.get(MULTIPROCESS):
+            self._register_application(registry)
+        return generate_latest(registry).decode()
+
+    def _register_application(self, registry: "CollectorRegistry") -> None:
+        from prometheus_client import multiprocess
+
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> "Iterator[Metric]":
+        yield from self._of_worker()
+        yield from self._of_attempts()
+        yield from self._of_database()
+
+    def _of_worker(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+
+        facts, condition = self._facts(), self._condition
+        info = {"version": jobq.__version__, "worker": facts.name}
+        yield InfoMetricFamily("jobq_worker", "This worker.", info)
+        for name, text, value in (
+            ("ready", "1 where work can be expected of this worker.", condition.why_not_ready() is None),
+            ("turn_age_seconds", "Since its main loop last turned.", condition.turns.seconds_since_last),
+            ("processes", "Child processes it is to have.", facts.processes),
+            ("processes_ready", "Child processes that have loaded the application.", facts.ready),
+            ("jobs_held", "Jobs it has claimed and not recorded the end of.", facts.running),
+        ):
+            yield GaugeMetricFamily(f"jobq_worker_{name}", text, float(value))
+
+    def _of_attempts(self) -> "Iterator[Metric]":
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        pair = ["queue", "job_class"]
+        attempts = CounterMetricFamily(
+            "jobq_attempts", "Attempts whose end this worker recorded.", labels=[*pair, "outcome", "retried"]
+        )
+        runs = HistogramMetricFamily("jobq_attempt_duration_seconds", "How long attempts ran.", labels=pair)
+        waits = HistogramMetricFamily(
+            "jobq_attempt_wait_seconds", "From when a job was due to when it was claimed.", labels=pair
+        )
+        for key, figures in sorted(self._figures.snapshot().items()):
+            for (outcome, retried), count in sorted(figures.outcomes.items()):
+                attempts.add_metric([*key, outcome, "true" if retried else "false"], count)
+            runs.add_metric(list(key), figures.runs.cumulated(), figures.runs.seconds)
+            waits.add_metric(list(key), figures.waits.cumulated(), figures.waits.seconds)
+        yield from (attempts, runs, waits)
+
+    def _of_database(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily
+
+        seen = self._database.latest()
+        if self._database.is_up is not None:
+            text = "1 where the last look at the database had an answer."
+            yield GaugeMetricFamily("jobq_database_up", text, float(self._database.is_up))
+        if seen is None:
+            return
+        age = monotonic() - self._database.seen_at
+        yield GaugeMetricFamily("jobq_database_age_seconds", "How old the database's figures are.", age)
+        labels = ["scope", "queue"]
+        queues = bounded(seen.queues)
+        for name, text, value in QUEUE_GAUGES:
+            gauge = GaugeMetricFamily(f"jobq_queue_{name}", text, labels=labels)
+            for queue in queues:
+                gauge.add_metric(["database", queue.name], float(value(queue)))
+            yield gauge
+        wanted = GaugeMetricFamily(
+            "jobq_wanted_processes", "Processes that end what a queue holds within ten minutes.", labels=labels
+        )
+        for name, count in sorted(seen.wanted.items()):
+            wanted.add_metric(["database", name], count)
+        yield wanted
+        workers = GaugeMetricFamily("jobq_workers", "Workers that have not signed off.", labels=["scope", "state"])
+        silent = sum(worker.is_silent for worker in seen.workers)
+        workers.add_metric(["database", "alive"], len(seen.workers) - silent)
+        workers.add_metric(["database", "silent"], silent)
+        yield workers
+
+
+QUEUE_GAUGES: tuple[tuple[str, str, Callable[[QueueStats], float]], ...] = (
+    ("depth", "Jobs that are pending; counted up to a limit.", lambda queue: queue.pending),
+    ("scheduled", "Jobs whose time has not come; counted up to a limit.", lambda queue: queue.scheduled),
+    ("running", "Jobs that are claimed.", lambda queue: queue.running),
+    ("oldest_age_seconds", "How long the oldest pending job has been due.", lambda queue: queue.oldest_seconds or 0.0),
+    ("paused", "1 where an operator has paused it.", lambda queue: queue.paused),
+)
+
+
+def bounded(queues: Iterable[QueueStats]) -> list[QueueStats]:
+    """The queues that hold the most, by name, and the rest as one."""
+    ranked = sorted(queues, key=lambda queue: (-(queue.pending + queue.running + queue.scheduled), queue.name))
+    kept, rest = ranked[:MAX_QUEUES], ranked[MAX_QUEUES:]
+    if rest:
+        kept.append(
+            QueueStats(
+                name=OTHER,
+                pending=sum(queue.pending for queue in rest),
+                running=sum(queue.running for queue in rest),
+                scheduled=sum(queue.scheduled for queue in rest),
+                oldest_seconds=max(queue.oldest_seconds or 0.0 for queue in rest),
+                paused=False,
+            )
+        )
+    return sorted(kept, key=lambda queue: queue.name)
