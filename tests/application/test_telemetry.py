@@ -247,12 +247,14 @@ def heartbeats(store: "Store") -> float:
 
 
 @contextmanager
-def instrumented(app: "Application", environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+def instrumented(
+    app: "Application", environment: dict[str, str], *arguments: str
+) -> "Iterator[subprocess.Popen[bytes]]":
     """A worker under `opentelemetry-instrument`; what it exports is in the application's folder, in exported.txt."""
     programs = Path(sys.executable).parent
     with (app.path / "exported.txt").open("wb") as stdout, (app.path / "log.txt").open("wb") as stderr:
         process = subprocess.Popen(
-            [programs / "opentelemetry-instrument", programs / "jobq", "run", "-p", "1"],
+            [programs / "opentelemetry-instrument", programs / "jobq", "run", "-p", "1", *arguments],
             cwd=app.path,
             env={**os.environ, **environment},
             stdout=stdout,
@@ -265,9 +267,7 @@ def instrumented(app: "Application", environment: dict[str, str]) -> "Iterator[s
             process.wait()
 
 
-def test_prometheus_is_told_by_the_worker_alone_for_all_its_processes(
-    app: "Application", store: "Store", eventually: Eventually
-) -> None:
+def test_prometheus_is_told_by_the_worker_alone_for_all_its_processes(app: "Application", store: "Store") -> None:
     """Each child would start a server at the same port, and fail. The port is 0 here: any, in the one that has one."""
     app.write(
         "jobs.py",
@@ -290,8 +290,8 @@ def test_prometheus_is_told_by_the_worker_alone_for_all_its_processes(
         "OTEL_TRACES_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
     }
-    with instrumented(app, environment):
-        eventually(store.results)
+    with instrumented(app, environment, "--drain") as run:
+        assert run.wait(100) == 0
     (result,) = store.results()
     assert (result.outcome, result.value) == ("successful", ["none", 0])
     assert "Configuration of configurator failed" not in (app.path / "log.txt").read_text()

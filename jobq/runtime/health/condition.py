@@ -11,21 +11,23 @@ from jobq.settings import Settings
 
 
 class Condition:
-    """`services` are those that must be in touch with the database, `count_ready` tells how many children have loaded
-    the application."""
+    """`connected` are the services that must have a connection, and `heartbeat` the one that asks the database all the
+    time; `count_ready` tells how many children have loaded the application."""
 
     def __init__(
         self,
         settings: Settings,
         turns: Turns,
-        services: list[Service],
+        connected: list[Service],
         *,
+        heartbeat: Service,
         count_ready: Callable[[], int],
         is_stopping: Callable[[], bool],
     ) -> None:
         self.limit_seconds = settings.silent_after
         self.turns = turns
-        self._services = services
+        self._connected = [*connected, heartbeat]
+        self._heartbeat = heartbeat
         self._count_ready = count_ready
         self._is_stopping = is_stopping
 
@@ -57,5 +59,6 @@ class Condition:
 
     @property
     def is_in_touch(self) -> bool:
-        """Each service has had an answer of the database lately, and no connection is lost."""
-        return all(one.is_connected and one.seconds_since_answer <= self.limit_seconds for one in self._services)
+        """No connection is lost, and the heartbeat had an answer lately: others ask only where there is room."""
+        is_connected = all(service.is_connected for service in self._connected)
+        return is_connected and self._heartbeat.seconds_since_answer <= self.limit_seconds

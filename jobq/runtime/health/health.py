@@ -45,7 +45,8 @@ class Health:
         condition = Condition(
             services.settings,
             turns,
-            [services.claimer, services.heartbeat],
+            [*services.claimers],
+            heartbeat=services.heartbeat,
             count_ready=children.crew.count_ready,
             is_stopping=lambda: shutdown.has_begun,
         )
