@@ -55,7 +55,7 @@ GROUPS = {
     "Look": ("list", "show", "why", "wait", "stack", "stats", "queues", "workers", "jobs", "schedules"),
     "Find what is wrong": ("doctor", "failures", "replay", "audit"),
     "Act": ("retry", "cancel", "purge", "pause", "resume", "stop", "undo"),
-    "Set up and deploy": ("migrate", "check", "config", "db", "completion", "bench"),
+    "Set up and deploy": ("migrate", "check", "health", "config", "db", "completion", "bench"),
 }
 """The commands by what people do with them, as `--help` lists them."""
 

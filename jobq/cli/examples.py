@@ -1,8 +1,9 @@
 """Examples of every command, as its help, the reference and the man page show them: what follows `jobq`."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
-    "init": ("init",),
-    "run": ("run", "run --queue mail --queue default --max-processes 4", "run --drain"),
+    "init": ("init", "init kubernetes"),
+    "run": ("run", "run -q 'mail*,-mail-slow' --max-processes 4 --health :8080", "run --drain"),
+    "health": ("health", "health --ready web-3/4242"),
     "enqueue": (
         "enqueue jobs.WelcomeUser 3",
         "enqueue jobs.WelcomeUser --kwargs '{\"user_id\": 3}' --delay 5m --queue mail",

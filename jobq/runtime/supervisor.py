@@ -95,6 +95,8 @@ def run(
 class Supervisor:
     """One worker. Its main thread owns the children and the stock; every service has a thread of its own."""
 
+    _look_at = 0.0
+
     def __init__(
         self,
         database: Database,
@@ -141,7 +143,6 @@ class Supervisor:
         self.shutdown = Shutdown(self.children, self.supply, services, grace_seconds=shutdown_grace(settings))
         self.drain = Drain(self.children.roster, self.supply, services, self.events) if drain else None
         self.health = Health(self.turns, self.children, services, self.shutdown, probes)
-        self._look_at = 0.0
 
     def run(self) -> int:
         self.children.roster.tell_worker(self.services.registration.register_first())

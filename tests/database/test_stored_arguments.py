@@ -272,7 +272,7 @@ def test_rows_that_cannot_be_read_are_errored_one_by_one_and_hide_no_other(
         return {job["id"] for job in json.loads(listed.stdout)}
 
     assert shown() == {*ids, good}
-    assert application.jobq("run", "--drain", "-p", "1").returncode == 0
+    assert application.jobq("run", "--drain", "-p", "1").returncode == 1
     outcomes = {result.id: (result.outcome, result.error_type) for result in store.rows(
         "SELECT id, outcome, error_type FROM jobq.results"
     )}  # fmt: skip

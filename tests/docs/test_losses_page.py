@@ -48,7 +48,7 @@ def test_the_row_of_the_page_ends_as_errored_and_is_named_with_the_command_that_
     application.write("jobs.py", definition + WORK)
     store.execute(insert)
     ordinary = store.add(job_class="jobs.Work")
-    assert application.jobq("run", "--drain", "-p", "1").returncode == 0
+    assert application.jobq("run", "--drain", "-p", "1").returncode == 1
     (impossible,) = store.rows("SELECT id, outcome, error_type FROM jobq.results WHERE id <> %s", ordinary)
     assert (impossible.outcome, impossible.error_type) == ("errored", "ArgumentsTooLarge")
     assert store.results(ordinary)[0].outcome == "successful"

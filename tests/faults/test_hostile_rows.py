@@ -255,7 +255,7 @@ def test_a_job_whose_arguments_nobody_can_read_ends_as_errored_and_is_named_with
         assert acted.done == [cancelled, last]
         assert acted.act is not None
 
-        assert application.jobq("run", "--drain").returncode == 0
+        assert application.jobq("run", "--drain").returncode == 1
 
         results = {one.id: one for one in store.rows(WITHOUT_ARGUMENTS)}
         assert results[good].outcome == "successful"

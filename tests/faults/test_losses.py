@@ -81,7 +81,7 @@ def test_a_job_that_kills_its_worker_is_found_out_and_its_neighbours_are_not_bla
         with app.start("run", "-p", "1", environment=QUICK) as worker:
             eventually(lambda worker=worker: has_died(worker))
         declare_dead(store)
-    assert app.jobq("run", "-p", "1", "--drain", environment=QUICK).returncode == 0
+    assert app.jobq("run", "-p", "1", "--drain", environment=QUICK).returncode == 1
 
     assert lost_attempts(store, poison) == [(False, True), (True, True), (True, False)]
     for job in (*before, *neighbours):

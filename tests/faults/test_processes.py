@@ -83,7 +83,7 @@ def test_a_child_that_dies_costs_its_job_one_attempt_with_the_evidence(
 def test_a_job_that_kills_its_process_every_time_comes_to_rest_as_lost(sample: "Application", store: "Store") -> None:
     job = add(store, "Die", {"how": "kill"}, retries=5)
 
-    assert sample.jobq("run", "--drain").returncode == 0
+    assert sample.jobq("run", "--drain").returncode == 1
 
     assert outcomes(store, job) == [("lost", True), ("lost", True), ("lost", False)]
     assert "loss 3 of 3" in store.results(job)[-1].error_message
@@ -98,7 +98,7 @@ def test_a_job_whose_arguments_no_process_survives_comes_to_rest_as_lost(
     job = add(store, "Echo", {"text": "x" * 100_000})
     others = [add(store, "Echo") for _ in range(5)]
 
-    assert application.jobq("run", "--drain", environment=QUICK).returncode == 0
+    assert application.jobq("run", "--drain", environment=QUICK).returncode == 1
 
     (lost,) = store.results(job)
     assert (lost.outcome, lost.retried, lost.started_at) == ("lost", False, None)
@@ -153,7 +153,7 @@ def test_leaving_by_an_exception_is_an_error_and_costs_no_child(
     job = add(store, "Misbehave", {"how": how})
     last = add(store, "Process")
 
-    assert sample.jobq("run", "--drain", "--max-processes", "1").returncode == 0
+    assert sample.jobq("run", "--drain", "--max-processes", "1").returncode == 1
 
     assert outcomes(store, job) == [("errored", False)]
     assert store.results(first)[0].value == store.results(last)[0].value

@@ -89,7 +89,7 @@ def test_figures_failures_and_filters_take_the_old_name_and_the_new_one_for_one(
 ) -> None:
     for name in ("Old", "New"):
         enqueue(application, name, "bad")
-        assert application.jobq("run", "--drain").returncode == 0
+        assert application.jobq("run", "--drain").returncode == 1
 
     assert len({(result.job_class, result.fingerprint) for result in store.results()}) == 1
     for name in ("Old", "Middle", "New"):
