@@ -167,7 +167,8 @@ class Worker:
                 return 0
             self._process = subprocess.Popen(
                 interpreter.run_module("jobq.cli.beside", str(self._pipe[0]), *self._options),
-                env={**os.environ, **self._environment, **interpreter.environment()},
+                # It is not the service that systemd watches: the web server is.
+                env={**os.environ, **self._environment, **interpreter.environment(), "NOTIFY_SOCKET": ""},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[self._pipe[0]],
                 start_new_session=True,  # Ctrl-C is the web server's: it stops the worker when it ends

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from jobq.observe.overview import COUNT_LIMIT
 from jobq.runtime.health import database_figures, exposition, figures, server
@@ -59,6 +60,8 @@ def test_a_worker_tells_every_metric_of_the_page_also_those_of_its_jobs_and_heal
         named = set(re.findall(r"`(jobq_[a-z_]+)", PAGE.text)) - {"jobq_wanted_processes"}
         text = eventually(lambda: "jobq_attempts_total{" in (told := get(address, "/metrics")[1]) and told)
         assert len(named) >= 14
+        families = [family.name for family in text_string_to_metric_families(text)]
+        assert len(families) == len(set(families))
         assert {name for name in named if f"\n{name}" not in text} - {"jobq_attempt_duration_seconds_bucket"} == set()
 
         eventually(lambda: get(address, "/readyz")[0] == 200)

@@ -248,6 +248,18 @@ def test_files_that_are_no_vitals_are_passed_over(folder: Path) -> None:
     assert list(vitals.found()) == []
 
 
+def test_the_command_for_probes_imports_little() -> None:
+    """It runs every few seconds in every container."""
+    heavy = {"asyncio", "psycopg", "rich", "textual", "jobq.base", "jobq.registry", "jobq.runtime", "jobq.store"}
+    program = (
+        "import sys; from jobq.cli import cli\n"
+        "code = cli.main(['health', 'nobody/0'], standalone_mode=False)\n"
+        f"print(code, sorted({heavy!r} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert said.stdout == "1 []\n", said.stderr
+
+
 # Which queues
 
 
