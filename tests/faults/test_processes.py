@@ -187,7 +187,8 @@ def test_a_job_that_ruins_its_descriptors_costs_no_other_job(
     job = add(store, "Misbehave", {"how": how})
     others += [add(store, "Echo") for _ in range(20)]
 
-    assert sample.jobq("run", "--drain", "--max-processes", "1").returncode == 0
+    is_lost = ends[-1] == "lost"
+    assert sample.jobq("run", "--drain", "--max-processes", "1").returncode == int(is_lost)
 
     assert [outcome for outcome, _ in outcomes(store, job)] == ends
     assert all(outcomes(store, other)[-1] == ("successful", False) for other in others)
