@@ -7,6 +7,7 @@ from getpass import getuser
 from importlib import resources
 from pathlib import Path
 
+from jobq.grace import MAX_SECONDS
 from jobq.projects import pyproject_of
 from jobq.settings import Settings
 
@@ -57,7 +58,8 @@ def filled(text: str, facts: dict[str, str]) -> str:
 
 
 def facts_of(settings: Settings) -> dict[str, str]:
-    folder = Path(sys.executable).parent
+    folder, grace = Path(sys.executable).parent, settings.shutdown_grace
+    grace = MAX_SECONDS if grace is None else grace
     user = getuser()
     return {
         "name": name_of(settings.root),
@@ -67,8 +69,8 @@ def facts_of(settings: Settings) -> dict[str, str]:
         "jobq": str(folder / "jobq"),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "install": install_of(settings.root),
-        "grace": f"{settings.shutdown_grace:g}",
-        "kill_after": f"{settings.shutdown_grace + KILL_LATER_SECONDS:.0f}",
+        "grace": f"{grace:g}",
+        "kill_after": f"{grace + KILL_LATER_SECONDS:.0f}",
     }
 
 
