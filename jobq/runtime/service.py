@@ -46,7 +46,7 @@ class Service:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.is_connected = False
-        self._answered_at = monotonic()  # when the last tick ended well
+        self.answered_at = monotonic()  # when the last tick ended well
         self._connection: Connection | None = None
         self._closing = threading.Lock()
         self._ticking_since: float | None = None
@@ -116,10 +116,6 @@ class Service:
                 hang_up(self._connection)
 
     @property
-    def seconds_since_answer(self) -> float:
-        return monotonic() - self._answered_at
-
-    @property
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
@@ -143,7 +139,7 @@ class Service:
             self._ticking_since = None
             self._stopping.wait(self._seconds_after(error))  # new work would meet the same trouble: it does not wake
         else:
-            self._answered_at = monotonic()
+            self.answered_at = monotonic()
             self._trouble.worked()
             self._woken.wait(sooner(wait, self._trouble.seconds_to_look()))
             self._woken.clear()

@@ -111,7 +111,6 @@ class Supervisor:
         self.ownership = Ownership(0)
         self.events, self.turns = Events(), Turns()
         self.selector = selectors.DefaultSelector()
-        self.selector.register(self.events, selectors.EVENT_READ)
         self.janitor = Janitor(lambda: self.children.roster.pids())
         self.children = Children(
             child_settings(settings, processes),
@@ -165,6 +164,7 @@ class Supervisor:
         return self.shutdown.exit_code
 
     def _start(self) -> None:
+        self.selector.register(self.events, selectors.EVENT_READ)
         self.janitor.keep_up()
         self.children.keep_up()
         self.services.start()

@@ -4,6 +4,7 @@ Nothing here asks the database. A worker whose database is away is alive: to res
 """
 
 from collections.abc import Callable
+from time import monotonic
 
 from jobq.runtime.service import Service
 from jobq.runtime.turns import Turns
@@ -61,4 +62,4 @@ class Condition:
     def is_in_touch(self) -> bool:
         """No connection is lost, and the heartbeat had an answer lately: others ask only where there is room."""
         is_connected = all(service.is_connected for service in self._connected)
-        return is_connected and self._heartbeat.seconds_since_answer <= self.limit_seconds
+        return is_connected and monotonic() - self._heartbeat.answered_at <= self.limit_seconds
