@@ -20,7 +20,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-SOURCES = {".py", ".sql", ".tcss", ".html", ".js", ".typed"}
 BESIDE = {
     "CHANGELOG.md",
     "LICENSE",
@@ -39,7 +38,7 @@ def sources() -> dict[str, str]:
     found = {}
     for folder, package in (("jobq", "jobq"), ("tui", "jobq/tui")):
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and path.suffix in SOURCES:
+            if path.is_file() and path.suffix != ".pyc":
                 name = path.relative_to(ROOT / folder).as_posix()
                 found[f"{folder}/{name}"] = f"{package}/{name}"
     return found

@@ -1,4 +1,4 @@
 -- Where schedules stand, for acts on them.
-SELECT name, expression, timezone, next_at, paused_at, undeclared_at IS NOT NULL, statement_timestamp()
+SELECT name, expression, timezone, next_at, paused_at, statement_timestamp()
 FROM {schema}.schedules
 WHERE name = ANY (%(names)s::text[])

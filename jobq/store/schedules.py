@@ -78,7 +78,6 @@ class Standing:
     timezone: str
     next_at: datetime | None
     paused_at: datetime | None
-    is_undeclared: bool
     now: datetime
 
     @property
