@@ -43,8 +43,10 @@ PROOFS = (
 def main() -> None:
     commands = [f"python -m {proof.module}" for proof in PROOFS]
     width = max(map(len, commands))
-    for command, proof in zip(commands, PROOFS, strict=True):
-        sys.stdout.write(f"{command:<{width}}  {proof.takes:<11}  {proof.shows}\n")
+    lines = [
+        f"{command:<{width}}  {proof.takes:<11}  {proof.shows}" for command, proof in zip(commands, PROOFS, strict=True)
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
