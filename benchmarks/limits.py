@@ -8,7 +8,7 @@ from collections.abc import Callable
 from benchmarks.bench import SCHEMA, Bench
 from jobq.records import Report
 from jobq.store import jobs as store
-from jobq.store.jobs import QueuePosition
+from jobq.store.claiming import QueuePosition
 
 BATCH = 500
 

@@ -70,7 +70,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
         identity.compare_once(database, connection)
     connection = stand_ins.given_or_lent(connection)
     with telemetry.sending(new) as sending:
-        steps = store.adding_all(database.schema, sending.jobs)
+        steps = store.adding_all(database.schema, sending.jobs, is_announced=connection is None)
         is_atomic = len(new) > 1
         if connection is not None:
             added = callers.on(connection, steps, is_atomic=is_atomic)

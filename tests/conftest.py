@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -22,8 +23,11 @@ from psycopg.rows import namedtuple_row
 from jobq import embedded
 from jobq.records import Assignment, ClassRecord, NewJob, Report
 from jobq.settings import Settings
-from jobq.store import acts, enqueueing, jobs, preparing, workers
+from jobq.store import acts, claiming, enqueueing, jobs, preparing, workers
+from jobq.store.callers.psycopg3 import carry_out
+from jobq.store.callers.steps import Result, Rows, Steps, take
 from jobq.store.database import Database
+from jobq.store.line import Line
 from jobq.testing import Databases, used
 
 HOME = "JOBQ_TEST_HOME"
@@ -181,6 +185,27 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30) -> Any:
         time.sleep(0.01)
 
 
+@pytest.fixture
+def line(settings: Settings) -> Iterator[Line]:
+    """A connection as a worker's exchanges have it; nobody listens to what is notified."""
+    line = Line(Database(settings).connect("test", walk_indexes=True), lambda _channel, _text: None)
+    yield line
+    line.close()
+
+
+def carried_out_on(line: Line, steps: Steps[Result]) -> Result:
+    """The steps of an exchange, each waited for."""
+
+    def answer(statement: bytes, parameters: Any) -> Rows:
+        line.ask(statement, parameters)
+        while not line.is_answered:
+            select.select([line], [line] if line.has_to_write else [], [])
+            line.hear()
+        return line.rows()
+
+    return take(steps, answer)
+
+
 JOB_CLASS = "shop.jobs.Work"
 
 
@@ -233,7 +258,7 @@ class Store:
     def claim(
         self,
         worker_id: int,
-        queues: Sequence[str | jobs.QueuePosition] = ("default",),
+        queues: Sequence[str | claiming.QueuePosition] = ("default",),
         *,
         most: int = 100,
         classes: Sequence[str] = (JOB_CLASS,),
@@ -242,10 +267,13 @@ class Store:
             self.connection,
             self.schema,
             worker_id=worker_id,
-            positions=[jobs.QueuePosition(queue) if isinstance(queue, str) else queue for queue in queues],
+            positions=[claiming.QueuePosition(queue) if isinstance(queue, str) else queue for queue in queues],
             classes=classes,
             most=most,
         )
+
+    def set_waiting(self, worker_id: int, *, waiting: bool) -> None:
+        carry_out(self.connection, claiming.say_waiting(self.schema, worker_id=worker_id, waiting=waiting))
 
     def finish(self, worker_id: int, *reports: Report) -> int:
         now = time.monotonic()
@@ -264,13 +292,13 @@ class Store:
     def request_cancel(self, *ids: int) -> list[int]:
         return acts.request_cancel(self.connection, self.schema, ids, cancelled_by="ada@here")
 
-    def expire(self, *, limit: int = 1000) -> jobs.Expiry:
+    def expire(self, *, limit: int = 1000) -> claiming.Expiry:
         return jobs.expire(self.connection, self.schema, limit=limit)
 
     def retry_by_hand(self, *ids: int) -> list[int]:
         return acts.retry_by_hand(self.connection, self.schema, ids)
 
-    def promote(self, worker_id: int = 0, *, limit: int = 1000) -> jobs.Promotion:
+    def promote(self, worker_id: int = 0, *, limit: int = 1000) -> claiming.Promotion:
         return jobs.promote(self.connection, self.schema, worker_id=worker_id, limit=limit)
 
     def begin(self, worker_id: int, *suspects: Assignment) -> None:

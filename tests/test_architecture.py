@@ -372,8 +372,6 @@ WORKER = [module for module in MODULES if module.part == "runtime"]
 MAX_METHODS_OF_THE_WORKER, MAX_ATTRIBUTES, MAX_FUNCTION_LINES = 20, 15, 45
 
 LARGE_IN_THE_WORKER = {
-    "jobq.runtime.claimer": "all that is known of queues, their fronts and their ends",
-    "jobq.runtime.claimer.Claimer": "… as above",
     "jobq.runtime.serial.Serial": "each of its methods is a few lines, and most are the interface of `concurrent`",
     "jobq.runtime.services.Services": "an attribute for each of the services",
     "jobq.runtime.supervisor.Supervisor": "an attribute for each part of a worker",

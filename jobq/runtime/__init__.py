@@ -2,7 +2,8 @@
 
 The way of a job, in the order in which it happens. Each step has a module, and each module one job:
 
-    claimer       claims jobs for which there is room (`services` has all that run in threads of their own)
+    listener      hears that something was enqueued (`hints`), or a single job (`announced`)
+    claimer       claims jobs for which there is `room`, where its `queue_map` says that some may be
     ownership     knows from then on that this worker has them
     preparer      loads arguments that are too large to come with the claim
     supply        passes them on to the stock, and asks for more in time
@@ -21,10 +22,17 @@ The way of a job, in the order in which it happens. Each step has a module, and 
 
 Some jobs take a byway:
 
+    giving_back   puts claimed jobs back that have not begun and will not here
+    missed        finds claims whose answers never came
     interrupter   tells a job to end, because it was cancelled or takes too long or too much memory; kills in the end
     inspector     asks jobs for their stacks, and reads their progress
     deaths        says what becomes of the jobs of a child that has died; `endings` makes the reports
     hooks         runs the on_aborted() that such jobs are owed
+
+The claimer, when it has nothing to claim:
+
+    looking_around  makes due jobs pending, ends expired ones, finds queues
+    idling        says when to look again; `waiting` tells enqueuers whether to notify
 
 Around them stand the children and the loop:
 
@@ -34,6 +42,8 @@ Around them stand the children and the loop:
     roster        the children that there are
     crew          which children there should be (`slot`, `code_version`)
     children      puts together the modules that deal with children
+    exchange      what the main loop has going with the database, and never waits for (`ear`)
+    service       everything else that is done with the database, in a thread of its own (`services` has all)
     events        what reaches the main loop from other threads
     requests      what operators want of jobs
     supervisor    boots, turns the main loop, leaves

@@ -176,12 +176,9 @@ class Control(Service):
         if wanted.stacks:
             self._on_stack(wanted.stacks)
         self._on_look(wanted.beats, wanted.has_left)
-        if not self.classes:
-            self.looked_in_vain_at = now
-        elif self._hooks_wanted():
-            hooks = control.take_aborts(
-                connection, schema, worker_id=worker_id, classes=self.classes, limit=HOOKS_AT_ONCE
-            )
+        classes = self.classes  # none of them have hooks, or they are not known yet: then nobody has looked
+        if classes and self._hooks_wanted():
+            hooks = control.take_aborts(connection, schema, worker_id=worker_id, classes=classes, limit=HOOKS_AT_ONCE)
             if hooks:
                 self.looked_in_vain_at = None
                 self._on_hooks(hooks)

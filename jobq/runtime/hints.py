@@ -4,11 +4,17 @@ A hint costs a look into the database. Hints that lead to jobs are free, and so 
 look stands for all hints of a short while: a flood costs little, and delays a job by no more than that while.
 """
 
+import json
 from collections.abc import Callable
 from time import monotonic
 
+from jobq.runtime.announced import Announcement
+
 MAX_QUEUES = 100
 """Maximum number of queues that are looked at by their names; for more, a look everywhere costs less."""
+
+MAX_PLACES = 10
+"""Maximum number of workers that are told of one job."""
 
 MAX_QUEUE_BYTES = 400
 """The longest name that the table of jobs takes."""
@@ -25,11 +31,27 @@ class Hints:
     def __init__(self) -> None:
         self.queues: set[str] = set()
         self.wanted: set[str] = set()  # the workers of which an operator wants something; an empty text: all
+        self.announced: dict[int, Announcement] = {}  # to this worker, by job
         self.are_too_many = False
 
     def add_queue(self, name: str) -> None:
-        if name not in self.queues and name and len(name.encode()) <= MAX_QUEUE_BYTES:
+        if name not in self.queues and is_name_of_queue(name):
             self._add(self.queues, name)
+
+    def add_announced(self, text: str) -> None:
+        """A job that was enqueued, and that this worker is to claim or to stand by for."""
+        try:
+            job_id, place, queue, job_class = json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            return
+        if (type(job_id), type(place), type(queue)) != (int, int, str) or not is_name_of_queue(queue):
+            return
+        if not 0 < job_id < 2**63 or not 0 <= place < MAX_PLACES:
+            return
+        if len(self.announced) < MAX_QUEUES:
+            self.announced.setdefault(job_id, Announcement(job_id, queue, str(job_class), place))
+        else:
+            self.add_queue(queue)
 
     def add_wanted(self, worker: str) -> None:
         if worker not in self.wanted and (not worker or (worker.isascii() and worker.isdigit() and len(worker) < 20)):
@@ -42,7 +64,11 @@ class Hints:
             self.are_too_many = True
 
     def __bool__(self) -> bool:
-        return bool(self.queues or self.wanted)
+        return bool(self.queues or self.wanted or self.announced)
+
+
+def is_name_of_queue(text: str) -> bool:
+    return bool(text) and len(text.encode()) <= MAX_QUEUE_BYTES
 
 
 class Pace:

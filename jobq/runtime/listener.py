@@ -1,45 +1,51 @@
 """Listens for notifications: a hint that something was enqueued. A lost one costs a poll, never a job."""
 
-import logging
+import selectors
 from collections.abc import Callable
 from time import monotonic
 
+from jobq.runtime.announced import Announcement
+from jobq.runtime.exchange import Exchange
 from jobq.runtime.hints import Hints, Pace
-from jobq.runtime.service import Service
+from jobq.runtime.ownership import Ownership
 from jobq.store import workers
-from jobq.store.database import Connection, Database, probe
-from jobq.store.statements import control_channel
-
-log = logging.getLogger("jobq.worker.listener")
+from jobq.store.callers.steps import Steps
+from jobq.store.database import PROBE, Database
+from jobq.store.statements import channel, control_channel
 
 PROBE_EVERY_SECONDS = 30.0
 """So often the connection proves by a round trip that it still is one: a dead peer says nothing."""
 
-WAIT_SECONDS = 1.0
 
-MAX_AT_ONCE = 100_000
-"""Maximum number of notifications that are read before the first of them counts."""
-
-
-class Listener(Service):
-    """Passes on what is notified: the name of a queue, or that an operator wants something, and of which worker (none:
-    of all). `on_connected_again` is called when hints may have been lost, and when there are too many to name."""
+class Listener(Exchange):
+    """Passes on what is notified: a job of which this worker is to take care, the name of a queue, or that an operator
+    wants something, and of which worker (none: of all). `on_connected_again` is called when hints may have been lost,
+    and when there are too many to name."""
 
     name = "listen"
 
     def __init__(
         self,
         database: Database,
+        selector: selectors.BaseSelector,
+        wake_loop: Callable[[], None],
+        ownership: Ownership,
         *,
+        on_announced: Callable[[Announcement], None],
         on_hint: Callable[[str], None],
         on_control: Callable[[str], None],
         on_connected_again: Callable[[], None],
     ) -> None:
-        super().__init__(database)
+        super().__init__(database, selector, wake_loop)
+        self._ownership = ownership
+        self._on_announced = on_announced
         self._on_hint = on_hint
         self._on_control = on_control
-        self._control_channel = control_channel(database.schema)
         self._on_connected_again = on_connected_again
+        self._queues = channel(database.schema)
+        self._control = control_channel(database.schema)
+        self._hints = Hints()
+        self._listens_as: int | None = None
         self._probe_at = 0.0
         self._pace = Pace()
 
@@ -47,34 +53,51 @@ class Listener(Service):
         """A hint may have led to jobs: something was claimed."""
         self._pace.was_useful()
 
-    def on_connected(self, connection: Connection) -> None:
+    def on_connected(self) -> Steps[None]:
         if self.database.is_pooled:  # what is heard there may be another client's, and ours another's
+            self.is_over = True
             return
-        workers.listen(connection, self.database.schema)
+        yield from self._listen()
         self._probe_at = monotonic() + PROBE_EVERY_SECONDS
+
+    def _listen(self) -> Steps[None]:
+        """Under the identity that this worker has now."""
+        self._listens_as, worker_id = None, self._ownership.worker_id
+        for listen in workers.listening(self.database.schema, worker_id):
+            yield listen, {}
+        self._listens_as = worker_id
         self._on_connected_again()
 
-    def tick(self, connection: Connection) -> float | None:
-        if self.database.is_pooled:
-            self._disconnect()
-            return None
-        self._stopping.wait(self._pace.seconds_to_wait())
-        if hints := self._hints(connection):
-            self._pace.looked()
-            self._pass_on(hints)
-        if monotonic() >= self._probe_at:
-            probe(connection)
-            self._probe_at = monotonic() + PROBE_EVERY_SECONDS
-        return 0.0
+    @property
+    def is_listening(self) -> bool:
+        return self.is_connected and self._listens_as == self._ownership.worker_id
 
-    def _hints(self, connection: Connection) -> Hints:
-        hints = Hints()
-        for channel, payload in workers.heard(connection, timeout=WAIT_SECONDS, most=MAX_AT_ONCE):
-            if channel == self._control_channel:
-                hints.add_wanted(payload)
-            else:
-                hints.add_queue(payload)
-        return hints
+    def tick(self) -> Steps[float | None]:
+        if self.is_over:
+            return None
+        if not self.is_listening:
+            yield from self._listen()
+        if monotonic() >= self._probe_at:
+            yield PROBE, {}
+            self._probe_at = monotonic() + PROBE_EVERY_SECONDS
+        return max(0.0, self._probe_at - monotonic())
+
+    def on_notified(self, channel: str, text: str) -> None:
+        if channel == self._control:
+            self._hints.add_wanted(text)
+        elif channel == self._queues:
+            self._hints.add_queue(text)
+        else:
+            self._hints.add_announced(text)
+
+    def on_heard(self) -> None:
+        hints, self._hints = self._hints, Hints()
+        if not hints:
+            return
+        self._pace.looked()
+        self._pass_on(hints)
+        if seconds := self._pace.seconds_to_wait():
+            self.hear_nothing(seconds)
 
     def _pass_on(self, hints: Hints) -> None:
         for worker in hints.wanted:
@@ -84,3 +107,5 @@ class Listener(Service):
             return
         for queue in hints.queues:
             self._on_hint(queue)
+        for announcement in hints.announced.values():
+            self._on_announced(announcement)

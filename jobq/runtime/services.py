@@ -1,15 +1,18 @@
-"""Everything that a supervisor does beside its main loop: each service has a thread and a connection of its own.
+"""All that a supervisor has to do with the database, each with a connection of its own.
 
-What a service has to say to another is said here; what concerns jobs becomes an event for the main loop.
+Claims and notifications are exchanges of the main loop, which never waits for an answer. Everything else is a service
+with a thread. What one has to say to another is said here; what concerns jobs becomes an event for the main loop.
 """
 
+import selectors
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
 from jobq.queue_choice import QueueChoice
 from jobq.records import ClassRecord, DeclaredSchedule, Report
-from jobq.runtime.claimer import Claimer, CoroutineClaimer, Waiting
+from jobq.runtime.announced import Announcement
+from jobq.runtime.claimer import Claimer, CoroutineClaimer
 from jobq.runtime.completer import Completer
 from jobq.runtime.control import Control
 from jobq.runtime.events import (
@@ -21,6 +24,7 @@ from jobq.runtime.events import (
     StacksRequested,
     StopRequested,
 )
+from jobq.runtime.exchange import Exchange
 from jobq.runtime.heartbeat import Heartbeat
 from jobq.runtime.hooks import Hooks
 from jobq.runtime.listener import Listener
@@ -30,8 +34,9 @@ from jobq.runtime.preparer import Preparer
 from jobq.runtime.registration import Registration
 from jobq.runtime.reporter import Reporter
 from jobq.runtime.scheduler import Scheduler
-from jobq.runtime.service import WAITS_LONG_SECONDS, Service
+from jobq.runtime.service import WAITS_LONG_SECONDS, Service, sooner
 from jobq.runtime.turns import Turns
+from jobq.runtime.waiting import Waiting
 from jobq.settings import Settings
 from jobq.store.database import Database
 
@@ -47,6 +52,7 @@ class Services:
         events: Events,
         turns: Turns,
         registration: Registration,
+        selector: selectors.BaseSelector,
         *,
         on_reports: Callable[[list[Report]], None],
         status: Callable[[], dict[str, Any]],
@@ -57,6 +63,7 @@ class Services:
         self.registration = registration
         self._queues = queues
         self._events = events
+        self._selector = selector
         self._make_recording()
         self.preparer = Preparer(database, ownership, on_prepared=events.wake, on_impossible=on_reports)
         self.maintenance = Maintenance(database, queues, on_owed_hooks=self.control.look)
@@ -75,8 +82,9 @@ class Services:
         self.listener: Listener | None = None
         self._make_claimers()
         self._all: list[Service] = [
-            *(self.completer, *self.claimers, self.heartbeat, self.control, self.maintenance, self.scheduler)
+            *(self.completer, self.heartbeat, self.control, self.maintenance, self.scheduler)
         ]
+        self.exchanges: list[Exchange] = [*self.claimers]  # by the main loop itself
         self._make_optional(count_ready)
 
     def _make_recording(self) -> None:
@@ -99,13 +107,15 @@ class Services:
         self.hooks = Hooks(self.control, self._events)
 
     def _make_claimers(self) -> None:
-        waiting = Waiting()
+        waiting = Waiting(self._database.schema, self.ownership)
         self.claimer, self.coroutine_claimer = (
             claimer(
                 self._database,
+                self._selector,
+                self._events.wake,
                 self.ownership,
                 self._queues,
-                on_delivered=self._on_delivered,
+                on_claimed=self._on_claimed,
                 may_sleep=self._is_listening,
                 on_owed_hooks=self.control.look,
                 preparer=self.preparer,
@@ -123,11 +133,15 @@ class Services:
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
                 database,
+                self._selector,
+                self._events.wake,
+                self.ownership,
+                on_announced=self._on_announced,
                 on_hint=self._on_hint,
                 on_control=self._on_control,
                 on_connected_again=self._look_everywhere,
             )
-            self._all.append(self.listener)
+            self.exchanges.append(self.listener)
         if settings.stats_every:
             self._all.append(
                 Reporter(
@@ -148,24 +162,41 @@ class Services:
         for service in self._all:
             service.start()
 
+    def turn(self) -> None:
+        """Has the main loop's exchanges with the database begin what is due."""
+        for exchange in self.exchanges:
+            exchange.turn()
+
+    def seconds_to_turn(self) -> float | None:
+        """When `turn` has something to do; None: not before something is heard."""
+        seconds: float | None = None
+        for exchange in self.exchanges:
+            seconds = sooner(seconds, exchange.seconds_to_turn())
+        return seconds
+
+    @property
+    def _waiters(self) -> list[Service | Exchange]:
+        return [*self._all, self.preparer, *self.exchanges]
+
     def look_after(self) -> None:
-        """Reports services that wait, from the main loop."""
-        for service in (*self._all, self.preparer):
-            service.look_after()
+        """Reports services and exchanges that wait, from the main loop."""
+        for one in self._waiters:
+            one.look_after()
 
     def waiting(self) -> dict[str, float]:
         """The services that have waited long, and for how many seconds, for the heartbeat."""
-        found = {service.name: service.seconds_in_tick for service in (*self._all, self.preparer)}
+        found = {one.name: one.seconds_in_tick for one in self._waiters}
         return {name: round(seconds, 1) for name, seconds in found.items() if seconds > WAITS_LONG_SECONDS}
 
     def stop(self, seconds: float) -> None:
         """Asks all to end, and waits this long at most: the database of one that does not may be away."""
+        for exchange in self.exchanges:
+            exchange.stop()
         for service in (*self._all, self.preparer):
             service.ask_to_stop()
         deadline = monotonic() + seconds
         for service in (*self._all, self.preparer):
-            if service is not self.listener:  # it sits in a wait without a statement
-                service.wait_until_stopped(max(0.0, deadline - monotonic()))
+            service.wait_until_stopped(max(0.0, deadline - monotonic()))
 
     def tell_application(self, classes: tuple[ClassRecord, ...], schedules: tuple[DeclaredSchedule, ...]) -> None:
         """What the application defines."""
@@ -174,6 +205,12 @@ class Services:
         self.control.classes = tuple(name for record in classes if record.has_abort_hook for name in record.names)
         self.control.look()
 
+    def begin_anew(self) -> None:
+        """This worker has another identity from now on."""
+        if self.listener is not None:
+            self.listener.wake()
+        self.scheduler.wake()
+
     # What services say, in their threads
 
     def _on_recorded(self) -> None:
@@ -181,13 +218,18 @@ class Services:
         self.preparer.recorded()
         self._events.wake()
 
-    def _on_delivered(self) -> None:
-        if self.listener is not None:
-            self.listener.was_useful()
-        self._events.wake()
-
     def _on_look(self, beats: Mapping[int, float], has_left: bool) -> None:
         self.maintenance.looked(beats, has_left)
+
+    # What the main loop's exchanges say
+
+    def _on_claimed(self) -> None:
+        if self.listener is not None:
+            self.listener.was_useful()
+
+    def _on_announced(self, announcement: Announcement) -> None:
+        for claimer in self.claimers:
+            claimer.announce(announcement)
 
     def _on_hint(self, queue: str) -> None:
         for claimer in self.claimers:
@@ -208,4 +250,4 @@ class Services:
         self.control.look()
 
     def _is_listening(self) -> bool:
-        return self.listener is not None and self.listener.is_connected
+        return self.listener is not None and self.listener.is_listening

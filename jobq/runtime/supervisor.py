@@ -29,6 +29,7 @@ from jobq.runtime.events import (
     StacksRequested,
     StopRequested,
 )
+from jobq.runtime.exchange import Exchange
 from jobq.runtime.health.health import Health, Probes
 from jobq.runtime.janitor import Janitor
 from jobq.runtime.loaded import LoadedApplication
@@ -130,6 +131,7 @@ class Supervisor:
             self.events,
             self.turns,
             Registration(database, self.ownership, queues, processes),
+            self.selector,
             on_reports=self._on_reports,
             status=self._status,
             count_ready=self.children.crew.count_ready,
@@ -178,9 +180,11 @@ class Supervisor:
         self.turns.mark()
         self.health.turned()
         self._hear()
+        self.supply.receive()
+        if not (self.events or self.shutdown.has_begun):
+            self.stock.hand_out()  # first, where nothing else was heard: a lone job waits for no look at other things
         self.children.keep_up()
         self.janitor.keep_up()
-        self.supply.receive()
         self._obey()
         self._look_after()
         if self.shutdown.has_begun:
@@ -189,23 +193,30 @@ class Supervisor:
         self.stock.hand_out()
         self.supply.give_back_stale()
         self.supply.ask_for_more()
+        self.services.turn()
         self._stop_if_drained()
 
     def _hear(self) -> None:
-        """Waits until there is something to do, and reads what children have written."""
+        """Waits until there is something to do, and reads what children have written and the database has answered."""
         if seconds := self.children.dispatcher.seconds_to_gather():
             sleep(seconds)
         for key, _ in self.selector.select(self._seconds_to_wait()):
-            if isinstance(key.data, Child):
+            if isinstance(key.data, Exchange):
+                key.data.hear()
+            elif isinstance(key.data, Child):
                 self.children.inbox.hear(key.data)
             else:
                 self.events.clear_wake_ups()
+        self.services.turn()
         self.children.inbox.hear_rings()
 
     def _seconds_to_wait(self) -> float:
         if self.children.dispatcher.holds_jobs_up():
-            return RECALL_AFTER_SECONDS
-        return self.children.seconds_to_next_look() or TICK_SECONDS
+            longest = RECALL_AFTER_SECONDS
+        else:
+            longest = self.children.seconds_to_next_look() or TICK_SECONDS
+        seconds = self.services.seconds_to_turn()
+        return longest if seconds is None else min(longest, seconds)
 
     def _obey(self) -> None:
         """Does what other threads and signals want."""
@@ -319,4 +330,4 @@ class Supervisor:
     def _begin_anew(self, worker_id: int) -> None:
         self.children.roster.tell_worker(worker_id)
         self.supply.claim_anew()
-        self.services.scheduler.wake()
+        self.services.begin_anew()

@@ -28,7 +28,7 @@ class Supply:
     def receive(self) -> None:
         """Takes in what was claimed."""
         for claimer in self._claimers:
-            if claimed := claimer.take():
+            if claimed := claimer.room.take():
                 self.stock.add(claimed)
         self.stock.add_prepared()
 
@@ -82,20 +82,21 @@ class Supply:
     def drop_all(self) -> None:
         """Forgets everything: the jobs belong to somebody else."""
         for claimer in self._claimers:
-            claimer.take()
+            claimer.room.take()
         self.stock.drop_all()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing that was claimed waits, nor is on its way here."""
-        return self.stock.is_empty and not any(claimer.has_delivered for claimer in self._claimers)
+        return self.stock.is_empty and not any(claimer.room.has_delivered for claimer in self._claimers)
 
     @property
     def has_to_give_back(self) -> bool:
-        return any(claimer.has_to_give_back for claimer in self._claimers)
+        """Whether something is to be given back, or may be: a claim that is on its way may bring jobs yet."""
+        return any(bool(claimer.giving_back) or claimer.is_asking for claimer in self._claimers)
 
     @property
     def empty_look_began(self) -> float | None:
         """When the earliest of the last looks began that found nothing; None where one has not found that."""
-        looks = [claimer.empty_look_began for claimer in self._claimers if claimer.classes]
+        looks = [claimer.queues.empty_look_began for claimer in self._claimers if claimer.classes]
         return None if None in looks else min((look for look in looks if look is not None), default=None)

@@ -64,20 +64,4 @@ SET attempt = least(attempt, 2147483646) + 1,
 FROM chosen
 WHERE jobs.id = chosen.id
 RETURNING
-    jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
-    (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class,
-    CASE
-        WHEN pg_column_compression(jobs.arguments) IS NOT NULL THEN ''
-        WHEN pg_column_size(jobs.arguments) <= 40 THEN jobs.arguments::text
-        WHEN pg_column_size(jobs.arguments) <= 2000 THEN (
-            SELECT CASE WHEN octet_length(text) <= 65536 THEN text ELSE '' END
-            FROM (SELECT jobs.arguments::text AS text OFFSET 0) AS small
-        )
-        ELSE ''
-    END,
-    jobs.timeout, (date_part('epoch', jobs.started_at - jobs.run_at) * 1000000)::bigint,
-    CASE WHEN pg_column_size(jobs.trace_context) <= 2000 AND pg_column_compression(jobs.trace_context) IS NULL THEN (
-        SELECT CASE WHEN octet_length(text) <= 16384 THEN text END
-        FROM (SELECT jobs.trace_context::text AS text OFFSET 0) AS small
-    ) END,
-    jobs.suspected, (SELECT id FROM noted)
+    {claimed}

@@ -3,6 +3,10 @@
 -- NOTIFY takes a lock that serialises commits, so it is sent only where a worker waits for it
 -- (a worker that has gone to sleep looks again soon after, for what committed in between). And only where the server's
 -- queue of notifications has room: a full one, for which one idle listener elsewhere is enough, fails the commit.
+-- A job on jobq's own connection is announced to three of the workers that wait, drawn by lot, each on a channel of its
+-- own: the first claims it, the others stand by, and no other process wakes up. In a caller's transaction, where there
+-- may be thousands, and where none of the three knows the class, or the job is not due or may expire, all workers
+-- are told of the queue instead.
 -- It is sent by what the row is answered with: a WITH for each of the two steps took half as long again as the INSERT.
 INSERT INTO {schema}.new_jobs
     (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, is_due,
@@ -29,6 +33,23 @@ RETURNING
     (extract(epoch FROM run_at) * 1000000)::bigint AS run_at,
     (extract(epoch FROM expires_at) * 1000000)::bigint AS expires_at,
     CASE
-        WHEN {somebody_waits}
-            THEN pg_notify(%(channel)s::text, queue)
+        WHEN NOT ({somebody_waits}) THEN NULL
+        WHEN %(is_announced)s::boolean AND state = 'pending' AND expires_at IS NULL AND (
+            SELECT count(pg_notify(
+                %(worker_channel)s::text || named.id,
+                json_build_array(new_jobs.id, named.place, new_jobs.queue, new_jobs.job_class)::text
+            ))
+            FROM (
+                SELECT id, row_number() OVER () - 1 AS place
+                FROM (
+                    SELECT id, class_names
+                    FROM {schema}.workers
+                    WHERE waiting AND stopped_at IS NULL AND (queues = '{}' OR new_jobs.queue = ANY (queues))
+                    ORDER BY random()
+                    LIMIT 3
+                ) AS drawn
+                WHERE new_jobs.job_class = ANY (class_names)
+            ) AS named
+        ) > 0 THEN NULL
+        ELSE pg_notify(%(channel)s::text, queue)
     END AS notified

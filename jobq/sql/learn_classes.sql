@@ -1,1 +1,1 @@
-UPDATE {schema}.workers SET classes = %(classes)s::jsonb WHERE id = %(worker_id)s
+UPDATE {schema}.workers SET classes = %(classes)s::jsonb, class_names = %(class_names)s::text[] WHERE id = %(worker_id)s

@@ -5,8 +5,9 @@ WITH namesake AS (
     WHERE host = %(host)s AND pid = %(pid)s AND stopped_at IS NULL
     RETURNING id
 )
-INSERT INTO {schema}.workers (host, pid, version, processes, queues, classes, has_namesake)
+INSERT INTO {schema}.workers (host, pid, version, processes, queues, classes, class_names, has_namesake)
 VALUES (
-    %(host)s, %(pid)s, %(version)s, %(processes)s, %(queues)s, %(classes)s::jsonb, EXISTS (SELECT FROM namesake)
+    %(host)s, %(pid)s, %(version)s, %(processes)s, %(queues)s, %(classes)s::jsonb, %(class_names)s::text[],
+    EXISTS (SELECT FROM namesake)
 )
 RETURNING id

@@ -254,9 +254,8 @@ def check_connection(connection: Connection) -> None:
         connection.execute("")
 
 
-def probe(connection: Connection) -> None:
-    """Proves by a round trip that the server is still there: a dead peer says nothing. Raises psycopg's errors."""
-    connection.execute("SELECT 1")
+PROBE = b"SELECT 1"
+"""A round trip proves that the server is still there: a dead peer says nothing."""
 
 
 def hang_up(connection: Connection) -> None:

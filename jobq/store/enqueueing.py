@@ -13,7 +13,7 @@ from jobq.states import State
 from jobq.store.callers.psycopg3 import carry_out
 from jobq.store.callers.steps import NoCopy, Steps
 from jobq.store.keys import Holder, moment, placing
-from jobq.store.statements import channel, quote_identifier, statement
+from jobq.store.statements import channel, quote_identifier, statement, worker_channel
 
 CHUNK = 2000
 
@@ -53,8 +53,11 @@ def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Ad
     return carry_out(connection, adding(schema, job))
 
 
-def adding(schema: str, job: NewJob) -> Steps[Added | None]:
-    """Adds one job; None where its unique key is held, unless its class says otherwise."""
+def adding(schema: str, job: NewJob, *, is_announced: bool = False) -> Steps[Added | None]:
+    """Adds one job; None where its unique key is held, unless its class says otherwise.
+
+    `is_announced`: it is all that its transaction adds, so workers are told of it by name.
+    """
     if job.key_rules is not None:
         (placed,) = yield from placing(schema, [(job, job.arguments)])
         return Added(*placed) if placed else None
@@ -76,6 +79,8 @@ def adding(schema: str, job: NewJob) -> Steps[Added | None]:
             "expires_in": job.expires_in,
             "has_abort_hook": job.has_abort_hook,
             "channel": channel(schema),
+            "worker_channel": worker_channel(schema),
+            "is_announced": is_announced,
         },
     )
     return added_of(rows[0]) if rows else None
@@ -259,8 +264,10 @@ def columns_of(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def adding_all(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | None]]:
-    """Adds one job or many, each in the way that is the fastest."""
+def adding_all(
+    schema: str, jobs: Sequence[NewJob], *, is_announced: bool = False
+) -> Steps[Sequence[Added | None]]:
+    """Adds one job or many, each in the way that is the fastest; `is_announced` as for `adding`."""
     if len(jobs) == 1:
-        return [(yield from adding(schema, jobs[0]))]
+        return [(yield from adding(schema, jobs[0], is_announced=is_announced))]
     return (yield from adding_many(schema, jobs))

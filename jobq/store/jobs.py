@@ -11,28 +11,13 @@ from psycopg import errors as pg
 
 from jobq.records import Assignment, Count, Report
 from jobq.states import Outcome
-from jobq.store import metrics
+from jobq.store import claiming
+from jobq.store.callers.psycopg3 import carry_out
 from jobq.store.callers.steps import Steps
+from jobq.store.claiming import Expiry, Promotion, QueuePosition
 from jobq.store.database import Connection
 from jobq.store.keys import moment
 from jobq.store.statements import channel, statement
-
-
-@dataclass(frozen=True, slots=True)
-class QueuePosition:
-    """Where in a queue's order of service a claim begins: at the front, unless a claim left off further on.
-
-    Of queues with equal claims, the one whose `last_turn` is lowest comes first.
-    """
-
-    queue: str
-    priority: int = 32767
-    id: int = 0
-    last_turn: int = 0
-
-    @property
-    def is_front(self) -> bool:
-        return self.id == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +26,6 @@ class Recorded:
 
     attempts: int
     counts: tuple[Count, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    queues: tuple[str, ...]  # of the jobs that were made pending
-    promoted: int
-    next_due_seconds: float | None
-    next_expiry_seconds: float | None  # not above 0: there are jobs to be ended by `expire`
-    others: tuple[str, ...]  # in which something was pending before, but for those that were known
-
-
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    expired: int
-    owed: int  # calls of on_aborted() that are owed for them
-    next_expiry_seconds: float | None
 
 
 def claim(
@@ -69,77 +38,16 @@ def claim(
     most: int,
     over: Sequence[int] = (),
 ) -> list[Assignment]:
-    """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns.
-
-    Of the claims that are `over`, this worker holds no job any more.
-    """
-    rows = connection.execute(
-        statement("claim", schema),
-        {
-            "worker_id": worker_id,
-            "queues": [position.queue for position in positions],
-            "from_priorities": [position.priority for position in positions],
-            "from_ids": [position.id for position in positions],
-            "last_turns": [position.last_turn for position in positions],
-            "classes": list(classes),
-            "most": most,
-            "share": -(-most // len(positions)),
-            "over": list(over),
-        },
-    ).fetchall()
-    return in_order_of_service([Assignment(*row) for row in rows])
-
-
-def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
-    """Higher priority first; within a priority the queues take turns, each in the order of arrival."""
-    assignments.sort(key=itemgetter(0))
-    turns: dict[tuple[str, int], int] = {}
-    keyed = []
-    for assignment in assignments:
-        place = (assignment.queue, assignment.priority)
-        turn = turns[place] = turns.get(place, 0) + 1
-        keyed.append((-assignment.priority, turn, assignment.id, assignment))
-    keyed.sort(key=itemgetter(0, 1, 2))
-    return [assignment for *_, assignment in keyed]
-
-
-def drop_claims(connection: Connection, schema: str, *, worker_id: int, over: Sequence[int]) -> None:
-    """Removes claims of which this worker holds no job any more."""
-    connection.execute(statement("drop_claims", schema), {"worker_id": worker_id, "over": list(over)})
-
-
-def claimed(connection: Connection, schema: str, *, worker_id: int) -> list[Assignment]:
-    """Every job that the database says this worker holds."""
-    rows = connection.execute(statement("claimed", schema), {"worker_id": worker_id}).fetchall()
-    return in_order_of_service([Assignment(*row) for row in rows])
+    """As `claiming.claim` says."""
+    steps = claiming.claim(schema, worker_id=worker_id, positions=positions, classes=classes, most=most, over=over)
+    return carry_out(connection, steps)
 
 
 def give_back(
     connection: Connection, schema: str, *, worker_id: int, assignments: Sequence[Assignment]
 ) -> list[str]:
-    """Puts claimed jobs back that have not started, and wakes workers for their queues. Returns the queues."""
-    rows = connection.execute(
-        statement("give_back", schema),
-        {
-            "worker_id": worker_id,
-            "ids": [assignment.id for assignment in assignments],
-            "attempts": [assignment.attempt for assignment in assignments],
-            "waits": [assignment.waited_microseconds for assignment in assignments],
-        },
-    ).fetchall()
-    queues = sorted({queue for _, queue, _ in rows})
-    if queues:
-        notify(connection, schema, queues)
-    return queues
-
-
-def notify(connection: Connection, schema: str, queues: Sequence[str]) -> None:
-    """Tells every listening worker that there is something to do in these queues."""
-    connection.execute(
-        "SELECT pg_notify(%(channel)s, queue) FROM unnest(%(queues)s::text[]) AS queue "
-        "WHERE pg_notification_queue_usage() < 0.9",
-        {"channel": channel(schema), "queues": list(queues)},
-    )
+    """As `claiming.give_back` says."""
+    return carry_out(connection, claiming.give_back(schema, worker_id=worker_id, assignments=assignments))
 
 
 def finish(
@@ -236,29 +144,13 @@ def texts(values: list[str | None]) -> list[str | None] | None:
 def promote(
     connection: Connection, schema: str, *, worker_id: int, known: Collection[str] = (), limit: int = 1000
 ) -> Promotion:
-    """Makes up to `limit` due jobs pending, and finds queues in which something is, but for those that are known."""
-    row = connection.execute(
-        statement("promote", schema),
-        {"worker_id": worker_id, "channel": channel(schema), "limit": limit, "known": list(known)},
-    ).fetchone()
-    assert row is not None
-    queues, promoted, next_due_seconds, next_expiry_seconds, others, _ = row
-    return Promotion(tuple(queues), promoted, next_due_seconds, next_expiry_seconds, tuple(others))
+    """As `claiming.promote` says."""
+    return carry_out(connection, claiming.promote(schema, worker_id=worker_id, known=known, limit=limit))
 
 
 def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
-    """Ends up to `limit` jobs that have not started within their time."""
-    with connection.transaction():
-        row = connection.execute(statement("expire", schema), {"limit": limit}).fetchone()
-        assert row is not None
-        *expiry, minute, counted = row
-        if counted:
-            counts = [
-                Count(minute, queue, job_class, Outcome.CANCELLED, False, None, None, int(jobs))
-                for queue, job_class, jobs in counted
-            ]
-            metrics.add(connection, schema, metrics.figures_of(counts))
-    return Expiry(*expiry)
+    """As `claiming.expire` says."""
+    return carry_out(connection, claiming.expire(schema, limit=limit), is_atomic=True)
 
 
 def count_pending(

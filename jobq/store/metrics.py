@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from jobq.histograms import packed
 from jobq.records import Count
@@ -89,22 +90,26 @@ def add(
     number: int = 0,
 ) -> None:
     """Adds figures. What a worker sends has a number, higher each time: under the same it counts once."""
-    connection.execute(
-        statement("add_metrics", schema),
-        {
-            "worker_id": worker_id,
-            "number": number,
-            "minutes": [row.minute for row in figures],
-            "queues": [row.queue for row in figures],
-            "job_classes": [row.job_class for row in figures],
-            **{outcome.value: [row.outcomes[outcome] for row in figures] for outcome in Outcome},
-            "retried": [row.retried for row in figures],
-            "waits": [str(packed(row.waits)) for row in figures],
-            "runs": [str(packed(row.runs)) for row in figures],
-            "longest_waits": [row.longest_wait for row in figures],
-            "longest_runs": [row.longest_run for row in figures],
-        },
-    )
+    connection.execute(*adding(schema, figures, worker_id=worker_id, number=number))
+
+
+def adding(
+    schema: str, figures: Sequence[Figures], *, worker_id: int | None = None, number: int = 0
+) -> tuple[bytes, dict[str, Any]]:
+    """The statement that does, and its parameters."""
+    return statement("add_metrics", schema), {
+        "worker_id": worker_id,
+        "number": number,
+        "minutes": [row.minute for row in figures],
+        "queues": [row.queue for row in figures],
+        "job_classes": [row.job_class for row in figures],
+        **{outcome.value: [row.outcomes[outcome] for row in figures] for outcome in Outcome},
+        "retried": [row.retried for row in figures],
+        "waits": [str(packed(row.waits)) for row in figures],
+        "runs": [str(packed(row.runs)) for row in figures],
+        "longest_waits": [row.longest_wait for row in figures],
+        "longest_runs": [row.longest_run for row in figures],
+    }
 
 
 def take_levels(connection: Connection, schema: str, *, limit: int = LEVEL_LIMIT) -> int:

@@ -92,7 +92,8 @@ ENQUEUE_BY_RULES = (*on("enqueue_by_rules", "EXECUTE"), *on("arguments_of", "EXE
 ENQUEUE = (
     *on("new_jobs", "INSERT", columns=NEW_JOB),
     *on("new_jobs", "SELECT", columns=ANSWER),
-    *on("workers", "SELECT", columns=("waiting", "stopped_at")),  # whether one sleeps and must be woken
+    # Who sleeps, and is to be woken.
+    *on("workers", "SELECT", columns=("id", "waiting", "stopped_at", "queues", "class_names")),
     *on("enqueue", "EXECUTE"),
     *on("enqueue_many", "EXECUTE"),
     *ENQUEUE_BY_RULES,
@@ -139,10 +140,10 @@ WORKER = Role(
         *on("results", "SELECT", "INSERT"),
         *on("results_default", "SELECT", "DELETE"),  # what is too old, and has no partition of its own
         *on("workers", "SELECT", "DELETE"),
-        *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes")),
+        *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes", "class_names")),
         *on("workers", "INSERT", "UPDATE", columns=("has_namesake",)),
-        *on("workers", "UPDATE", columns=("heartbeat_at", "stopping_at", "status", "waiting", "classes")),
-        *on("workers", "UPDATE", columns=("metrics_sent",)),
+        *on("workers", "UPDATE", columns=("heartbeat_at", "stopping_at", "status", "waiting", "metrics_sent")),
+        *on("workers", "UPDATE", columns=("classes", "class_names")),
         *on("workers", "UPDATE", columns=("schedules", "schedules_at", "schedules_digest")),
         *on("workers", "UPDATE", columns=("stopped_at", "stop_reason")),
         *on("queues", "SELECT"),

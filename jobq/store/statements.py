@@ -28,6 +28,30 @@ Those that have stopped are ruled out for the index workers_alive: thousands are
 
 SCHEDULED = "NOT is_due AND worker_id IS NULL"
 
+CLAIMED = """
+    jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
+    (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class,
+    CASE
+        WHEN pg_column_compression(jobs.arguments) IS NOT NULL THEN ''
+        WHEN pg_column_size(jobs.arguments) <= 40 THEN jobs.arguments::text
+        WHEN pg_column_size(jobs.arguments) <= 2000 THEN (
+            SELECT CASE WHEN octet_length(text) <= 65536 THEN text ELSE '' END
+            FROM (SELECT jobs.arguments::text AS text OFFSET 0) AS small
+        )
+        ELSE ''
+    END,
+    jobs.timeout, (date_part('epoch', jobs.started_at - jobs.run_at) * 1000000)::bigint,
+    CASE WHEN pg_column_size(jobs.trace_context) <= 2000 AND pg_column_compression(jobs.trace_context) IS NULL THEN (
+        SELECT CASE WHEN octet_length(text) <= 16384 THEN text END
+        FROM (SELECT jobs.trace_context::text AS text OFFSET 0) AS small
+    ) END,
+    jobs.suspected, (SELECT id FROM noted)
+""".strip()
+"""What a claim says of each job; `noted` is the row that notes those that were claimed together.
+
+Of arguments only small ones come with the claim: see claim.sql.
+"""
+
 DECLARED = """
     SELECT DISTINCT entry ->> 'name' AS name
     FROM (
@@ -76,6 +100,7 @@ PARTS = {
     "running": RUNNING,
     "pending": PENDING,
     "somebody_waits": SOMEBODY_WAITS,
+    "claimed": CLAIMED,
     "declared": DECLARED,
     "youngest_declarations": YOUNGEST_DECLARATIONS,
     "worker_name": worker_name(),
@@ -151,6 +176,12 @@ def channel(schema: str) -> str:
     return channel_name(f"jobq:{schema}", schema)
 
 
+def worker_channel(schema: str) -> str:
+    """What the NOTIFY channels of single workers begin with; a worker's id follows. The payload is a job that was
+    enqueued, the worker's place among those that are told, the job's queue and its class, as a list of JSON."""
+    return channel_name(f"jobq-worker:{schema}:", schema, longest=43)
+
+
 def control_channel(schema: str) -> str:
     """The NOTIFY channel for the word of operators; its payload is the worker that is meant, or nothing for all.
 
@@ -159,9 +190,9 @@ def control_channel(schema: str) -> str:
     return channel_name(f"jobq-control:{schema}", schema)
 
 
-def channel_name(name: str, schema: str) -> str:
-    if len(name.encode()) <= 63:
+def channel_name(name: str, schema: str, *, longest: int = 63) -> str:
+    if len(name.encode()) <= longest:
         return name
     from hashlib import sha256
 
-    return f"{name.partition(':')[0]}:{sha256(schema.encode()).hexdigest()[:40]}"
+    return f"{name.partition(':')[0]}:{sha256(schema.encode()).hexdigest()[: min(40, longest - 15)]}"

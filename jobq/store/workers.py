@@ -1,14 +1,14 @@
 """What happens to rows of `workers`: who is alive, who has gone silent, and the rescue of what they left behind."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobq.records import ClassRecord, Count
 from jobq.store import metrics
 from jobq.store.database import Connection
-from jobq.store.statements import channel, control_channel, quote_identifier, statement
+from jobq.store.statements import channel, control_channel, quote_identifier, statement, worker_channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def register(
                 "version": version,
                 "processes": processes,
                 "queues": list(queues),
-                "classes": to_json(classes),
+                **told_of(classes),
             },
         ).fetchone()
     assert row is not None
@@ -74,9 +74,7 @@ def register(
 def learn_classes(
     connection: Connection, schema: str, *, worker_id: int, classes: Sequence[ClassRecord]
 ) -> None:
-    connection.execute(
-        statement("learn_classes", schema), {"worker_id": worker_id, "classes": to_json(classes)}
-    )
+    connection.execute(statement("learn_classes", schema), {"worker_id": worker_id, **told_of(classes)})
 
 
 def known_classes(connection: Connection, schema: str) -> tuple[ClassRecord, ...]:
@@ -114,28 +112,10 @@ def request_stop(connection: Connection, schema: str, ids: Sequence[int], *, req
     return [row[0] for row in connection.execute(statement("request_stop", schema), parameters).fetchall()]
 
 
-def listen(connection: Connection, schema: str) -> None:
-    """From now on this connection is notified of queues in which there is something to do, and of operators' words."""
-    for name in (channel(schema), control_channel(schema)):
-        connection.execute(f"LISTEN {quote_identifier(name)}".encode())
-
-
-def heard(connection: Connection, *, timeout: float, most: int) -> Iterator[tuple[str, str]]:
-    """Waits for notifications, and reads all that have come, about `most` of them; each with its channel.
-
-    All, for the one that counts may be the last of very many.
-    """
-    count = 0
-    while count < most and (batch := list(connection.notifies(timeout=timeout, stop_after=1))):
-        for notification in batch:
-            yield notification.channel, notification.payload
-        count += len(batch)
-        timeout = 0.0
-
-
-def set_waiting(connection: Connection, schema: str, *, worker_id: int, waiting: bool) -> None:
-    """Says whether this worker sleeps until it is notified."""
-    connection.execute(statement("waiting", schema), {"worker_id": worker_id, "waiting": waiting})
+def listening(schema: str, worker_id: int) -> list[bytes]:
+    """The statements after which a connection is notified of what concerns this worker, or all."""
+    names = (channel(schema), control_channel(schema), f"{worker_channel(schema)}{worker_id}")
+    return [f"LISTEN {quote_identifier(name)}".encode() for name in names]
 
 
 def stop(connection: Connection, schema: str, *, worker_id: int) -> None:
@@ -199,5 +179,9 @@ def rescue(
     return rescued
 
 
-def to_json(classes: Sequence[ClassRecord]) -> str:
-    return json.dumps([asdict(record) for record in classes])
+def told_of(classes: Sequence[ClassRecord]) -> dict[str, Any]:
+    """What the row of a worker says of the classes that it knows."""
+    return {
+        "classes": json.dumps([asdict(record) for record in classes]),
+        "class_names": [name for record in classes for name in record.names],
+    }

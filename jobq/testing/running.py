@@ -22,6 +22,7 @@ from jobq.runtime.ownership import Ownership
 from jobq.runtime.scheduler import Scheduler
 from jobq.states import Outcome
 from jobq.store import jobs, schedules, workers
+from jobq.store.claiming import QueuePosition
 from jobq.store.database import Connection, default_database, host_name
 from jobq.testing.assertions import as_seconds
 from jobq.testing.clock import moving, now
@@ -202,7 +203,7 @@ class Runner:
                     self._connection,
                     self._schema,
                     worker_id=self._worker_id,
-                    positions=[jobs.QueuePosition(queue) for queue in queues],
+                    positions=[QueuePosition(queue) for queue in queues],
                     classes=known_names(),
                     most=1,
                 )

@@ -12,8 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from jobq.records import Assignment, ClassRecord
-from jobq.store import jobs, workers
-from jobq.store.jobs import QueuePosition
+from jobq.store import claiming, jobs, workers
+from jobq.store.callers.psycopg3 import carry_out
+from jobq.store.claiming import QueuePosition
 
 
 def ids(assignments: list[Assignment]) -> list[int]:
@@ -284,7 +285,7 @@ def test_a_worker_can_ask_what_it_holds(store: Any) -> None:
     store.add_many({}, {"priority": 3}, {})
     mine = store.claim(worker, most=2)
     store.claim(other)
-    assert jobs.claimed(store.connection, store.schema, worker_id=worker) == mine
+    assert carry_out(store.connection, claiming.held(store.schema, worker_id=worker)) == mine
 
 
 def claims(store: Any) -> list[list[int]]:
@@ -296,7 +297,7 @@ def test_a_claim_is_noted_until_its_worker_says_that_it_is_over(store: Any) -> N
     first, second = store.add(), store.add()
     (claimed,) = store.claim(worker, most=1)
     assert claims(store) == [[first]]
-    position = jobs.QueuePosition("default")
+    position = QueuePosition("default")
     jobs.claim(
         store.connection,
         store.schema,

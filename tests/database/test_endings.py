@@ -573,7 +573,7 @@ def test_what_becomes_pending_again_notifies_a_worker_that_waits(
 ) -> None:
     worker, assignment = claim_one(store)
     sleeper = store.worker()
-    workers.set_waiting(store.connection, store.schema, worker_id=sleeper, waiting=True)
+    store.set_waiting(sleeper, waiting=True)
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute('LISTEN "jobq:jobq"')
         if ending == "retry":

@@ -365,19 +365,19 @@ def test_a_worker_is_notified_only_while_one_waits(enqueue: Enqueue, store: Any,
     with listening(database_url, store.schema) as listener:
         enqueue(store)
         assert heard(listener) == []
-        workers.set_waiting(store.connection, store.schema, worker_id=worker, waiting=True)
+        store.set_waiting(worker, waiting=True)
         enqueue(store)
         assert heard(listener) == ["mail"]
-        workers.set_waiting(store.connection, store.schema, worker_id=worker, waiting=False)
+        store.set_waiting(worker, waiting=False)
         enqueue(store)
         assert heard(listener) == []
 
 
 def test_a_waiting_worker_that_was_declared_dead_costs_no_notification(store: Any, database_url: str) -> None:
     worker = store.worker()
-    workers.set_waiting(store.connection, store.schema, worker_id=worker, waiting=True)
+    store.set_waiting(worker, waiting=True)
     workers.stop(store.connection, store.schema, worker_id=worker)
-    workers.set_waiting(store.connection, store.schema, worker_id=worker, waiting=True)
+    store.set_waiting(worker, waiting=True)
     with listening(database_url, store.schema) as listener:
         store.add()
         assert heard(listener) == []
@@ -386,7 +386,7 @@ def test_a_waiting_worker_that_was_declared_dead_costs_no_notification(store: An
 def test_a_job_whose_key_is_held_notifies_nobody(store: Any, database_url: str) -> None:
     worker = store.worker()
     store.add(unique_key="k")
-    workers.set_waiting(store.connection, store.schema, worker_id=worker, waiting=True)
+    store.set_waiting(worker, waiting=True)
     with listening(database_url, store.schema) as listener:
         assert store.add(unique_key="k") is None
         assert heard(listener) == []

@@ -1,6 +1,7 @@
 """What a connection that goes leaves behind: locks, answers that never came, a pool that has to find the server."""
 
 import os
+import selectors
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from jobq.errors import AnswerLost, DatabaseUnreachable
 from jobq.operate import acting
 from jobq.records import NewJob
 from jobq.runtime import listener as listening
+from jobq.runtime.ownership import Ownership
 from jobq.settings import Settings
 from jobq.store import enqueueing
 from jobq.store.database import Connection, Database, is_transient
@@ -93,16 +95,34 @@ def test_a_listener_proves_that_its_server_is_there_and_the_kernel_gives_up_on_o
 ) -> None:
     """A peer that vanished says nothing, and a listener has nothing to ask."""
     monkeypatch.setattr(listening, "PROBE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(listening, "WAIT_SECONDS", 0.0)
-    listener = listening.Listener(behind, on_hint=print, on_control=print, on_connected_again=lambda: None)
-    with behind.connect("worker listen") as connection:
-        listener.on_connected(connection)
-        listener.tick(connection)
+    selector = selectors.DefaultSelector()
+    listener = listening.Listener(
+        behind,
+        selector,
+        lambda: None,
+        Ownership(1),
+        on_announced=print,
+        on_hint=print,
+        on_control=print,
+        on_connected_again=lambda: None,
+    )
 
-        (asked,) = store.rows("SELECT query FROM pg_stat_activity WHERE pid = %s", connection.info.backend_pid)
-        with socket.socket(fileno=os.dup(connection.fileno())) as peer:
-            assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
-    assert asked.query == "SELECT 1"
+    def asked() -> Any:
+        """What it asked last, of its server."""
+        listener.turn()
+        for key, _ in selector.select(0.01):
+            key.data.hear()
+        return store.rows(
+            "SELECT query FROM pg_stat_activity WHERE application_name = 'jobq worker listen' AND query = 'SELECT 1' "
+            "AND datname = current_database()"
+        )
+
+    wait_until(asked)
+    assert listener._line is not None
+    with socket.socket(fileno=os.dup(listener._line.fileno())) as peer:
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+    listener.stop()
+    selector.close()
 
 
 def test_an_act_that_found_nothing_to_do_ends_well_though_its_connection_goes(database: Database, store: Store) -> None:

@@ -13,6 +13,7 @@ from jobq.errors import DatabaseBusy, DatabaseForbidden, SchemaAhead, SchemaBehi
 from jobq.records import NewJob, Report
 from jobq.settings import Settings
 from jobq.store import acts, enqueueing, history, jobs, migrations, workers
+from jobq.store.claiming import QueuePosition
 from jobq.store.database import Database
 from releases import released_migrations
 
@@ -107,7 +108,7 @@ def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection:
         connection,
         schema,
         worker_id=worker,
-        positions=[jobs.QueuePosition("default")],
+        positions=[QueuePosition("default")],
         classes=["shop.jobs.Work"],
         most=1,
     )
@@ -117,7 +118,7 @@ def test_a_schema_may_have_any_name(schema: str, settings: Settings, connection:
         connection,
         schema,
         worker_id=worker,
-        positions=[jobs.QueuePosition("default")],
+        positions=[QueuePosition("default")],
         classes=["shop.jobs.Work"],
         most=1,
     )

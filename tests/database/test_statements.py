@@ -62,7 +62,7 @@ def test_a_schema_is_notified_on_a_channel_of_its_own(
     schema: str, other: str, connection: psycopg.Connection[Any]
 ) -> None:
     assume(schema != other)
-    workers.listen(connection, schema)
+    listen(connection, schema)
     connection.execute("SELECT pg_notify(%s, 'theirs')", [channel(other)])
     connection.execute("SELECT pg_notify(%s, 'ours')", [channel(schema)])
     heard = [(notice.channel, notice.payload) for notice in connection.notifies(timeout=0)]
@@ -79,8 +79,8 @@ def test_a_schema_is_notified_on_a_channel_of_its_own(
 def test_a_job_goes_its_whole_way_in_a_schema_of_any_name(schema: str, settings: Settings) -> None:
     with migrated(replace(settings, schema=schema)) as own:
         worker = own.worker()
-        workers.set_waiting(own.connection, schema, worker_id=worker, waiting=True)
-        workers.listen(own.connection, schema)
+        own.set_waiting(worker, waiting=True)
+        listen(own.connection, schema)
         job = own.add(queue=schema.replace("\n", "")[:50] or "q", unique_key="k")
         assert own.add(unique_key="k") is None
         own.connection.execute("SELECT 1")
@@ -95,6 +95,11 @@ def test_a_job_goes_its_whole_way_in_a_schema_of_any_name(schema: str, settings:
         finally:
             database.close()
         assert claimed.id == job
+
+
+def listen(connection: psycopg.Connection[Any], schema: str) -> None:
+    for listening in workers.listening(schema, 1):
+        connection.execute(listening)
 
 
 @contextmanager

@@ -39,6 +39,7 @@ from jobq.names import name_of
 from jobq.records import Assignment, ClassRecord, Report
 from jobq.settings import Settings
 from jobq.store import jobs, migrations, preparing, workers
+from jobq.store.claiming import QueuePosition
 from jobq.store.database import Connection, Database
 from jobq.testing import used
 
@@ -250,7 +251,7 @@ class Story(RuleBasedStateMachine):
             self.connection,
             self.schema,
             worker_id=worker,
-            positions=[jobs.QueuePosition(queue) for queue in sorted(queues)],
+            positions=[QueuePosition(queue) for queue in sorted(queues)],
             classes=[NAME],
             most=most,
         )

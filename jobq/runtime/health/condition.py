@@ -6,20 +6,21 @@ Nothing here asks the database. A worker whose database is away is alive: to res
 from collections.abc import Callable
 from time import monotonic
 
+from jobq.runtime.exchange import Exchange
 from jobq.runtime.service import Service
 from jobq.runtime.turns import Turns
 from jobq.settings import Settings
 
 
 class Condition:
-    """`connected` are the services that must have a connection, and `heartbeat` the one that asks the database all the
-    time; `count_ready` tells how many children have loaded the application."""
+    """`connected` are the services and exchanges that must have a connection, and `heartbeat` is the service that asks
+    the database all the time; `count_ready` tells how many children have loaded the application."""
 
     def __init__(
         self,
         settings: Settings,
         turns: Turns,
-        connected: list[Service],
+        connected: list[Service | Exchange],
         *,
         heartbeat: Service,
         count_ready: Callable[[], int],
@@ -27,7 +28,7 @@ class Condition:
     ) -> None:
         self.limit_seconds = settings.silent_after
         self.turns = turns
-        self._connected = [*connected, heartbeat]
+        self._connected: list[Service | Exchange] = [*connected, heartbeat]
         self._heartbeat = heartbeat
         self._count_ready = count_ready
         self._is_stopping = is_stopping

@@ -1,0 +1,43 @@
+"""Claims whose answers never came. Where a connection was lost in the middle, the jobs are this worker's anyway."""
+
+from time import monotonic
+
+from jobq.records import Assignment
+from jobq.runtime.ownership import Ownership
+from jobq.store import claiming
+from jobq.store.callers.steps import Steps
+
+MISSED_AGAIN_SECONDS = 1.0
+MISSED_SELDOM_SECONDS = 600.0
+"""After a lost connection the server may still be at a claim, and do it when this worker has long asked what it holds:
+so it asks again, ever more seldom."""
+
+
+class Missed:
+    """Asks what this worker holds without knowing it: with each connection, and after one was lost again and again."""
+
+    def __init__(self, schema: str, ownership: Ownership) -> None:
+        self._schema = schema
+        self._ownership = ownership
+        self._was_connected = False
+        self._wait = MISSED_AGAIN_SECONDS
+        self._at: float | None = None  # no connection has been lost yet
+
+    def on_connected(self) -> None:
+        if self._was_connected:
+            self._wait = MISSED_AGAIN_SECONDS
+            self._at = monotonic() + self._wait
+        self._was_connected = True
+
+    def seconds_to_look(self) -> float | None:
+        return None if self._at is None else max(0.0, self._at - monotonic())
+
+    def look(self) -> Steps[list[Assignment]]:
+        """What the database says this worker holds, and it does not know of."""
+        worker_id, held = self._ownership.worker_id, self._ownership.held()  # before: what ends meanwhile is known
+        found = yield from claiming.held(self._schema, worker_id=worker_id)
+        return [one for one in found if (one.id, one.attempt) not in held]
+
+    def looked_again(self) -> None:
+        self._wait = min(2 * self._wait, MISSED_SELDOM_SECONDS)
+        self._at = monotonic() + self._wait

@@ -1,0 +1,54 @@
+"""How many jobs a claimer may claim, and those that it has claimed and nobody has taken yet."""
+
+from collections.abc import Sequence
+
+from jobq.records import Assignment
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.preparer import Preparer
+
+
+class Room:
+    """Between a claimer, which fills it, and the supply, which says how large it is."""
+
+    def __init__(self, ownership: Ownership, preparer: Preparer) -> None:
+        self._ownership = ownership
+        self._preparer = preparer
+        self._wanted = 0
+        self._least = 1
+        self._delivered: list[Assignment] = []
+
+    def want(self, count: int, *, least: int = 1) -> bool:
+        """There is room for so many more jobs than were taken; less than `least` is not worth a claim. Whether it has
+        become enough by that."""
+        had_enough = self.is_enough
+        self._wanted, self._least = count - len(self._delivered), least
+        return self.is_enough and not had_enough
+
+    @property
+    def wanted(self) -> int:
+        """It may shrink below nothing: jobs turned out to be long, and more is held already than may be."""
+        return max(0, self._wanted)
+
+    @property
+    def is_enough(self) -> bool:
+        return self._wanted >= self._least
+
+    @property
+    def has_delivered(self) -> bool:
+        return bool(self._delivered)
+
+    def deliver(self, worker_id: int, claimed: Sequence[Assignment]) -> bool:
+        """What was claimed under this identity. False: it is not this worker's any more."""
+        if not self._ownership.take(worker_id, claimed):
+            return False
+        ready = [assignment for assignment in claimed if assignment.arguments and not assignment.suspected]
+        self._delivered += ready
+        self._wanted -= len(claimed)
+        if len(ready) < len(claimed):
+            self._preparer.add([one for one in claimed if one.suspected or not one.arguments])
+        return True
+
+    def take(self) -> list[Assignment]:
+        """What was delivered since the last time."""
+        taken, self._delivered = self._delivered, []
+        return taken

@@ -1,0 +1,31 @@
+"""Says in the worker's row whether it waits: whoever enqueues then notifies it."""
+
+from jobq.runtime.ownership import Ownership
+from jobq.store import claiming
+from jobq.store.callers.steps import Steps
+
+
+class Waiting:
+    """A worker wants to be notified as long as one of its claimers waits."""
+
+    def __init__(self, schema: str, ownership: Ownership) -> None:
+        self._schema = schema
+        self._ownership = ownership
+        self._claimers: set[object] = set()
+        self._said: tuple[int, bool] | None = None  # of which worker; None: nobody knows
+        self._is_saying = False
+
+    def say(self, claimer: object, *, waiting: bool) -> Steps[None]:
+        """Whoever is at it says also what another claimer of this worker wants meanwhile: two statements on two
+        connections have no order."""
+        (self._claimers.add if waiting else self._claimers.discard)(claimer)
+        if self._is_saying:
+            return
+        self._is_saying = True
+        try:
+            while self._said != (wanted := (self._ownership.worker_id, bool(self._claimers))):
+                self._said = None
+                yield from claiming.say_waiting(self._schema, worker_id=wanted[0], waiting=wanted[1])
+                self._said = wanted
+        finally:
+            self._is_saying = False

@@ -1,0 +1,170 @@
+"""How a worker comes by jobs, and gives them back: as steps, for a loop that waits for no answer.
+
+`jobs` carries out the same steps on a connection, for those who do wait.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from jobq.records import Assignment, Count
+from jobq.states import Outcome
+from jobq.store import metrics
+from jobq.store.callers.steps import Steps
+from jobq.store.statements import channel, statement
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePosition:
+    """Where in a queue's order of service a claim begins: at the front, unless a claim left off further on.
+
+    Of queues with equal claims, the one whose `last_turn` is lowest comes first.
+    """
+
+    queue: str
+    priority: int = 32767
+    id: int = 0
+    last_turn: int = 0
+
+    @property
+    def is_front(self) -> bool:
+        return self.id == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    queues: tuple[str, ...]  # of the jobs that were made pending
+    promoted: int
+    next_due_seconds: float | None
+    next_expiry_seconds: float | None  # not above 0: there are jobs to be ended by `expire`
+    others: tuple[str, ...]  # in which something was pending before, but for those that were known
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    expired: int
+    owed: int  # calls of on_aborted() that are owed for them
+    next_expiry_seconds: float | None
+
+
+def claim(
+    schema: str,
+    *,
+    worker_id: int,
+    positions: Sequence[QueuePosition],
+    classes: Sequence[str],
+    most: int,
+    over: Sequence[int] = (),
+) -> Steps[list[Assignment]]:
+    """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns.
+
+    Of the claims that are `over`, this worker holds no job any more.
+    """
+    rows = yield (
+        statement("claim", schema),
+        {
+            "worker_id": worker_id,
+            "queues": [position.queue for position in positions],
+            "from_priorities": [position.priority for position in positions],
+            "from_ids": [position.id for position in positions],
+            "last_turns": [position.last_turn for position in positions],
+            "classes": list(classes),
+            "most": most,
+            "share": -(-most // len(positions)),
+            "over": list(over),
+        },
+    )
+    return in_order_of_service([Assignment(*row) for row in rows])
+
+
+def claim_announced(
+    schema: str,
+    ids: Sequence[int],
+    *,
+    worker_id: int,
+    queue: str,
+    classes: Sequence[str],
+    most: int,
+    over: Sequence[int] = (),
+) -> Steps[list[Assignment]]:
+    """Claims up to `most` jobs from the front of a queue; none where each of these, of that queue, has been taken."""
+    rows = yield (
+        statement("claim_announced", schema),
+        {
+            "worker_id": worker_id,
+            "ids": list(ids),
+            "queue": queue,
+            "classes": list(classes),
+            "most": most,
+            "over": list(over),
+        },
+    )
+    return in_order_of_service([Assignment(*row) for row in rows])
+
+
+def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
+    """Higher priority first; within a priority the queues take turns, each in the order of arrival."""
+    assignments.sort(key=itemgetter(0))
+    turns: dict[tuple[str, int], int] = {}
+    keyed = []
+    for assignment in assignments:
+        place = (assignment.queue, assignment.priority)
+        turn = turns[place] = turns.get(place, 0) + 1
+        keyed.append((-assignment.priority, turn, assignment.id, assignment))
+    keyed.sort(key=itemgetter(0, 1, 2))
+    return [assignment for *_, assignment in keyed]
+
+
+def held(schema: str, *, worker_id: int) -> Steps[list[Assignment]]:
+    """Every job that the database says this worker holds."""
+    rows = yield statement("claimed", schema), {"worker_id": worker_id}
+    return in_order_of_service([Assignment(*row) for row in rows])
+
+
+def drop_claims(schema: str, *, worker_id: int, over: Sequence[int]) -> Steps[None]:
+    """Removes claims of which this worker holds no job any more."""
+    yield statement("drop_claims", schema), {"worker_id": worker_id, "over": list(over)}
+
+
+def give_back(schema: str, *, worker_id: int, assignments: Sequence[Assignment]) -> Steps[list[str]]:
+    """Puts claimed jobs back that have not started, and wakes workers for their queues. Returns the queues."""
+    rows = yield (
+        statement("give_back", schema),
+        {
+            "worker_id": worker_id,
+            "ids": [assignment.id for assignment in assignments],
+            "attempts": [assignment.attempt for assignment in assignments],
+            "waits": [assignment.waited_microseconds for assignment in assignments],
+        },
+    )
+    queues = sorted({queue for _, queue, _ in rows})
+    if queues:
+        yield statement("tell", schema), {"channel": channel(schema), "queues": queues}
+    return queues
+
+
+def promote(schema: str, *, worker_id: int, known: Collection[str] = (), limit: int = 1000) -> Steps[Promotion]:
+    """Makes up to `limit` due jobs pending, and finds queues in which something is, but for those that are known."""
+    (row,) = yield (
+        statement("promote", schema),
+        {"worker_id": worker_id, "channel": channel(schema), "limit": limit, "known": list(known)},
+    )
+    queues, promoted, next_due_seconds, next_expiry_seconds, others, _ = row
+    return Promotion(tuple(queues), promoted, next_due_seconds, next_expiry_seconds, tuple(others))
+
+
+def expire(schema: str, *, limit: int = 1000) -> Steps[Expiry]:
+    """Ends up to `limit` jobs that have not started within their time. To be carried out in one transaction."""
+    ((*expiry, minute, counted),) = yield statement("expire", schema), {"limit": limit}
+    if counted:
+        counts = [
+            Count(minute, queue, job_class, Outcome.CANCELLED, False, None, None, int(jobs))
+            for queue, job_class, jobs in counted
+        ]
+        yield metrics.adding(schema, metrics.figures_of(counts))
+    return Expiry(*expiry)
+
+
+def say_waiting(schema: str, *, worker_id: int, waiting: bool) -> Steps[None]:
+    """Says whether this worker sleeps until it is notified."""
+    yield statement("waiting", schema), {"worker_id": worker_id, "waiting": waiting}
