@@ -3,12 +3,13 @@
 import selectors
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from jobq.queue_choice import QueueChoice
 from jobq.records import Assignment
 from jobq.runtime import claimer as claimer_module
-from jobq.runtime import looking_around, queue_map
+from jobq.runtime import exchange, looking_around, queue_map
 from jobq.runtime import missed as missing
 from jobq.runtime.claimer import Claimer
 from jobq.runtime.completer import Completer
@@ -100,6 +101,41 @@ def test_coroutines_are_given_back_by_the_one_that_claims_them(settings: Setting
     carried_out_on(line, supervisor.services.coroutine_claimer.tick())
     assert (store.job(job_id).state, store.job(job_id).attempt) == ("pending", 0)
     assert not supervisor.ownership.held()
+    supervisor.selector.close()
+    supervisor.events.close()
+
+
+def test_a_worker_that_stops_waits_for_the_claim_that_is_on_its_way_and_gives_it_back(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its jobs would wait until the worker is found to have left them."""
+    monkeypatch.setattr(exchange, "LOCK_SECONDS", 60.0)  # for as long as this test holds the lock
+    supervisor = Supervisor(Database(replace(settings, max_processes=1)), QueueChoice(), drain=False)
+    services, supply = supervisor.services, supervisor.supply
+    claimer = services.claimer
+    services.exchanges = [claimer]
+    supervisor.ownership.begin_anew(store.worker())
+    claimer.classes = (JOB_CLASS,)
+    claimer.want(1)
+
+    def turn() -> None:
+        for key, _ in supervisor.selector.select(0.01):
+            key.data.hear()
+        services.turn()
+
+    wait_until(lambda: turn() or claimer.is_connected)
+    with psycopg.connect(settings.database_url or "") as locking:
+        job_id = store.add()
+        locking.execute("LOCK TABLE jobq.jobs IN ACCESS EXCLUSIVE MODE")
+        claimer.look()
+        wait_until(lambda: turn() or claimer.is_asking)
+        supply.stop_claiming()
+        supply.receive()
+        supply.give_back_all()
+        assert supply.has_to_give_back
+    wait_until(lambda: turn() or supply.receive() or supply.give_back_all() or not supply.has_to_give_back)
+    assert (store.job(job_id).state, store.job(job_id).attempt) == ("pending", 0)
+    services.stop(0.0)
     supervisor.selector.close()
     supervisor.events.close()
 
