@@ -15,7 +15,8 @@ from time import monotonic
 from jobq import telemetry
 from jobq.runtime.ear import Ear
 from jobq.runtime.locks import AGAIN_SECONDS, Locks
-from jobq.runtime.service import LOCK_SECONDS, MAX_BACKOFF_SECONDS, WAITS_LONG_SECONDS, jittered, sooner
+from jobq.runtime.service import LOCK_SECONDS, MAX_BACKOFF_SECONDS, jittered, sooner
+from jobq.runtime.ticking import Ticking
 from jobq.runtime.trouble import Trouble
 from jobq.store.callers.steps import Rows, Steps
 from jobq.store.database import Connection, Database
@@ -42,8 +43,7 @@ class Exchange:
         self._ear = Ear(selector, self)
         self._trouble = Trouble(self.name, database)
         self._locks = Locks(self.name, database, LOCK_SECONDS)
-        self._ticking_since = 0.0
-        self._has_told_wait = False
+        self.ticking = Ticking(self.name)
         self._line: Line | None = None
         self._connecting: Connecting | None = None
         self._steps: Steps[float | None] | None = None  # what it is at
@@ -84,17 +84,9 @@ class Exchange:
         """An answer is on its way."""
         return self._steps is not None
 
-    @property
-    def seconds_in_tick(self) -> float:
-        """For how long it has been in its tick; 0 where it rests."""
-        return 0.0 if self._steps is None else monotonic() - self._ticking_since
-
     def look_after(self) -> None:
         """One that waits for its answer is reported, and ends nothing."""
-        waits_long = self.seconds_in_tick > WAITS_LONG_SECONDS
-        if waits_long and not self._has_told_wait:
-            log.warning("service=%s has waited for the database for seconds=%.0f", self.name, self.seconds_in_tick)
-        self._has_told_wait = waits_long
+        self.ticking.look_after()
 
     def turn(self) -> None:
         """Begins what is due."""
@@ -136,7 +128,8 @@ class Exchange:
     # Its steps
 
     def _begin(self) -> None:
-        self._is_woken, self._turn_at, self._ticking_since = False, None, monotonic()
+        self._is_woken, self._turn_at = False, None
+        self.ticking.began()
         self._steps = self._work()
         try:
             self._send(None)
@@ -164,6 +157,7 @@ class Exchange:
 
     def _end(self, wait: float | None) -> None:
         self._steps = None
+        self.ticking.ended()
         self._trouble.worked()
         wait = sooner(wait, self._trouble.seconds_to_look())
         self._turn_at = None if wait is None else monotonic() + wait
@@ -194,6 +188,7 @@ class Exchange:
     def _disconnect(self) -> None:
         line, self._line = self._line, None
         self._steps, self.is_connected = None, False
+        self.ticking.ended()
         if line is not None:
             self._ear.leave(line)
             line.close()

@@ -11,6 +11,7 @@ from time import monotonic
 
 from jobq import telemetry
 from jobq.runtime.locks import AGAIN_SECONDS, Locks
+from jobq.runtime.ticking import Ticking
 from jobq.runtime.trouble import Trouble
 from jobq.store.database import Connection, Database, hang_up
 from jobq.store.jobs import is_lock_timeout
@@ -21,9 +22,6 @@ MAX_BACKOFF_SECONDS = 10.0
 
 LOCK_SECONDS = 0.5
 """No service waits longer for a row or a table that somebody's open transaction holds: it leaves that out."""
-
-WAITS_LONG_SECONDS = 30.0
-"""A service whose tick takes longer is reported: its statement waits, or the server does not answer."""
 
 
 class Service:
@@ -49,8 +47,7 @@ class Service:
         self.answered_at = monotonic()  # when the last tick ended well
         self._connection: Connection | None = None
         self._closing = threading.Lock()
-        self._ticking_since: float | None = None
-        self._has_told_wait = False
+        self.ticking = Ticking(self.name)
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"jobq-{self.name}", daemon=True)
@@ -93,21 +90,11 @@ class Service:
     def on_stopped(self) -> None:
         """Called once, after the last tick."""
 
-    @property
-    def seconds_in_tick(self) -> float:
-        """For how long it has been in its tick; 0 where it rests."""
-        since = self._ticking_since
-        return 0.0 if since is None else monotonic() - since
-
     def look_after(self) -> None:
         """Called by the main loop from time to time. A service that waits is reported, and ends nothing."""
-        seconds = self.seconds_in_tick
-        if self.max_tick_seconds is not None and seconds > self.max_tick_seconds:
+        if self.max_tick_seconds is not None and self.ticking.seconds > self.max_tick_seconds:
             self._hang_up()
-        waits_long = seconds > WAITS_LONG_SECONDS
-        if waits_long and not self._has_told_wait:
-            log.warning("service=%s has waited for the database for seconds=%.0f", self.name, seconds)
-        self._has_told_wait = waits_long
+        self.ticking.look_after()
 
     def _hang_up(self) -> None:
         """Its thread finds the connection lost, and makes another one."""
@@ -129,14 +116,14 @@ class Service:
 
     def _attempt(self) -> None:
         """One tick, and the wait after it; nothing that goes wrong ends the thread."""
-        self._ticking_since = monotonic()
+        self.ticking.began()
         try:
             wait = self.tick(self._connect())
             if not self.keeps_connection:
                 self._disconnect()
-            self._ticking_since = None
+            self.ticking.ended()
         except Exception as error:  # noqa: BLE001 - the edge around one tick
-            self._ticking_since = None
+            self.ticking.ended()
             self._stopping.wait(self._seconds_after(error))  # new work would meet the same trouble: it does not wake
         else:
             self.answered_at = monotonic()

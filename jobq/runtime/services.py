@@ -34,7 +34,7 @@ from jobq.runtime.preparer import Preparer
 from jobq.runtime.registration import Registration
 from jobq.runtime.reporter import Reporter
 from jobq.runtime.scheduler import Scheduler
-from jobq.runtime.service import WAITS_LONG_SECONDS, Service, sooner
+from jobq.runtime.service import Service, sooner
 from jobq.runtime.turns import Turns
 from jobq.runtime.waiting import Waiting
 from jobq.settings import Settings
@@ -81,9 +81,7 @@ class Services:
         self.scheduler = Scheduler(database, ownership)
         self.listener: Listener | None = None
         self._make_claimers()
-        self._all: list[Service] = [
-            *(self.completer, self.heartbeat, self.control, self.maintenance, self.scheduler)
-        ]
+        self._all: list[Service] = [*(self.completer, self.heartbeat, self.control, self.maintenance, self.scheduler)]
         self.exchanges: list[Exchange] = [*self.claimers]  # by the main loop itself
         self._make_optional(count_ready)
 
@@ -185,8 +183,7 @@ class Services:
 
     def waiting(self) -> dict[str, float]:
         """The services that have waited long, and for how many seconds, for the heartbeat."""
-        found = {one.name: one.seconds_in_tick for one in self._waiters}
-        return {name: round(seconds, 1) for name, seconds in found.items() if seconds > WAITS_LONG_SECONDS}
+        return {one.name: round(one.ticking.seconds, 1) for one in self._waiters if one.ticking.is_long}
 
     def stop(self, seconds: float) -> None:
         """Asks all to end, and waits this long at most: the database of one that does not may be away."""

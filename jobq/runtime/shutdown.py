@@ -39,9 +39,7 @@ class Phase(Enum):
 class Shutdown:
     """`exit_code` is set when all is done."""
 
-    def __init__(
-        self, children: Children, supply: Supply, services: Services, *, grace_seconds: float
-    ) -> None:
+    def __init__(self, children: Children, supply: Supply, services: Services, *, grace_seconds: float) -> None:
         self.phase = Phase.RUNNING
         self.exit_code: int | None = None
         self._children = children
@@ -118,8 +116,9 @@ class Shutdown:
 
     @property
     def _has_to_write(self) -> bool:
-        services = self._services
-        return bool(services.completer.backlog or self._supply.has_to_give_back or services.control.has_to_write)
+        services, supply = self._services, self._supply
+        may_give_back = supply.has_to_give_back or supply.is_asking
+        return bool(services.completer.backlog or may_give_back or services.control.has_to_write)
 
     def _cut_off(self, reason: str) -> None:
         self._is_cut_off = True

@@ -110,8 +110,7 @@ class Supervisor:
         settings = database.settings
         processes = settings.max_processes or usable_cpus()
         self.ownership = Ownership(0)
-        self.events, self.turns = Events(), Turns()
-        self.selector = selectors.DefaultSelector()
+        self.events, self.turns, self.selector = Events(), Turns(), selectors.DefaultSelector()
         self.janitor = Janitor(lambda: self.children.roster.pids())
         self.children = Children(
             child_settings(settings, processes),

@@ -44,9 +44,7 @@ class Supply:
         limit = dispatcher.free() + waiting
         is_behind = self._services.completer.backlog > MAX_UNRECORDED
         set_apart = stock.set_apart
-        self._claimer.want(
-            0 if is_behind else limit - len(stock.plain) - set_apart, least=max(1, int(limit * USED_UP))
-        )
+        self._claimer.want(0 if is_behind else limit - len(stock.plain) - set_apart, least=max(1, int(limit * USED_UP)))
         if stock.coroutine_classes:
             places = dispatcher.free_for_coroutines() - len(stock.coroutines) - set_apart
             self._coroutine_claimer.want(0 if is_behind else places)
@@ -92,8 +90,12 @@ class Supply:
 
     @property
     def has_to_give_back(self) -> bool:
-        """Whether something is to be given back, or may be: a claim that is on its way may bring jobs yet."""
-        return any(bool(claimer.giving_back) or claimer.is_asking for claimer in self._claimers)
+        return any(bool(claimer.giving_back) for claimer in self._claimers)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether an answer is on its way, which may bring jobs."""
+        return any(claimer.is_asking for claimer in self._claimers)
 
     @property
     def empty_look_began(self) -> float | None:

@@ -25,7 +25,11 @@ class Scene:
             ownership=SimpleNamespace(held=lambda: {(1, 1)}),
         )
         supply = SimpleNamespace(
-            receive=lambda: None, give_back_all=lambda: None, stop_claiming=lambda: None, has_to_give_back=False
+            receive=lambda: None,
+            give_back_all=lambda: None,
+            stop_claiming=lambda: None,
+            has_to_give_back=False,
+            is_asking=False,
         )
         children = SimpleNamespace(
             dispatcher=SimpleNamespace(recall_all=lambda: None), crew=SimpleNamespace(close=lambda: None), roster=self
@@ -88,9 +92,7 @@ def test_what_runs_longer_is_cut_off_once_and_another_signal_changes_nothing(sce
     assert scene.shutdown.exit_code == 0
 
 
-@pytest.mark.parametrize(
-    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGQUIT, 131), (signal.SIGTERM, 143)]
-)
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGQUIT, 131), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
 def test_a_second_signal_cuts_off_and_is_the_exit_code(
     scene: Scene, clock: Any, first: int, number: int, exit_code: int

@@ -63,9 +63,7 @@ def test_a_report_that_cannot_be_stored_at_all_holds_no_other_up(settings: Setti
     worker_id = store.worker()
     store.add_many({}, {}, {})
     first, second, third = store.claim(worker_id)
-    completer = Completer(
-        Database(settings), Ownership(worker_id), on_recorded=lambda: None, on_disowned=lambda: None
-    )
+    completer = Completer(Database(settings), Ownership(worker_id), on_recorded=lambda: None, on_disowned=lambda: None)
 
     completer.add(
         [
@@ -132,8 +130,8 @@ def test_a_worker_that_stops_waits_for_the_claim_that_is_on_its_way_and_gives_it
         supply.stop_claiming()
         supply.receive()
         supply.give_back_all()
-        assert supply.has_to_give_back
-    wait_until(lambda: turn() or supply.receive() or supply.give_back_all() or not supply.has_to_give_back)
+        assert supervisor.shutdown._has_to_write
+    wait_until(lambda: turn() or supply.receive() or supply.give_back_all() or not supervisor.shutdown._has_to_write)
     assert (store.job(job_id).state, store.job(job_id).attempt) == ("pending", 0)
     services.stop(0.0)
     supervisor.selector.close()
@@ -243,9 +241,7 @@ def test_what_was_claimed_and_not_taken_yet_counts_as_room_that_is_used_up(
     assert [assignment.id for assignment in claimer.room.take()] == jobs[:3]
 
 
-def test_less_than_is_worth_a_claim_is_not_claimed(
-    settings: Settings, store: Store, line: Line
-) -> None:
+def test_less_than_is_worth_a_claim_is_not_claimed(settings: Settings, store: Store, line: Line) -> None:
     claimer = claimer_of(settings, store.worker())
     carried_out_on(line, claimer.on_connected())
     store.add()
@@ -258,9 +254,7 @@ def test_less_than_is_worth_a_claim_is_not_claimed(
     wait_until(lambda: carried_out_on(line, claimer.tick()) is not None and claimer.room.has_delivered)
 
 
-def test_room_that_is_gone_when_the_claim_begins_is_no_error(
-    settings: Settings, store: Store, line: Line
-) -> None:
+def test_room_that_is_gone_when_the_claim_begins_is_no_error(settings: Settings, store: Store, line: Line) -> None:
     """As where jobs turn out to be long, and more is held already than may be."""
     claimer = claimer_of(settings, store.worker())
     carried_out_on(line, claimer.on_connected())
