@@ -85,3 +85,15 @@ def may_retry(*, tries: int, retries: int) -> bool:
 def may_run_again(*, losses: int, max_losses: int) -> bool:
     """Whether a lost attempt is followed by another; `losses` counts this loss too."""
     return losses < max_losses
+
+
+def is_loss(*, ran_apart: bool, begun: int, apart: int, losses: int, max_losses: int) -> bool:
+    """Whether a lost attempt that had begun counts; `rescue.sql` has the same rule for lost workers.
+
+    `begun` counts the attempts that were lost together, this one too; `apart` counts those among them that ran apart.
+    What was lost together is no proof against each. A job that ran apart counts where no other one did, and else unless
+    that would bring it to rest.
+    """
+    if not ran_apart:
+        return begun == 1
+    return apart == 1 or may_run_again(losses=losses + 1, max_losses=max_losses)

@@ -27,6 +27,7 @@ Some jobs take a byway:
     interrupter   tells a job to end, because it was cancelled or takes too long or too much memory; kills in the end
     inspector     asks jobs for their stacks, and reads their progress
     deaths        says what becomes of the jobs of a child that has died; `endings` makes the reports
+    together      says which children were killed at about the same time
     hooks         runs the on_aborted() that such jobs are owed
 
 The claimer, when it has nothing to claim:

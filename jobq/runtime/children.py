@@ -79,7 +79,7 @@ class Children:
 
     def seconds_to_next_look(self) -> float | None:
         """None: there is nothing to look after that no event would tell of."""
-        if self.inspector.is_pressing or self.interrupter.is_pressing:
+        if self.inspector.is_pressing or self.interrupter.is_pressing or self.deaths.together:
             return WATCH_EVERY_SECONDS
         if self.crew.settings.max_memory_per_job is not None and not self.roster.is_idle:
             return WATCH_EVERY_SECONDS

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from jobq.records import Assignment, Report
-from jobq.runtime.child_state import Cause, CutOff, Ordered, fate_of
+from jobq.runtime.child_state import Cause, CutOff, Fate, Ordered, fate_of
 from jobq.runtime.crew import Crew
-from jobq.runtime.endings import DeadChild, ending, lost_before_it_began, lost_together, may_have_run
+from jobq.runtime.endings import DeadChild, Ended, endings, lost_before_it_began, may_have_run
 from jobq.runtime.inbox import Inbox
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.interruption import Running
@@ -13,6 +13,7 @@ from jobq.runtime.process import Death
 from jobq.runtime.roster import Roster
 from jobq.runtime.stop_signals import ENDED_BY_STOP
 from jobq.runtime.supervised import Child
+from jobq.runtime.together import Together, is_killed_from_outside
 
 MIN_DEATHS_BEFORE = 2
 """A job that has not begun comes to rest for no fewer deaths of its processes, whatever the limit of losses …"""
@@ -22,7 +23,7 @@ MAX_SUSPECTS = 1000
 
 
 class Deaths:
-    """Hears the last words of a dead child, and reports on each job that it held or gives it back."""
+    """Hears the last words of dead children, and reports on each job that they held or gives it back."""
 
     def __init__(
         self,
@@ -40,13 +41,31 @@ class Deaths:
         self._inspector = inspector
         self._on_reports = on_reports
         self._on_returned = on_returned
+        self.together = Together(roster)
         self.before_begin: dict[tuple[int, int], int] = {}  # deaths by id and attempt, the latest last
 
     def bury_all(self) -> None:
         while self._roster.deaths:
-            self.bury(*self._roster.deaths.popleft())
+            self._take(*self._roster.deaths.popleft())
+        if self.together and (dead := self.together.take()):
+            self.bury(dead)
 
-    def bury(self, child: Child, death: Death) -> None:
+    def _take(self, child: Child, death: Death) -> None:
+        """Buries a child at once, except where its job may have been lost together with jobs of other children."""
+        self._inbox.hear_last_words(child)
+        if is_killed_from_outside(child, death) and not self._crew.is_closing and keeps_begun_only(child):
+            self.together.add(child, death)
+        else:
+            self.bury([(child, death)])
+
+    def bury(self, dead: list[tuple[Child, Death]]) -> None:
+        """Children that died together."""
+        ended = [one for child, death in dead for one in self._bury_one(child, death)]
+        if ended:
+            self._on_reports(endings(ended))
+
+    def _bury_one(self, child: Child, death: Death) -> list[Ended]:
+        """Returns how the jobs ended that had begun in it, and gives back the others."""
         self._inbox.hear_last_words(child)
         next_one = child.serial.first
         unstarted = child.take_unbegun()
@@ -59,10 +78,7 @@ class Deaths:
             unstarted = self._without_suspect(unstarted, next_one, dead)
         if unstarted:
             self._on_returned(unstarted)
-        if child.concurrent:
-            self._report_on_coroutines(child, dead, stack)
-        if child.serial:
-            self._report_on_serial(child, dead, begun)
+        return [*self._ended_coroutines(child, dead, stack), *self._ended_serial(child, dead, begun)]
 
     def _without_suspect(self, unstarted: list[Assignment], suspect: Assignment, child: DeadChild) -> list[Assignment]:
         """A job may kill every process that only reads it: its arguments may take all memory. One such death proves
@@ -80,35 +96,41 @@ class Deaths:
         self._on_reports([lost_before_it_began(suspect, child, deaths)])
         return [assignment for assignment in unstarted if assignment is not suspect]
 
-    def _report_on_serial(self, child: Child, dead: DeadChild, begun: int) -> None:
+    def _ended_serial(self, child: Child, dead: DeadChild, begun: int) -> list[Ended]:
         """One was running. Of any other nobody can know: its job has cut the shared memory short, or it died just when
         a job that it was about to begin was taken back."""
         serial = child.serial
         held = list(serial.held.values())
+        if not held:
+            return []
         running = next((assignment for assignment, number in held if number == begun), held[0][0])
-        report = self._report(child, dead, serial.running_as(running.id))
-        others = [may_have_run(assignment, dead) for assignment, _ in held if assignment is not running]
+        ended = Ended(serial.running_as(running.id), self._fate(child, dead, serial.running_as(running.id)), dead)
+        self._on_reports([may_have_run(assignment, dead) for assignment, _ in held if assignment is not running])
         serial.drop_all()
-        self._on_reports([report, *others])
+        return [ended]
 
-    def _report_on_coroutines(self, child: Child, dead: DeadChild, stack: str) -> None:
-        """Which of several has brought its process down nobody can know: each runs apart before it counts a loss."""
-        is_alone = len(child.running()) == 1
-        reports = []
-        for running in child.concurrent.running():
-            report = self._report(child, dead, running, stack)
-            reports.append(report if is_alone or not report.loss else lost_together(running, dead))
+    def _ended_coroutines(self, child: Child, dead: DeadChild, stack: str) -> list[Ended]:
+        ended = [Ended(one, self._fate(child, dead, one, stack), dead) for one in child.concurrent.running()]
         child.concurrent.drop_all()
-        self._on_reports(reports)
+        return ended
 
-    def _report(self, child: Child, dead: DeadChild, running: Running, stack: str = "") -> Report:
+    def _fate(self, child: Child, dead: DeadChild, running: Running, stack: str = "") -> Fate:
         fate = fate_of(running, child.life.cause or self._stop(dead.death))
         if isinstance(fate, Ordered) and stack:
             fate.interruption.stack = stack
-        return ending(running, fate, dead)
+        return fate
 
     def _stop(self, death: Death) -> Cause | None:
         """Whoever ends a worker may signal its children too: that is no loss of their jobs."""
         if self._crew.is_closing and -death.exit_code in ENDED_BY_STOP:
             return CutOff("its process was killed while the worker stopped")
         return None
+
+
+def keeps_begun_only(child: Child) -> bool:
+    """Takes back what a dead child had not begun. False: it had begun none, and of its next job `bury` decides."""
+    child.recall(child.concurrent)
+    has_begun_serial = child.serial.first is not None and not child.serial.has_begun_none
+    if has_begun_serial:
+        child.recall(child.serial)
+    return has_begun_serial or bool(child.concurrent.held)

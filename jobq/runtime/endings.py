@@ -1,5 +1,6 @@
 """How an attempt ended that could not report its own end: every such report is made here. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -12,7 +13,7 @@ from jobq.runtime.child_state import Blames, CutOff, Fate, Ordered, Unexplained
 from jobq.runtime.interruption import Running
 from jobq.runtime.process import Death
 from jobq.runtime.protocol import CANCELLED, CUT_OFF, MEMORY_LIMIT, TIMED_OUT, OrderKind
-from jobq.states import Outcome, may_retry, may_run_again
+from jobq.states import Outcome, is_loss, may_retry, may_run_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,39 @@ class DeadChild:
 
     def __str__(self) -> str:
         return f"child process {self.pid} {self.death}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that ran in a child which died, and why it ended."""
+
+    running: Running
+    fate: Fate
+    child: DeadChild
+
+
+def endings(together: Sequence[Ended]) -> list[Report]:
+    """The reports on jobs that ended together: what was lost together is no proof against each of them."""
+    lost_jobs = [one.running.assignment for one in together if isinstance(one.fate, Unexplained)]
+    apart = sum(1 for assignment in lost_jobs if assignment.suspected)
+    return [
+        lost_together(one.running, one.child)
+        if isinstance(one.fate, Unexplained) and not counts(one, begun=len(lost_jobs), apart=apart)
+        else ending(one.running, one.fate, one.child)
+        for one in together
+    ]
+
+
+def counts(ended: Ended, *, begun: int, apart: int) -> bool:
+    """Whether this is a loss; a suspected job ran apart."""
+    assignment = ended.running.assignment
+    return is_loss(
+        ran_apart=bool(assignment.suspected),
+        begun=begun,
+        apart=apart,
+        losses=assignment.losses,
+        max_losses=ended.child.max_losses,
+    )
 
 
 def ending(running: Running, fate: Fate, child: DeadChild) -> Report:
@@ -59,7 +93,7 @@ def lost(assignment: Assignment, started: float | None, child: DeadChild) -> Rep
 
 
 def lost_together(running: Running, child: DeadChild) -> Report:
-    """The report on one of several jobs that ran in a process which died: that is no proof against each of them."""
+    """The report on one of several jobs that were lost at the same time, in one process or in several."""
     report = lost(running.assignment, running.since, child)
     message = f"{child}; other jobs were lost with it, so this does not count as a loss, and it will run apart"
     return report._replace(error_message=message, fingerprint=None, retry_delay=0.0, loss=False)

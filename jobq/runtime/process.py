@@ -72,16 +72,15 @@ class Process:
     def _wait(self, on_death: Callable[[Death], None]) -> None:
         """A thread for each process: the kernel then also tells its exit code and the peak of its memory."""
         _, status, usage = os.wait4(self.pid, 0)
+        self.popen.returncode = exit_code = os.waitstatus_to_exitcode(status)
         end_group(self.pid)
         end_marked(self.mark)  # before its death is known: what it started must not meet the next run of its job
-        exit_code = os.waitstatus_to_exitcode(status)
-        self.popen.returncode = exit_code
         unit = 1 if sys.platform == "darwin" else 1024
         on_death(Death(exit_code, usage.ru_maxrss * unit))
 
     def signal(self, number: signal.Signals) -> bool:
-        """False: its job has replaced the handler of that signal, which would do something else now."""
-        if not catches_signal(self.pid, number):
+        """False: it has died, or its job has replaced the handler of that signal, which would do something else now."""
+        if self.popen.returncode is not None or not catches_signal(self.pid, number):
             return False
         try:
             os.kill(self.pid, number)
@@ -90,9 +89,9 @@ class Process:
         return True
 
     def kill(self) -> None:
-        """Ends the process and all that its jobs started."""
-        end_group(self.pid)
+        """Ends the process and all that its jobs started. After its death another process may have its number."""
         if self.popen.returncode is None:
+            end_group(self.pid)
             end_process(self.pid)  # its job may have moved it to another group
 
 

@@ -184,9 +184,11 @@ class Storm:
         worker = self.workers[number]
         children = children_of(worker.pid)
         if children and self.random.random() < 0.6:
-            pid = self.random.choice(children)
-            self.kills.append(Fault("child killed", time.monotonic(), frozenset({pid}), time.monotonic()))
-            kill(pid)
+            chosen = children if self.random.random() < 0.2 else [self.random.choice(children)]
+            kind = "children killed at once" if len(chosen) > 1 else "child killed"
+            self.kills.append(Fault(kind, time.monotonic(), frozenset(chosen), time.monotonic()))
+            for pid in chosen:
+                kill(pid)
             return
         self.kills.append(Fault("supervisor killed", time.monotonic(), frozenset({worker.pid}), time.monotonic()))
         worker.kill()

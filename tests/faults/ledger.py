@@ -385,8 +385,10 @@ def a_job_rests_as_lost_only_after_its_losses(evidence: Evidence) -> Iterator[Vi
 
 
 def is_loss(row: Any) -> bool:
-    """Whether an attempt counts against the limit: one that is not known to have begun does not."""
-    return row.outcome == "lost" and row.error_type != "CutOff" and row.started_at is not None
+    """Whether an attempt counts against the limit: not where it is unknown whether it had begun, and not where a stop
+    or the death of others beside it explains the loss."""
+    is_excused = "does not count as a loss" in (row.error_message or "")
+    return row.outcome == "lost" and row.error_type != "CutOff" and row.started_at is not None and not is_excused
 
 
 def an_error_was_meant(evidence: Evidence) -> Iterator[Violation]:

@@ -143,7 +143,7 @@ OPTIONS = {
     "retries": st.sampled_from([0, 1, 2]),
     "key": KEYS,
 }
-OUTCOMES = st.sampled_from(["successful", "errored", "cancelled", "deferred", "lost"])
+OUTCOMES = st.sampled_from(["successful", "errored", "cancelled", "deferred", "lost", "lost together"])
 TALLY: Counter[str] = Counter()
 
 
@@ -310,6 +310,8 @@ class Story(RuleBasedStateMachine):
             case "lost":
                 again = states.may_run_again(losses=assignment.losses + 1, max_losses=MAX_LOSSES)
                 return report._replace(retry_delay=0.0 if again else None, excused=True, loss=True)
+            case "lost together":
+                return report._replace(outcome="lost", retry_delay=0.0, excused=True)
         return report
 
     def ended(self, assignment: Assignment, report: Report) -> None:
@@ -323,7 +325,7 @@ class Story(RuleBasedStateMachine):
         row.is_due = not report.retry_delay
         row.excused += report.excused
         row.losses += report.loss
-        row.is_suspected, row.has_begun = report.loss, False
+        row.is_suspected, row.has_begun = report.outcome == "lost", False
 
     @precondition(lambda self: self.has("pending") and self.model.alive)
     @rule(target=claims, outcome=OUTCOMES)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -191,6 +192,17 @@ def test_a_loss_is_excused_only_by_what_happened_to_that_process_or_shortly_befo
 
     evidence.faults[-1] = Fault("network cut", 900.0, frozenset({50}), 950.0)
     assert [v.rule for v in check(evidence)] == ["an attempt was lost without a cause"]
+
+
+def test_what_was_lost_together_or_in_a_stop_is_no_loss_towards_the_limit() -> None:
+    evidence = replace(good(), max_losses=1)
+    given_up = result(2, outcome="lost", retried=False)
+    evidence.results[1] = given_up
+    too_early = "a job was given up too early"
+    assert too_early not in [found.rule for found in check(evidence)]
+
+    given_up.error_message += "; other jobs were lost with it, so this does not count as a loss, and it will run apart"
+    assert too_early in [found.rule for found in check(evidence)]
 
 
 def test_the_story_of_an_offender_has_its_lines_its_records_and_the_faults_of_that_time() -> None:

@@ -199,6 +199,44 @@ def test_of_several_that_ran_apart_none_is_given_up(store: "Store") -> None:
     assert {one.id for one in store.rescue(max_losses=3) if not one.retried} == {alone.id}
 
 
+IN_TWO = """
+    SELECT child ->> 'pid' AS pid, (child ->> 'job')::bigint AS job
+    FROM jobq.workers, jsonb_array_elements(status -> 'children') AS child
+    WHERE (SELECT count(*) FROM jobq.jobs WHERE begun_at IS NOT NULL OR NOT %s) = 2 AND child ->> 'job' IS NOT NULL
+"""
+"""The processes of both jobs, as the last heartbeat told of them; where `apart`, each has begun with a commit."""
+
+
+def test_children_that_are_killed_at_once_count_no_loss_and_one_alone_counts(
+    app: "Application", store: "Store", eventually: Eventually
+) -> None:
+    first, second = [store.add(job_class="jobs.Waits", arguments='{"go": "go"}') for _ in range(2)]
+    beats = {**QUICK, "JOBQ_HEARTBEAT_EVERY": "0.05", "JOBQ_HEARTBEAT_TIMEOUT": "60"}
+    before: set[str] = set()
+
+    def both(*, apart: bool) -> Any:
+        rows = store.rows(IN_TWO, apart)
+        return len(rows) == 2 and before.isdisjoint(row.pid for row in rows) and rows
+
+    with app.start("run", "-p", "2", environment=beats) as worker:
+        processes = eventually(lambda: both(apart=False))
+        before |= {one.pid for one in processes}
+        os.kill(worker.pid, signal.SIGSTOP)  # it notices both deaths at once, however busy the machine is
+        for one in processes:
+            os.kill(int(one.pid), signal.SIGKILL)
+        os.kill(worker.pid, signal.SIGCONT)
+        processes = eventually(lambda: both(apart=True))
+        assert rests_and_losses(store, first, second) == [0, 0]
+        assert all("other jobs were lost with it" in store.results(job)[0].error_message for job in (first, second))
+
+        os.kill(next(int(one.pid) for one in processes if one.job == second), signal.SIGKILL)
+        eventually(lambda: store.results(second)[1:])
+        assert rests_and_losses(store, first, second) == [0, 1]
+        (app.path / "go").touch()
+        eventually(lambda: not store.unfinished())
+    assert [store.results(job)[-1].outcome for job in (first, second)] == ["successful", "successful"]
+
+
 @pytest.fixture
 def deployed(app: "Application", store: "Store", eventually: Eventually) -> Callable[[int], None]:
     """A deploy: a signal, and SIGKILL when the platform's time is over."""

@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -22,9 +23,10 @@ from jobq.runtime.child_settings import ChildSettings
 from jobq.runtime.child_state import INTERRUPTED, OPEN, RETIRING, Unexplained
 from jobq.runtime.children import Children
 from jobq.runtime.concurrent import Concurrent
+from jobq.runtime.endings import DeadChild, Ended, endings
 from jobq.runtime.inbox import is_sound
 from jobq.runtime.interrupter import MAX_ORDER_CHARACTERS
-from jobq.runtime.interruption import Interruption
+from jobq.runtime.interruption import Interruption, Running
 from jobq.runtime.process import Death, Process
 from jobq.runtime.protocol import (
     MAX_INLINE,
@@ -208,7 +210,7 @@ def dies_with(supervised: Supervised, *assignments: Assignment, begun: int | Non
             died.child.kill(Unexplained("by a test"))
         if begun is not None:
             died.ring.begin(died.serial.held[begun][1])
-        supervised.children.deaths.bury(died.child, Death(exit_code=-9, peak_memory_bytes=0))
+        supervised.children.deaths.bury([(died.child, Death(exit_code=-9, peak_memory_bytes=0))])
     finally:
         died.let_go()
 
@@ -238,6 +240,39 @@ def test_deaths_that_another_has_caused_are_not_held_against_the_job_that_was_to
     assert {report.id for report in supervised.reports} == {104}
     assert ids(supervised.returned) == [105] * 2 * SETTINGS.max_losses
     assert supervised.children.deaths.before_begin == {}
+
+
+def test_of_jobs_that_ran_apart_and_were_lost_together_none_is_given_up() -> None:
+    """One that ran apart beside others is found out; the others are not blamed."""
+    dead = DeadChild(1, Death(exit_code=-9, peak_memory_bytes=0), SETTINGS.max_losses)
+    early = assignment(105)._replace(suspected=True)
+    last = assignment(104)._replace(suspected=True, losses=SETTINGS.max_losses - 1)
+    both = endings([Ended(Running(one, 0.0), Unexplained(), dead) for one in (last, early)])
+    assert [(report.loss, report.retry_delay) for report in both] == [(False, 0.0), (True, 0.0)]
+    found_out = endings([Ended(Running(one, 0.0), Unexplained(), dead) for one in (assignment(106), last)])
+    assert [(report.loss, report.retry_delay) for report in found_out] == [(False, 0.0), (True, None)]
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_death_waits_for_others_only_where_others_were_at_work_and_may_be_hit_too(signal_number: int) -> None:
+    supervised, beside = Supervised(), Supervised()
+    death = Death(exit_code=-signal_number, peak_memory_bytes=0)
+    roster, deaths = supervised.children.roster, supervised.children.deaths
+    supervised.work_in_slots(supervised.child, beside.child)
+    supervised.child.reports_fd = os.open(os.devnull, os.O_RDONLY)
+    try:
+        supervised.ring.begin(1)
+        roster.note_death(supervised.child, death)
+        deaths.bury_all()
+        assert ids(supervised.returned) == [102, 103], "they had not begun"
+        if signal_number == signal.SIGKILL:
+            assert (supervised.reports, supervised.child.life.state) == ([], RETIRING)
+            beside.child.drop_all()
+            deaths.bury_all()
+        assert [(report.id, report.loss) for report in supervised.reports] == [(101, True)]
+    finally:
+        supervised.let_go()
+        beside.close()
 
 
 def test_deaths_before_a_job_began_are_remembered_of_the_latest_only(
