@@ -10,7 +10,7 @@ from functools import partial
 from jobq.logging import EVENTS, TOLD, JsonFormatter, TextFormatter
 from jobq.runtime import attempts_log, observers
 from jobq.runtime.lines import Lines
-from jobq.runtime.output import Output, write_all
+from jobq.runtime.output import Output, has_room, write_all
 from jobq.runtime.threads import note_attempts
 from jobq.settings import Settings
 
@@ -77,9 +77,12 @@ class QueuedLines(logging.Handler):
         self.lines.flush(FLUSH_SECONDS)
 
     def _told_dropped(self, count: int) -> bytes:
-        message = "log lines were dropped, since nobody read them or they could not be written lines=%s"
-        record = log.makeRecord(log.name, logging.WARNING, __file__, 0, message, (count,), None)
-        return encoded(f"{self.format(record)}\n")
+        return encoded(f"{self.format(dropped(count))}\n")
+
+
+def dropped(count: int) -> logging.LogRecord:
+    message = "log lines were dropped, since nobody read them or they could not be written lines=%s"
+    return log.makeRecord(log.name, logging.WARNING, __file__, 0, message, (count,), None)
 
 
 def encoded(text: str) -> bytes:
@@ -90,19 +93,33 @@ def encoded(text: str) -> bytes:
 
 
 class ChildLines(logging.Handler):
-    """Writes records to a descriptor, each in one piece: all children share the worker's stderr."""
+    """Writes records to a descriptor, each in one piece: all children share the worker's stderr.
+
+    A job that logs waits for the reader, as one that prints does. jobq's own lines never hold a job up: where there is
+    no room they are dropped and counted.
+    """
 
     def __init__(self, fd: int, formatter: logging.Formatter, level: int = logging.NOTSET) -> None:
         super().__init__(level)
         self._fd = fd
         self.setFormatter(formatter)
         self.addFilter(lambda record: not hasattr(record, TOLD))
+        self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            write_all(self._fd, f"{self.format(record)}\n")
+            if record.name != EVENTS:
+                write_all(self._fd, f"{self.format(record)}\n")
+            elif has_room(self._fd):
+                write_all(self._fd, f"{self._told_dropped()}{self.format(record)}\n")
+            else:
+                self._dropped += 1
         except Exception:  # noqa: BLE001 - the arguments of the user's record may raise anything
             self.handleError(record)
+
+    def _told_dropped(self) -> str:
+        count, self._dropped = self._dropped, 0
+        return f"{self.format(dropped(count))}\n" if count else ""
 
 
 def prepare_child(log_format: str) -> None:

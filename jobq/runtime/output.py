@@ -130,3 +130,10 @@ def write_all(fd: int, text: str) -> None:
                 select.select([], [fd], [])
     except (OSError, ValueError):
         return
+
+
+def has_room(fd: int) -> bool:
+    """Whether a line can be written without waiting for whoever reads: a pipe has room for 4 kB or more."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
