@@ -61,9 +61,8 @@ class SharedMemory:
     @classmethod
     def of_child(cls, fd: int) -> "SharedMemory":
         os.set_inheritable(fd, False)
-        if sys.version_info >= (3, 13):
-            return cls(fd, mmap.mmap(fd, STACKS, trackfd=False))  # else it keeps a descriptor of its own
-        return cls(fd, mmap.mmap(fd, STACKS))
+        untracked = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # else it keeps a descriptor of its own
+        return cls(fd, mmap.mmap(fd, STACKS, **untracked))
 
     def close(self) -> None:
         os.close(self.fd)
