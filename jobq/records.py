@@ -447,6 +447,13 @@ class WorkerRecord:
         return self.status.get("stopping") is True
 
     @property
+    def waiting(self) -> dict[str, float]:
+        """Its services that have waited long for the database or for a row that is held, and for how many seconds."""
+        told = self.status.get("waiting")
+        found = told.items() if isinstance(told, dict) else ()
+        return {str(name): float(seconds) for name, seconds in found if isinstance(seconds, int | float)}
+
+    @property
     def hears_requests(self) -> bool:
         """It is of a release that can be asked to stop."""
         return "stopping" in self.status or not self.status  # it has not said anything yet

@@ -80,7 +80,7 @@ def place_of(need: Need) -> Place:
             return Place("workers")
         case Kind.STRANDED:
             return Place("jobs", "running", term("worker", need.name) if "/" in need.name else "")
-        case Kind.DEAD_WORKER | Kind.SILENT_WORKER:
+        case Kind.DEAD_WORKER | Kind.SILENT_WORKER | Kind.WAITING_WORKER:
             return Place("workers", filter=need.name)
         case Kind.UNWORKED | Kind.GROWING | Kind.PAUSED:
             return Place("queues", filter=need.name)

@@ -13,7 +13,7 @@ from jobq.cli.options import app_option, database_options, json_option, open_dat
 from jobq.cli.render import ago, duration, say, show_json, table
 from jobq.commands import command
 from jobq.errors import UsageError
-from jobq.observe.words import many
+from jobq.observe.words import many, waiting_text
 from jobq.records import ClassRecord, QueueStats, Stats, WorkerRecord
 from jobq.settings import Settings
 from jobq.states import Outcome
@@ -163,7 +163,7 @@ def show_workers(workers: tuple[WorkerRecord, ...]) -> None:
             f"{duration(worker.heartbeat_seconds)} ago{' (silent)' if worker.is_silent else ''}",
             ago(worker.started_at),
             worker.version,
-            stopping_text(worker),
+            "; ".join(filter(None, (stopping_text(worker), waiting_text(worker.waiting)))),
         )
         for worker in workers
     ]

@@ -283,6 +283,7 @@ AREAS = {
     Kind.STRANDED: "workers",
     Kind.DEAD_WORKER: "workers",
     Kind.SILENT_WORKER: "workers",
+    Kind.WAITING_WORKER: "workers",
     Kind.UNWORKED: "queues",
     Kind.GROWING: "queues",
     Kind.PAUSED: "queues",

@@ -12,7 +12,7 @@ from enum import Enum
 from jobq.commands import command, term
 from jobq.names import suggestion
 from jobq.observe.failures import Failing
-from jobq.observe.words import many, spoken
+from jobq.observe.words import many, spoken, waiting_text
 from jobq.queue_choice import works
 from jobq.records import TOO_LARGE, QueueStats, UnknownClass, WorkerRecord
 from jobq.states import Outcome
@@ -36,6 +36,7 @@ class Kind(Enum):
     UNWORKED = "unworked"  # a queue with due jobs that no worker works
     UNKNOWN_CLASS = "unknown class"
     SCHEDULE = "schedule"  # it stopped
+    WAITING_WORKER = "waiting worker"  # a part of it waits for the database or for a held row
     LOST = "lost"  # jobs at rest that took their process down each time
     FAILED = "failed"  # jobs at rest that errored
     MORE_FAILED = "more failed"
@@ -157,6 +158,16 @@ def silent_workers(facts: Facts) -> Iterator[Need]:
             yield Need(kind, worker.name, text, remedy, worker.running, subject=str(worker.id))
 
 
+def waiting_workers(facts: Facts) -> Iterator[Need]:
+    """Workers that beat, and whose other parts do not come to an end with the database."""
+    for worker in facts.live:
+        if waiting := worker.waiting:
+            text = f"{worker.name}: {waiting_text(waiting)}"
+            name = max(waiting, key=lambda service: waiting[service])
+            remedy = f"Find what blocks the session 'jobq worker {name}': pg_stat_activity, pg_blocking_pids(pid)."
+            yield Need(Kind.WAITING_WORKER, worker.name, text, remedy, worker.running, subject=str(worker.id))
+
+
 def queues_at_rest(facts: Facts) -> Iterator[Need]:
     """Queues with due jobs that nobody will run, or that come faster than they go."""
     for queue in facts.queues:
@@ -248,7 +259,7 @@ def at_rest_filter(group: str, since: str) -> str:
     return f"group:{group} since:{since}"
 
 
-CHECKS = (no_worker, stranded, silent_workers, queues_at_rest, unknown_classes, schedules, failures)
+CHECKS = (no_worker, stranded, silent_workers, waiting_workers, queues_at_rest, unknown_classes, schedules, failures)
 
 
 def wait(jobs: int, limit: int | None = None) -> str:

@@ -1,5 +1,7 @@
 """Words for people, as reasons and findings use them."""
 
+from collections.abc import Mapping
+
 
 def spoken(seconds: float) -> str:
     """About so long: 40 s, 12 minutes, 3 hours."""
@@ -7,6 +9,15 @@ def spoken(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def waiting_text(services: Mapping[str, float]) -> str:
+    """`completer and scheduler wait for the database for 40 s`; empty where none does."""
+    if not services:
+        return ""
+    *others, last = sorted(services)
+    names = f"{', '.join(others)} and {last}" if others else last
+    return f"{names} wait{'' if others else 's'} for the database for {spoken(max(services.values()))}"
 
 
 def many(count: int, noun: str, limit: int | None = None) -> str:

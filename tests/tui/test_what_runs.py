@@ -63,6 +63,20 @@ def test_what_a_silent_worker_holds_is_marked_wherever_it_is_shown(source: LiveS
     run(flow)
 
 
+def test_a_worker_with_a_part_that_waits_for_the_database_is_marked(source: LiveSource, store: Any) -> None:
+    store.worker()
+    store.execute("""UPDATE jobq.workers SET status = '{"waiting": {"completer": 45.0}}'""")
+
+    async def flow() -> None:
+        async with opened(source) as pilot:
+            assert "▲ here/1: completer waits for the database for 45 s" in text_of(pilot.app)
+            await press(pilot, "5")
+            assert "▲ waiting" in line_with(pilot.app, "here/1")
+            assert "completer waits for the database for 45 s" in text_of(pilot.app)
+
+    run(flow)
+
+
 def test_the_peek_never_shows_the_traceback_of_an_attempt_that_was_made_good(
     source: LiveSource, store: Any, report: Callable[..., Any]
 ) -> None:

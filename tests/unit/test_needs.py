@@ -105,6 +105,16 @@ def test_jobs_that_no_worker_can_read_are_to_be_purged_not_retried() -> None:
     assert need.remedy == "jobq purge 'group:g-shop.A since:1h'"
 
 
+def test_a_worker_that_beats_while_a_part_of_it_waits_for_the_database_is_told() -> None:
+    waiting = {"completer": 45.0, "scheduler": 31.0}
+    worker = replace(a_worker(running=3), status={"waiting": waiting})
+    (need,) = needs(facts(workers=(worker, replace(a_worker("web/2"), status={"waiting": "?"}))))
+    assert (need.kind, need.jobs) == (Kind.WAITING_WORKER, 3)
+    assert need.text == "web/1: completer and scheduler wait for the database for 45 s"
+    assert "'jobq worker completer'" in need.remedy
+    assert needs(facts(workers=(a_worker(), replace(worker, is_silent=True))))[0].kind is Kind.DEAD_WORKER
+
+
 def test_what_is_not_listed_is_counted() -> None:
     more = needs(facts(failing=Failing((a_group("shop.A", 4),), more_groups=3, more_at_rest=17)))[-1]
     assert more.text == "and 3 more groups of failures: 17 jobs at rest"

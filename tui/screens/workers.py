@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from jobq.observe.words import waiting_text
 from jobq.operate import why_not_stopped
 from jobq.records import JobRecord, WorkerRecord
 
@@ -88,6 +89,8 @@ class Workers(ConsoleScreen):
         if worker.stop_requested_at is not None:
             asked = formats.since(worker.stop_requested_at, self.console.state.now)
             facts.append(f"   asked to stop {asked} ago by {worker.stop_requested_by}", theme.style(theme.WAIT))
+        if worker.waiting and not worker.is_silent:
+            facts.append(f"   {waiting_text(worker.waiting)}", theme.style(theme.BAD))
         ended = f"{formats.count(done)} attempts so far " if isinstance(done, int) else ""
         title.put(facts, Text(ended, theme.style(theme.DIM)))
         children.put(children_of(worker))
@@ -111,6 +114,8 @@ class Workers(ConsoleScreen):
         """Whether it works: glyph, word and colour."""
         if worker.is_silent:
             return Text(f"{self.glyphs.silent} silent", theme.style(theme.BAD, bold=True))
+        if worker.waiting:
+            return Text(f"{self.glyphs.trouble} waiting", theme.style(theme.BAD, bold=True))
         if worker.is_stopping:
             return Text(f"{self.glyphs.paused} stopping", theme.style(theme.WAIT))
         if worker.stop_requested_at is not None:
