@@ -11,6 +11,7 @@ what carries the worker's mark. It imports nothing but Python's own modules.
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,12 +26,35 @@ MAX_ROUNDS = 100
 ROUND_SECONDS = 0.01
 
 
-def end_marked(mark: str) -> int:
-    """Kills every process with this mark, or with one that begins with it and a dot. Returns their number.
+MAX_TRIES = 3
+TRY_SECONDS = 2.0
+"""The kernel does not let a process's environment be read while that process hangs in its memory, on a network file
+system that is gone, say. Another thread then tries again without it."""
+
+being_read: dict[int, float] = {}
+"""The processes whose environments are being read, and since when."""
+
+
+def end_marked(mark: str) -> None:
+    """Kills every process with this mark, or with one that begins with it and a dot.
 
     Returns when none is left, or after some seconds. Only Linux tells what is in a process's environment: elsewhere
-    none is found.
+    none is found. One stranger that hangs holds this up once, and for `TRY_SECONDS`.
     """
+    for _ in range(MAX_TRIES):
+        thread = threading.Thread(target=end_each, args=[mark], name="jobq-end-marked", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the OS refused a new thread
+            end_each(mark)
+            return
+        thread.join(TRY_SECONDS)
+        if not thread.is_alive():
+            return
+
+
+def end_each(mark: str) -> int:
+    """Returns the number of processes that were killed."""
     ended = 0
     for round_number in range(MAX_ROUNDS):
         found = list(marked(mark))
@@ -51,13 +75,23 @@ def marked(mark: str) -> Iterator[int]:
 
 
 def has_mark(pid: int, mark: str) -> bool:
+    """False also where another thread has tried to find out for long."""
+    now = time.monotonic()
+    if now - being_read.setdefault(pid, now) > TRY_SECONDS / 2:
+        return False
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = b"\0" + file.read()
+        environment = b"\0" + environment_of(pid)
     except OSError:  # it has ended, or belongs to somebody else
         return False
+    finally:
+        being_read.pop(pid, None)
     place = environment.find(wanted := f"\0{MARK}={mark}".encode())
     return place >= 0 and environment[place + len(wanted) :][:1] in (b"\0", b".", b"")
+
+
+def environment_of(pid: int) -> bytes:
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read()
 
 
 def kill(pid: int, mark: str) -> bool:

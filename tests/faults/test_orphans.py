@@ -3,15 +3,20 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobq import processes
 from jobq.processes import MARK, children_of, has_mark, marked
+from jobq.runtime.process import Death, Process
 
 if TYPE_CHECKING:
     from conftest import Application, Store
@@ -229,3 +234,30 @@ def test_a_mark_is_the_whole_of_a_word(eventually: Eventually) -> None:
                 assert not has_mark(process.pid, other)
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of a process")
+def test_a_stranger_whose_environment_cannot_be_read_holds_up_neither_a_death_nor_the_end_of_what_was_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of a process that hangs in its memory: the kernel lets its reader wait."""
+    read, let_go, deaths = processes.environment_of, threading.Event(), SimpleQueue[Death]()
+
+    def hangs_for_init(pid: int) -> bytes:
+        assert pid != 1 or let_go.wait(60)
+        return read(pid)
+
+    monkeypatch.setattr(processes, "environment_of", hangs_for_init)
+    monkeypatch.setattr(processes, "TRY_SECONDS", 0.2)
+    left = subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: "stuck.1"}, start_new_session=True)
+    try:
+        Process.start(["true"], pass_fds=(), environment={}, mark="stuck.1").watch(deaths.put)
+        assert deaths.get(timeout=30).exit_code == 0
+        assert left.wait(30) == -signal.SIGKILL
+        assert 1 in processes.being_read, "it is not read by a second thread"
+        started = threading.active_count()
+        processes.end_marked("stuck.1")
+        assert threading.active_count() <= started
+    finally:
+        let_go.set()
+        left.kill()
