@@ -75,6 +75,43 @@ def test_the_plan_says_what_would_be_applied_and_applies_nothing(
     assert migrations.plan(empty) == []
 
 
+GRANTED = """
+    SELECT relname::text AS name, privilege_type FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS held
+    WHERE relnamespace = 'jobq'::regnamespace AND grantee = 'pg_monitor'::regrole
+    UNION ALL
+    SELECT pg_proc.oid::regprocedure::text, privilege_type FROM pg_proc CROSS JOIN LATERAL aclexplode(proacl) AS held
+    WHERE pronamespace = 'jobq'::regnamespace AND grantee = 'pg_monitor'::regrole
+"""
+
+VIEWS = """
+    SELECT relname, array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+    FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+    WHERE relnamespace = 'jobq'::regnamespace AND relkind = 'v' AND attnum > 0
+    GROUP BY relname
+"""
+
+
+def test_later_migrations_only_append_to_views_and_keep_the_rights_that_were_granted(
+    empty: Database, connection: psycopg.Connection[Any]
+) -> None:
+    """Programs and roles of the release before go on while a deploy has migrated already."""
+    granted: set[Any] = set()
+    views: dict[str, list[str]] = {}
+    for migration in migrations.known("jobq"):
+        assert migrations.apply(connection, "jobq", migration)
+        lost = granted - set(connection.execute(GRANTED).fetchall())
+        assert not lost, f"{migration.name} takes rights away: change in place, or grant anew"
+        now = dict(connection.execute(VIEWS).fetchall())
+        for view, before in views.items():
+            assert now.get(view, [])[: len(before)] == before, f"{migration.name} changes the columns of {view}"
+        views = now
+        for kind, right in (("TABLES", "SELECT, UPDATE"), ("SEQUENCES", "USAGE"), ("FUNCTIONS", "EXECUTE")):
+            connection.execute(f"GRANT {right} ON ALL {kind} IN SCHEMA jobq TO pg_monitor".encode())
+        granted = set(connection.execute(GRANTED).fetchall())
+    assert views
+    assert granted
+
+
 def test_no_two_migrations_have_the_same_number() -> None:
     versions = [migration.version for migration in migrations.known("s")]
     assert versions == sorted(set(versions))
