@@ -61,7 +61,6 @@ OTHER_WORDS = {
     ),
     *("attempt", "attempts", "job", "outcome", "worker", "error_type", "traceback", "run_at", "started_at", "ended_at"),
     *("retry", "cancel", "purge", "pause", "resume", "mute"),
-    *("CutOff", "default", "object", "options", "queue", "stopping"),
     *("stop", "stack", "rescue", "live", "left", "begun", "search_path", "idle_in_transaction_session_timeout"),
 }
 """Words in quotes that are neither states nor outcomes: types of errors, keys of JSON, reasons of a worker's end, what
