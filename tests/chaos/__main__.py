@@ -1,7 +1,7 @@
 """Everything that can fail does, while jobs are enqueued, worked and operated on; then the checker has the word.
 
     python -m tests.chaos [--minutes 5] [--seed 1] [--workers 3] [--enqueuers 3] [--operators 2] [--keep]
-                          [--database-url URL]
+                          [--database-url URL | --hosts]
 
 Workers, enqueuers and operators have a role each, with the rights of its kind. Another application looks after its
 sessions on the pooler that a worker shares. One worker is started by turns with the release before and this one, with
@@ -10,6 +10,10 @@ the application before and after a rename, and half of the enqueuers stay with t
 Without an address a PostgreSQL of the run's own is started, on a small disk in memory where one can be mounted: only
 then can the server be stopped, killed, and run out of room. Exit code 1 where a promise was not kept, with the seed and
 the story of each offender.
+
+With --hosts there are three machines, made of network namespaces: one with the database, and two with workers,
+enqueuers and operators. The clocks of these two are minutes off. They are cut off for longer than a worker may be
+silent, hear no answers, and lose their power. Exit code 77 where such machines cannot be made.
 """
 
 import argparse
@@ -27,11 +31,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tests.chaos.injector import Injector, Pooler
+from tests.chaos.hosts import CLOCK_SECONDS, Host, Network, NoMeans, ServerOfHost
+from tests.chaos.injector import CUT_PAST_THE_LIMIT, Injector
+from tests.chaos.pooler import Pooler
 from tests.chaos.proxy import Proxy, through, upstream_of
-from tests.chaos.scene import HEARTBEAT_TIMEOUT, Scene, role_of
+from tests.chaos.scene import HEARTBEAT_TIMEOUT, SCHEMA, Scene, role_of
 from tests.chaos.workers import Worker
 from tests.faults import ledger
 from tests.faults.ledger import Evidence
@@ -39,6 +46,9 @@ from tests.faults.servers import Server, clean_up_when_terminated
 from tests.releases import make_releases
 
 DISK_MEGABYTES = 512
+
+NO_MEANS_EXIT = 77
+"""As test harnesses know it: skipped."""
 
 
 def main() -> int:
@@ -48,7 +58,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--enqueuers", type=int, default=3)
     parser.add_argument("--operators", type=int, default=2)
-    parser.add_argument("--database-url", help="default: a server of its own")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--database-url", help="default: a server of its own")
+    where.add_argument("--hosts", action="store_true", help="three machines, made of network namespaces: needs root")
     parser.add_argument("--most", type=int, default=20, help="so many offenders are shown with their stories")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the ledger and the logs behind")
     chosen = parser.parse_args()
@@ -58,14 +70,19 @@ def main() -> int:
         folder.chmod(0o755)  # as root, the server is another user
         if not chosen.keep:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        return Storm(folder, chosen, stack).run()
+        try:
+            network = Network(folder, stack) if chosen.hosts else None
+        except NoMeans as reason:
+            print(f"no machines can be made of network namespaces here: {reason}", file=sys.stderr)
+            return NO_MEANS_EXIT
+        return Storm(folder, chosen, network, stack).run()
 
 
 class Storm:
     """One run."""
 
-    def __init__(self, folder: Path, chosen: argparse.Namespace, stack: ExitStack) -> None:
-        self.folder, self.chosen, self.stack = folder, chosen, stack
+    def __init__(self, folder: Path, chosen: argparse.Namespace, network: Network | None, stack: ExitStack) -> None:
+        self.folder, self.chosen, self.network, self.stack = folder, chosen, network, stack
         self.random = random.Random(chosen.seed)
         self.left_out: list[str] = []
         self.server: Server | None = None
@@ -73,7 +90,7 @@ class Storm:
         self.url: str = chosen.database_url or self._start_server()
         self.upstream = upstream_of(self.url)
         self.pooler = self._start_pooler()
-        self.clients = self._proxy(self.upstream)
+        self.clients = None if network is not None else self._proxy(self.upstream)
         self.scene = Scene(folder, self.url, chosen.seed, stack)
         if self.server is not None:
             self.scene.make_roles()
@@ -91,13 +108,15 @@ class Storm:
             url=self.url,
             pooler=self.pooler,
             disk=self.disk,
+            network=network,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
         )
 
     # Setting up
 
     def _start_server(self) -> str:
-        self.server = Server(self.folder)
+        network = self.network
+        self.server = Server(self.folder) if network is None else ServerOfHost(self.folder, network.database)
         self.disk = self._mount(self.server.data)
         self.stack.callback(self.server.close)
         return self.server.create().start().url
@@ -120,8 +139,8 @@ class Storm:
         return place
 
     def _start_pooler(self) -> Pooler | None:
-        if self.server is None or shutil.which("pgbouncer") is None:
-            self.left_out.append("a pooler in transaction mode: there is no pgbouncer, or no server of the run's own")
+        if self.server is None or self.network is not None or shutil.which("pgbouncer") is None:
+            self.left_out.append("a pooler in transaction mode: it needs pgbouncer, and a server of our own beside it")
             return None
         pooler = Pooler(self.folder, self.server, role_of("worker"))
         pooler.start()
@@ -134,10 +153,17 @@ class Storm:
         return proxy
 
     def _worker(self, number: int) -> Worker:
-        """The first has two versions by turns, the second a clock of its own and coroutines, the third a pooler."""
+        """The first has two versions by turns, the second a clock of its own and coroutines, the third a pooler.
+
+        Of machines each has every second worker, and all of its workers have its clock.
+        """
         is_pooled = self.pooler is not None and number == 2
-        proxy = self._proxy(self.pooler.socket if is_pooled and self.pooler else self.upstream)
-        environment = {**self.scene.environment, "JOBQ_DATABASE_URL": self._as("worker", through(proxy, self.url))}
+        host = self._host(number)
+        proxy = None
+        if host is None:
+            proxy = self._proxy(self.pooler.socket if is_pooled and self.pooler else self.upstream)
+        url = self._as("worker", self._url(host, proxy))
+        environment = {**self.scene.environment, **(host.environment if host else {}), "JOBQ_DATABASE_URL": url}
         if number == 0:
             environment["JOBQ_MAX_JOBS_PER_PROCESS"] = "300"
         if number == 1:
@@ -145,8 +171,21 @@ class Storm:
         if is_pooled and self.pooler is not None:
             environment["JOBQ_TRANSACTION_POOLER"] = "true"
             self.pooler.proxy = proxy
+        clock = self.folder / "clock-1" if number == 1 and host is None else None
         versions = self.versions if number == 0 else [{}]
-        return Worker(number, self.folder, proxy, environment, has_clock=number == 1, versions=versions)
+        return Worker(number, self.folder, proxy, environment, clock=clock, host=host, versions=versions)
+
+    def _host(self, number: int) -> Host | None:
+        return None if self.network is None else self.network.workers[number % len(self.network.workers)]
+
+    def _url(self, host: Host | None, proxy: Proxy | None) -> str:
+        """The address of the database for a machine, or by way of a proxy."""
+        if proxy is not None:
+            return through(proxy, self.url)
+        assert self.network is not None
+        assert self.server is not None
+        assert host is not None
+        return self.network.url(self.server, host)
 
     def _as(self, kind: str, url: str) -> str:
         return url if self.server is None else make_conninfo(url, user=role_of(kind))
@@ -157,6 +196,9 @@ class Storm:
         for worker in self.scene.workers:
             worker.start()
         self._start_clients()
+        if self.network is not None:
+            self.scene.await_workers()
+            self.injector.begin_with_machines()
         ends = time.monotonic() + self.chosen.minutes * 60
         while time.monotonic() < ends:
             # The storm's own rhythm; nothing waits for it.
@@ -174,16 +216,19 @@ class Storm:
         return exit_code
 
     def _start_clients(self) -> None:
-        url = through(self.clients, self.url)
         for number in range(self.chosen.enqueuers):
-            version = "1" if number % 2 else "2"
-            self.scene.add_client("enqueuer", number, self._as("enqueuer", url), APP_VERSION=version)
+            self._start_client("enqueuer", number, APP_VERSION="1" if number % 2 else "2")
         for number in range(self.chosen.operators):
-            self.scene.add_client("operator_", number, self._as("operator", url))
+            self._start_client("operator_", number)
         if self.pooler is not None:
             direct = self._as("worker", self.url)
             pooled = make_conninfo(direct, host=str(self.pooler.folder))
             self.scene.add_client("neighbour", 0, pooled, DIRECT_URL=direct)
+
+    def _start_client(self, program: str, number: int, **environment: str) -> None:
+        host = self._host(number)
+        url = self._as(program.rstrip("_"), self._url(host, self.clients))
+        self.scene.add_client(program, number, url, host=host, **environment)
 
     def _figures(self, evidence: Evidence) -> dict[str, Any]:
         faults = self.injector.faults
@@ -197,11 +242,41 @@ class Storm:
             **{f"  {kind}": count for kind, count in sorted(Counter(fault.kind for fault in faults).items())},
             "kills": sum("killed" in fault.kind for fault in faults),
             **ledger.figures(evidence),
+            "workers declared dead": dict(Counter(host for host, _ in self._silent())),
+            **self._of_hosts(),
             "looks of the neighbour on the pooler": len(evidence.of("looked")),
             "recoveries seen": len(recoveries),
             "seconds to recover, median": round(statistics.median(seconds), 2) if seconds else None,
             "seconds to recover, worst": f"{worst[1]:.2f} ({worst[0]})",
         }
+
+    def _silent(self) -> list[tuple[str, float]]:
+        """The machine of each worker that was declared dead, and when, by the ledger's clock."""
+        shift = time.time() - time.monotonic()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            rows = connection.execute(
+                f"SELECT host, stopped_at FROM {SCHEMA}.workers WHERE stop_reason = 'silent'".encode()
+            ).fetchall()
+        return [(host, stopped_at.timestamp() - shift) for host, stopped_at in rows]
+
+    def _of_hosts(self) -> dict[str, Any]:
+        """A run has shown something when machines were declared dead because they were cut off."""
+        if self.network is None:
+            return {}
+        silent = self._silent()
+        cuts = [place for place, fault in enumerate(self.injector.faults) if fault.kind == CUT_PAST_THE_LIMIT]
+        noticed = sum(self._is_noticed(place, silent) for place in cuts)
+        if not all(self._is_noticed(place, silent) for place in cuts[: len(self.network.workers)]):
+            self.scene.accuse("a machine that was cut off was not declared dead", f"{noticed} of {len(cuts)}")
+        clocks = ", ".join(f"{name} {seconds:+g} s" for name, seconds in CLOCK_SECONDS.items())
+        return {"clocks of the machines at first": clocks, "cuts that were noticed": f"{noticed} of {len(cuts)}"}
+
+    def _is_noticed(self, place: int, silent: list[tuple[str, float]]) -> bool:
+        """Whether a worker of the machine was declared dead while it was cut off."""
+        fault, hit = self.injector.faults[place], self.injector.hit[place]
+        hosts = {worker.host.name for worker in hit if worker.host is not None}
+        assert fault.ended is not None
+        return any(host in hosts and fault.began < at < fault.ended for host, at in silent)
 
     def _recoveries(self, evidence: Evidence) -> list[tuple[str, float]]:
         """How long after the end of a fault every worker that was hit began its next job, or an enqueuer had its next

@@ -1,5 +1,6 @@
 """The faults, drawn from a deck that is shuffled by the seed: each kind comes before any comes twice."""
 
+import itertools
 import os
 import random
 import signal
@@ -13,11 +14,18 @@ from pathlib import Path
 
 import psycopg
 
+from tests.chaos.hosts import Host, Network
+from tests.chaos.pooler import Pooler
 from tests.chaos.proxy import Proxy
-from tests.chaos.workers import Worker
+from tests.chaos.scene import SCHEMA
+from tests.chaos.workers import Worker, write_clock
 from tests.faults.ledger import Fault
-from tests.faults.poolers import accepts
 from tests.faults.servers import Server, kill
+
+CUT_PAST_THE_LIMIT = "host cut off past the limit"
+
+MAX_SECONDS_TO_SEE = 10.0
+"""After the limit: workers that are disturbed themselves give the others time anew."""
 
 
 class Injector:
@@ -30,17 +38,19 @@ class Injector:
         self,
         seed: int,
         workers: list[Worker],
-        clients: Proxy,
+        clients: Proxy | None,
         *,
         server: Server | None,
         url: str,
-        pooler: "Pooler | None",
+        pooler: Pooler | None,
         disk: Path | None,
+        network: Network | None,
         heartbeat_timeout: float,
     ) -> None:
+        """`clients`: the proxy of those who enqueue and operate. With a `network` there is no proxy."""
         self.random = random.Random(seed)
         self.workers, self.clients, self.server = workers, clients, server
-        self.url, self.pooler, self.disk = url, pooler, disk
+        self.url, self.pooler, self.disk, self.network = url, pooler, disk, network
         self.heartbeat_timeout = heartbeat_timeout
         self.faults: list[Fault] = []
         self.hit: dict[int, list[Worker]] = {}  # by the place in `faults`; none: enqueuers and operators
@@ -51,6 +61,7 @@ class Injector:
         self._deck: list[Callable[[], None]] = []
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fault")
         self._under_way: list[Future[None]] = []
+        self._hosts = itertools.cycle([] if network is None else network.workers)
 
     def kinds(self) -> list[Callable[[], None]]:
         found = [
@@ -62,15 +73,28 @@ class Injector:
             self.supervisor_stopped_past_the_limit,
             self.supervisor_told_to_stop,
             self.supervisor_told_to_stop_twice,
+            self.deploy,
+            self.log_reader_hung,
+            self.deploy_while_the_log_reader_hangs,
             self.sessions_terminated,
-            self.network_cut,
-            self.network_cut_past_the_limit,
-            self.network_slow,
-            self.network_silent,
-            self.answer_of_a_change_lost,
-            self.network_of_clients_cut,
-            self.answer_to_a_client_lost,
         ]
+        if self.clients is not None:
+            found += [
+                self.network_cut,
+                self.network_cut_past_the_limit,
+                self.network_slow,
+                self.network_silent,
+                self.answer_of_a_change_lost,
+                self.network_of_clients_cut,
+                self.answer_to_a_client_lost,
+            ]
+        if self.network is not None:
+            found += [
+                self.host_cut_off,
+                self.host_cut_off_past_the_limit,
+                self.host_without_answers,
+                self.host_without_power,
+            ]
         if self.server is not None:
             found += [self.server_stopped_fast, self.server_killed, self.session_killed]
         if self.pooler is not None:
@@ -91,16 +115,24 @@ class Injector:
             self.random.shuffle(self._deck)
         self._under_way.append(self._threads.submit(self._deck.pop()))
 
+    def begin_with_machines(self) -> None:
+        """Each machine is cut off once while nothing else is wrong, so that also a short run has shown it."""
+        assert self.network is not None
+        for _ in self.network.workers:
+            self.host_cut_off_past_the_limit()
+
     def finish(self) -> None:
         """Waits for the faults that are under way, and makes good what is left of them."""
         for future in self._under_way:
             future.result()
         self._threads.shutdown()
         for worker in self.workers:
-            network_of(worker).heal()
+            if worker.proxy is not None:
+                worker.proxy.heal()
             kill(worker.pid, signal.SIGCONT)
             worker.keep_up()
-        self.clients.heal()
+        if self.clients is not None:
+            self.clients.heal()
 
     # Keeping account
 
@@ -194,6 +226,42 @@ class Injector:
             time.sleep(self.random.uniform(0.05, 0.3))
         worker.process.wait(60)  # its grace time, and what it may take to see that the database is away
 
+    def deploy(self) -> None:
+        """As a platform does that gives a worker less time than it needs."""
+        self._to_worker("deploy: SIGTERM, then SIGKILL", lambda worker: self._replace(worker), with_children=True)
+
+    def _replace(self, worker: Worker) -> None:
+        assert worker.process is not None
+        kill(worker.pid, signal.SIGTERM)
+        try:
+            worker.process.wait(self.random.uniform(0.1, 1.0))
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+
+    # What reads the logs
+
+    def log_reader_hung(self) -> None:
+        """For longer than a worker may be silent. It costs no job: nobody is hit by it."""
+        worker = self._take_worker()
+        if worker is None:
+            return
+        try:
+            fault = self.begin("log reader hung", [worker], {os.getpid()})
+            with worker.log.hung():
+                time.sleep(self.heartbeat_timeout + self.random.uniform(1, 3))
+            fault.ended = time.monotonic()
+        finally:
+            worker.is_hit = False
+
+    def deploy_while_the_log_reader_hangs(self) -> None:
+        def act(worker: Worker) -> None:
+            with worker.log.hung():
+                time.sleep(self.random.uniform(0, 1))
+                self._terminate(worker, 1)
+
+        self._to_worker("log reader hung, and supervisor SIGTERM", act)
+
     # The server
 
     def _to_server(self, kind: str, act: Callable[[Server], None]) -> None:
@@ -262,6 +330,78 @@ class Injector:
 
     # The network
 
+    def _to_host(self, kind: str, act: Callable[[Host, list[Worker]], None]) -> None:
+        """To a machine, and with it to all of its workers; to none of which another fault is at."""
+        with self._lock:
+            host = next(self._hosts)
+            workers = [worker for worker in self.workers if worker.host is host]
+            if any(worker.is_hit for worker in workers):
+                return
+            for worker in workers:
+                worker.is_hit = True
+        try:
+            for worker in workers:
+                worker.keep_up()
+            fault = self.begin(kind, workers, {pid for worker in workers for pid in (worker.pid, *worker.children())})
+            try:
+                act(host, workers)
+            finally:
+                host.heal()
+            fault.ended = time.monotonic()
+            for worker in workers:
+                worker.keep_up()
+        finally:
+            for worker in workers:
+                worker.is_hit = False
+
+    def host_cut_off(self) -> None:
+        def act(host: Host, _: list[Worker]) -> None:
+            host.cut_off()
+            time.sleep(self.random.uniform(0.2, self.heartbeat_timeout / 2))
+
+        self._to_host("host cut off", act)
+
+    def host_cut_off_past_the_limit(self) -> None:
+        """Until its workers were declared dead, where the others have peace enough to see it; and on, for a while."""
+
+        def act(host: Host, workers: list[Worker]) -> None:
+            host.cut_off()
+            pids = [worker.pid for worker in workers]
+            deadline = time.monotonic() + self.heartbeat_timeout + MAX_SECONDS_TO_SEE
+            while not self._are_declared_dead(pids) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(self.random.uniform(0.5, 2))
+
+        self._to_host(CUT_PAST_THE_LIMIT, act)
+
+    def _are_declared_dead(self, pids: list[int]) -> bool:
+        alive = f"SELECT FROM {SCHEMA}.workers WHERE pid = ANY (%s) AND stopped_at IS NULL".encode()
+        with suppress(psycopg.Error), psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
+            return connection.execute(alive, [pids]).rowcount == 0
+        return False  # the server does not answer at the moment
+
+    def host_without_answers(self) -> None:
+        """The server hears it, and does what it asks for; of what became of it the host hears nothing."""
+
+        def act(host: Host, _: list[Worker]) -> None:
+            host.deafen()
+            time.sleep(self.random.uniform(0.5, self.heartbeat_timeout + 3))
+
+        self._to_host("host without answers", act)
+
+    def host_without_power(self) -> None:
+        """Its workers are gone at once, and the server is not told that their connections are."""
+
+        def act(host: Host, workers: list[Worker]) -> None:
+            host.cut_off()
+            for worker in workers:
+                assert worker.process is not None
+                worker.process.kill()
+                worker.process.wait()
+            time.sleep(self.random.uniform(0.5, self.heartbeat_timeout + 3))
+
+        self._to_host("host without power", act)
+
     def _through_proxy(self, kind: str, act: Callable[[Proxy], None]) -> None:
         def to(worker: Worker) -> None:
             try:
@@ -296,6 +436,7 @@ class Injector:
         self._through_proxy("answer of a change lost", swallow)
 
     def _to_clients(self, kind: str, act: Callable[[Proxy], None]) -> None:
+        assert self.clients is not None
         with self._lock:
             if self._clients_are_hit:
                 return
@@ -330,7 +471,8 @@ class Injector:
 
     def clock_stepped(self) -> None:
         def act(worker: Worker) -> None:
-            worker.shift_clock(self.random.choice([-86400, -7200, -3, 0, 5, 3600, 86400 * 30]))
+            assert worker.clock is not None
+            write_clock(worker.clock, self.random.choice([-86400, -7200, -3, 0, 5, 3600, 86400 * 30]))
 
         # Not a cause of any loss: nobody is hit by it.
         worker = self._take_worker(lambda worker: worker.clock is not None)
@@ -384,49 +526,3 @@ def fill(file: Path) -> None:
         while True:
             if out.write(block) < len(block):
                 block = block[: max(1, len(block) // 2)]
-
-
-class Pooler:
-    """Debian's pgbouncer in transaction mode, before a server that is reached by a socket."""
-
-    def __init__(self, folder: Path, server: Server, role: str) -> None:
-        self.folder = folder / "pooler"
-        self.folder.mkdir()
-        self.server = server
-        self.proxy: Proxy | None = None
-        self.process: subprocess.Popen[bytes] | None = None
-        self.configuration = self.folder / "pgbouncer.ini"
-        self.configuration.write_text(
-            f"[databases]\npostgres = host={server.sockets} port={server.port} dbname=postgres user={role}\n"
-            "[pgbouncer]\nlisten_addr =\n"
-            f"unix_socket_dir = {self.folder}\nlisten_port = {server.port}\nauth_type = any\n"
-            "pool_mode = transaction\ndefault_pool_size = 8\nmax_client_conn = 200\n"
-            "ignore_startup_parameters = extra_float_digits\nserver_login_retry = 1\nlog_connections = 0\n"
-        )
-        if server.account.is_other:
-            os.chown(self.folder, server.account.uid, server.account.gid)
-
-    @property
-    def socket(self) -> Path:
-        return self.folder / f".s.PGSQL.{self.server.port}"
-
-    def start(self) -> None:
-        self.socket.unlink(missing_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                ["pgbouncer", self.configuration],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                **self.server.account.process_options(),
-            )
-        deadline = time.monotonic() + 10
-        while not accepts(self.socket):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"pgbouncer does not start: {(self.folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.02)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from tests.chaos.application import ENQUEUER, EXACTLY_ONCE, JOBS, MAY_ERROR, NEIGHBOUR, OPERATOR
+from tests.chaos.hosts import Host
 from tests.chaos.workers import Worker, orphans_of
 from tests.faults import ledger
 from tests.faults.ledger import Evidence, Fault, Violation
@@ -108,14 +109,17 @@ class Scene:
 
     # While it goes on
 
-    def add_client(self, program: str, number: int, url: str, **environment: str) -> None:
+    def add_client(
+        self, program: str, number: int, url: str, *, host: Host | None = None, **environment: str
+    ) -> None:
         """An enqueuer, an operator, or a neighbour on the pooler."""
+        inside, of_host = (host.inside(), host.environment) if host is not None else ([], {})
         with (self.folder / f"{program}-{number}.log").open("wb") as log:
             self._clients.append(
                 subprocess.Popen(
-                    [sys.executable, f"{program}.py", str(number), str(self.seed)],
+                    [*inside, sys.executable, f"{program}.py", str(number), str(self.seed)],
                     cwd=self.folder,
-                    env={**self.environment, "JOBQ_DATABASE_URL": url, **environment},
+                    env={**self.environment, "JOBQ_DATABASE_URL": url, **of_host, **environment},
                     stdout=log,
                     stderr=log,
                 )
@@ -133,6 +137,16 @@ class Scene:
             (self.folder / "backlog").touch()
         else:
             (self.folder / "backlog").unlink(missing_ok=True)
+
+    def await_workers(self) -> None:
+        """Until all are known to the database: who is cut off before is not missed."""
+        deadline = time.monotonic() + 60
+        alive = f"SELECT FROM {SCHEMA}.workers WHERE stopped_at IS NULL".encode()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            while connection.execute(alive).rowcount < len(self.workers):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"workers do not start; see their logs in {self.folder}")
+                time.sleep(0.1)
 
     def unfinished(self) -> int | None:
         """How many jobs are not done; None: the server does not answer at the moment."""

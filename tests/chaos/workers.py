@@ -8,9 +8,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tests.chaos.log_reader import LogReader
 from tests.chaos.proxy import Proxy
 from tests.faults.servers import children_of, kill
+
+if TYPE_CHECKING:
+    from tests.chaos.hosts import Host
 
 # What Python asks the clock. The C library's could be shifted by libfaketime, but time.sleep() fails under it.
 SHIFTED_CLOCK = """
@@ -62,7 +67,8 @@ class Worker:
         proxy: Proxy | None,
         environment: Mapping[str, str],
         *,
-        has_clock: bool = False,
+        clock: Path | None = None,
+        host: "Host | None" = None,
         versions: Sequence[Mapping[str, str]] = ({},),
     ) -> None:
         self.versions = list(versions)
@@ -71,11 +77,12 @@ class Worker:
         self.folder = folder
         self.proxy = proxy
         self.environment = dict(environment)
-        self.clock = folder / f"clock-{number}" if has_clock else None
-        if self.clock is not None:
-            self.shift_clock(0)
-            self.environment |= clock_environment(folder, self.clock)
-        self.log = folder / f"worker-{number}.log"
+        self.host = host
+        self.clock = host.clock if host is not None else clock
+        if clock is not None:
+            write_clock(clock, 0)
+            self.environment |= clock_environment(folder, clock)
+        self.log = LogReader(folder / f"worker-{number}.log")
         self.pids: set[int] = set()  # of every supervisor that there was
         self.exits: list[int] = []
         self.is_hit = False  # a fault is at it
@@ -83,16 +90,20 @@ class Worker:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        environment = {**self.environment, **self.versions[self.starts % len(self.versions)]}
+        environment = joined(self.environment, self.versions[self.starts % len(self.versions)])
         self.starts += 1
-        with self.log.open("ab") as log:
+        log = self.log.open()
+        try:
+            inside = self.host.inside() if self.host is not None else []
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jobq", "run", "--max-processes", "2"],
+                [*inside, sys.executable, "-m", "jobq", "run", "--max-processes", "2"],
                 cwd=self.folder,
                 env=environment,
                 stdout=log,
                 stderr=log,
             )
+        finally:
+            os.close(log)
         self.pids.add(self.process.pid)
 
     def keep_up(self) -> None:
@@ -118,10 +129,6 @@ class Worker:
     def children(self) -> list[int]:
         return children_of(self.pid)
 
-    def shift_clock(self, seconds: float) -> None:
-        assert self.clock is not None
-        self.clock.write_text(f"{seconds:+g}")
-
     def end(self, timeout: float) -> bool:
         """Ends it as an administrator would. False: it did not end, and was killed."""
         assert self.process is not None
@@ -135,6 +142,17 @@ class Worker:
             self.process.wait()
             return False
         return True
+
+
+def write_clock(file: Path, seconds: float) -> None:
+    """By how much the clocks of those are off who look there."""
+    file.write_text(f"{seconds:+g}")
+
+
+def joined(environment: Mapping[str, str], version: Mapping[str, str]) -> dict[str, str]:
+    """The code of a version comes before what else is on the path."""
+    paths = [each["PYTHONPATH"] for each in (version, environment) if "PYTHONPATH" in each]
+    return {**environment, **version, **({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})}
 
 
 def clock_environment(folder: Path, file: Path) -> dict[str, str]:

@@ -256,7 +256,7 @@ def test_migrate_prints_its_plan_and_runs_it_once(sample: "Application") -> None
     second = sample.jobq("migrate", "--schema", "another")
 
     assert 'CREATE TABLE "another".jobs' in plan.stdout
-    assert "applied 0001_initial" in first.stdout
+    assert "applied 0001_schema" in first.stdout
     assert (second.returncode, second.stdout) == (0, "")
     assert "up to date" in second.stderr
     assert document(sample.jobq("stats", "--schema", "another", "--json"))["pending"] == 0

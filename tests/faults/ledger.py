@@ -385,9 +385,9 @@ def a_job_rests_as_lost_only_after_its_losses(evidence: Evidence) -> Iterator[Vi
 
 
 def is_loss(row: Any) -> bool:
-    """Whether an attempt counts against the limit: not where it is unknown whether it had begun, and not where a stop
-    or the death of others beside it explains the loss."""
-    is_excused = "does not count as a loss" in (row.error_message or "")
+    """Whether an attempt counts against the limit. The record says where it does not: it may not have begun, it
+    was lost with others, or its worker was stopping."""
+    is_excused = "not count as a loss" in (row.error_message or "")
     return row.outcome == "lost" and row.error_type != "CutOff" and row.started_at is not None and not is_excused
 
 

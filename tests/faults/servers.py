@@ -1,6 +1,7 @@
 """A PostgreSQL server that a test of faults has to itself: to stop, to kill, to fill the disk of, to promote."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,6 +33,10 @@ logging_collector = off
 autovacuum_naptime = 5
 listen_addresses = '127.0.0.1'
 """
+
+
+SESSION = re.compile(r"postgres: \w+ postgres ")
+"""What the process of a session calls itself, with its role and its database."""
 
 
 def binaries() -> Path:
@@ -87,16 +92,13 @@ class Server:
     def start(self, timeout: float = 60) -> "Server":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    *(binaries() / "postgres", "-D", self.data, "-k", self.sockets, "-p", str(self.port)),
-                    *(word for option in self.options for word in ("-c", option)),
-                ],
+                self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 start_new_session=True,
-                **self.account.process_options(),
+                **self.process_options(),
             )
         deadline = time.monotonic() + timeout
         while True:
@@ -108,6 +110,13 @@ class Server:
                 time.sleep(0.05)
             else:
                 return self
+
+    def command(self) -> list[str]:
+        options = [word for option in self.options for word in ("-c", option)]
+        return [*map(str, (binaries() / "postgres", "-D", self.data, "-k", self.sockets, "-p", self.port)), *options]
+
+    def process_options(self) -> dict[str, Any]:
+        return self.account.process_options()
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """SIGINT: fast, every session is ended. SIGTERM waits for them."""
@@ -136,7 +145,7 @@ class Server:
         """The process of one session: the server ends all the others then, and recovers. False: there was none."""
         assert self.process is not None
         for pid in children_of(self.process.pid):
-            if " jobq postgres " in command_line(pid):
+            if SESSION.match(command_line(pid)):
                 kill(pid)
                 return True
         return False
