@@ -141,7 +141,7 @@ def test_the_tables_come_with_migrate_into_the_chosen_database_alone(
     )
     refused = project.manage("check", "--settings", "project.settings_of_two", code=1).stderr
     assert "(jobq.E001) jobq needs PostgreSQL, but DATABASES['local'] is sqlite" in refused
-    assert "Brought jobq's tables up to date: 0001_initial" in project.manage("migrate").stdout
+    assert "Brought jobq's tables up to date: 0001_schema" in project.manage("migrate").stdout
     project.shell("from shop.tasks import report; report.enqueue(1)")
     assert len(store.unfinished()) == 1
     assert json.loads(project.manage("dumpdata", "jobq").stdout) == []
