@@ -15,6 +15,7 @@ class LogReader:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        file.touch()
         self._reading = threading.Lock()  # held by whoever reads, or keeps others from it
         self._pipe: int | None = None  # the end that is read
 
