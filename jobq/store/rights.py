@@ -50,7 +50,7 @@ ANSWER = ("id", "state", "queue", "enqueued_at", "run_at", "expires_at", "job_cl
 """What enqueueing returns, and what decides whether a unique key is held."""
 
 FIRED_JOB = (
-    "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "run_at",
+    "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
     "is_due", "timeout", "has_abort_hook",
 )  # fmt: skip
 """The columns that a schedule's tick fills."""

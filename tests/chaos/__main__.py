@@ -19,6 +19,7 @@ silent, hear no answers, and lose their power. Exit code 77 where such machines 
 import argparse
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -46,6 +47,9 @@ from tests.faults.servers import Server, clean_up_when_terminated
 from tests.releases import make_releases
 
 DISK_MEGABYTES = 512
+
+REFUSED = re.compile(r"ERROR:  (permission denied for (?!table migrations).*)")
+"""In the server's log. Whoever enqueues asks for the migrations, and does without."""
 
 NO_MEANS_EXIT = 77
 """As test harnesses know it: skipped."""
@@ -208,6 +212,9 @@ class Storm:
         self.injector.finish()
         self.scene.finish()
         evidence = self.scene.evidence(self.injector.faults)
+        self._look_for_refusals()
+        if self.chosen.minutes >= 2 and not evidence.ticks:
+            self.scene.accuse("no tick of a schedule was served", f"in {self.chosen.minutes:g} minutes")
         for what in self.left_out:
             print(f"left out: {what}")
         exit_code = self.scene.verdict(evidence, self._figures(evidence), most=self.chosen.most)
@@ -224,6 +231,12 @@ class Storm:
             direct = self._as("worker", self.url)
             pooled = make_conninfo(direct, host=str(self.pooler.folder))
             self.scene.add_client("neighbour", 0, pooled, DIRECT_URL=direct)
+
+    def _look_for_refusals(self) -> None:
+        """Each actor has to get by with the rights of its kind."""
+        if self.server is not None:
+            for refused, count in Counter(REFUSED.findall(self.server.log.read_text(errors="replace"))).items():
+                self.scene.accuse("a role lacks a right", f"{refused}, {count} times")
 
     def _start_client(self, program: str, number: int, **environment: str) -> None:
         host = self._host(number)

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import errors as pg
+from test_ticks import NIGHTLY, RULED, Schedules, like_nightly
 
 import jobq
 from jobq import Job, observe, operate
@@ -203,6 +204,16 @@ def test_a_worker_keeps_a_history_that_it_does_not_own(store: Any, report: Any) 
         )
     owners = store.rows("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'jobq'")
     assert len(owners) == 1
+
+
+def test_a_worker_serves_the_ticks_of_schedules(store: Any) -> None:
+    """Also of one whose jobs follow the rules of a unique key."""
+    schedules = Schedules(store)
+    with granted(WORKER, store) as database, database.connect("test") as schedules.connection:
+        schedules.set_up(NIGHTLY, like_nightly(name="ruled", unique_key="k", key_rules=RULED))
+        schedules.pass_time(hours=1)
+        assert [tick.verdict for tick in schedules.serve()] == ["enqueued", "enqueued"]
+    assert [job.source for job in store.unfinished()] == ["schedule nightly", "schedule ruled"]
 
 
 def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
