@@ -403,12 +403,12 @@ NEIGHBOUR = '''
 
 
     look.usual = None
-    with psycopg.connect(os.environ["DIRECT_URL"]) as connection:  # past the pooler: nobody was there before
-        look(connection)
     pooled = os.environ["JOBQ_DATABASE_URL"]
     while not Path("stop-operators").exists():
+        # The first time past the pooler: nobody was there before.
+        address = pooled if look.usual else os.environ["DIRECT_URL"]
         try:
-            with psycopg.connect(pooled, prepare_threshold=None, connect_timeout=5) as connection:
+            with psycopg.connect(address, prepare_threshold=None, connect_timeout=5) as connection:
                 for _ in range(10):
                     look(connection)
                     connection.commit()  # lets go of the session

@@ -25,9 +25,9 @@ def roles(application: Any, connection: Any, database_url: str) -> Iterator[dict
 
 
 def test_each_role_does_its_work_and_is_told_what_it_may_not(sample: Any, store: Any, roles: Any) -> None:
-    def jobq(kind: str, *arguments: str) -> Any:
+    def jobq(kind: str, *arguments: str, code: int = 0) -> Any:
         finished = sample.jobq(*arguments, environment=roles[kind])
-        assert finished.returncode == 0, finished.stderr
+        assert finished.returncode == code, finished.stderr
         return finished
 
     def refused(kind: str, *arguments: str) -> str:
@@ -47,7 +47,7 @@ def test_each_role_does_its_work_and_is_told_what_it_may_not(sample: Any, store:
     refused("enqueuer", "retry", "1")
     assert "may not SELECT jobq.jobs" in refused("enqueuer", "run", "--drain")
 
-    worked = jobq("worker", "run", "--drain")
+    worked = jobq("worker", "run", "--drain", code=1)  # one job fails for good
     assert "denied" not in worked.stderr
     assert "error=" not in worked.stderr
     outcomes = [result.outcome for result in store.results()]
