@@ -29,9 +29,7 @@ def fill(number: int, text: str = "") -> None:
     enqueue_many([Nothing(text) if text else Nothing() for _ in range(number)])
 
 
-def peer_contestants(
-    peers: list[Peer], measure: Callable[[Peer], float]
-) -> dict[str, Callable[[], float]]:
+def peer_contestants(peers: list[Peer], measure: Callable[[Peer], float]) -> dict[str, Callable[[], float]]:
     def run(peer: Peer) -> float:
         try:
             peer.begin()
@@ -140,7 +138,8 @@ def drain(bench: Bench, peers: list[Peer]) -> None:
                 f"{name}, {workers} worker{'s' if workers > 1 else ''}": contestant
                 for workers in (1, 2)
                 for name, contestant in peer_contestants(
-                    peers, lambda peer, workers=workers: drained_by(bench, peer, workers)  # type: ignore[misc]
+                    peers,
+                    lambda peer, workers=workers: drained_by(bench, peer, workers),  # type: ignore[misc]
                 ).items()
             },
         },
@@ -356,9 +355,7 @@ def fill_history(bench: Bench, number: int) -> None:
 
 def first_of(bench: Bench, jobs: int) -> float:
     """The rate over the first so many ends of what is pending; the rest is left."""
-    bench.connection.execute(
-        f"INSERT INTO {SCHEMA}.queues (name, paused_at) VALUES ('default', now())".encode()
-    )
+    bench.connection.execute(f"INSERT INTO {SCHEMA}.queues (name, paused_at) VALUES ('default', now())".encode())
     with bench.workers():
         operate.resume_queues(bench.database, ["default"])
         bench.wait_until(f"SELECT count(*) >= {jobs} FROM {{schema}}.results", within=600, every=0.1)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jobq.options import OnHeld, Options, UniqueUntil
     from jobq.schedules import Schedule
 
+
 class Job(WithAttempt):
     """A unit of work: subclass it, define `run()`, register the class, enqueue instances.
 

@@ -1,9 +1,9 @@
 """What run() may raise to steer its fate, and what is raised in it when it is to end.
 
-    Defer, Fail, Cancel     raised by the job itself: ordinary exceptions
-    JobInterrupted
-    ├── JobCancelled        raised in the job: somebody asked for its end
-    └── JobTimedOut         raised in the job: it has run for longer than its timeout
+Defer, Fail, Cancel     raised by the job itself: ordinary exceptions
+JobInterrupted
+├── JobCancelled        raised in the job: somebody asked for its end
+└── JobTimedOut         raised in the job: it has run for longer than its timeout
 """
 
 from datetime import timedelta

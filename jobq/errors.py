@@ -1,37 +1,37 @@
 """The errors that jobq raises; each message says what was wrong, where, and what to do.
 
-    JobqError
-    ├── UsageError                  the call was wrong                            exit code 2
-    │   ├── ConfigurationError      a setting cannot be used
-    │   ├── ApplicationError        the application's code does not import, or raises
-    │   ├── UnknownJobClass         nothing is registered under that name
-    │   ├── RegistrationError       a class cannot be registered
-    │   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
-    │   │   └── RowGone             a row that an argument refers to is not there any more
-    │   ├── EnqueueError            a delay, queue, priority, … that cannot be
-    │   ├── ScheduleError           a schedule that says no time, or cannot be kept
-    │   ├── NotRunning              asked of a job that no worker runs
-    │   ├── JobNotFound             no job has that id
-    │   ├── ScheduleNotFound        no schedule has that name
-    │   ├── WorkerNotFound          no live worker has that name
-    │   ├── AmbiguousWorker         several live workers have that name
-    │   ├── FilterError             a filter cannot be read; shows where
-    │   └── ActNotUndone            an act cannot be undone (any more)
-    ├── DatabaseError               the database could not do it                  exit code 3
-    │   ├── DatabaseUnreachable     no connection
-    │   │   └── AnswerLost          … any more, in the middle: what was asked may have been done
-    │   ├── DatabaseReadOnly        a standby, or a read-only role
-    │   ├── DatabaseForbidden       the role may not do that
-    │   ├── DatabaseBusy            it took too long, somebody holds what is needed, or the server is full
-    │   ├── DatabaseTooOld          a PostgreSQL that is not supported
-    │   ├── SchemaMissing           `jobq migrate` has not been run
-    │   ├── SchemaBehind            … has not been run since jobq was upgraded
-    │   ├── SchemaAhead             this jobq is too old for the schema
-    │   └── SchemaForeign           other migrations than those of jobq's releases made the schema
-    ├── JobNotFinished              a job has not ended in the time given         exit code 124
-    ├── QueryTooSlow                a look took longer than a look may            exit code 1
-    ├── AttemptSuperseded           an attempt that is not the job's any more     exit code 1
-    └── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
+JobqError
+├── UsageError                  the call was wrong                            exit code 2
+│   ├── ConfigurationError      a setting cannot be used
+│   ├── ApplicationError        the application's code does not import, or raises
+│   ├── UnknownJobClass         nothing is registered under that name
+│   ├── RegistrationError       a class cannot be registered
+│   ├── ArgumentsError          arguments do not fit the constructor, or cannot be stored
+│   │   └── RowGone             a row that an argument refers to is not there any more
+│   ├── EnqueueError            a delay, queue, priority, … that cannot be
+│   ├── ScheduleError           a schedule that says no time, or cannot be kept
+│   ├── NotRunning              asked of a job that no worker runs
+│   ├── JobNotFound             no job has that id
+│   ├── ScheduleNotFound        no schedule has that name
+│   ├── WorkerNotFound          no live worker has that name
+│   ├── AmbiguousWorker         several live workers have that name
+│   ├── FilterError             a filter cannot be read; shows where
+│   └── ActNotUndone            an act cannot be undone (any more)
+├── DatabaseError               the database could not do it                  exit code 3
+│   ├── DatabaseUnreachable     no connection
+│   │   └── AnswerLost          … any more, in the middle: what was asked may have been done
+│   ├── DatabaseReadOnly        a standby, or a read-only role
+│   ├── DatabaseForbidden       the role may not do that
+│   ├── DatabaseBusy            it took too long, somebody holds what is needed, or the server is full
+│   ├── DatabaseTooOld          a PostgreSQL that is not supported
+│   ├── SchemaMissing           `jobq migrate` has not been run
+│   ├── SchemaBehind            … has not been run since jobq was upgraded
+│   ├── SchemaAhead             this jobq is too old for the schema
+│   └── SchemaForeign           other migrations than those of jobq's releases made the schema
+├── JobNotFinished              a job has not ended in the time given         exit code 124
+├── QueryTooSlow                a look took longer than a look may            exit code 1
+├── AttemptSuperseded           an attempt that is not the job's any more     exit code 1
+└── EmbeddedServerError         the embedded PostgreSQL could not be started  exit code 3
 """
 
 from typing import TYPE_CHECKING

@@ -54,9 +54,7 @@ CALLED = {PACKAGE, PACKAGE / "arguments"}
 
 def is_import_machinery(filename: str) -> bool:
     """Whether a frame is of what imports and registers: Python's own, and jobq's modules in these folders."""
-    return (
-        filename.startswith("<frozen importlib") or filename == importlib.__file__ or Path(filename).parent in CALLED
-    )
+    return filename.startswith("<frozen importlib") or filename == importlib.__file__ or Path(filename).parent in CALLED
 
 
 def resolve(name: str) -> "type[Job]":

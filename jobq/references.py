@@ -168,6 +168,7 @@ def engines_of_sessions() -> Iterator[Any]:
         if hasattr(engine, "dispose"):  # it may be a connection
             yield getattr(engine, "sync_engine", engine)
 
+
 SESSION: ContextVar[Any] = ContextVar("jobq_session", default=None)
 
 

@@ -338,4 +338,3 @@ class Instruments:
 @cache
 def instruments() -> Instruments:
     return Instruments()
-

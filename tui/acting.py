@@ -117,9 +117,7 @@ class Acting:
 
     def do_for_reason(self, plan: Plan, deed: Callable[[Source, str], NamedReport]) -> None:
         """The same, of an act for which a reason may be given."""
-        self._dialogs.confirm(
-            plan, lambda reason: self._run("named", lambda source, _progress: deed(source, reason))
-        )
+        self._dialogs.confirm(plan, lambda reason: self._run("named", lambda source, _progress: deed(source, reason)))
 
     def undo(self, act_id: int | None = None) -> None:
         """Takes an act back, else the last one."""

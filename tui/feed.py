@@ -112,9 +112,7 @@ class Feed:
         """Nothing is asked, and nothing is being done."""
         return self._is_resting and not self._woken.is_set() and self._readers.is_idle and self._actor.is_idle
 
-    def ask(
-        self, asker: MessagePump, name: str, question: Callable[[Source], Any], *, is_again: bool = False
-    ) -> None:
+    def ask(self, asker: MessagePump, name: str, question: Callable[[Source], Any], *, is_again: bool = False) -> None:
         """Has a question answered to `asker`. A younger one of the same name makes it void, however late it comes.
 
         One that nobody asked for anew, `is_again`, is left out for a while where the last one took long, and while it

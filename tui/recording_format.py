@@ -216,9 +216,7 @@ GROUP = record(
     maybe("muted_by", TEXT), maybe("outcome", TEXT),
 )  # fmt: skip
 
-FAILING = record(
-    Failing, field("groups", listed(GROUP)), maybe("more_groups", INTEGER), maybe("more_at_rest", INTEGER)
-)
+FAILING = record(Failing, field("groups", listed(GROUP)), maybe("more_groups", INTEGER), maybe("more_at_rest", INTEGER))
 
 STRANDED = record(Stranded, field("worker", either(TEXT), "name"), field("jobs", INTEGER))
 

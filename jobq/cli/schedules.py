@@ -138,9 +138,7 @@ def resume(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
     act("resumed", operate.resume_schedule, names, settings, as_json=as_json)
 
 
-def act(
-    done: str, operation: Callable[..., Any], names: tuple[str, ...], settings: Settings, *, as_json: bool
-) -> Any:
+def act(done: str, operation: Callable[..., Any], names: tuple[str, ...], settings: Settings, *, as_json: bool) -> Any:
     """Acts, and says what came of it; exit code 1 where nothing was done."""
     acted = operation(open_database(settings), names)
     if as_json:
@@ -171,8 +169,7 @@ def preview(names: tuple[str, ...], window: str, settings: Settings, as_json: bo
         say(f"no tick comes within {window}")
         return
     rows = [
-        (when(tick.tick_at), ago(tick.tick_at), tick.schedule, "paused" if tick.is_paused else "")
-        for tick in coming
+        (when(tick.tick_at), ago(tick.tick_at), tick.schedule, "paused" if tick.is_paused else "") for tick in coming
     ]
     table(["TICK", "", "SCHEDULE", ""], rows)
     if len(coming) == observe.PREVIEW_LIMIT:

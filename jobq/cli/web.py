@@ -35,9 +35,7 @@ def web_options(function: Command) -> Command:
     )
     @click.option("--host", metavar="ADDRESS", hidden=True)
     @wraps(function)
-    def with_web(
-        *args: Any, is_web: bool, is_writable: bool, port: int | None, host: str | None, **kwargs: Any
-    ) -> Any:
+    def with_web(*args: Any, is_web: bool, is_writable: bool, port: int | None, host: str | None, **kwargs: Any) -> Any:
         if not is_web and (is_writable or port is not None or host is not None):
             raise UsageError("--write, --port and --host are options of --web.")
         if is_writable and kwargs["is_read_only"]:

@@ -66,9 +66,7 @@ def source_files(most: int | None = None) -> list[Path]:
     """The source files of the running Python's standard library. Raises DemoFailed where there are none."""
     folder = Path(sysconfig.get_path("stdlib"))
     found = sorted(
-        path
-        for path in folder.rglob("*.py")
-        if "site-packages" not in path.parts and "dist-packages" not in path.parts
+        path for path in folder.rglob("*.py") if "site-packages" not in path.parts and "dist-packages" not in path.parts
     )
     if not found:
         raise DemoFailed(f"There are no source files of the standard library in {folder}: this Python ships none.")
@@ -148,9 +146,7 @@ def start_worker(settings: "Settings", processes: int | None, log: IO[bytes]) ->
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, env=environment, start_new_session=True)
 
 
-def follow(
-    work: Work, running: Worker, on_progress: Callable[[int, int], None], pause: Callable[[], None]
-) -> Summary:
+def follow(work: Work, running: Worker, on_progress: Callable[[int, int], None], pause: Callable[[], None]) -> Summary:
     """Waits until every job has ended, and says what came of them."""
     began = monotonic()
     while len(found := ended(work.ids)) < len(work.ids):

@@ -28,9 +28,7 @@ def audit(
 
 def act(database: Database, act_id: int) -> ActRecord | None:
     """One act; None where there is none with that number."""
-    found = records(
-        database, {"since": None, "who": None, "job_id": None, "below": None, "limit": 1, "id": act_id}
-    )
+    found = records(database, {"since": None, "who": None, "job_id": None, "below": None, "limit": 1, "id": act_id})
     return found[0] if found else None
 
 

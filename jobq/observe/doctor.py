@@ -316,7 +316,6 @@ def rows_check(patient: Patient) -> Iterator[Finding]:
         yield fine("rows", "no job has arguments too large to be read, and none runs without a claim")
 
 
-
 CHECKS: list[Check] = [
     pooler_check,
     listen_check,

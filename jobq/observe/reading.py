@@ -20,9 +20,7 @@ READ_TIMEOUT_MS = 5000
 
 
 @contextmanager
-def reading(
-    database: Database, *, slow: Sequence[str] = (), timeout_ms: int = READ_TIMEOUT_MS
-) -> Iterator[Connection]:
+def reading(database: Database, *, slow: Sequence[str] = (), timeout_ms: int = READ_TIMEOUT_MS) -> Iterator[Connection]:
     """A connection on which nothing takes long, and nothing is written.
 
     `slow` are the terms of a filter that no index serves: what to blame where the time runs out.

@@ -76,9 +76,7 @@ class Act:
             part = Part(connection, self.id or self._begin(connection))
             yield part
             if part.affected:
-                audit.note(
-                    connection, schema, part.act, affected=part.affected, ids=part.ids, names=part.names
-                )
+                audit.note(connection, schema, part.act, affected=part.affected, ids=part.ids, names=part.names)
             else:
                 audit.leave_none(transaction)
         if part.affected:
@@ -110,9 +108,7 @@ def told_if_held(verb: str) -> Iterator[None]:
 
 
 @contextmanager
-def acting(
-    database: Database, verb: str, *, selection: str | None = None, undoes: int | None = None
-) -> Iterator[Part]:
+def acting(database: Database, verb: str, *, selection: str | None = None, undoes: int | None = None) -> Iterator[Part]:
     """An act of one transaction: with this as `act`, do it on `act.connection` and say so with `act.did(…)`."""
     with Act(database, verb, selection=selection, undoes=undoes).part() as part:
         yield part

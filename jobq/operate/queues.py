@@ -17,9 +17,7 @@ def pause_queues(database: Database, queues: Iterable[str], *, reason: str | Non
     names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
     reason = (reason or "").strip() or None
     with acting(database, "pause", selection=reason) as act:
-        done = control.pause_queues(
-            act.connection, database.schema, names, paused_by=who_acts(), reason=reason
-        )
+        done = control.pause_queues(act.connection, database.schema, names, paused_by=who_acts(), reason=reason)
         act.did(names=done)
     return done
 

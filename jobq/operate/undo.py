@@ -127,9 +127,7 @@ def is_taken(state: str) -> str:
     return f"it is {state} again"
 
 
-UNDONE_BY_JOB: dict[
-    str, tuple[Callable[[Connection, str, int, Sequence[int]], list[int]], Callable[[str], str]]
-] = {
+UNDONE_BY_JOB: dict[str, tuple[Callable[[Connection, str, int, Sequence[int]], list[int]], Callable[[str], str]]] = {
     "retry": (audit.undo_retry, has_begun),
     "cancel": (audit.undo_cancel, is_taken),
     "purge": (audit.undo_purge, lambda _state: "it was deleted"),

@@ -62,9 +62,7 @@ class Children:
             on_loaded=on_loaded,
             on_not_loaded=on_not_loaded,
         )
-        self.deaths = Deaths(
-            crew, roster, self.inbox, self.inspector, on_reports=on_reports, on_returned=on_returned
-        )
+        self.deaths = Deaths(crew, roster, self.inbox, self.inspector, on_reports=on_reports, on_returned=on_returned)
         self._watch_at = 0.0
 
     def keep_up(self) -> None:

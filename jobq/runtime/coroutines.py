@@ -154,5 +154,3 @@ class TaskGuard(Guard):
     def obey(self, order: Order) -> None:
         self._order = order
         self._deliver()
-
-

@@ -10,6 +10,7 @@ from jobq.runtime.protocol import CUT_OFF
 
 log = logging.getLogger("jobq.worker")
 
+
 class Hooks:
     """The hooks that were taken up and are not accounted for, by their own ids."""
 

@@ -63,9 +63,7 @@ def request_cancel(
     return sorted(row[0] for row in rows)
 
 
-def purge(
-    connection: Connection, schema: str, ids: Sequence[int], *, act: int, seen: Seen | None = None
-) -> list[int]:
+def purge(connection: Connection, schema: str, ids: Sequence[int], *, act: int, seen: Seen | None = None) -> list[int]:
     """Takes every attempt of finished jobs out of sight; returns those jobs, in order."""
     rows = connection.execute(statement("purge", schema), {**fence(ids, seen), "act": act}).fetchall()
     return sorted(job_id for (job_id,) in rows)

@@ -88,9 +88,7 @@ def adding(schema: str, job: NewJob, *, is_announced: bool = False) -> Steps[Add
 
 def added_of(row: Sequence[Any]) -> Added:
     job_id, state, enqueued_at, run_at, expires_at, *_ = row
-    return Added(
-        job_id, state, moment(enqueued_at), moment(run_at), None if expires_at is None else moment(expires_at)
-    )
+    return Added(job_id, state, moment(enqueued_at), moment(run_at), None if expires_at is None else moment(expires_at))
 
 
 def text_of(time: datetime | None) -> str | None:
@@ -98,9 +96,7 @@ def text_of(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
 
 
-def enqueue_many(
-    connection: psycopg.Connection[Any], schema: str, jobs: Sequence[NewJob]
-) -> Sequence[Added | None]:
+def enqueue_many(connection: psycopg.Connection[Any], schema: str, jobs: Sequence[NewJob]) -> Sequence[Added | None]:
     """Adds many jobs in one transaction; the answer is in the order given, None where a unique key was held."""
     return carry_out(connection, adding_many(schema, jobs), is_atomic=True)
 
@@ -264,9 +260,7 @@ def columns_of(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def adding_all(
-    schema: str, jobs: Sequence[NewJob], *, is_announced: bool = False
-) -> Steps[Sequence[Added | None]]:
+def adding_all(schema: str, jobs: Sequence[NewJob], *, is_announced: bool = False) -> Steps[Sequence[Added | None]]:
     """Adds one job or many, each in the way that is the fastest; `is_announced` as for `adding`."""
     if len(jobs) == 1:
         return [(yield from adding(schema, jobs[0], is_announced=is_announced))]

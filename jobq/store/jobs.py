@@ -43,16 +43,12 @@ def claim(
     return carry_out(connection, steps)
 
 
-def give_back(
-    connection: Connection, schema: str, *, worker_id: int, assignments: Sequence[Assignment]
-) -> list[str]:
+def give_back(connection: Connection, schema: str, *, worker_id: int, assignments: Sequence[Assignment]) -> list[str]:
     """As `claiming.give_back` says."""
     return carry_out(connection, claiming.give_back(schema, worker_id=worker_id, assignments=assignments))
 
 
-def finish(
-    connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float
-) -> Recorded:
+def finish(connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float) -> Recorded:
     """Ends attempts that end their jobs; `now` is this machine's monotonic clock."""
     reports = sorted(reports, key=itemgetter(0))
     if all(is_plain_success(report) for report in reports):
@@ -78,9 +74,7 @@ def completing(schema: str, worker_id: int, report: Report) -> Steps[bool]:
     return bool(ended)
 
 
-def retry(
-    connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float
-) -> Recorded:
+def retry(connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float) -> Recorded:
     """Ends attempts that another follows, `retry_delay` seconds from now."""
     reports = sorted(reports, key=itemgetter(0))
     cursor = connection.execute(
@@ -157,16 +151,14 @@ def count_pending(
     connection: Connection, schema: str, *, queues: Sequence[str] = (), limit: int = 100_000
 ) -> tuple[int, bool]:
     """How many jobs are pending, and whether there are more than were counted."""
-    row = connection.execute(
-        statement("count_pending", schema), {"queues": list(queues), "limit": limit}
-    ).fetchone()
+    row = connection.execute(statement("count_pending", schema), {"queues": list(queues), "limit": limit}).fetchone()
     assert row is not None
     return row[0], row[0] == limit
 
 
-def unknown_classes(connection: Connection, schema: str, *, limit: int = 10_000) -> list[
-    tuple[str, int, list[str], list[int]]
-]:
+def unknown_classes(
+    connection: Connection, schema: str, *, limit: int = 10_000
+) -> list[tuple[str, int, list[str], list[int]]]:
     """Classes that no live worker knows, among the first `limit` pending jobs of each queue: the number of jobs, their
     queues, and the number in each."""
     return connection.execute(statement("unknown_classes", schema), {"limit": limit}).fetchall()

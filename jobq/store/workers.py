@@ -71,9 +71,7 @@ def register(
     return worker_id
 
 
-def learn_classes(
-    connection: Connection, schema: str, *, worker_id: int, classes: Sequence[ClassRecord]
-) -> None:
+def learn_classes(connection: Connection, schema: str, *, worker_id: int, classes: Sequence[ClassRecord]) -> None:
     connection.execute(statement("learn_classes", schema), {"worker_id": worker_id, **told_of(classes)})
 
 

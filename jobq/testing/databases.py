@@ -144,9 +144,7 @@ class Databases:
                 session = name.removeprefix(self._prefix).split("_")[0]
                 if session == self._session:
                     continue
-                (dead,) = self._alive.execute(
-                    "SELECT pg_try_advisory_xact_lock(hashtext(%s))", [session]
-                ).fetchone()
+                (dead,) = self._alive.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [session]).fetchone()
                 if dead:
                     self._drop(kind, name)
 

@@ -87,9 +87,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("options", REFUSED, ids=str)
-def test_what_one_way_refuses_the_other_does_too(
-    database: Database, store: "Store", options: dict[str, Any]
-) -> None:
+def test_what_one_way_refuses_the_other_does_too(database: Database, store: "Store", options: dict[str, Any]) -> None:
     with pytest.raises(JobqError):
         Mail().run_in_worker(**options)
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=next(iter(options))):

@@ -109,9 +109,7 @@ def test_a_connection_of_sqlalchemy_takes_the_job_along(database: Database, stor
     assert orders(store) == [1, 3]
 
 
-def test_djangos_connection_takes_the_job_along(
-    database: Database, store: "Store", django_connection: Any
-) -> None:
+def test_djangos_connection_takes_the_job_along(database: Database, store: "Store", django_connection: Any) -> None:
     django_connection.connect()
     django_connection.set_autocommit(False)
     Ship(1).run_in_worker(connection=django_connection)

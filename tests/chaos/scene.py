@@ -109,9 +109,7 @@ class Scene:
 
     # While it goes on
 
-    def add_client(
-        self, program: str, number: int, url: str, *, host: Host | None = None, **environment: str
-    ) -> None:
+    def add_client(self, program: str, number: int, url: str, *, host: Host | None = None, **environment: str) -> None:
         """An enqueuer, an operator, or a neighbour on the pooler."""
         inside, of_host = (host.inside(), host.environment) if host is not None else ([], {})
         with (self.folder / f"{program}-{number}.log").open("wb") as log:

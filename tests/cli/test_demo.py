@@ -12,6 +12,7 @@ from jobq.demo.course import is_broken, source_files
 if TYPE_CHECKING:
     from conftest import Application, Store
 
+
 def test_the_demonstration_analyses_the_standard_library_and_tells_what_came_of_it(
     application: "Application", store: "Store"
 ) -> None:

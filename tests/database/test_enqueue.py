@@ -201,7 +201,7 @@ def test_many_jobs_keep_their_order_over_the_chunks_in_which_they_are_sent(store
     assert sorted(stored) == [job for job in added if job]
 
 
-ODD = "tab\t newline\n return\r backslash\\ \\N \\. quote\" \x7f \u2028 ünï 🎉 \\t"
+ODD = 'tab\t newline\n return\r backslash\\ \\N \\. quote" \x7f \u2028 ünï 🎉 \\t'
 
 
 def test_many_jobs_are_stored_alike_by_whichever_way_they_come(

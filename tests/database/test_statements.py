@@ -70,9 +70,7 @@ def test_a_schema_is_notified_on_a_channel_of_its_own(
     assert heard == [(channel(schema), "ours")]
 
 
-@hypothesis_settings(
-    max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@hypothesis_settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(schema=schemas)
 @example(schema='%s"; DROP SCHEMA jobq CASCADE; --')
 @example(schema="it's {schema} $$ %(queue)s /* \n")

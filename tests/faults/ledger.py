@@ -180,7 +180,8 @@ class Evidence:
             return ""
         job, token = violation.job, self.tokens.get(violation.job, "?")
         entries = [
-            entry for entry in self.entries
+            entry
+            for entry in self.entries
             if str(job) in entry.words[:2] or token in entry.words or str(job) in entry.words[-1].split(",")
         ]
         timed = [(entry.at, str(entry)) for entry in entries]
@@ -563,9 +564,12 @@ def report(evidence: Evidence, others: Iterable[Violation] = (), *, most: int = 
         if story := evidence.story(violation):
             lines.append(story)
     if violations:
-        lines.append(f"{len(violations)} things are wrong: " + ", ".join(
-            f"{rule} ({count})" for rule, count in Counter(violation.rule for violation in violations).items()
-        ))
+        lines.append(
+            f"{len(violations)} things are wrong: "
+            + ", ".join(
+                f"{rule} ({count})" for rule, count in Counter(violation.rule for violation in violations).items()
+            )
+        )
     else:
         lines.append("every job is accounted for")
     return lines

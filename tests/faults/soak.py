@@ -167,8 +167,9 @@ class Soak:
         supervisors = [worker.pid for worker in workers]
         children = [child for pid in supervisors for child in children_of(pid)]
         enqueued = one(
-            connection, f"SELECT coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = '{SCHEMA}' "
-            "AND sequencename = 'jobs_id_seq'"
+            connection,
+            f"SELECT coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = '{SCHEMA}' "
+            "AND sequencename = 'jobs_id_seq'",
         )
         done = enqueued - waiting
         results = one(

@@ -115,9 +115,7 @@ names = st.sampled_from(["a", "e", "$", "v", "*rest", "**named", "rest", "named"
     d=st.none() | anything,
     named=st.dictionaries(names, anything),
 )
-def test_a_call_of_any_shape_is_made_again_as_it_was(
-    args: list[Any], c: Any, d: Any, named: dict[str, Any]
-) -> None:
+def test_a_call_of_any_shape_is_made_again_as_it_was(args: list[Any], c: Any, d: Any, named: dict[str, Any]) -> None:
     if c is not None and len(args) < 3:
         named["c"] = c
     if d is not None:
@@ -312,11 +310,7 @@ def test_a_type_of_the_running_program_is_stored_under_the_name_that_a_worker_im
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shop_types.py").write_text(
-        "import enum\n"
-        "from jobq.arguments import storable\n"
-        "@storable\n"
-        "class Size(enum.Enum):\n"
-        "    BIG = 1\n"
+        "import enum\nfrom jobq.arguments import storable\n@storable\nclass Size(enum.Enum):\n    BIG = 1\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     program = type(sys)("__main__")

@@ -56,9 +56,7 @@ class Scene:
         )
 
     def claim(self, *ids: int, losses: int = 0) -> list[Assignment]:
-        suspects = [
-            Assignment(job_id, 1, 0, losses, 0, 0, 0, "q", "c", "{}", suspected=True) for job_id in ids
-        ]
+        suspects = [Assignment(job_id, 1, 0, losses, 0, 0, 0, "q", "c", "{}", suspected=True) for job_id in ids]
         self.ownership.take(1, suspects)
         self.isolation.add(suspects)
         return suspects

@@ -53,9 +53,7 @@ def heard(store: Store, database_url: str) -> Iterator[Callable[[], list[str]]]:
 
         def heard() -> list[str]:
             connection.execute("SELECT 1")
-            return sorted(
-                notified.channel.rpartition(":")[2] for notified in connection.notifies(timeout=0)
-            )
+            return sorted(notified.channel.rpartition(":")[2] for notified in connection.notifies(timeout=0))
 
         yield heard
 
@@ -112,9 +110,7 @@ def test_jobs_of_one_transaction_are_not_announced_one_by_one(store: Store, hear
 
 
 def claim(store: Store, worker: int, *ids: int, most: int = 1, classes: tuple[str, ...] = (JOB_CLASS,)) -> list[int]:
-    steps = claiming.claim_announced(
-        store.schema, ids, worker_id=worker, queue="default", classes=classes, most=most
-    )
+    steps = claiming.claim_announced(store.schema, ids, worker_id=worker, queue="default", classes=classes, most=most)
     return [assignment.id for assignment in carry_out(store.connection, steps)]
 
 
@@ -123,9 +119,7 @@ def test_an_announced_job_is_claimed_as_any_other(store: Store) -> None:
 
     (assignment,) = carry_out(
         store.connection,
-        claiming.claim_announced(
-            store.schema, [job], worker_id=worker, queue="default", classes=[JOB_CLASS], most=5
-        ),
+        claiming.claim_announced(store.schema, [job], worker_id=worker, queue="default", classes=[JOB_CLASS], most=5),
     )
 
     assert (assignment.id, assignment.attempt, assignment.arguments) == (job, 1, '{"to": "ada"}')

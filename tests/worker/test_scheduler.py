@@ -159,9 +159,7 @@ def test_a_schedule_in_pyproject_that_cannot_be_ends_the_start_with_its_reason(s
     assert "Traceback" not in finished.stderr
 
 
-def test_a_command_in_pyproject_runs_as_a_job(
-    scheduled: "Application", store: "Store", eventually: Eventually
-) -> None:
+def test_a_command_in_pyproject_runs_as_a_job(scheduled: "Application", store: "Store", eventually: Eventually) -> None:
     with (scheduled.path / "pyproject.toml").open("a") as file:
         file.write('[tool.jobq.schedules]\nhello = { cron = "0 3 1 1 *", command = "echo $((6 * 7)); pwd" }\n')
     with working(scheduled):

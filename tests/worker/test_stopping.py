@@ -581,9 +581,7 @@ def test_what_each_attempt_used_is_in_its_result(
     assert echo.cpu_seconds < 0.2
 
 
-def test_a_child_that_keeps_too_much_memory_is_replaced_between_jobs(
-    controlled: "Application", store: "Store"
-) -> None:
+def test_a_child_that_keeps_too_much_memory_is_replaced_between_jobs(controlled: "Application", store: "Store") -> None:
     before = add(store, "Echo")
     keeper = add(store, "Keeps", megabytes=150)
     after = add(store, "Echo")

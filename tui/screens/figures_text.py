@@ -17,6 +17,7 @@ from .silent_text import silent_worker
 MAX_TREND = 60
 """Cells of a trend, at most."""
 
+
 def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, none: str) -> tuple[str, str]:
     """When a queue will be empty at its pace, in a word and a colour; a dash where that cannot be known.
 
@@ -44,8 +45,10 @@ def workable(queue: QueueStats, snapshot: Snapshot) -> int | None:
     """Pending jobs that some worker may run; of a queue too long to count, by its count of the last minute. None where
     there is none, and where so many are unknown that they may be more than were looked at."""
     unknown = sum(
-        count for one in snapshot.stats.unknown_classes
-        for name, count in zip(one.queues, one.counts, strict=False) if name == queue.name
+        count
+        for one in snapshot.stats.unknown_classes
+        for name, count in zip(one.queues, one.counts, strict=False)
+        if name == queue.name
     )
     pending: int | None = queue.pending
     if queue.pending >= COUNT_LIMIT:

@@ -63,9 +63,7 @@ def strip(shown: View, counts: Counts, glyphs: Glyphs, width: int, *, has_colour
     return drawn
 
 
-def strip_of(
-    shown: View, counts: Counts, glyphs: Glyphs, name: Callable[[View], str], *, has_colours: bool
-) -> Text:
+def strip_of(shown: View, counts: Counts, glyphs: Glyphs, name: Callable[[View], str], *, has_colours: bool) -> Text:
     text = Text("", no_wrap=True)
     for view in VIEWS:
         if view.name == "finished":

@@ -108,9 +108,7 @@ async def execute_async(assignment: Assignment, registry: Registry, guard: Guard
     return report
 
 
-async def attempt_async(
-    assignment: Assignment, registry: Registry, guard: Guard, watch: Watch | None = None
-) -> Report:
+async def attempt_async(assignment: Assignment, registry: Registry, guard: Guard, watch: Watch | None = None) -> Report:
     process = os.getpid()
     CURRENT.set(running := Running(assignment, guard))  # in the context of this task, which ends with it
     try:
