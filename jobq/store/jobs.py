@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg import errors as pg
@@ -12,8 +12,7 @@ from psycopg import errors as pg
 from jobq.records import Assignment, Count, Report
 from jobq.states import Outcome
 from jobq.store import claiming
-from jobq.store.callers.psycopg3 import carry_out
-from jobq.store.callers.steps import Steps
+from jobq.store.callers.steps import Result, Steps, take
 from jobq.store.claiming import Expiry, Promotion, QueuePosition
 from jobq.store.database import Connection
 from jobq.store.keys import moment
@@ -28,6 +27,11 @@ class Recorded:
     counts: tuple[Count, ...]
 
 
+def carried_out(connection: Connection, steps: Steps[Result]) -> Result:
+    """Executes the steps, also where a test lends its own connection, which is of any driver."""
+    return take(steps, lambda statement, parameters: connection.execute(statement, cast(Any, parameters)).fetchall())
+
+
 def claim(
     connection: Connection,
     schema: str,
@@ -40,12 +44,12 @@ def claim(
 ) -> list[Assignment]:
     """As `claiming.claim` says."""
     steps = claiming.claim(schema, worker_id=worker_id, positions=positions, classes=classes, most=most, over=over)
-    return carry_out(connection, steps)
+    return carried_out(connection, steps)
 
 
 def give_back(connection: Connection, schema: str, *, worker_id: int, assignments: Sequence[Assignment]) -> list[str]:
     """As `claiming.give_back` says."""
-    return carry_out(connection, claiming.give_back(schema, worker_id=worker_id, assignments=assignments))
+    return carried_out(connection, claiming.give_back(schema, worker_id=worker_id, assignments=assignments))
 
 
 def finish(connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float) -> Recorded:
@@ -139,12 +143,13 @@ def promote(
     connection: Connection, schema: str, *, worker_id: int, known: Collection[str] = (), limit: int = 1000
 ) -> Promotion:
     """As `claiming.promote` says."""
-    return carry_out(connection, claiming.promote(schema, worker_id=worker_id, known=known, limit=limit))
+    return carried_out(connection, claiming.promote(schema, worker_id=worker_id, known=known, limit=limit))
 
 
 def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
     """As `claiming.expire` says."""
-    return carry_out(connection, claiming.expire(schema, limit=limit), is_atomic=True)
+    with connection.transaction():
+        return carried_out(connection, claiming.expire(schema, limit=limit))
 
 
 def count_pending(
