@@ -173,6 +173,7 @@ class Completer(Service):
 
     def _count(self, counts: Sequence[Count]) -> None:
         self.rollup.add(counts)
+        self.tally.failed += sum(count.attempts for count in counts if count.outcome in FAILURES)
         self.tally.unsuccessful += sum(count.attempts for count in counts if is_failure(count))
         for told in self.on_counts:
             told(counts)

@@ -79,9 +79,9 @@ class Project:
         """The results of tasks, as Django reads them."""
         return json.loads(self.application.python("-c", f"{SET_UP}{READ}", json.dumps(ids)).stdout)
 
-    def work(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Runs a worker until nothing is due."""
-        return self.manage("jobq", "run", "--drain", "--max-processes", "1", *arguments)
+    def work(self, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+        """Runs a worker until nothing is due. It ends with 1 where a job has failed."""
+        return self.manage("jobq", "run", "--drain", "--max-processes", "1", *arguments, code=code)
 
 
 def prepared(project: Project, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Project:

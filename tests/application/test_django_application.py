@@ -175,7 +175,7 @@ with transaction.atomic(using="work"):
 task.enqueue()
 """)
     assert len(store.unfinished()) == 1
-    project.work()
+    project.work(code=1)
     assert [result.error_type for result in store.results()] == ["TypeError"]
 
 
