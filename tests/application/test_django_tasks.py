@@ -71,7 +71,7 @@ def test_a_task_is_in_when_the_transaction_commits_and_its_result_is_read_back(
     )
     assert job.arguments == {"customer": "ada", "copies": 2}
     assert job.source == who_am_i()  # what is typed has no file
-    project.work()
+    project.work(code=1)
     read = f"""
 import json
 from shop.tasks import welcome

@@ -17,11 +17,16 @@ PLAIN = {"bigint", "bigint[]", "boolean", "double precision", "integer", "smalli
 """Types that every driver reads as the same values, and that nobody gives another meaning."""
 
 
+OF_WORKERS = {"claiming.py", "line.py", "workers.py"}
+"""Modules whose steps are carried out on a worker's own connection."""
+
+
 def statements_of_steps() -> set[str]:
     """The names of all statements that functions name which are Steps: what is carried out on callers' connections."""
     return {
         call.args[0].value
         for file in PACKAGE.rglob("*.py")
+        if file.name not in OF_WORKERS and "runtime" not in file.parts
         for function in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(function, ast.FunctionDef) and function.returns and "Steps[" in ast.unparse(function.returns)
         for call in ast.walk(function)
