@@ -62,7 +62,7 @@ def test_all_that_would_notify_does_its_work_without(full: Settings) -> None:
         first, *_ = store.add_many({}, {}, {"delay": 3600})
         assert first is not None
         (assignment,) = store.claim(worker, most=1)
-        acts: list[Callable[[Connection], object]] = [
+        calls: list[Callable[[Connection], object]] = [
             lambda connection: enqueueing.enqueue(connection, schema, new_job()),
             lambda connection: enqueueing.enqueue_many(connection, schema, [new_job(), new_job()]),
             enqueue_by_sql,
@@ -75,5 +75,5 @@ def test_all_that_would_notify_does_its_work_without(full: Settings) -> None:
         with database.connect("test") as connection:
             with pytest.raises(psycopg.errors.ProgramLimitExceeded):  # it is as full as before
                 connection.execute("SELECT pg_notify('other', repeat('x', 7999)) FROM generate_series(1, 9)")
-            assert all(act(connection) for act in acts)
+            assert all(call(connection) for call in calls)
         assert len(store.unfinished()) == 7
