@@ -14,7 +14,7 @@ import pytest
 from conftest import Store, new_job
 from jobq import embedded
 from jobq.settings import Settings
-from jobq.store import control, enqueueing, jobs, migrations
+from jobq.store import acts, control, enqueueing, jobs, migrations
 from jobq.store.database import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
