@@ -71,7 +71,7 @@ def test_a_task_is_in_when_the_transaction_commits_and_its_result_is_read_back(
     )
     assert job.arguments == {"customer": "ada", "copies": 2}
     assert job.source == who_am_i()  # what is typed has no file
-    project.work(code=1)
+    project.work()
     read = f"""
 import json
 from shop.tasks import welcome
@@ -111,6 +111,7 @@ def test_tasks_of_every_kind_run_and_tell_how_they_ended(project: Project, store
     project.manage(
         *("jobq", "run", "--drain", "--max-processes", "1"),
         environment={"SHOP_SIGNALS": str(seen), "JOBQ_MAX_LOSSES": "1"},
+        code=1,
     )
 
     found = project.read(ids)
