@@ -34,7 +34,7 @@ def test_a_row_travels_with_its_transaction_and_comes_back_as_it_is_then(
     assert shop.python("-m", "main").stdout == "nothing was placed for bob\n"
     assert len(store.unfinished()) == 2
     finished = shop.jobq("run", "--drain", "--max-processes", "1")
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode == 1, finished.stderr
 
     ada, eve = store.results()
     assert (ada.outcome, ada.value, ada.traceback) == ("successful", "ada", None)
