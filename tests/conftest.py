@@ -455,7 +455,8 @@ class Application:
     ) -> "Iterator[Started]":
         """Runs `jobq` here; at the end of the block it is killed with everything that it started."""
         whole = [sys.executable, *program, *arguments]
-        started = Started(self.path, len(self._started), whole, {**os.environ, **(environment or {})})
+        graceful = {"JOBQ_SHUTDOWN_GRACE": "30"}  # wherever the tests run: a container's would be shorter
+        started = Started(self.path, len(self._started), whole, {**graceful, **os.environ, **(environment or {})})
         self._started.append(started)
         try:
             yield started
