@@ -45,6 +45,7 @@ def test_a_run_that_is_stopped_cleans_up_and_one_that_is_killed_is_cleaned_up_af
     assert store.rows(SCHEMAS) == []
 
 
+@pytest.mark.timeout(300)
 def test_the_benchmarks_measure_everything_and_lose_nothing(database_url: str, tmp_path: Path) -> None:
     """A short run of each measure; its figures are worth nothing."""
     command = "benchmarks all --jobs 100 --rounds 1 --scale 0.0005 --processes 1 --peers none --results"
