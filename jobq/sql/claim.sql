@@ -48,20 +48,4 @@ WITH alive AS MATERIALIZED (
     WHERE priority >= coalesce((SELECT max(lowest) FROM filled), priority)
     ORDER BY priority DESC, turn, last_turn, id
     LIMIT %(most)s
-), noted AS (
-    INSERT INTO {schema}.claims (worker_id, job_ids)
-    SELECT %(worker_id)s, array_agg(id)
-    FROM chosen
-    HAVING count(*) > 0
-    RETURNING id
-), over AS (
-    DELETE FROM {schema}.claims WHERE id = ANY (%(over)s::bigint[]) AND EXISTS (SELECT FROM alive)
-)
-UPDATE {schema}.jobs
-SET attempt = least(attempt, 2147483646) + 1,
-    worker_id = %(worker_id)s,
-    started_at = statement_timestamp()
-FROM chosen
-WHERE jobs.id = chosen.id
-RETURNING
-    {claimed}
+), {take_chosen}

@@ -28,7 +28,23 @@ Those that have stopped are ruled out for the index workers_alive: thousands are
 
 SCHEDULED = "NOT is_due AND worker_id IS NULL"
 
-CLAIMED = """
+TAKE_CHOSEN = """
+noted AS (
+    INSERT INTO {schema}.claims (worker_id, job_ids)
+    SELECT %(worker_id)s, array_agg(id)
+    FROM chosen
+    HAVING count(*) > 0
+    RETURNING id
+), over AS (
+    DELETE FROM {schema}.claims WHERE id = ANY (%(over)s::bigint[]) AND EXISTS (SELECT FROM alive)
+)
+UPDATE {schema}.jobs
+SET attempt = least(attempt, 2147483646) + 1,
+    worker_id = %(worker_id)s,
+    started_at = statement_timestamp()
+FROM chosen
+WHERE jobs.id = chosen.id
+RETURNING
     jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
     (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class,
     CASE
@@ -47,9 +63,9 @@ CLAIMED = """
     ) END,
     jobs.suspected, (SELECT id FROM noted)
 """.strip()
-"""What a claim says of each job; `noted` is the row that notes those that were claimed together.
+"""How every claim ends: notes the `chosen` jobs in one row of `claims`, and makes them the worker's, if it is `alive`.
 
-Of arguments only small ones come with the claim: see claim.sql.
+Claims that are over lose their rows. Of arguments only small ones come with the claim: claim.sql says why.
 """
 
 DECLARED = """
@@ -100,7 +116,7 @@ PARTS = {
     "running": RUNNING,
     "pending": PENDING,
     "somebody_waits": SOMEBODY_WAITS,
-    "claimed": CLAIMED,
+    "take_chosen": TAKE_CHOSEN,
     "declared": DECLARED,
     "youngest_declarations": YOUNGEST_DECLARATIONS,
     "worker_name": worker_name(),
