@@ -12,7 +12,7 @@ from jobq.errors import ApplicationError, JobqError
 from jobq.frameworks import surroundings
 from jobq.load_steps import followed, step
 from jobq.registry import registry
-from jobq.runtime import logs, middleware
+from jobq.runtime import child_logs, middleware
 from jobq.runtime.execution import leave_if_forked
 from jobq.runtime.protocol import pack_message
 from jobq.runtime.shared_memory import LOADING, MAX_NOTE_BYTES, SharedMemory
@@ -38,7 +38,7 @@ def load(setup: dict[str, Any], memory: SharedMemory, ways: Ways) -> None:
 
 def load_all(setup: dict[str, Any]) -> dict[str, Any]:
     """What the application defines. Raises JobqError."""
-    logs.prepare_child(setup["log_format"])
+    child_logs.prepare(setup["log_format"])
     if setup["automatic_telemetry"]:
         with step("setting up OpenTelemetry"):
             telemetry.set_up_like_parent()
@@ -47,7 +47,7 @@ def load_all(setup: dict[str, Any]) -> dict[str, Any]:
         middleware.use(setup["middleware"])
     require_classes(modules, setup["root"])
     surroundings.use_care()
-    logs.configure_child(setup["log_format"], setup["log_level"])
+    child_logs.configure(setup["log_format"], setup["log_level"])
     if setup["concurrency"] > 1:
         middleware.require_asynchronous()
     with step("making the jobs of the schedules"):
