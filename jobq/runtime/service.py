@@ -34,6 +34,9 @@ class Service:
     lock_seconds = LOCK_SECONDS
     """For how long a statement waits at most for a row that somebody holds. Not kept by itself behind a pooler."""
 
+    again_seconds = AGAIN_SECONDS
+    """How long it waits after somebody's lock was in its way, about. 0: it asks again at once."""
+
     walks_indexes = True
     """False: its statements join many rows, each in the way that the server plans for it."""
 
@@ -135,7 +138,7 @@ class Service:
         """How long to wait after a tick that failed. A lock that somebody holds leaves the connection as it was."""
         if is_lock_timeout(error):
             self.locks.tell("its work")
-            return jittered(AGAIN_SECONDS)
+            return jittered(self.again_seconds)
         self._disconnect()
         return self._trouble.failed(error, self.max_backoff_seconds)
 

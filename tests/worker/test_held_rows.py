@@ -7,10 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg.errors import LockNotAvailable
 
 from jobq import operate
 from jobq.errors import DatabaseBusy
 from jobq.operate import contended
+from jobq.queue_choice import QueueChoice
+from jobq.runtime.heartbeat import Heartbeat
+from jobq.runtime.ownership import Ownership
+from jobq.runtime.registration import Registration
+from jobq.runtime.turns import Turns
 
 if TYPE_CHECKING:
     from conftest import Application, Store
@@ -115,6 +121,22 @@ def test_a_worker_works_on_while_a_row_of_each_kind_is_held(
         (app.path / "go").touch()
         eventually(lambda: outcomes(store, works) == [("successful", False)])
         assert store.rows("SELECT FROM jobq.workers WHERE stop_reason = 'silent'") == []
+
+
+def test_a_heartbeat_whose_row_is_held_stands_in_line_for_it_again_at_once(database: "Database") -> None:
+    """Any pause is a time in which the row may be let go of, and another worker find its heartbeat old."""
+    beats = Heartbeat(
+        database,
+        Ownership(0),
+        Turns(),
+        Registration(database, Ownership(0), QueueChoice(), 1),
+        dict,
+        on_declared_dead=pytest.fail,
+        on_registered=pytest.fail,
+        on_stop_requested=pytest.fail,
+        on_classes_known=lambda: None,
+    )
+    assert beats._seconds_after(LockNotAvailable("canceling statement due to lock timeout")) == 0.0
 
 
 def test_neither_a_held_row_nor_ddl_that_takes_longer_than_the_timeout_has_a_worker_declared_dead(
