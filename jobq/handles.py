@@ -233,7 +233,7 @@ def why_late(database: Database, one: Wait) -> str:
         return standing(one)
     if found.job.state == FINISHED:
         return f"has ended just now, as {found.job.outcome}."
-    reasons = [f"{reason.text} ({reason.mend})" if reason.mend else reason.text for reason in found.reasons]
+    reasons = [f"{reason.text} ({reason.remedy})" if reason.remedy else reason.text for reason in found.reasons]
     return f"is {found.job.state}: {'; '.join(reasons)}."
 
 

@@ -124,7 +124,7 @@ PAGE = record(
 
 MATCHES = record(Matches, field("number", INTEGER), maybe("looked", INTEGER))
 
-REASON = record(Reason, field("kind", TEXT), field("text", TEXT), maybe("remedy", TEXT, "mend"))
+REASON = record(Reason, field("kind", TEXT), field("text", TEXT), maybe("remedy", TEXT))
 
 WHY = record(
     Why,

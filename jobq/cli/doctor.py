@@ -39,5 +39,5 @@ def show(finding: Finding) -> None:
         Text.assemble((f"{glyph} {finding.verdict:<5}  ", style), f"{finding.check:<11} {line(finding.text, 1000)}"),
         soft_wrap=True,
     )
-    if finding.mend is not None:
-        out.print(Text(f"                      → {line(finding.mend, 1000)}", style="bold"), soft_wrap=True)
+    if finding.remedy is not None:
+        out.print(Text(f"                      → {line(finding.remedy, 1000)}", style="bold"), soft_wrap=True)

@@ -34,5 +34,5 @@ def show_why(found: Why) -> None:
     out.print(Text.assemble((f"#{job.id} {line(job.job_class)}  ", "bold"), state_text(job.state, job.outcome)))
     for reason in found.reasons:
         out.print(Text(f"  {line(reason.text, 1000)}"), soft_wrap=True)
-        if reason.mend is not None:
-            out.print(Text(f"    → {line(reason.mend, 1000)}", style="bold"), soft_wrap=True)
+        if reason.remedy is not None:
+            out.print(Text(f"    → {line(reason.remedy, 1000)}", style="bold"), soft_wrap=True)

@@ -44,16 +44,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check saw. `mend` is the command, or the sentence, that helps."""
+    """What one check saw. `remedy` is the command, or the sentence, that helps."""
 
     check: str
     verdict: Verdict
     text: str
-    mend: str | None = None
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class CheckContext:
     """What the checks look at."""
 
     database: Database
@@ -64,14 +64,14 @@ class Patient:
         return self.database.schema
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[CheckContext], Iterator[Finding]]
 
 
 def doctor(database: Database) -> tuple[Finding, ...]:
     """Every finding, good ones too. Raises DatabaseError only where there is no connection at all."""
     found: list[Finding] = []
     with reading(database) as connection:
-        found += connection_check(Patient(database, connection))
+        found += connection_check(CheckContext(database, connection))
     found += schema_check(database)
     has_tables = all(finding.verdict is Verdict.FINE for finding in found if finding.check == "schema")
     checks = CHECKS if has_tables else [check for check in CHECKS if check not in NEED_TABLES]
@@ -84,10 +84,10 @@ def attempt(check: Check, database: Database) -> list[Finding]:
     """The findings of one check, on a transaction of its own: one that fails does not take the others along."""
     try:
         with reading(database) as connection:
-            return list(check(Patient(database, connection)))
+            return list(check(CheckContext(database, connection)))
     except (psycopg.Error, JobqError) as error:
         name = check.__name__.removesuffix("_check").replace("_", " ")
-        detail = database.said(error)
+        detail = database.message_of(error)
         return [Finding(name, Verdict.WRONG, f"could not be checked: {detail}")]
 
 
@@ -95,14 +95,14 @@ def fine(check: str, text: str) -> Finding:
     return Finding(check, Verdict.FINE, text)
 
 
-def wrong(check: str, text: str, mend: str) -> Finding:
-    return Finding(check, Verdict.WRONG, text, mend)
+def wrong(check: str, text: str, remedy: str) -> Finding:
+    return Finding(check, Verdict.WRONG, text, remedy)
 
 
-def connection_check(patient: Patient) -> Iterator[Finding]:
+def connection_check(context: CheckContext) -> Iterator[Finding]:
     """Who answers, how fast, and whether its clock and this machine's agree."""
     began, before = monotonic(), datetime.now(UTC)
-    (server,) = dicts(patient.connection, "doctor_server", patient.schema, {})
+    (server,) = dicts(context.connection, "doctor_server", context.schema, {})
     took = monotonic() - began
     where = f"PostgreSQL {server['version']}, database {server['database']}, role {server['role']}"
     if server["is_standby"]:
@@ -144,27 +144,27 @@ def beside(found: migrations.Standing) -> str:
     return f"ahead of the {found.own_version} of jobq {__version__}, which works with it"
 
 
-def pooler_check(patient: Patient) -> Iterator[Finding]:
+def pooler_check(context: CheckContext) -> Iterator[Finding]:
     """Whether sessions are shared with others, and whether that was configured. Nothing is set to find it out."""
-    database = patient.database
+    database = context.database
     if not database.is_pooled:
         yield fine("pooler", "none")
     elif not database.settings.transaction_pooler:
         yield fine("pooler", "found by itself: jobq sets and prepares nothing there, and workers poll")
-    elif is_alone(patient.connection):
+    elif is_alone(context.connection):
         yield fine("pooler", "transaction_pooler is set, and sessions are their own: without it, workers wake faster")
     else:
         yield fine("pooler", "there is one, as configured")
 
 
-def listen_check(patient: Patient) -> Iterator[Finding]:
+def listen_check(context: CheckContext) -> Iterator[Finding]:
     """Whether a NOTIFY from one connection arrives at another."""
-    settings = patient.database.settings
-    if patient.database.is_pooled or not settings.listen:
+    settings = context.database.settings
+    if context.database.is_pooled or not settings.listen:
         yield fine("listen", f"is off: workers look every {settings.poll_every:g} s")
         return
     channel = f"jobq_doctor_{os.getpid()}"
-    with patient.database.connect("doctor") as listener, patient.database.connect("doctor") as notifier:
+    with context.database.connect("doctor") as listener, context.database.connect("doctor") as notifier:
         listener.execute(f"LISTEN {quote_identifier(channel)}".encode())
         began = monotonic()
         notifier.execute("SELECT pg_notify(%s, '')", [channel])
@@ -185,10 +185,10 @@ def arrives(listener: psycopg.Connection[tuple[object, ...]]) -> bool:
     return False
 
 
-def vacuum_check(patient: Patient) -> Iterator[Finding]:
+def vacuum_check(context: CheckContext) -> Iterator[Finding]:
     """Who keeps dead rows from being cleared away."""
     held = False
-    for holder in dicts(patient.connection, "doctor_horizon", patient.schema, {}):
+    for holder in dicts(context.connection, "doctor_horizon", context.schema, {}):
         age = holder["age_seconds"]
         if age is not None and age < OLD_SNAPSHOT_SECONDS:
             continue
@@ -222,8 +222,8 @@ def literal(text: str) -> str:
     return psycopg.sql.Literal(text).as_string(None)
 
 
-def dead_rows_check(patient: Patient) -> Iterator[Finding]:
-    tables = dicts(patient.connection, "doctor_tables", patient.schema, {"schema": patient.schema})
+def dead_rows_check(context: CheckContext) -> Iterator[Finding]:
+    tables = dicts(context.connection, "doctor_tables", context.schema, {"schema": context.schema})
     many = [table for table in tables if table["dead"] > MANY_DEAD and table["dead"] > 2 * table["live"]]
     for table in many:
         seconds = table["vacuumed_seconds"]
@@ -231,17 +231,17 @@ def dead_rows_check(patient: Patient) -> Iterator[Finding]:
         yield wrong(
             "dead rows",
             f"{table['name']} has {table['dead']:,} beside {table['live']:,} live ones; it was vacuumed {last}",
-            psql_command(f"VACUUM (ANALYZE) {quote_identifier(patient.schema)}.{quote_identifier(table['name'])};"),
+            psql_command(f"VACUUM (ANALYZE) {quote_identifier(context.schema)}.{quote_identifier(table['name'])};"),
         )
     if not many:
         yield fine("dead rows", ", ".join(f"{table['name']} {table['dead']:,}" for table in tables) or "none")
 
 
-def history_check(patient: Patient) -> Iterator[Finding]:
+def history_check(context: CheckContext) -> Iterator[Finding]:
     """Whether somebody makes partitions ahead."""
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    name = f"{quote_identifier(patient.schema)}.results_{tomorrow:%Y%m%d}"
-    (history,) = dicts(patient.connection, "doctor_history", patient.schema, {"tomorrow": name})
+    name = f"{quote_identifier(context.schema)}.results_{tomorrow:%Y%m%d}"
+    (history,) = dicts(context.connection, "doctor_history", context.schema, {"tomorrow": name})
     if history["is_made_ahead"] and not history["is_caught"]:
         yield fine("history", "partitions are made ahead")
     else:
@@ -249,13 +249,13 @@ def history_check(patient: Patient) -> Iterator[Finding]:
         yield wrong("history", f"{what}: workers make them, or migrate does", command("migrate"))
 
 
-def workers_check(patient: Patient) -> Iterator[Finding]:
+def workers_check(context: CheckContext) -> Iterator[Finding]:
     """Who was declared dead lately, and who runs another version. Who is silent now is among the needs."""
-    dead = dicts(patient.connection, "doctor_workers", patient.schema, {"lately": LATELY_SECONDS})
+    dead = dicts(context.connection, "doctor_workers", context.schema, {"lately": LATELY_SECONDS})
     for worker in dead:
         text = f"{worker['name']} was declared dead: last heard of {spoken(worker['silent_seconds'])} ago"
         yield wrong("workers", text, f"Look at its machine and log: {worker['name'].partition('/')[0]}")
-    alive = worker_records(patient.connection, patient.database)
+    alive = worker_records(context.connection, context.database)
     others = sorted({worker.version for worker in alive} - {__version__})
     if others:
         yield wrong(
@@ -268,9 +268,9 @@ def workers_check(patient: Patient) -> Iterator[Finding]:
         yield fine("workers", f"{many(len(alive), 'worker')}, all heard of lately")
 
 
-def needs_check(patient: Patient) -> Iterator[Finding]:
+def needs_check(context: CheckContext) -> Iterator[Finding]:
     """What needs somebody, as the console has it; of failures, those of the last day."""
-    found = needs_now(patient.database)
+    found = needs_now(context.database)
     for need in found:
         if need.kind is not Kind.NO_WORKER:  # said above, also where nothing waits
             yield wrong(AREAS[need.kind], need.text, need.remedy)
@@ -305,11 +305,11 @@ FINE = {
 """What the doctor says of a check that has no need."""
 
 
-def rows_check(patient: Patient) -> Iterator[Finding]:
+def rows_check(context: CheckContext) -> Iterator[Finding]:
     """Jobs that no worker can run, or that no look finds, since somebody wrote their rows by hand."""
-    classes = [record.name for record in known_classes(patient.connection, patient.schema)]
-    found = impossible(patient.connection, patient.schema, classes, lately=LATELY_SECONDS)
-    found += unclaimed(patient.connection, patient.schema)
+    classes = [record.name for record in known_classes(context.connection, context.schema)]
+    found = impossible(context.connection, context.schema, classes, lately=LATELY_SECONDS)
+    found += unclaimed(context.connection, context.schema)
     for one in found:
         yield wrong("rows", one.text, one.remedy)
     if not found:

@@ -1,4 +1,4 @@
-"""Why a job has not run yet: every reason there is, the one to mend first on top."""
+"""Why a job has not run yet: every reason there is, the one to remedy first on top."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ RATE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing a job waits for: `kind` for programs, `text` for people, `mend` a command that helps, if one does."""
+    """One thing a job waits for: `kind` for programs, `text` for people, `remedy` a command that helps, if one does."""
 
     kind: str
     text: str
-    mend: str | None = None
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
     if job.error_type == TOO_LARGE:
         yield Reason("impossible", job.error_message or TOO_LARGE, command("purge", job.id))
         return
-    mend = None if job.outcome == "successful" else command("retry", job.id)
-    yield Reason("finished", f"it has ended: {job.outcome}, in attempt {job.attempt} of {job.retries + 1}", mend)
+    remedy = None if job.outcome == "successful" else command("retry", job.id)
+    yield Reason("finished", f"it has ended: {job.outcome}, in attempt {job.attempt} of {job.retries + 1}", remedy)
     if job.unique_key is None:
         return
     with reading(database) as connection:

@@ -16,6 +16,7 @@ from jobq.frameworks import surroundings
 from jobq.frameworks.sockets import is_readable
 from jobq.registry import registry
 from jobq.runtime import output
+from jobq.runtime.descriptors import Descriptors
 from jobq.runtime.execution import execute
 from jobq.runtime.forks import Forks, leave_signals_to_parent
 from jobq.runtime.guard import Guard
@@ -34,7 +35,6 @@ from jobq.runtime.protocol import (
 )
 from jobq.runtime.ring import RingWriter
 from jobq.runtime.shared_memory import SharedMemory
-from jobq.runtime.ways import Ways
 
 TELL_SECONDS = 0.001
 """Between two jobs that came together, the supervisor is woken at most so often."""
@@ -49,13 +49,13 @@ def main(parent: int, assignments_fd: int, reports_fd: int, memory_fd: int, coro
     memory = SharedMemory.of_child(memory_fd)
     guard, ring = Guard(memory), RingWriter(memory, PLAIN_REPORT.size)
     guard.listen()
-    ways = Ways(reports_fd, assignments_fd, *([coroutines_fd] if setup["concurrency"] > 1 else []))
-    Forks(guard, memory, ways).look_after()
-    load(setup, memory, ways)
+    descriptors = Descriptors(reports_fd, assignments_fd, *([coroutines_fd] if setup["concurrency"] > 1 else []))
+    Forks(guard, memory, descriptors).look_after()
+    load(setup, memory, descriptors)
     if setup["concurrency"] > 1:
-        work_beside_coroutines(inbox, coroutines_fd, ways, guard, ring)
+        work_beside_coroutines(inbox, coroutines_fd, descriptors, guard, ring)
     else:
-        work(inbox, ways.tell, guard, ring)
+        work(inbox, descriptors.tell, guard, ring)
 
 
 def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring: RingWriter) -> None:
@@ -92,7 +92,7 @@ def next_packet(inbox: socket.socket, buffer: memoryview) -> bytes:
 
 
 def work_beside_coroutines(
-    inbox: socket.socket, coroutines_fd: int, ways: Ways, guard: Guard, ring: RingWriter
+    inbox: socket.socket, coroutines_fd: int, descriptors: Descriptors, guard: Guard, ring: RingWriter
 ) -> None:
     """The same, while coroutines come by another way and run in another thread."""
     from jobq.runtime.coroutines import Coroutines
@@ -101,7 +101,7 @@ def work_beside_coroutines(
 
     def report(lines: bytes) -> None:
         with lock:
-            ways.tell(lines)
+            descriptors.tell(lines)
 
     coroutines = Coroutines(socket.socket(socket.AF_UNIX, PACKETS, fileno=coroutines_fd), guard, report)
     coroutines.start()

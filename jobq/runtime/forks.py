@@ -11,10 +11,10 @@ import threading
 from types import FrameType
 from typing import Any
 
+from jobq.runtime.descriptors import Descriptors, leads_to
 from jobq.runtime.guard import INTERRUPT, SHOW_STACK, Guard
 from jobq.runtime.shared_memory import SharedMemory
 from jobq.runtime.stop_signals import OF_GROUPS
-from jobq.runtime.ways import Ways, leads_to
 
 LEFT_TO_PARENT: dict[signal.Signals, Any] = {
     number: signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL for number in OF_GROUPS
@@ -38,9 +38,9 @@ def do_nothing(_signal: int, _frame: FrameType | None) -> None:
 class Forks:
     """Makes an ordinary process of each fork of this one."""
 
-    def __init__(self, guard: Guard, memory: SharedMemory, ways: Ways) -> None:
+    def __init__(self, guard: Guard, memory: SharedMemory, descriptors: Descriptors) -> None:
         self._guard = guard
-        self._ways = ways
+        self._descriptors = descriptors
         self._memory_fd, self._memory_file = memory.fd, os.fstat(memory.fd)
         self._blocked = threading.local()  # the signals that were blocked before a fork, in the thread that forks
 
@@ -65,6 +65,6 @@ class Forks:
             if signal.getsignal(number) is do_nothing:  # else it is the application's
                 signal.signal(number, usual)
         self._guard.be_deaf()
-        self._ways.close()
+        self._descriptors.close()
         if leads_to(self._memory_fd, self._memory_file):
             os.dup2(2, self._memory_fd, inheritable=False)  # the interpreter writes there if it crashes

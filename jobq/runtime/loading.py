@@ -13,15 +13,15 @@ from jobq.frameworks import surroundings
 from jobq.load_steps import followed, step
 from jobq.registry import registry
 from jobq.runtime import child_logs, middleware
+from jobq.runtime.descriptors import Descriptors
 from jobq.runtime.execution import leave_if_forked
 from jobq.runtime.protocol import pack_message
 from jobq.runtime.shared_memory import LOADING, MAX_NOTE_BYTES, SharedMemory
-from jobq.runtime.ways import Ways
 
 EXIT_NOT_LOADED = 2
 
 
-def load(setup: dict[str, Any], memory: SharedMemory, ways: Ways) -> None:
+def load(setup: dict[str, Any], memory: SharedMemory, descriptors: Descriptors) -> None:
     """What it is doing is in the memory until it has ended: it may hang, or end this process."""
     process = os.getpid()
     try:
@@ -30,10 +30,10 @@ def load(setup: dict[str, Any], memory: SharedMemory, ways: Ways) -> None:
     except JobqError as error:
         leave_if_forked(process)
         user_traceback = error.user_traceback if isinstance(error, ApplicationError) else ""
-        ways.tell(pack_message("failed", {"message": str(error), "traceback": user_traceback}))
+        descriptors.tell(pack_message("failed", {"message": str(error), "traceback": user_traceback}))
         sys.exit(EXIT_NOT_LOADED)
     leave_if_forked(process)
-    ways.tell(pack_message("ready", loaded))
+    descriptors.tell(pack_message("ready", loaded))
 
 
 def load_all(setup: dict[str, Any]) -> dict[str, Any]:

@@ -71,10 +71,10 @@ class Watch:
 def debug_log(assignment: Assignment) -> Iterator[Observed]:
     """Tells starts and successes. It is used where the log is at `debug` only, and costs nothing elsewhere."""
     attempts_log.tell_start(assignment)
-    yield Told(assignment)
+    yield DebugLog(assignment)
 
 
-class Told:
+class DebugLog:
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
 

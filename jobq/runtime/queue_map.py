@@ -24,7 +24,7 @@ SLOW_FRONT_SECONDS_PER_JOB = 0.0001
 
 
 @dataclass(slots=True)
-class Front:
+class QueueFront:
     """What is known of the front of a queue."""
 
     look_at: float = 0.0  # when it is time for another look
@@ -45,7 +45,7 @@ class QueueMap:
         self.empty_look_began: float | None = None  # when the last look began that found nothing
         self._active: dict[str, QueuePosition] = {}
         self._left: dict[str, QueuePosition] = {}  # where to go on in queues that were worked off and have slow fronts
-        self._fronts: defaultdict[str, Front] = defaultdict(Front)
+        self._fronts: defaultdict[str, QueueFront] = defaultdict(QueueFront)
         self._barren_until: dict[str, float] = {}  # queues with nothing for us, though something is pending there
         self._turn = 0
 
@@ -129,7 +129,7 @@ class QueueMap:
         before, reached = self._active[last.queue], QueuePosition(last.queue, last.priority, last.id, self._turn)
         self._active[last.queue] = reached if is_cut else further(before, reached)
 
-    def _learn_empty(self, position: QueuePosition, front: Front, began: float, *, is_barren: bool) -> None:
+    def _learn_empty(self, position: QueuePosition, front: QueueFront, began: float, *, is_barren: bool) -> None:
         """Nothing was found from that position on."""
         queue = position.queue
         if position.is_front:

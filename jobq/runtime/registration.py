@@ -61,4 +61,4 @@ class Registration:
             with self._database.connect("worker sign off") as connection:
                 workers.stop(connection, self._database.schema, worker_id=self._ownership.worker_id)
         except Exception as error:  # noqa: BLE001 - the edge of the process: others will find it silent
-            log.warning("could not sign off error=%s", self._database.said(error))
+            log.warning("could not sign off error=%s", self._database.message_of(error))

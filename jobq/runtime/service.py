@@ -148,7 +148,7 @@ class Service:
         try:
             self.on_stopping(self._connection)
         except Exception as error:  # noqa: BLE001 - the edge around the last words
-            log.warning("service=%s could not finish error=%s", self.name, self.database.said(error))
+            log.warning("service=%s could not finish error=%s", self.name, self.database.message_of(error))
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:

@@ -23,7 +23,7 @@ from jobq.errors import (
 )
 from jobq.settings import Settings, load
 from jobq.store import lineage, notices, sessions
-from jobq.store.explanations import TRANSIENT_STATES, Condition, condition_of, explanation, said
+from jobq.store.explanations import TRANSIENT_STATES, Condition, condition_of, explanation, redacted_line
 from jobq.store.pool import OwnPool
 
 Connection = sessions.Connection
@@ -128,9 +128,9 @@ class Database:
             notices.tell_pooler(self.shown_url)
         return sessions.share(url, parameters)
 
-    def said(self, error: BaseException | str) -> str:
+    def message_of(self, error: BaseException | str) -> str:
         """The message of an error of the driver, on one line and without a password."""
-        return said(error, self.settings.database_url or "")
+        return redacted_line(error, self.settings.database_url or "")
 
     @contextmanager
     def connection(self, *, changes: bool = False) -> Iterator[Connection]:
@@ -275,7 +275,7 @@ def check_server(connection: Connection) -> None:
 
 
 def answer_lost(error: Exception, database: Database) -> AnswerLost:
-    detail = database.said(error)
+    detail = database.message_of(error)
     return AnswerLost(
         f"{database.shown_url} went away before it had answered ({detail}): whether that was done is not known. Look, "
         "or do it again where that does no harm: a job with a unique key is never there twice while it is unfinished."
@@ -289,7 +289,7 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
         return unserved(database)
     if not isinstance(error, psycopg.Error):
         return None
-    detail = database.said(error)
+    detail = database.message_of(error)
     role = f"the role {database.role}"
     if found := explanation(error.sqlstate, detail, where=where, role=role, schema=database.schema):
         return found
@@ -309,7 +309,7 @@ def unserved(database: Database) -> DatabaseError:
     waited = f"no connection within {database.patience:g} s"
     if (refusal := database.refusal) is None:
         return DatabaseUnreachable(f"{database.shown_url} cannot be reached: {waited}.")
-    detail = f"{waited}; {database.said(refusal)}"
+    detail = f"{waited}; {database.message_of(refusal)}"
     return condition_of(refusal.sqlstate, detail).explained(database.shown_url, detail)
 
 

@@ -205,6 +205,6 @@ def explanation(state: str | None, detail: str, *, where: str, role: str, schema
     return None
 
 
-def said(error: BaseException | str, address: str = "") -> str:
+def redacted_line(error: BaseException | str, address: str = "") -> str:
     """The message of an error of the driver, on one line and without a password; `address` may be quoted in it."""
     return redacted(" ".join(str(error).split()), address)

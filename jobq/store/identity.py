@@ -88,7 +88,7 @@ def warn_of_other(database: Database, theirs: Identity) -> None:
     try:
         ours = own_identity(database)
     except (psycopg.Error, JobqError) as error:
-        log.info("connection= cannot be compared with jobq's own database: %s", database.said(error))
+        log.info("connection= cannot be compared with jobq's own database: %s", database.message_of(error))
         return
     if ours is None or not theirs.is_that_of(ours):
         log.warning("connection= leads to database %s, but %s", theirs, configured(database))

@@ -36,9 +36,9 @@ class Migration:
     @property
     def min_version(self) -> int:
         """The newest migration that a release must know to work after this one."""
-        said = MIN_VERSION.search(self.text)
-        assert said is not None, f"{self.name} has no line `-- min_version: N`"
-        return int(said[1])
+        found = MIN_VERSION.search(self.text)
+        assert found is not None, f"{self.name} has no line `-- min_version: N`"
+        return int(found[1])
 
 
 @dataclass(frozen=True, slots=True)

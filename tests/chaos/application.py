@@ -13,7 +13,7 @@ JOBS = '''
     from ledger_file import began, ended, note
 
 
-    class Told(Job):
+    class LedgerJob(Job):
         """Writes down when it begins and when it has got to its end."""
 
         def __init__(self, token: str):
@@ -38,13 +38,13 @@ JOBS = '''
 
 
     @register_job
-    class Short(Told):
+    class Short(LedgerJob):
         def work(self, drawn):
             time.sleep(drawn.uniform(0, 0.01))
 
 
     @register_job
-    class Long(Told):
+    class Long(LedgerJob):
         def work(self, drawn):
             time.sleep(drawn.uniform(0.3, 1.5))
 
@@ -53,7 +53,7 @@ JOBS = '''
 
 
     @register_job
-    class Busy(Told):
+    class Busy(LedgerJob):
         """Holds the interpreter's lock."""
 
         def work(self, drawn):
@@ -61,7 +61,7 @@ JOBS = '''
 
 
     @register_job
-    class Flaky(Told):
+    class Flaky(LedgerJob):
         def work(self, drawn):
             if self.job.tries == 1:
                 raise RuntimeError("the first try fails")
@@ -71,7 +71,7 @@ JOBS = '''
 
 
     @register_job
-    class Failing(Told):
+    class Failing(LedgerJob):
         def work(self, drawn):
             raise RuntimeError("it always fails")
 
@@ -80,7 +80,7 @@ JOBS = '''
 
 
     @register_job
-    class Dying(Told):
+    class Dying(LedgerJob):
         """Takes its process along, the first time."""
 
         def work(self, drawn):
@@ -90,7 +90,7 @@ JOBS = '''
 
 
     @register_job
-    class Poison(Told):
+    class Poison(LedgerJob):
         """Takes its process along every time."""
 
         def work(self, drawn):
@@ -99,7 +99,7 @@ JOBS = '''
 
 
     @register_job
-    class Hungry(Told):
+    class Hungry(LedgerJob):
         """Gets no more memory: half of them by the kernel's limit, the others by jobq's."""
 
         def work(self, drawn):
@@ -118,14 +118,14 @@ JOBS = '''
 
 
     @register_job
-    class Deferring(Told):
+    class Deferring(LedgerJob):
         def work(self, drawn):
             if self.job.attempt == 1:
                 raise Defer(0.3)
 
 
     @register_job
-    class Keyed(Told):
+    class Keyed(LedgerJob):
         def work(self, drawn):
             time.sleep(drawn.uniform(0, 0.1))
 
@@ -153,7 +153,7 @@ JOBS = '''
 
 
     @register_job
-    class Coroutine(Told):
+    class Coroutine(LedgerJob):
         async def run(self):
             began(self, self.token)
             await asyncio.sleep(random.Random(self.token).uniform(0, 0.3))
@@ -164,13 +164,13 @@ JOBS = '''
     if os.environ.get("APP_VERSION") == "1":
 
         @register_job
-        class OldName(Told):
+        class OldName(LedgerJob):
             pass
 
     else:
 
         @register_job(alias="jobs.OldName")
-        class NewName(Told):
+        class NewName(LedgerJob):
             pass
 
 

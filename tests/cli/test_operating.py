@@ -125,7 +125,7 @@ def test_why_names_the_mend(sample: "Application", store: "Store") -> None:
 
 def test_doctor_ends_with_1_where_something_is_wrong(sample: "Application", store: "Store") -> None:
     found = document(sample.jobq("doctor", "--json"), exit_code=1)
-    assert [(finding["check"], finding["mend"]) for finding in found if finding["verdict"] == "wrong"] == [
+    assert [(finding["check"], finding["remedy"]) for finding in found if finding["verdict"] == "wrong"] == [
         ("workers", "jobq run")
     ]
     text = sample.jobq("doctor").stdout

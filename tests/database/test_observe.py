@@ -84,7 +84,7 @@ def test_a_job_waits_while_its_queue_is_paused(store: Any, database: Database) -
     (reason,) = observe.why(database, job).reasons
     assert reason.kind == "paused"
     assert "by ana@ops" in reason.text
-    assert reason.mend == "jobq resume 'a b'"
+    assert reason.remedy == "jobq resume 'a b'"
 
 
 def test_a_job_waits_until_it_is_due(store: Any, kinds: Kinds) -> None:
@@ -150,7 +150,7 @@ def test_a_finished_job_waits_for_nothing_and_says_who_holds_its_key(
     store.finish(worker, report(assignment, Outcome.ERRORED))
     holder = store.add(unique_key="k")
     first, second = observe.why(database, assignment.id).reasons
-    assert first.mend == f"jobq retry {assignment.id}"
+    assert first.remedy == f"jobq retry {assignment.id}"
     assert f"held by job {holder}, which is pending" in second.text
 
 
@@ -264,21 +264,21 @@ def test_each_finding_says_what_helps(healthy: Any, database: Database) -> None:
     healthy.add(job_class="crm.Merge", priority=1)
     found = wrong(observe.doctor(database))
     assert set(found) == {"workers", "queues", "classes"}
-    assert {finding.mend for finding in found["queues"]} == {"jobq resume default", "jobq run --queue archive"}
+    assert {finding.remedy for finding in found["queues"]} == {"jobq resume default", "jobq run --queue archive"}
     assert "ana@ops" in found["queues"][1].text
     assert "crm.Merge" in found["classes"][0].text
-    assert all(finding.mend for findings in found.values() for finding in findings)
+    assert all(finding.remedy for findings in found.values() for finding in findings)
 
 
 def test_a_command_that_helps_stays_one_whatever_is_in_its_names(healthy: Any, database: Database) -> None:
     hostile = "x';touch pwned;"
     job = healthy.add(job_class=hostile, queue=hostile)
     found = wrong(observe.doctor(database))
-    (unknown,) = [finding.mend for finding in found["classes"]]
+    (unknown,) = [finding.remedy for finding in found["classes"]]
     assert shlex.split(str(unknown).partition("or: ")[2]) == ["jobq", "cancel", f'class:"{hostile}"']
     healthy.execute("INSERT INTO jobq.queues (name, paused_at) VALUES (%s, now())", hostile)
-    mends = [str(reason.mend) for reason in observe.why(database, job).reasons]
-    assert ["jobq", "resume", hostile] in [shlex.split(mend) for mend in mends]
+    mends = [str(reason.remedy) for reason in observe.why(database, job).reasons]
+    assert ["jobq", "resume", hostile] in [shlex.split(remedy) for remedy in mends]
 
 
 def test_a_worker_that_was_declared_dead_is_named(healthy: Any, database: Database) -> None:
@@ -298,7 +298,7 @@ def test_who_holds_back_vacuum_is_named_with_the_query(
         found = wrong(observe.doctor(database))["vacuum"]
     (finding,) = [finding for finding in found if str(pid) in finding.text]
     assert "SELECT count(*) FROM jobq.results" in finding.text
-    assert f"pg_terminate_backend({pid})" in str(finding.mend)
+    assert f"pg_terminate_backend({pid})" in str(finding.remedy)
 
 
 def test_dead_rows_that_pile_up_are_counted(
@@ -311,7 +311,7 @@ def test_dead_rows_that_pile_up_are_counted(
     healthy.execute("SELECT pg_stat_force_next_flush()")
     finding = eventually(lambda: wrong(observe.doctor(database)).get("dead rows"))[0]
     assert "501" in finding.text
-    assert "VACUUM" in str(finding.mend)
+    assert "VACUUM" in str(finding.remedy)
 
 
 def test_jobs_that_kill_their_process_every_time_are_named(healthy: Any, report: Any, database: Database) -> None:
@@ -320,7 +320,7 @@ def test_jobs_that_kill_their_process_every_time_are_named(healthy: Any, report:
     (assignment,) = healthy.claim(worker)
     healthy.finish(worker, report(assignment, Outcome.LOST, error_type="ProcessDied", fingerprint="f"))
     (finding,) = wrong(observe.doctor(database))["poison"]
-    assert finding.mend == f"jobq show {assignment.id}"
+    assert finding.remedy == f"jobq show {assignment.id}"
 
 
 def test_a_job_set_running_by_hand_is_named_until_it_has_a_claim(healthy: Any, database: Database) -> None:
@@ -336,7 +336,7 @@ def test_a_job_set_running_by_hand_is_named_until_it_has_a_claim(healthy: Any, d
 def test_a_schema_that_is_behind_is_found_and_the_rest_still_checked(healthy: Any, database: Database) -> None:
     healthy.execute("DELETE FROM jobq.migrations WHERE version = (SELECT max(version) FROM jobq.migrations)")
     found = wrong(observe.doctor(database))
-    assert found["schema"][0].mend == "jobq migrate"
+    assert found["schema"][0].remedy == "jobq migrate"
     assert set(found) == {"schema"}
 
 

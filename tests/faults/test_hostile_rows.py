@@ -264,6 +264,6 @@ def test_a_job_whose_arguments_nobody_can_read_ends_as_errored_and_is_named_with
             assert (result.outcome, result.error_type, result.started_at) == ("errored", "ArgumentsTooLarge", None)
             assert f"jobq purge {job}" in result.error_message
         (reason,) = observe.why(database, waiting[0]).reasons
-        assert (reason.kind, reason.mend) == ("impossible", f"jobq purge {waiting[0]}")
+        assert (reason.kind, reason.remedy) == ("impossible", f"jobq purge {waiting[0]}")
         assert operate.purge(database, large).done == sorted(large)
     assert [result.id for result in store.rows(WITHOUT_ARGUMENTS)] == [good]

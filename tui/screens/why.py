@@ -40,8 +40,8 @@ def reasons(answer: Answer, glyphs: theme.Glyphs) -> list[Text]:
     lines: list[Text] = []
     for reason in answer.reasons:
         lines.append(Text.assemble((f"{glyphs.trouble} ", theme.style(theme.WAIT)), reason.text))
-        if reason.mend:
-            lines.append(Text(f"  {reason.mend}", theme.style(theme.TEAL)))
+        if reason.remedy:
+            lines.append(Text(f"  {reason.remedy}", theme.style(theme.TEAL)))
         lines.append(Text(""))
     if answer.ahead is None:
         return lines[:-1]

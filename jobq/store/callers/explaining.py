@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jobq.store.database import default_database
-from jobq.store.explanations import explanation, said
+from jobq.store.explanations import explanation, redacted_line
 
 WHERE = "The database of this connection"
 
@@ -49,4 +49,4 @@ def fields_of(error: BaseException) -> dict[str, str]:
 
 
 def message_of(error: BaseException) -> str:
-    return said(fields_of(error).get("M") or error)
+    return redacted_line(fields_of(error).get("M") or error)

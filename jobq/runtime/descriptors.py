@@ -8,7 +8,7 @@ from typing import NoReturn
 EXIT_CUT_OFF = 71
 
 
-class Ways:
+class Descriptors:
     """The descriptors by which this process and its supervisor talk.
 
     A job may close them, and its own files get their numbers then: a report would go to strangers, and assignments be
