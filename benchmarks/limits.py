@@ -12,7 +12,8 @@ from jobq.store.claiming import QueuePosition
 
 BATCH = 500
 
-BARE_INSERT = f"INSERT INTO {SCHEMA}.jobs (job_class, arguments) VALUES (%s, %s) RETURNING id"
+BARE_INSERT = f"INSERT INTO {SCHEMA}.jobs (job_class, arguments) VALUES (%s::text, %s::jsonb) RETURNING id"
+"""With types of their own: a prepared statement outlives the domains of the columns, which each round makes anew."""
 
 CLIENT = """
 import sys, time
