@@ -25,7 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measure", nargs="?", default="all", choices=["all", *MEASURES], help="what to measure")
+    parser.add_argument(
+        "measures", nargs="*", metavar="MEASURE", help=f"all (the default), or some of {', '.join(MEASURES)}"
+    )
     parser.add_argument("--jobs", type=int, default=100_000, help="jobs of a drain and of a bulk enqueue")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2, help="children of a worker")
@@ -35,6 +37,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results", help="the folder for the table and the plot")
     parser.add_argument("--database-url", help="another database; its schema jobq_benchmark is dropped")
     chosen = parser.parse_args()
+    wanted = chosen.measures or ["all"]
+    if unknown := [name for name in wanted if name not in ("all", *MEASURES)]:
+        parser.error(f"no measure is called {unknown[0]!r}: choose from all, {', '.join(MEASURES)}")
     results = chosen.results.absolute()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobq-benchmark-")))
@@ -47,7 +52,7 @@ def main() -> None:
         stack.callback(bench.close)
         results.mkdir(parents=True, exist_ok=True)
         for name, measure in MEASURES.items():
-            if chosen.measure in ("all", name):
+            if "all" in wanted or name in wanted:
                 try:
                     measure(bench, peers)
                 except LostOrDoubled as error:
