@@ -247,7 +247,7 @@ def check(name: str, value: Any, where: str) -> None:
     if words is not None and value not in words:
         raise ConfigurationError(f"{where}: {name} is {value!r}, but must be one of: {', '.join(words)}.")
     if name == "timezone" and value != "UTC":
-        from jobq.schedules import zone_of  # whoever only enqueues needs no calendar
+        from jobq.ticks import zone_of  # whoever only enqueues needs no calendar
 
         try:
             zone_of(value)

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 PURE = {
     "states", "errors", "directives", "retries", "arguments", "references", "names", "clean", "records", "settings",
-    "telemetry", "on_demand", "options", "commands", "processes", "schedules", "filters", "fingerprints", "histograms",
-    "frames", "tracebacks", "stand_ins", "addresses", "projects", "found_database",
+    "telemetry", "on_demand", "options", "commands", "processes", "filters", "fingerprints", "histograms",
+    "cron", "cron_words", "ticks", "schedules", "frames", "tracebacks", "stand_ins", "addresses", "projects", "found_database",
     "class_options", "load_steps", "interpreter", "log_events", "grace", "queue_choice", "vitals",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
@@ -96,7 +96,7 @@ ONLY_IN: dict[str, set[str]] = {
     "tomlkit": {"tui"},
     "psycopg": {"store", "observe", "testing", "addresses"},  # libpq reads addresses as it will use them
     "psycopg_pool": {"store"},
-    "croniter": {"schedules"},
+    "croniter": {"cron"},
     "opentelemetry": {"telemetry"},
     "prometheus_client": {"runtime"},
     "pytest": {"testing"},

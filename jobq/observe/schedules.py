@@ -9,11 +9,13 @@ from operator import itemgetter
 
 from psycopg.rows import DictRow
 
+from jobq.cron_words import in_words
 from jobq.errors import ScheduleError, ScheduleNotFound
 from jobq.observe.reading import dicts, now, reading
 from jobq.records import ScheduleRecord, TickRecord
-from jobq.schedules import Ticks, Verdict, in_words, ticks_of
+from jobq.schedules import Verdict
 from jobq.store.database import Database
+from jobq.ticks import Ticks, ticks_of
 
 RUNS = 60
 """So many of a schedule's last ticks are looked up."""

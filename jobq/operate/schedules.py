@@ -6,9 +6,10 @@ from datetime import datetime
 
 from jobq import observe
 from jobq.operate.acting import Act, acting, who_acts
-from jobq.schedules import Verdict, ticks_of
+from jobq.schedules import Verdict
 from jobq.store import schedules as store
 from jobq.store.database import Database
+from jobq.ticks import ticks_of
 
 
 @dataclass(slots=True)

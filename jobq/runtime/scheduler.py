@@ -21,11 +21,11 @@ from jobq.records import DeclaredSchedule
 from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.service import Service, jittered
-from jobq.schedules import Due, settle, ticks_of
 from jobq.store import schedules as store
 from jobq.store.database import Connection, Database
 from jobq.store.jobs import is_lock_timeout
 from jobq.store.schedules import Change, Firing, NextTick, Served
+from jobq.ticks import Due, settle, ticks_of
 
 log = logging.getLogger("jobq.worker.scheduler")
 

@@ -10,9 +10,9 @@ import psycopg
 
 from jobq.errors import ScheduleError
 from jobq.records import DeclaredSchedule
-from jobq.schedules import Due
 from jobq.store.database import Connection
 from jobq.store.statements import channel, quote_identifier, statement
+from jobq.ticks import Due
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from jobq.errors import ScheduleError, ScheduleNotFound
 from jobq.records import ClassRecord, DeclaredSchedule
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.scheduler import LOCK_SECONDS, MAX_AT_ONCE, Scheduler, first_tick, settled
-from jobq.schedules import ticks_of
 from jobq.settings import Settings
 from jobq.store import schedules as store_of
 from jobq.store.database import Database
 from jobq.store.schedules import Firing, NextTick, Served
 from jobq.store.statements import statement
+from jobq.ticks import ticks_of
 
 if TYPE_CHECKING:
     from conftest import Store

@@ -17,7 +17,7 @@ from datetime import time as clock
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from jobq.schedules import ticks_of
+from jobq.ticks import ticks_of
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 """Clocks that change by an hour in the night, by an hour at two, and by half an hour."""

@@ -21,12 +21,14 @@ from faults import ticks as walk
 from jobq import Command, Job, Schedule, register_schedule
 from jobq.application import describe_schedules
 from jobq.command import CommandFailed
+from jobq.cron import Cron
+from jobq.cron_words import in_words
 from jobq.errors import ApplicationError, ConfigurationError, RegistrationError, ScheduleError
 from jobq.registration import add_class, register_job
 from jobq.registry import Registry
 from jobq.schedule_table import load_schedules
-from jobq.schedules import MOST_MISSED, Cron, in_words, settle, ticks_of
 from jobq.settings import Settings
+from jobq.ticks import MOST_MISSED, settle, ticks_of
 
 BERLIN = "Europe/Berlin"
 EVER = date(2000, 1, 1)
