@@ -291,7 +291,7 @@ def all_binaries() -> Iterator[Binaries]:
         found = binaries_in(Path(chosen).expanduser())
         if not found:
             raise EmbeddedServerError(
-                f"JOBQ_PG_BIN is {chosen!r}, but there are no initdb and postgres in it that run here. "
+                f"JOBQ_PG_BIN is {chosen!r}, but initdb and postgres are missing in it, or do not run on this machine. "
                 "Set it to the folder that holds PostgreSQL's programs, or unset it."
             )
         yield found

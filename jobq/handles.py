@@ -276,7 +276,7 @@ def acted(verb: str, act: Callable[..., operate.Acted], job_id: int, by: str | N
 def checked_id(job: AnyJob) -> int:
     job_id = job.id if isinstance(job, JobRecord) else job
     if isinstance(job_id, bool) or not isinstance(job_id, int):
-        raise TypeError(f"a job is given as its record or its id, not as {type(job).__name__}.")
+        raise TypeError(f"Pass a job's record or its id, not a {type(job).__name__}.")
     observe.require_id(job_id)
     return job_id
 

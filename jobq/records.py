@@ -530,9 +530,9 @@ class JobActs:
     possible: tuple[ActRecord, ...]
 
 
-LONGEST = 64 << 20
-"""Maximum size of arguments in bytes, as text or as stored without compression. That is far more than can be enqueued,
-and not too much for one process. A job that somebody wrote by hand, with larger arguments, never runs."""
+MAX_ARGUMENTS_BYTES = 64 << 20
+"""Maximum size of a job's arguments in bytes, as text or as stored without compression: the upper bound of the setting
+of that name. One process can hold as much. A row that somebody wrote by hand may hold more; its job never runs."""
 
 TOO_LARGE = "ArgumentsTooLarge"
 """What stands in the place of an exception's type where a job has such arguments."""

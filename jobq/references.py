@@ -41,7 +41,7 @@ def is_django_row(value: Any) -> bool:
 
 def refer_to_django_row(row: Any) -> dict[str, Any]:
     if row.pk is None or row._state.adding:
-        raise ArgumentsError(f"a {row._meta.label} that is not saved cannot be referred to. Save it first.")
+        raise ArgumentsError(f"this {row._meta.label} is not saved yet, so it cannot be an argument. Save it first.")
     return {"model": row._meta.label_lower, "key": row.pk, "database": row._state.db or "default"}
 
 
@@ -182,7 +182,8 @@ def refer_to_sqlalchemy_row(row: Any) -> dict[str, Any]:
     identity = inspect(row).identity
     if identity is None:
         raise ArgumentsError(
-            f"a {class_name(type(row))} without its key cannot be referred to. Flush its session first."
+            f"this {class_name(type(row))} has no primary key yet, so it cannot be an argument. "
+            "Flush its session first."
         )
     return {"class": class_name(type(row)), "key": list(identity)}
 

@@ -11,6 +11,7 @@ from jobq import addresses
 from jobq.errors import ConfigurationError, ScheduleError
 from jobq.found_database import Found, find_database
 from jobq.projects import TABLE, find_project, pyproject_of, read_table
+from jobq.records import MAX_ARGUMENTS_BYTES
 
 SCHEDULES = "schedules"
 """A table within it that holds schedules, and is no setting."""
@@ -122,7 +123,7 @@ MINIMA: Mapping[str, float] = {
 MOST_SECONDS = 2_000_000.0
 """Some three weeks. PostgreSQL keeps times to wait as milliseconds in 32 bits, and threads cannot wait without end."""
 
-MAXIMA: Mapping[str, float] = {"job_history_days": 36_500}
+MAXIMA: Mapping[str, float] = {"job_history_days": 36_500, "max_arguments_bytes": MAX_ARGUMENTS_BYTES}
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_format": ("text", "json"),

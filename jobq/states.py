@@ -87,13 +87,14 @@ def may_run_again(*, losses: int, max_losses: int) -> bool:
     return losses < max_losses
 
 
-def is_loss(*, ran_apart: bool, begun: int, apart: int, losses: int, max_losses: int) -> bool:
+def is_loss(*, ran_apart: bool, lost_together: int, apart: int, losses: int, max_losses: int) -> bool:
     """Whether a lost attempt that had begun counts; `rescue.sql` has the same rule for lost workers.
 
-    `begun` counts the attempts that were lost together, this one too; `apart` counts those among them that ran apart.
-    What was lost together is no proof against each. A job that ran apart counts where no other one did, and else unless
-    that would bring it to rest.
+    `lost_together` is the number of attempts that were lost at the same time, this one included; `apart` is the number
+    of those that ran apart. A loss of several at once proves nothing against each of them, so it counts for none. An
+    attempt that ran apart counts if no other one of them did. If another did, it counts unless that would be the last
+    loss allowed.
     """
     if not ran_apart:
-        return begun == 1
+        return lost_together == 1
     return apart == 1 or may_run_again(losses=losses + 1, max_losses=max_losses)

@@ -7,7 +7,7 @@ from jobq.commands import command, term
 from jobq.fingerprints import fingerprint
 from jobq.observe.reading import dicts
 from jobq.observe.words import many
-from jobq.records import LONGEST, TOO_LARGE
+from jobq.records import MAX_ARGUMENTS_BYTES, TOO_LARGE
 from jobq.store.database import Connection
 
 
@@ -22,12 +22,12 @@ class Impossible:
 def impossible(connection: Connection, schema: str, classes: Iterable[str], *, lately: float) -> list[Impossible]:
     """Those that workers have set aside in the last `lately` seconds, and those that wait."""
     groups = [fingerprint(name, TOO_LARGE) for name in classes]
-    asked = {"groups": groups, "lately": lately, "longest": LONGEST}
+    asked = {"groups": groups, "lately": lately, "longest": MAX_ARGUMENTS_BYTES}
     return [told(**row) for row in dicts(connection, "doctor_impossible", schema, asked)]
 
 
 def told(job_class: str, group: str | None, jobs: int, example: int) -> Impossible:
-    large = f"more than {LONGEST >> 20} MB"
+    large = f"more than {MAX_ARGUMENTS_BYTES >> 20} MB"
     if group is None:
         text = f"job {example} of {job_class} cannot be run: its arguments are {large}"
         return Impossible(text, command("cancel", example))

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobq.errors import ArgumentsError, JobNotFound
 from jobq.observe.reading import reading, tuples
-from jobq.records import LONGEST
+from jobq.records import MAX_ARGUMENTS_BYTES
 from jobq.store.database import Database
 
 PAGE_JOBS = 2000
@@ -40,7 +40,7 @@ class Unfinished:
 
     def pages(self) -> Iterator[list[Stored]]:
         after = FIRST_ID - 1
-        bounds = {"limit": PAGE_JOBS, "bytes": PAGE_BYTES, "longest": LONGEST, "until": self.last_id}
+        bounds = {"limit": PAGE_JOBS, "bytes": PAGE_BYTES, "longest": MAX_ARGUMENTS_BYTES, "until": self.last_id}
         while page := read(self.database, "observe_stored", {"after": after, **bounds}):
             yield [Stored(*row) for row in page]
             after = page[-1][0]
@@ -55,12 +55,12 @@ def unfinished(database: Database) -> Unfinished:
 def stored_arguments(database: Database, job_id: int) -> str:
     """One job's arguments as JSON text: to run it again. Raises JobNotFound, ArgumentsError."""
     with reading(database) as connection:
-        rows = tuples(connection, "observe_arguments", database.schema, {"id": job_id, "longest": LONGEST})
+        rows = tuples(connection, "observe_arguments", database.schema, {"id": job_id, "longest": MAX_ARGUMENTS_BYTES})
     if not rows:
         raise JobNotFound(f"There is no job {job_id} in schema {database.schema!r}.")
     text: str | None = rows[0][0]
     if text is None:
-        raise ArgumentsError(f"Job {job_id} cannot be run: its arguments are more than {LONGEST >> 20} MB.")
+        raise ArgumentsError(f"Job {job_id} cannot be run: its arguments are more than {MAX_ARGUMENTS_BYTES >> 20} MB.")
     return text
 
 

@@ -9,7 +9,7 @@ from jobq.names import suggestion
 from jobq.observe.jobs import show
 from jobq.observe.reading import dicts, reading
 from jobq.observe.words import many, spoken
-from jobq.records import LONGEST, TOO_LARGE, JobRecord
+from jobq.records import MAX_ARGUMENTS_BYTES, TOO_LARGE, JobRecord
 from jobq.states import FINISHED, State
 from jobq.store.database import Database
 from jobq.store.workers import known_classes
@@ -49,7 +49,12 @@ def why(database: Database, job_id: int) -> Why:
     if job.state == FINISHED:
         return Why(job, tuple(why_finished(database, job)))
     with reading(database) as connection:
-        asked = {"longest": LONGEST, "id": job_id, "limit": AHEAD_LIMIT, "rate_seconds": float(RATE_SECONDS)}
+        asked = {
+            "longest": MAX_ARGUMENTS_BYTES,
+            "id": job_id,
+            "limit": AHEAD_LIMIT,
+            "rate_seconds": float(RATE_SECONDS),
+        }
         rows = dicts(connection, "observe_why", database.schema, asked)
         names = [record.name for record in known_classes(connection, database.schema)] if is_unknown(rows) else []
     if not rows:  # it ended in between
@@ -66,7 +71,7 @@ def why(database: Database, job_id: int) -> Why:
 
 
 def impossible(job_id: int) -> Reason:
-    large = f"its arguments are more than {LONGEST >> 20} MB"
+    large = f"its arguments are more than {MAX_ARGUMENTS_BYTES >> 20} MB"
     return Reason("impossible", f"{large}: a worker ends it as errored, without running it", command("cancel", job_id))
 
 

@@ -71,8 +71,8 @@ def unknown_options(job_class: ClassRecord) -> list[str]:
 
 def why_unknown(options: Sequence[str]) -> str:
     named = " and ".join(f"the {name.replace('_', ' ')}" for name in options)
-    none = "; '' is no key" if "unique_key" in options else ""
-    return f"the application's code computes {named}, and it is not here: say what they are{none}"
+    none = "; '' means no key" if "unique_key" in options else ""
+    return f"the application's code computes {named}, but the code is not available here: give each a value{none}"
 
 
 def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecord | None:

@@ -119,7 +119,7 @@ class Claimer(Exchange):
         # What another claimer of this worker took may not be counted yet.
         found = yield from self.missed.look()
         if missed := [one for one in found if self.other is None or one.job_class in self.classes]:
-            log.info("claimed again after a lost connection jobs=%s", len(missed))
+            log.info("recovered claimed jobs after a lost connection jobs=%s", len(missed))
             self._hand_over(worker_id, missed)
 
     def tick(self) -> Steps[float | None]:

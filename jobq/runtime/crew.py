@@ -135,7 +135,7 @@ class Crew:
             return self._start()
         except (OSError, RuntimeError) as error:  # a RuntimeError says that no thread can be started
             slot.failed()
-            log.error("a child could not be started; trying again, the others go on error=%s", error)
+            log.error("cannot start a child process; trying again, the other children keep running error=%s", error)
             return None
 
     def _start(self) -> Child:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobq.commands import command
 from jobq.fingerprints import fingerprint
-from jobq.records import LONGEST, TOO_LARGE, Assignment, Report
+from jobq.records import MAX_ARGUMENTS_BYTES, TOO_LARGE, Assignment, Report
 from jobq.retries import exponential
 from jobq.runtime.child_state import Blames, CutOff, Fate, Ordered, Unexplained
 from jobq.runtime.interruption import Running
@@ -43,18 +43,18 @@ def endings(together: Sequence[Ended]) -> list[Report]:
     apart = sum(1 for assignment in lost_jobs if assignment.suspected)
     return [
         lost_together(one.running, one.child)
-        if isinstance(one.fate, Unexplained) and not counts(one, begun=len(lost_jobs), apart=apart)
+        if isinstance(one.fate, Unexplained) and not counts(one, lost_together=len(lost_jobs), apart=apart)
         else ending(one.running, one.fate, one.child)
         for one in together
     ]
 
 
-def counts(ended: Ended, *, begun: int, apart: int) -> bool:
+def counts(ended: Ended, *, lost_together: int, apart: int) -> bool:
     """Whether this is a loss; a suspected job ran apart."""
     assignment = ended.running.assignment
     return is_loss(
         ran_apart=bool(assignment.suspected),
-        begun=begun,
+        lost_together=lost_together,
         apart=apart,
         losses=assignment.losses,
         max_losses=ended.child.max_losses,
@@ -156,7 +156,7 @@ def cut_off(assignment: Assignment, started: float | None, reason: str) -> Repor
 def unreadable(assignment: Assignment) -> Report:
     """The report about a job that never began, since nobody can read its arguments."""
     message = (
-        f"its arguments are more than {LONGEST >> 20} MB, so it was not run: jobq enqueues no such job, "
+        f"its arguments are more than {MAX_ARGUMENTS_BYTES >> 20} MB, so it was not run: jobq enqueues no such job, "
         f"somebody wrote its row by hand. To remove it: {command('purge', assignment.id)}"
     )
     report = aborted(assignment, Outcome.ERRORED, None, TOO_LARGE, message)

@@ -90,7 +90,8 @@ class Maintenance(Service):
                 attempts_log.tell(ended_with_its_worker(job))
             again = sum(job.retried for job in rescued)
             self.given_up += len(rescued) - again
-            log.warning("rescued jobs=%s again=%s ended=%s", len(rescued), again, len(rescued) - again)
+            ended = len(rescued) - again
+            log.warning("rescued jobs of dead workers jobs=%s requeued=%s ended=%s", len(rescued), again, ended)
         workers.forget_claims(connection, schema)
 
     def _declare_dead(self, connection: Connection) -> None:

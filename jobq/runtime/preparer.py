@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
-from jobq.records import LONGEST, Assignment, Report
+from jobq.records import MAX_ARGUMENTS_BYTES, Assignment, Report
 from jobq.runtime.endings import unreadable
 from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.ownership import Ownership
@@ -177,7 +177,6 @@ class Preparer(Service):
         self, connection: Connection, worker_id: int, waiting: list[Attempt], room: int
     ) -> list[preparing.Loaded]:
         """Reads what there is room for; where PostgreSQL refuses to make a text, the culprit is found one by one."""
-        longest = max(LONGEST, self.database.settings.max_arguments_bytes)
         for ids in (waiting, waiting[:1]):
             try:
                 return preparing.load(
@@ -186,7 +185,7 @@ class Preparer(Service):
                     worker_id=worker_id,
                     ids=[job_id for job_id, _ in ids],
                     most_bytes=room,
-                    longest=longest,
+                    longest=MAX_ARGUMENTS_BYTES,
                 )
             except preparing.UNREADABLE as error:
                 log.debug("arguments cannot be read jobs=%s error=%s", len(ids), error)

@@ -312,7 +312,7 @@ class Supervisor:
     # Identity
 
     def _drop_all(self, worker_id: int) -> None:
-        """Drops what is no longer ours: the jobs run elsewhere by now, and late reports would change nothing.
+        """Drops what is no longer ours: the jobs run elsewhere by now, and the fence refuses late reports.
 
         The heartbeat then registers this worker anew: the main loop does not wait for the database.
         """

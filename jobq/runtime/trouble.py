@@ -35,7 +35,7 @@ class Trouble:
         if self._well_since is None:
             self._well_since = monotonic()
         if monotonic() - self._well_since >= WELL_SECONDS:
-            log.info("database back service=%s", self._service)
+            log.info("the database works again service=%s", self._service)
             self._told.clear()
             self._backoff, self._well_since = FIRST_BACKOFF_SECONDS, None
 

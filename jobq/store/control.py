@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobq.records import LONGEST, Assignment
+from jobq.records import MAX_ARGUMENTS_BYTES, Assignment
 from jobq.store.database import Connection
 from jobq.store.statements import channel, control_channel, statement
 
@@ -80,7 +80,7 @@ def take_aborts(
 ) -> list[Assignment]:
     """Takes up to `limit` calls of on_aborted() that are owed, as assignments for a child; their ids are negative."""
     parameters = {"worker_id": worker_id, "classes": list(classes), "limit": limit}
-    bounds = {"max_tries": MAX_HOOK_TRIES, "longest": LONGEST}
+    bounds = {"max_tries": MAX_HOOK_TRIES, "longest": MAX_ARGUMENTS_BYTES}
     rows = connection.execute(statement("take_aborts", schema), parameters | bounds).fetchall()
     return [hook_of(*row) for row in rows]
 

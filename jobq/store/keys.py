@@ -1,4 +1,4 @@
-"""Adds jobs whose classes say what becomes of a key that is held; all others go the shorter way in `jobs.py`.
+"""Adds jobs whose classes have rules for a held key. `enqueueing` adds all others, with one statement.
 
 The rules themselves are functions of the database: they wait for locks and look again, which takes
 several statements, and plain SQL obeys them too.

@@ -95,7 +95,7 @@ def test_a_service_that_was_well_for_a_while_says_so_and_may_complain_anew(
             eventually(lambda number=number: len(log.messages) >= number)
     assert [message.split(" service")[0] for message in log.messages] == [
         "database disk full",
-        "database back",
+        "the database works again",
         "database disk full",
     ]
 

@@ -224,7 +224,9 @@ def test_without_the_code_what_the_class_computes_must_be_said(source: LiveSourc
     planned = source.plan(new)
     assert planned.problems == dict.fromkeys(("queue", "retries", "unique_key"), "its code computes it: say it")
     assert planned.options == {"priority": "7", "timeout": "30"}
-    with pytest.raises(EnqueueError, match="computes the queue and the retries and the unique key, and it is not here"):
+    with pytest.raises(
+        EnqueueError, match="the queue and the retries and the unique key, but the code is not available"
+    ):
         source.enqueue(new)
     assert store.unfinished() == []
 

@@ -552,7 +552,7 @@ def test_where_no_child_can_be_started_it_is_tried_again_and_nothing_is_left_ope
     assert slot.child is None
     assert slot.failures == 1
     assert slot.restart_at > monotonic()
-    assert "a child could not be started; trying again" in caplog.text
+    assert "cannot start a child process; trying again" in caplog.text
     assert all(process.returncode is not None for process in started), "none is left behind"
     started.clear()
 

@@ -75,7 +75,7 @@ def test_jobq_pg_bin_names_the_programs(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_wrong_jobq_pg_bin_is_an_error_and_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBQ_PG_BIN", str(tmp_path))
-    with pytest.raises(EmbeddedServerError, match=r"JOBQ_PG_BIN is .* no initdb and postgres in it"):
+    with pytest.raises(EmbeddedServerError, match=r"JOBQ_PG_BIN is .* initdb and postgres are missing in it"):
         embedded.find_binaries()
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from jobq.errors import ConfigurationError
+from jobq.records import MAX_ARGUMENTS_BYTES
 from jobq.settings import CHOICES, CONVERTERS, MINIMA, NAMES, TYPES, WORDS, Settings, load
 
 
@@ -177,6 +178,12 @@ def test_a_number_beyond_what_threads_and_postgresql_can_count_is_refused(name: 
     """Where it was not, a thread of the worker ended at its first wait."""
     with pytest.raises(ConfigurationError, match=f"{name} is .* at most"):
         Settings(**{name: 1e300 if TYPES[name] is float else 10**30})
+
+
+def test_no_more_arguments_may_be_enqueued_than_a_worker_loads() -> None:
+    assert Settings(max_arguments_bytes=64 << 20).max_arguments_bytes == MAX_ARGUMENTS_BYTES
+    with pytest.raises(ConfigurationError, match="max_arguments_bytes is 67108865, but must be at most 67,108,864"):
+        Settings(max_arguments_bytes=(64 << 20) + 1)
 
 
 @pytest.mark.parametrize("name", sorted(CHOICES))

@@ -17,6 +17,7 @@ from jobq.states import (
     Outcome,
     State,
     Transition,
+    is_loss,
     may_retry,
     may_run_again,
 )
@@ -339,3 +340,22 @@ def test_a_job_that_always_kills_its_process_is_lost_as_often_as_allowed(max_los
     while may_run_again(losses=losses, max_losses=max_losses):
         losses += 1
     assert losses == max_losses
+
+
+@pytest.mark.parametrize(
+    ("ran_apart", "lost_together", "apart", "losses", "counts"),
+    [
+        (False, 1, 0, 0, True),
+        (False, 1, 0, 2, True),
+        (False, 2, 0, 0, False),
+        (False, 2, 1, 0, False),
+        (True, 1, 1, 0, True),
+        (True, 5, 1, 0, True),
+        (True, 2, 2, 0, True),
+        (True, 2, 2, 2, False),
+    ],
+)
+def test_a_loss_counts_only_where_it_points_at_one_job(
+    *, ran_apart: bool, lost_together: int, apart: int, losses: int, counts: bool
+) -> None:
+    assert counts is is_loss(ran_apart=ran_apart, lost_together=lost_together, apart=apart, losses=losses, max_losses=3)
