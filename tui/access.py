@@ -1,6 +1,6 @@
 """Which database this console looks at, and whether it may change anything there.
 
-Never with --read-only, on production only for a while after `:write`.
+With --read-only it may not. On production it may only for a while after `:write`.
 """
 
 import math
@@ -13,7 +13,7 @@ WRITE_SECONDS = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which database the console is looking at, and what it may do there."""
+    """The database that the console looks at, and what the console may do there."""
 
     name: str
     schema: str
@@ -26,7 +26,7 @@ class Target:
 
 
 class Access:
-    """One console's, asked by its screens, and once more by the source before anything is changed."""
+    """Each console has one. Its screens ask it, and the source asks it once more before it changes anything."""
 
     def __init__(self, target: Target, clock: Callable[[], float] = monotonic) -> None:
         self._target = target
@@ -42,16 +42,16 @@ class Access:
 
     @property
     def seconds(self) -> float:
-        """For how long changes are allowed still, where that is limited."""
+        """How long changes are still allowed, where that is limited."""
         return max(0.0, self._until - self._clock())
 
     @property
     def is_limited(self) -> bool:
-        """It can be opened, for a time."""
+        """Whether changes can be allowed for a time."""
         return self._target.is_production and not self._target.is_read_only
 
     def why_not(self) -> str | None:
-        """Why nothing may be changed now; None where it may."""
+        """Why nothing may be changed now. None if changes are allowed."""
         if self._target.is_read_only:
             return "this console is read-only (--read-only)"
         if self.is_limited and not self.seconds:
@@ -59,5 +59,5 @@ class Access:
         return None
 
     def left(self) -> str:
-        """What is left of the time, in a word."""
+        """The time that is left, as a word."""
         return f"{math.ceil(self.seconds / 60)}m" if self.seconds > 60 else f"{math.ceil(self.seconds)}s"

@@ -1,4 +1,4 @@
-"""Acting: an act is planned, confirmed, run, and its result told. One act at a time."""
+"""Runs acts: plans an act, asks for confirmation, runs it, and reports the result. One act at a time."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -26,14 +26,14 @@ class Dialogs(Protocol):
     """The dialogs of an act."""
 
     def confirm(self, plan: Plan, then: Callable[[str], None]) -> None:
-        """Asks whether an act is to be done, and does it after a yes, with the reason that was typed."""
+        """Asks whether to do an act. After a yes, does it, with the reason that was typed."""
 
     def show_outcome(self, report: Report, done: str) -> None:
-        """Shows the result of an act that was not done to all."""
+        """Shows the result of an act that left some of its jobs alone."""
 
 
 class Acting:
-    """What the feed has to say of an act goes to `listener`, which gives it to the methods at the end."""
+    """The feed sends the events of an act to `listener`, which passes them to the methods at the end."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Acting:
         listener: MessagePump,
         changed: Callable[[], None],
     ) -> None:
-        """`changed` is called when there is something else to say of what goes on."""
-        self.doing: str | None = None  # the act that goes on, in words
-        self._number = 0  # of the jobs that it is done to; 0: not known
+        """`changed` is called when the text about the current act changes."""
+        self.doing: str | None = None  # the current act, in words
+        self._number = 0  # of jobs that the act is on; 0: unknown
         self._feed = feed
         self._source = feed.source
         self._state = state
@@ -58,7 +58,7 @@ class Acting:
         self._changed = changed
 
     def why_not(self) -> str | None:
-        """Why nothing can be changed now; None where it can."""
+        """Why nothing can be changed now. None if changes are possible."""
         if self._state.replay is not None:
             return WHY_NOT
         if (why := self._source.access.why_not()) is not None:
@@ -75,7 +75,7 @@ class Acting:
     # On jobs
 
     def do(self, name: str, scope: Scope) -> None:
-        """Begins an act: fixes the set, asks as much as the act needs, does it, tells what came of it."""
+        """Starts an act: fixes the set of jobs, asks for confirmation where needed, runs it, and reports the result."""
         act = BY_NAME[name].act
         assert act is not None
         if scope.query is not None:
@@ -106,21 +106,21 @@ class Acting:
         text = str(scope.query) if scope.query else None
         self._run(act.verb, lambda source, progress: source.act(act.verb, selected, progress, text))
 
-    # On what has a name, and the rest
+    # Acts on things with a name
 
     def do_named(self, plan: Plan | None, deed: Callable[[Source], NamedReport]) -> None:
-        """An act on queues, schedules, workers or groups, after a yes where there is a plan to say yes to."""
+        """Runs an act on queues, schedules, workers or groups. If there is a plan, asks for confirmation first."""
         if plan is None:
             self._run("named", lambda source, _progress: deed(source))
         else:
             self.do_for_reason(plan, lambda source, _reason: deed(source))
 
     def do_for_reason(self, plan: Plan, deed: Callable[[Source, str], NamedReport]) -> None:
-        """The same, of an act for which a reason may be given."""
+        """The same, for an act that takes a reason."""
         self._dialogs.confirm(plan, lambda reason: self._run("named", lambda source, _progress: deed(source, reason)))
 
     def undo(self, act_id: int | None = None) -> None:
-        """Takes an act back, else the last one."""
+        """Undoes an act, by default the last one."""
         self._run("undo", lambda source, _progress: source.undo(act_id))
 
     def enqueue(self, new: NewJob) -> None:
@@ -133,7 +133,7 @@ class Acting:
         self._feed.act(self._listener, name, deed)
         self._changed()
 
-    # What came of it
+    # Results
 
     def progressed(self, message: Progressed) -> None:
         of = f" of {formats.count(self._number)}" if self._number else ""
@@ -184,7 +184,7 @@ class Acting:
 
 
 def result_words(report: Report, done: str) -> str:
-    """What came of an act, in a few words."""
+    """The result of an act, in a few words."""
     shown = ", ".join(f"#{job_id}" for job_id in report.done[:3])
     jobs = shown if 0 < len(report.done) <= 3 else formats.plural(len(report.done), "job")
     parts = [f"{done} {jobs}"] if report.done else []

@@ -1,4 +1,4 @@
-"""Everything that can be done in the console: one table that keys, footer, help, palette and dialogs read."""
+"""Every action of the console: one table that keys, footer, help, palette and dialogs read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,32 +13,32 @@ from .formats import span
 
 
 class Tier(IntEnum):
-    """How much is asked before it is done."""
+    """How much confirmation an action needs."""
 
-    NONE = 0  # it is done at once
-    YES = 1  # a key says yes to what is shown
+    NONE = 0  # no confirmation
+    YES = 1  # one key confirms what is shown
     TYPED = 2  # the number of jobs must be typed
 
 
 UNDO_FOR = f"for {span(UNDO_SECONDS)}"
-"""How long an act can be taken back, in words."""
+"""How long an act can be undone, in words."""
 
 MANY = 100
-"""Beyond so many jobs their number must be typed."""
+"""An act on more jobs than this needs their number typed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What an action does to jobs: in which states it may, what is asked before, how it is taken back."""
+    """What an action does to jobs: the states it accepts, the confirmation it needs, and how it is undone."""
 
-    verb: str  # the word of the command line, too
+    verb: str  # also the name of the command
     done: str
     states: frozenset[str]
     one: Tier
     few: Tier
     many: Tier = Tier.TYPED
     effect: str = ""
-    undo: str | None = None  # how far it can be taken back; None: it cannot be
+    undo: str | None = None  # which jobs an undo covers; None: it cannot be undone
     is_work: bool = False  # the jobs will run
 
     def tier(self, number: int, *, is_production: bool) -> Tier:
@@ -51,7 +51,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that a key does. `needs` names what the database's side must offer for it to exist at all."""
+    """One thing that a key does. `needs` names an ability of the source without which the action does not exist."""
 
     name: str
     key: str
@@ -65,7 +65,7 @@ class Action:
 
     @property
     def keys(self) -> str:
-        """The key as people write it."""
+        """The key as it is shown to people."""
         return self.shown or self.key
 
 
@@ -196,7 +196,7 @@ VERBS = {
     "stack": "stack",
     "undo": "undo",
 }
-"""Of what needs more of the database than reading: the verb of the audit, by which it says what its role may not."""
+"""Maps actions that need rights beyond reading to their verb in the audit, which names the right that a role lacks."""
 
 GROUPS = {
     "move": "Moving",
@@ -211,7 +211,7 @@ MOVES = (
     ("tab", "the next part of the screen"),
     ("1 2 … 7", "the screens, by their numbers in the second line"),
 )
-"""Keys of every list, which are no actions of their own."""
+"""Keys that every list has. They are not actions."""
 
 
 def bindings(*names: str) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""The console: puts its parts together, and passes between them what the feed tells."""
+"""The console: connects its parts, and passes the feed's messages to them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -71,7 +71,7 @@ class Console(ConsoleActions):
         self.source = source
         self.glyphs = theme.ASCII if is_ascii else theme.UNICODE if has_braille else theme.BLOCKS
         self.is_ascii = is_ascii
-        self.place = place  # where to go when there is something to show
+        self.place = place  # the first place to show
         self.preferences = preferences or Preferences()
         self.feed = Feed(source, self, every=every, may_slow=replay is None)
         self.state = State(clock, replay)
@@ -136,7 +136,7 @@ class Console(ConsoleActions):
         self.feed.look()
 
     def _tick(self) -> None:
-        """Each look draws the clock. Where the next one is late, or is not to come, it goes on without."""
+        """Draws the clock at each look, and also while the next look is late or not due."""
         self.write_access.close_when_over()
         pace = self.feed.pace
         is_late = pace is None or self.state.age > pace
@@ -146,10 +146,10 @@ class Console(ConsoleActions):
             elif isinstance(screen, screens.Waiting):
                 screen.paint()
 
-    # What the feed tells
+    # Messages of the feed
 
     def on_looked(self, message: Looked) -> None:
-        if self.state.is_frozen or not self.screen_stack:  # a word of the feed may come when the console is closing
+        if self.state.is_frozen or not self.screen_stack:  # a message of the feed may arrive while the console closes
             return
         if self.playback is not None:
             self.context.period.follow(message.snapshot)
@@ -192,7 +192,7 @@ class Console(ConsoleActions):
     # Painting
 
     def _console_screens(self) -> list[ConsoleScreen]:
-        """Those of this tab that are seen, the uppermost last. One that is covered is painted when it is seen again."""
+        """The visible screens of this tab, the top one last. A covered one is painted when it becomes visible again."""
         seen = (*self._background_screens, self.screen)
         return [screen for screen in seen if isinstance(screen, ConsoleScreen) and screen.is_mounted]
 
@@ -212,7 +212,7 @@ class Console(ConsoleActions):
         super()._display(screen, cells_only(renderable))
 
     def _fatal_error(self) -> None:
-        """As Textual's, without the values of local variables: there is an address with a password among them."""
+        """As Textual's, without the values of local variables: one of them is an address with a password."""
         import rich.traceback
         from rich.segment import Segments
 

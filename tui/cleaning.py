@@ -1,4 +1,4 @@
-"""Everything that the database says, made fit to be shown: every text in it passes `jobq.clean`."""
+"""Makes everything from the database fit to be shown: every text in it passes `jobq.clean`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -15,26 +15,26 @@ Shown = TypeVar("Shown")
 
 LINE = 400
 LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
-"""Texts of many lines, and after how many characters they are cut. All others are shown on one line of LINE."""
+"""Texts of several lines, and the number of characters after which they are cut. All others are shown as one LINE."""
 
 CLEAN_KINDS = frozenset({int, float, bool, type(None), datetime, timedelta})
-"""Have no text in them."""
+"""Types that contain no text."""
 
 
 Names = Mapping[str, str]
-"""What classes are called now, by the names under which their jobs are stored."""
+"""Current names of classes, by the names under which their jobs are stored."""
 
 CLASS_FIELDS = frozenset({"job_class", "classes"})
-"""Whose texts, or whose names, are those of classes."""
+"""Records whose texts or keys are names of classes."""
 
 
 def cleaned(value: Shown, *, is_cut: bool = True, names: Names | None = None) -> Shown:
-    """The same with every text in it as it may be shown; what is too long is cut, unless it was already."""
+    """The same value with every text cleaned. A text that is too long is cut, unless the database cut it already."""
     return _cleaned(value, None, is_cut, names or {})  # type: ignore[no-any-return]  # of the same type
 
 
 def _cleaned(value: Any, field: str | None, is_cut: bool, names: Names) -> Any:
-    """What needs no change stays the same object: a look cleans thousands of values, and nearly all are clean."""
+    """A value that needs no change stays the same object: nearly all of thousands are clean."""
     kind: Any = type(value)
     if kind in CLEAN_KINDS:
         return value
@@ -72,7 +72,7 @@ def names_of(kind: type) -> tuple[str, ...] | None:
 
 
 class SameJobs:
-    """Cleans a list of jobs that is read each second: a job that has not changed is the same object as before."""
+    """Cleans a list of jobs that is read each second. A job that has not changed stays the same object."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[JobRecord, JobRecord]] = {}

@@ -1,4 +1,4 @@
-"""Values as JSON and back: each kind of value is a pair of functions, and a record is a table of named fields."""
+"""Converts values to JSON and back. Each kind of value is a pair of functions; a record is a table of named fields."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class Misfit(Exception):
-    """What is written is no value of the kind that is wanted."""
+    """A value in the file is not of the expected kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`write` makes JSON of a value; `read` makes the value of JSON again, or raises Misfit."""
+    """`write` converts a value to JSON. `read` converts JSON back to the value, or raises Misfit."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
@@ -20,7 +20,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a record: its name in the file, its kind, and the attribute that it is."""
+    """A field of a record: its name in the file, its kind, and its attribute."""
 
     name: str
     kind: Kind
@@ -30,7 +30,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record(Kind):
-    """A record as an object with these fields. A file may have more of them: those are of a later version."""
+    """A record as an object with these fields. Other fields in a file are ignored: a later version wrote them."""
 
     made: Callable[..., Any]
     fields: tuple[Field, ...]
@@ -41,12 +41,12 @@ def field(name: str, kind: Kind, attribute: str | None = None) -> Field:
 
 
 def maybe(name: str, kind: Kind, attribute: str | None = None) -> Field:
-    """A field that is left out where the record has nothing there."""
+    """A field that is left out when it is empty."""
     return Field(name, kind, attribute or name, is_required=False)
 
 
 def plain(kinds: type | tuple[type, ...], words: str) -> Kind:
-    """What JSON has itself."""
+    """A type that JSON has itself."""
 
     def read(value: Any) -> Any:
         if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
@@ -81,7 +81,7 @@ def either(kind: Kind) -> Kind:
 
 
 def listed(kind: Kind) -> Kind:
-    """Values of a kind, one after the other."""
+    """A list of values of one kind."""
 
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -92,7 +92,7 @@ def listed(kind: Kind) -> Kind:
 
 
 def table(kind: Kind) -> Kind:
-    """Values of a kind by names."""
+    """Values of one kind, by name."""
 
     def read(value: Any) -> dict[str, Any]:
         return {name: kind.read(item) for name, item in OBJECT.read(value).items()}

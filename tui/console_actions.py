@@ -1,4 +1,4 @@
-"""What the console's own keys do: those that work on every screen."""
+"""The console's own actions: those that work on every screen."""
 
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ EVERYWHERE = (
 
 
 class ConsoleActions(Program):
-    """Each key is given to the part that it belongs to. A dialog keeps all of them to itself."""
+    """Each key goes to the part that handles it. A dialog keeps all keys to itself."""
 
     BINDINGS: ClassVar[list[Any]] = [
         *(Binding(str(number), f"tab({name!r})", show=False) for number, name in enumerate(TABS, 1)),
@@ -40,14 +40,14 @@ class ConsoleActions(Program):
 
     @property
     def shown_screen(self) -> ConsoleScreen | None:
-        """The screen that is seen, where no dialog is above it."""
+        """The visible screen, if no dialog covers it."""
         return self.screen if isinstance(self.screen, ConsoleScreen) else None
 
     def paint(self) -> None:
-        """Draws all screens anew."""
+        """Redraws all screens."""
         raise NotImplementedError
 
-    # Going, and the command palette
+    # Navigation, and the command palette
 
     def action_tab(self, name: str) -> None:
         self.navigation.show_tab(name)
@@ -70,7 +70,7 @@ class ConsoleActions(Program):
             self.push_screen(screens.Palette(entries, "Command, or the number of a job"))
 
     def _access_entries(self) -> list[Entry]:
-        """On production: how changes are allowed, and how not any more."""
+        """On production: how changes are allowed, and how they are forbidden again."""
         source = self.context.source
         if self.context.state.replay is not None or not source.target.is_production:
             return []
@@ -102,7 +102,7 @@ class ConsoleActions(Program):
     # Looking
 
     def action_look(self) -> None:
-        """Once, whatever the pace is."""
+        """Looks once, whatever the interval is."""
         state = self.context.state
         if self.shown_screen is not None and not state.is_frozen and state.replay is None:
             self.context.feed.look()
@@ -141,10 +141,10 @@ class ConsoleActions(Program):
         screen.looked()
 
     def paint_frames(self) -> None:
-        """Draws the lines anew that every screen has."""
+        """Redraws the lines that every screen has."""
         raise NotImplementedError
 
-    # In a recording
+    # Actions in a recording
 
     def action_step_back(self) -> None:
         if self.playback is not None and self.shown_screen is not None:

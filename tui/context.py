@@ -1,4 +1,4 @@
-"""What the screens and dialogs may use of the console. They know nothing else of it, and it is not the app."""
+"""The part of the console that screens and dialogs may use. They know nothing else of it: it is not the app."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from .troubles import Place
 
 
 class Navigation(Protocol):
-    """The ways from one screen to another."""
+    """Moves from one screen to another."""
 
     def go(self, place: Place) -> None:
-        """To a screen, and the list, the filter or the row on it."""
+        """Goes to a screen, and to the list, filter or row on it."""
 
     def search(self) -> None:
-        """To the line in which a filter on jobs is typed."""
+        """Goes to the line in which a filter on jobs is typed."""
 
     def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
-        """To the page of a job; `ids` are its neighbours in the list that it was opened from."""
+        """Goes to the page of a job. `ids` are its neighbours in the list from which it was opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     source: Source
-    feed: Feed  # asks the source, and answers the screen
-    state: State  # what is known
-    period: FiguresPeriod  # of which the figures are
+    feed: Feed  # sends questions to the source, and their answers to the screen
+    state: State  # the last known state
+    period: FiguresPeriod  # the period of the figures
     acting: Acting  # changes something
     navigation: Navigation
     keymap: Keymap
@@ -52,7 +52,7 @@ class Context:
 
 
 def context_of(node: DOMNode) -> Context:
-    """The context that the console gives to a screen, a dialog or a widget of its own."""
+    """The context that the console gives to its screens, dialogs and widgets."""
     app: Any = node.app
     context: Context = app.context
     return context

@@ -1,4 +1,4 @@
-"""The console's own dialogs: before and after an act, and as long as there is nothing to show."""
+"""The console's own dialogs: before and after an act, and while there is nothing to show."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ class ConsoleDialogs:
         self._app.push_screen(screens.Write(), after_yes(then))
 
     def wait(self) -> None:
-        """Says what is waited for: there was no look yet, or the schema is another."""
+        """Says what the console waits for: the first look, or a schema that it can read."""
         lost = self._state.lost
         if lost is None or (self._state.snapshot is not None and not isinstance(lost.error, SCHEMA_ERRORS)):
             return

@@ -1,7 +1,7 @@
-"""What goes to the terminal when a part of the screen has changed: the cells that changed, and no others.
+"""Sends to the terminal only the cells that changed when a part of the screen has changed.
 
 Textual draws a changed part from the left edge of its widget on, and draws a screen anew whenever one that it covers
-has changed. Both are its own private ways, which the tests of this module hold.
+has changed. Both are private to Textual; the tests of this module check that they still work so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from textual.strip import Strip
 
 
 def cells_only(update: Any) -> Any:
-    """The update of a part of the screen as one of cells; any other as it is."""
+    """Turns the update of a part of the screen into one of cells. Any other update stays as it is."""
     return CellsUpdate(update.chops, update.spans, update.chop_ends) if isinstance(update, ChopsUpdate) else update
 
 
 class CellsUpdate(ChopsUpdate):
-    """An update that begins at the first cell of each changed part."""
+    """An update that starts at the first cell of each changed part."""
 
     def render_segments(self, console: Console) -> str:
         return "".join(
@@ -31,7 +31,7 @@ class CellsUpdate(ChopsUpdate):
 
 
 def parts_of(line: Mapping[int, Strip | None], ends: Sequence[int], start: int, end: int) -> list[tuple[int, Strip]]:
-    """The parts of a line that lie between two columns, each with the column where it begins."""
+    """The parts of a line that lie between two columns, each with its first column."""
     return [
         (max(x, start), strip.crop(max(x, start) - x, min(until, end) - x))
         for until, (x, strip) in zip(ends, line.items(), strict=True)
@@ -40,7 +40,7 @@ def parts_of(line: Mapping[int, Strip | None], ends: Sequence[int], start: int, 
 
 
 def seen_behind(screens: Sequence[Screen[Any]]) -> list[Screen[Any]]:
-    """The screens of a stack that are seen behind the top one: none where that lets nothing through."""
+    """The screens of a stack that are visible behind the top one. Empty if the top one is opaque."""
     seen: list[Screen[Any]] = []
     for above, screen in zip(reversed(screens), reversed(screens[:-1]), strict=False):
         if above.styles.background.a == 1:

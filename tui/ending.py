@@ -1,8 +1,8 @@
-"""The end of the console's process: with its terminal, or when it is told to; in order, and else without it.
+"""Ends the console's process when its terminal closes or a signal asks for it: in order if possible, else at once.
 
-A console may hang in a write that nobody reads, in a question to a database, in a defect. None of that may keep it
-alive without a terminal. A thread that does nothing else sees the end come, asks for an end in order, and after a grace
-ends the process. What the console started (an embedded server, the demonstration's worker) ends by itself then.
+The console may hang in a write that nobody reads, in a query, or in a defect. None of these may keep it alive without a
+terminal. A separate thread waits for the end, asks the console to close, and ends the process after a grace period.
+Processes that the console started (an embedded server, the demonstration's worker) then end by themselves.
 """
 
 import _thread
@@ -18,16 +18,16 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 GRACE_SECONDS = 5.0
-"""For an end in order."""
+"""The grace period for closing in order."""
 
 EXIT_CODE = 128 + 1
-"""Of a process that had to be ended: as the shell tells of one that its terminal ended."""
+"""The exit code of a process that had to be ended, as a shell reports one that its terminal ended."""
 
 RESTORE = b"\x1b[<u\x1b[?2004l\x1b[?1006l\x1b[?1003l\x1b[?1000l\x1b[?1004l\x1b[?7h\x1b[?1049l\x1b[?25h"
-"""What a terminal is told so that a shell can use it again."""
+"""Written to the terminal so that a shell can use it again."""
 
 Mode: TypeAlias = list[Any]
-"""Of a terminal, as termios has it."""
+"""The attributes of a terminal, as in termios."""
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -39,7 +39,7 @@ _has_begun = False
 
 @contextmanager
 def with_terminal(descriptor: int) -> Iterator[None]:
-    """Ends the process when the terminal, or the pipe, of this descriptor is closed; and on SIGTERM and SIGHUP."""
+    """Ends the process when the terminal or pipe of this descriptor is closed, and on SIGTERM and SIGHUP."""
     global _reader, _writer, _leave
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
@@ -59,7 +59,7 @@ def with_terminal(descriptor: int) -> Iterator[None]:
 
 
 def call(leave: Callable[[], None] | None) -> None:
-    """What brings an end in order, from any thread; None where the end is under way by itself."""
+    """The function that starts to close the console, from any thread. None if closing has started."""
     global _leave
     with _lock:
         _leave = leave
@@ -69,7 +69,7 @@ def call(leave: Callable[[], None] | None) -> None:
 
 
 def begin() -> None:
-    """Ends the process: in order, or after a grace."""
+    """Ends the process: in order, or after the grace period."""
     if _writer >= 0:
         os.write(_writer, b".")
 
@@ -92,10 +92,10 @@ def _watch(descriptor: int, mode: Mode | None) -> None:
 
 
 def wait_for_end(descriptor: int) -> None:
-    """Until the other end of the terminal is closed, or `begin` was called. It costs nothing meanwhile."""
+    """Waits until the other end of the terminal is closed, or `begin` was called. Waiting costs nothing."""
     poll = select.poll()
     poll.register(_reader, select.POLLIN)
-    poll.register(descriptor, 0)  # that it hung up is told in any case
+    poll.register(descriptor, 0)  # a hang-up is reported in any case
     while True:
         for which, mask in poll.poll():
             if which == _reader or mask & (select.POLLHUP | select.POLLERR):
@@ -106,13 +106,13 @@ def wait_for_end(descriptor: int) -> None:
 def mode_of(descriptor: int) -> Mode | None:
     import termios
 
-    with suppress(termios.error):  # it is no terminal
+    with suppress(termios.error):  # it is not a terminal
         return termios.tcgetattr(descriptor)
     return None
 
 
 def restore(descriptor: int, mode: Mode | None) -> None:
-    """Leaves a terminal that is still there as it was, unless that would take waiting."""
+    """Restores a terminal that is still there, unless that would block."""
     import termios
 
     if mode is None:

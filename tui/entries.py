@@ -1,4 +1,4 @@
-"""An entry of the palette: something that can be done, or why it cannot be done now."""
+"""An entry of the palette: an action, or why it is not possible now."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,5 +10,5 @@ class Entry:
     keys: str
     words: str
     help: str
-    off: str | None  # why it cannot be done now
+    off: str | None  # why the action is not possible now
     run: Callable[[], Any]

@@ -1,4 +1,4 @@
-"""Numbers, times and texts as they are written on the screen: pure functions."""
+"""Numbers, times and texts as the screen shows them: pure functions."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ def count(number: float) -> str:
 
 
 def at_least(number: int, limit: int, write: Callable[[float], str] = count) -> str:
-    """A number that was counted no further than the limit: with a mark where there may be more."""
+    """A number that was counted up to a limit, with a mark where there may be more."""
     return f"{write(number)}+" if number >= limit else write(number)
 
 
@@ -54,7 +54,7 @@ def duration(seconds: float | None, none: str = "—") -> str:
 
 
 def age(seconds: float | None, none: str = "—") -> str:
-    """One unit: 12s, 5m, 3h, 4d; for columns."""
+    """One unit, for columns: 12s, 5m, 3h, 4d."""
     if seconds is None:
         return none
     whole = int(max(0.0, seconds))
@@ -73,7 +73,7 @@ def between(start: datetime | None, end: datetime | None, none: str = "—") -> 
 
 
 def due(moment: datetime, now: datetime) -> str:
-    """`in 5m`, or how long ago."""
+    """`in 5m`, or the time since then."""
     seconds = (moment - now).total_seconds()
     return f"in {age(seconds)}" if seconds > 0 else age(-seconds)
 
@@ -92,7 +92,7 @@ def minute(moment: datetime) -> str:
 
 
 def stamp(moment: datetime, now: datetime, *, is_short: bool = False) -> str:
-    """The time of day; with the date where it is another day, in short without the year and the seconds."""
+    """The time of day, with the date if it is another day. The short form omits the year and the seconds."""
     moment, now = moment.astimezone(UTC), now.astimezone(UTC)
     if moment.date() == now.date():
         return f"{moment:%H:%M:%S}"
@@ -100,12 +100,12 @@ def stamp(moment: datetime, now: datetime, *, is_short: bool = False) -> str:
 
 
 def compact(value: Any, limit: int = 400) -> str:
-    """JSON on one line, as it may be shown."""
+    """JSON on one line, cleaned."""
     return line(json.dumps(value, ensure_ascii=False), limit)
 
 
 def arguments(value: dict[str, Any], limit: int = 400) -> str:
-    """Arguments as they would be written in a call: order_id=7, copy_to=null."""
+    """Arguments as in a call: order_id=7, copy_to=null."""
     return line(", ".join(f"{name}={json.dumps(item, ensure_ascii=False)}" for name, item in value.items()), limit)
 
 
@@ -130,7 +130,7 @@ def nouns(noun: str) -> str:
 
 
 def fit(text: str, width: int, *, right: bool = False, more: str = "…") -> str:
-    """Exactly so many cells: padded, or cut with a mark."""
+    """A text that fills exactly this number of cells: padded, or cut with a mark."""
     length = cell_len(text)
     if length > width:
         cut = set_cell_size(text, max(0, width - cell_len(more))) + more
@@ -139,7 +139,7 @@ def fit(text: str, width: int, *, right: bool = False, more: str = "…") -> str
 
 
 def cut(text: Text, width: int, more: str = "…") -> Text:
-    """At most so many cells of a styled text: with a mark, in the style of what is before it, where it was cut."""
+    """A styled text of at most this many cells. Where it was cut, a mark has the style of the text before it."""
     if text.cell_len <= width:
         return text
     shown = text.copy()
@@ -149,7 +149,7 @@ def cut(text: Text, width: int, more: str = "…") -> Text:
 
 
 def tail(path: str, width: int, more: str = "…") -> str:
-    """The end of a path, which says more than its beginning does: whole names of folders as far as they fit."""
+    """The end of a path, which says more than its beginning: as many whole folder names as fit."""
     if cell_len(path) <= width:
         return path
     places = [place for place, character in enumerate(path) if character == "/"]
@@ -158,7 +158,7 @@ def tail(path: str, width: int, more: str = "…") -> str:
 
 
 def spark(values: Sequence[float], width: int, blocks: str) -> str:
-    """The last values as a row of little columns, the youngest at the right; nothing is a dot."""
+    """The last values as a row of small columns, the latest on the right. Zero is a dot."""
     shown = list(values)[-width:]
     top = max(shown, default=0) or 1
     drawn = "".join(blocks[max(1, round(value / top * 8))] if value > 0 else "·" for value in shown)
@@ -166,17 +166,17 @@ def spark(values: Sequence[float], width: int, blocks: str) -> str:
 
 
 def class_name(job_class: str, *, is_wide: bool = False) -> str:
-    """A class without its module, where there is no room for it."""
+    """A class without its module, for narrow places."""
     return job_class if is_wide else job_class.rpartition(".")[2] or job_class
 
 
 def class_in(job_class: str, width: int) -> str:
-    """A class in so many cells: without its module where the whole does not fit."""
+    """A class within this number of cells: without its module if the full name does not fit."""
     return job_class if cell_len(job_class) <= width else class_name(job_class)
 
 
 def size(number: float) -> str:
-    """Bytes, in the unit in which they are short."""
+    """A number of bytes, in the unit that makes it short."""
     for unit in ("B", "kB", "MB"):
         if number < 1000:
             return f"{number:.0f} {unit}"
@@ -185,7 +185,7 @@ def size(number: float) -> str:
 
 
 def listed(names: Iterable[str], most: int = 3) -> str:
-    """Some names, and how many more."""
+    """Some names, and the number of the others."""
     known = list(names)
     shown = ", ".join(known[:most])
     return f"{shown} and {len(known) - most} more" if len(known) > most else shown

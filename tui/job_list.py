@@ -1,4 +1,4 @@
-"""The list of jobs that is shown: which one, its loaded part, and the questions that keep it up to date. Pure."""
+"""The list of jobs on the screen: which list, its loaded part, and the questions that keep it up to date. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -11,18 +11,19 @@ from .source import VIEWS, Query, Snapshot, Source, View
 from .window import PAGE, Window
 
 Order = tuple[str, bool]
-"""The title of a column, and whether it falls."""
+"""The title of a column, and whether the order is descending."""
 
 LOOK_ON = 50_000
-"""Jobs that a search goes through in one go where no index serves it: a few questions, one after the other."""
+"""Maximum number of jobs that a search without an index goes through in one go, in a few questions one after the other.
+"""
 
 LONG = 50_000
-"""Jobs that are looked at one by one within a fraction of a second."""
+"""Number of jobs that are read one by one within a fraction of a second."""
 
 
 class Ask(Protocol):
     def __call__(self, name: str, question: Callable[[Source], Any], *, is_again: bool = False) -> None:
-        """Has a question answered; its answer goes to `JobList.take`."""
+        """Sends a question; its answer goes to `JobList.take`."""
 
 
 class JobList:
@@ -34,9 +35,9 @@ class JobList:
         self.problem = ""  # why there is nothing to show
         self._ask = ask
         self._is_at_top = is_at_top
-        self._epoch = 0  # answers to questions of an earlier one are void
-        self._asked: int | None = None  # the page that is on its way
-        self._may_look = LOOK_ON  # jobs that a search goes through by itself
+        self._epoch = 0  # answers to questions of an earlier epoch are ignored
+        self._asked: int | None = None  # the requested page that has not arrived
+        self._may_look = LOOK_ON  # jobs that a search may go through by itself
 
     @property
     def view(self) -> View:
@@ -48,24 +49,24 @@ class JobList:
 
     @property
     def is_following(self) -> bool:
-        """New rows are let in."""
+        """Whether new rows may enter the list."""
         return self.sort is None and self._is_at_top() and not self.is_partial
 
     @property
     def is_partial(self) -> bool:
-        """Only the newest jobs were looked at so far."""
+        """Whether only the newest jobs were read so far."""
         return self.window.looked > 0 and not self.window.is_complete
 
     # Which list
 
     def show(self, query: Query) -> None:
-        """Another list, or another filter on it, from its top."""
+        """Shows another list, or another filter on it, from its top."""
         self.query = query
         self.sort = None
         self.reload()
 
     def sort_by(self, sort: Order | None, column: str) -> None:
-        """Has the list ordered by a column, which the source knows by this name; None: the newest first."""
+        """Orders the list by a column, under the name that the source knows. None: the newest first."""
         if self.query is not None:
             self.sort = sort
             self.query = replace(self.query, order=None if sort is None else (column, sort[1]))
@@ -79,13 +80,13 @@ class JobList:
         self.problem = ""
 
     def beside(self, step: int) -> View:
-        """The list before or after this one."""
+        """The previous or the next list."""
         return VIEWS[(VIEWS.index(self.view) + step) % len(VIEWS)]
 
     # Asking
 
     def want(self, top: int, height: int) -> None:
-        """Asks for the page that will be needed next, if it is not there."""
+        """Asks for the page that is needed next, unless it is loaded."""
         number = self.window.wanted(top, height)
         if number is None or number == self._asked or self.query is None:
             return
@@ -95,12 +96,12 @@ class JobList:
         self._ask_page("page", number)
 
     def look_on(self) -> None:
-        """Somebody wants to see more of a search that ended before the end of its list."""
+        """Continues a search that stopped before the end of its list."""
         if self.is_partial and self._asked is None:
             self._may_look = self.window.looked + LOOK_ON
 
     def look_again(self, in_sight: Iterable[JobRecord], top: int, height: int) -> None:
-        """What is on the screen is read again; what is not is left as it is."""
+        """Reads the rows on the screen again. The others stay as they are."""
         if self.query is None:
             return
         if not self.window.is_loaded:
@@ -135,7 +136,7 @@ class JobList:
     # Answers
 
     def take(self, name: str, value: tuple[int, Any]) -> bool:
-        """Takes the answer to a question; False where it is void, as the list is another by now."""
+        """Takes the answer to a question. False if the list has changed since the question was asked."""
         epoch, pages = value
         if epoch != self._epoch:
             return False
@@ -154,7 +155,7 @@ class JobList:
         return True
 
     def refuse(self, problem: str) -> bool:
-        """A question came to nothing; False where something is shown all the same."""
+        """A question failed. False if there is still something to show."""
         self._asked = None
         if self.window.is_loaded:
             return False
@@ -162,7 +163,7 @@ class JobList:
         return True
 
     def rows(self, kept: Collection[Any] = ()) -> Sequence[JobRecord]:
-        """What is loaded. What has ended is no longer among what runs, but for `kept`."""
+        """The loaded jobs. A job that has ended leaves the list of running jobs, except for `kept`."""
         rows = self.window.rows
         if self.view.which == State.RUNNING:
             rows = [job for job in rows if job.id in kept or not self.window.is_gone(job.id)]
@@ -170,7 +171,7 @@ class JobList:
 
 
 def is_long(view: View, snapshot: Snapshot | None) -> bool:
-    """A list may be too long to look at its jobs one by one."""
+    """Whether the list may be too long to read its jobs one by one."""
     if snapshot is None or view.which == State.RUNNING:
         return False
     stats = snapshot.stats

@@ -1,8 +1,8 @@
-"""Keys in order: each is handled only when everything that the one before it set off is done.
+"""Handles keys in order: each one only after everything that the one before it started is done.
 
 Textual takes a key from the queue of one widget to that of its parent, up to the console, and moves the focus by a
-message, too. Keys that come together, as from a paste, a macro or a slow connection, therefore overtake the focus: an
-`r` right behind a `/` acted on the list instead of going into the filter. Here they wait until all queues are empty.
+message, too. Keys that arrive together (a paste, a macro, a slow connection) therefore overtake the focus: an `r` right
+behind a `/` acted on the list instead of going into the filter. Here they wait until all queues are empty.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from textual.message_pump import MessagePump
 INPUT = (Key, Paste, MouseDown, MouseUp)
 
 AT_ONCE = frozenset({"ctrl+c", "ctrl+z"})
-"""Keys that never wait: they are the way out. What was typed before them is void, as in a shell."""
+"""Keys that never wait: they are the way out. Keys typed before them are discarded, as in a shell."""
 
 MOST_HELD = 1000
-"""Keys that may wait. A longer burst is no typing; its end is left out, never its middle."""
+"""Maximum number of keys that wait. A longer burst is not typing: its end is dropped, never its middle."""
 
 PATIENCE = 10.0
-"""Seconds after which a console that does not come to rest gets no more of what was typed meanwhile."""
+"""If the console is not at rest after this number of seconds, it gets none of the keys typed meanwhile."""
 
 SPINS = 200
-"""Turns of the loop before a wait that takes time."""
+"""Turns of the event loop before the first timed wait."""
 
 
 class Keyboard:
-    """Hands on what a person does, one after the other, to a console at rest."""
+    """Passes a person's input on, one key after the other, when the console is at rest."""
 
     def __init__(self, app: App[Any]) -> None:
         self._app = app
@@ -40,10 +40,10 @@ class Keyboard:
         self._turn: Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_overfull = False
-        self._asked: object = None  # the screen that something was last left out for
+        self._asked: object = None  # the screen for which input was last dropped
 
     def holds(self, event: Event) -> bool:
-        """Keeps what a person did until its turn comes. Tells whether it did so."""
+        """Keeps input until its turn comes. Returns whether it kept it."""
         if not isinstance(event, INPUT) or event.is_forwarded:
             return False
         if event is self._turn:
@@ -57,7 +57,7 @@ class Keyboard:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits, and nothing is being done."""
+        """Whether no input waits and none is being handled."""
         return (self._task is None or self._task.done()) and self._is_quiet
 
     def _hold(self, event: Event) -> None:
@@ -76,7 +76,7 @@ class Keyboard:
                 if not await self._rest():
                     self._held.clear()
                     self._tell("the console was busy: keys that were typed meanwhile were left out")
-                elif self._held and self._app.screen_stack:  # a key that never waits may have made the others void
+                elif self._held and self._app.screen_stack:  # a key that never waits may have discarded the others
                     self._hand(self._held.popleft())
         except Exception as error:  # noqa: BLE001 - the edge of a task: a defect must be seen, as in a widget
             self._app._handle_exception(error)
@@ -92,13 +92,13 @@ class Keyboard:
             return
         focused = screen.focused
         if focused is not None and not focused.is_running:
-            # It was asked to take the focus just before it was removed. Keys sent to it would vanish, all of them.
+            # It was asked to take the focus just before it was removed. All keys sent to it would be lost.
             screen.set_focus(None)
         self._turn = event
         self._app.post_message(event)
 
     async def _rest(self) -> bool:
-        """Waits until all that was set off is done. False where that does not come to an end."""
+        """Waits until everything that was started is done. False if that does not happen in time."""
         until, spins = monotonic() + PATIENCE, 0
         while not self._is_quiet:
             if monotonic() > until:
@@ -122,7 +122,7 @@ class Keyboard:
 
 
 def is_busy(pump: MessagePump) -> bool:
-    """Whether it has a message to handle, handles one, or has not begun yet. Textual has no word for that."""
+    """Whether a widget has a message to handle, handles one, or has not started. Textual offers no such question."""
     if pump._closing or pump._closed:
         return False
     queue: Queue[Any] = pump._message_queue

@@ -1,4 +1,4 @@
-"""Other keys for the actions, by their names: what a person wrote, checked against what can be and what is taken."""
+"""Checks a person's other keys for actions: whether each exists, is allowed, and is free."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,10 +25,10 @@ FIXED = {
 
 
 def keymap(wanted: Mapping[str, str], screens: Sequence[Iterable[str]]) -> tuple[dict[str, str], list[str]]:
-    """The keys that can be changed so, by the name of the action, and what is wrong with the others.
+    """The valid changes of keys, by the name of the action, and a message for each of the others.
 
-    `screens` are the actions that work together. Where two would have one key there, those that were changed to it keep
-    their own.
+    `screens` are the actions that work together. Where two of them would get the same key, those that were changed to
+    it keep their own.
     """
     keys: dict[str, str] = {}
     problems = []
@@ -54,7 +54,7 @@ def keymap(wanted: Mapping[str, str], screens: Sequence[Iterable[str]]) -> tuple
 
 
 def key_of(text: str) -> str | None:
-    """A key as Textual calls it; None where there is none."""
+    """Textual's name of a key. None if there is no such key."""
     if len(text) == 1:
         return _character_to_key(text) if text.isprintable() and not text.isspace() else None
     lowered = text.lower()
@@ -62,7 +62,7 @@ def key_of(text: str) -> str | None:
 
 
 def shown(text: str) -> str:
-    """A key as people write it, from its name."""
+    """A key as it is shown to people, from Textual's name."""
     for action in ACTIONS:
         if action.key == text:
             return action.keys

@@ -1,4 +1,4 @@
-"""What a filter may be completed with: names and values that the console has seen, by the key of the filter. Pure."""
+"""Completions for a filter: names and values that the console has seen, by the key of the filter. Pure."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,18 +9,18 @@ from jobq.observe import FailureGroup
 from jobq.records import ClassRecord, JobRecord, WorkerRecord
 
 MOST = 1000
-"""Values that are kept of one key."""
+"""Number of values kept for one key."""
 
 LONGEST = 60
-"""Characters of a value that anybody would have completed."""
+"""Maximum length of a value worth completing."""
 
 
 class KnownValues:
     def __init__(self) -> None:
-        self._values: dict[str, dict[str, None]] = {}  # by key; the last that was seen is the last of them
+        self._values: dict[str, dict[str, None]] = {}  # by key; the last one seen comes last
 
     def of(self, key: str) -> list[str]:
-        """The values of a key in their order, as a filter has them."""
+        """The values of a key in order, in the notation of filters."""
         return [quoted(value, is_free=False) for value in sorted(self._values.get(key, ()))]
 
     @property
@@ -60,7 +60,7 @@ class KnownValues:
 
 
 def texts_of(arguments: dict[str, Any], depth: int = 2) -> Iterable[tuple[str, str]]:
-    """Arguments, and what is within them, by their paths; only what a filter can compare with."""
+    """Arguments and the values within them, by path; only values that a filter can compare with."""
     for name, value in arguments.items():
         if isinstance(value, dict):
             within = texts_of(value, depth - 1) if depth > 1 else ()

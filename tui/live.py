@@ -1,4 +1,4 @@
-"""The source that answers from a database, by way of `observe` and `operate`, and cleans all that it gives."""
+"""The source that reads from a database through `observe` and `operate`, and cleans every answer."""
 
 import math
 import threading
@@ -41,17 +41,17 @@ from .source import (
 Shown = TypeVar("Shown")
 
 OUTCOME_LIMIT = 1000
-"""What ended is counted no further by a look: a screen wants to know only whether the history is long."""
+"""A look counts ended jobs up to this number: a screen needs to know only whether the history is long."""
 
 FIGURES_EVERY = 10.0
 FIGURES_SHARE = 1 / 1440
-"""Figures of a long period are read more rarely, after so much of it has passed: they cost more, and move less."""
+"""Figures of a long period are read again after this part of it has passed: they cost more, and change less."""
 
 NAMES_EVERY = 30.0
-"""Seconds between two looks at what the classes are called now."""
+"""Seconds between two reads of the current names of classes."""
 
 RIGHTS_EVERY = 60.0
-"""Somebody may give the role what it lacks while the console is open."""
+"""Seconds between two checks of the role's rights, as somebody may grant them while the console is open."""
 
 RUNNING_LIMIT = 100
 GROUPS_LIMIT = 50
@@ -87,7 +87,7 @@ OPERATIONS = {"retry": operate.retry, "cancel": operate.cancel, "purge": operate
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Figures of a period that many seconds long, and when they were read."""
+    """Figures of a period of this length, and when they were read."""
 
     seconds: float
     read_at: float
@@ -104,7 +104,7 @@ class LiveSource:
         self._forbidden: tuple[float, dict[str, str]] | None = None
         self._database = database
         self._migrate = migrate
-        self._raw: dict[str, str] = {}  # names as they are, of those that are shown otherwise
+        self._raw: dict[str, str] = {}  # original names of those that are shown otherwise
         self.ordering = Ordering(database, self._raw)
         self._seen = KnownValues()
         self._kept: dict[str, Kept] = {}
@@ -114,14 +114,14 @@ class LiveSource:
         self._names_at = -math.inf  # when they were read
 
     def look_ahead(self, seconds: float = FIRST_SECONDS) -> None:
-        """Begins the first look in a thread: who opens a console need not wait for the database and for Textual."""
+        """Starts the first look in a thread, so that the console can start Textual meanwhile."""
         ahead: Future[Snapshot] = Future()
         self._ahead = ahead
 
         def begin() -> None:
             try:
                 ahead.set_result(self._look(seconds))
-            except BaseException as error:  # noqa: BLE001 - told to whoever looks first
+            except BaseException as error:  # noqa: BLE001 - raised again in the first look
                 ahead.set_exception(error)
 
         threading.Thread(target=begin, name="jobq-tui-ahead", daemon=True).start()
@@ -145,7 +145,7 @@ class LiveSource:
             "groups",
             seconds,
             lambda: observe.failing(database, Moment(seconds), limit=GROUPS_LIMIT, has_steps=False),
-            may_wait=self._kept["period"] is not last,  # no look shall take as long as both
+            may_wait=self._kept["period"] is not last,  # one look must not take as long as both
         )
         self._remember(stats, running)
         forbidden = self._forbidden
@@ -162,7 +162,8 @@ class LiveSource:
         )
 
     def _figures(self, name: str, seconds: float, read: Callable[[], Shown], *, may_wait: bool = False) -> Shown:
-        """What is kept of a period that long; read anew where it is of another, or is old and may not wait."""
+        """The stored figures of this period. They are read again if the period changed, or if they are old and may not
+        wait."""
         kept = self._kept.get(name)
         is_old = kept is not None and monotonic() - kept.read_at > max(FIGURES_EVERY, seconds * FIGURES_SHARE)
         if kept is None or kept.seconds != seconds or (is_old and not may_wait):
@@ -179,7 +180,7 @@ class LiveSource:
 
     @property
     def _may_not_undo(self) -> bool:
-        """A role that may not undo may not read what is kept for it either."""
+        """A role without the right to undo cannot read what undo needs either."""
         return "undo" in (self._forbidden[1] if self._forbidden else {})
 
     def acts_on(self, job_id: int, since: datetime) -> JobActs:
@@ -196,7 +197,7 @@ class LiveSource:
         return query if query.meaning is None else replace(query, meaning=self._meant(query.meaning))
 
     def _meant(self, chosen: Filter) -> Filter:
-        """With names as they are, where they are shown otherwise."""
+        """With original names, where the shown names differ."""
         return replace(
             chosen, terms=tuple(replace(term, values=tuple(map(self._value, term.values))) for term in chosen.terms)
         )
@@ -246,7 +247,7 @@ class LiveSource:
         if query.barred:
             return Selected((), ())
         selected = observe.select(self._database, query.meaning, progress=progress)
-        return replace(selected, classes=self._renamed(selected.classes))  # ids may be millions
+        return replace(selected, classes=self._renamed(selected.classes))  # there may be millions of ids
 
     def classes(self) -> tuple[ClassRecord, ...]:
         found = observe.classes(self._database)
@@ -261,7 +262,7 @@ class LiveSource:
         return next((stored for stored, name in self._names.items() if name == job_class), job_class)
 
     def _shown(self, value: Shown) -> Shown:
-        """As it may be shown, with the classes by the names that their workers have for them."""
+        """Cleaned, with the current names of classes."""
         return cleaned(value, names=self._names)
 
     def _renamed(self, classes: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
@@ -282,7 +283,7 @@ class LiveSource:
         acted = OPERATIONS[verb](
             self._database, selected.ids, selection=selection, progress=progress, seen=selected.seen
         )
-        self._kept.clear()  # what failed and is at rest is something else now
+        self._kept.clear()  # the failures at rest have changed
         return report_of(verb, acted)
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:
@@ -342,12 +343,12 @@ class LiveSource:
         self._database.close()
 
     def _require_writing(self) -> None:
-        """The last gate before anything is changed, whatever a screen may think."""
+        """The last check before anything is changed, whatever a screen did."""
         if (why := self.access.why_not()) is not None:
             raise DatabaseReadOnly(f"{why[0].upper()}{why[1:]}.")
 
     def _remember(self, stats: Stats | None, jobs: Iterable[JobRecord]) -> None:
-        """Names as they are, for a filter on one that is shown otherwise; and what to suggest."""
+        """Maps shown names to original ones in a filter, and suggests values."""
         self._seen.add_workers(cleaned(stats.workers) if stats is not None else ())
         queues = {job.queue for job in jobs} | {queue.name for queue in (stats.queues if stats else ())}
         classes = {job.job_class for job in jobs} | {one.job_class for one in (stats.unknown_classes if stats else ())}
@@ -366,5 +367,5 @@ def report_of(verb: str, acted: operate.Acted) -> Report:
 
 
 def undoable(verb: str, done: Sequence[Any]) -> int:
-    """How much of what an act did can be taken back."""
+    """How many items of an act can be undone."""
     return len(done) if verb in operate.UNDOABLE else 0

@@ -1,4 +1,4 @@
-"""Which jobs an act is on: those that are marked, all that match, or the one under the cursor. Pure."""
+"""The jobs that an act is on: marked ones, all matches, or the one under the cursor. Pure."""
 
 from collections.abc import Hashable, Sequence
 
@@ -10,8 +10,8 @@ from .source import Query
 
 class Marks:
     def __init__(self) -> None:
-        self.ids: set[Hashable] = set()  # stay with their jobs, whatever is filtered
-        self.is_all = False  # all that match, also those that are not loaded
+        self.ids: set[Hashable] = set()  # stay marked under any filter
+        self.is_all = False  # all matches, also those that are not loaded
         self._last: Hashable = None
 
     def __bool__(self) -> bool:
@@ -22,7 +22,7 @@ class Marks:
         self.ids.clear()
 
     def begin_list(self) -> None:
-        """Another filter: what was marked stays so; all that matched are others now."""
+        """For another filter: marks stay, but "all matches" ends, since they are others now."""
         self.is_all, self._last = False, None
 
     def unmark(self) -> None:
@@ -46,12 +46,12 @@ class Marks:
         self.ids.clear()
 
     def forget(self, done: Sequence[int]) -> None:
-        """After an act: what it was done to is marked no more."""
+        """After an act: removes the marks of its jobs."""
         self.ids.difference_update(done)
         self.is_all = False
 
     def away_from(self, loaded: Sequence[JobRecord]) -> int:
-        """How many marked jobs are not among these."""
+        """The number of marked jobs that are not among these."""
         return len(self.ids - {job.id for job in loaded})
 
     def scope(
@@ -64,7 +64,7 @@ class Marks:
         return Scope(tuple(ids), jobs=tuple(job for job in loaded if job.id in chosen))
 
     def _in_order(self, loaded: Sequence[JobRecord]) -> list[int]:
-        """As in the list; those that are not loaded first, the youngest of them leading."""
+        """In the order of the list. Jobs that are not loaded come first, the newest of them leading."""
         order = {job.id: place for place, job in enumerate(loaded)}
         ids = [job_id for job_id in self.ids if isinstance(job_id, int)]
         return sorted(ids, key=lambda job_id: order.get(job_id, -job_id))

@@ -1,4 +1,4 @@
-"""How many jobs of each list match the filter. Pure: each list is a question of its own, so none holds up another."""
+"""The number of matches of the filter in each list. Pure. Each list is a question of its own: none delays another."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -9,14 +9,14 @@ from jobq.observe import Matches
 from .source import VIEWS, Query, Source, View
 
 EVERY = timedelta(seconds=10)
-"""Between two counts: eight questions cost more than a look."""
+"""Seconds between two counts: eight questions cost more than a look."""
 
 PREFIX = "matches of "
 
 
 class MatchCounts:
     def __init__(self, ask: Callable[[str, Callable[[Source], Any]], None]) -> None:
-        """`ask` has a question answered; its answer goes to `take`, its failure to `refuse`."""
+        """`ask` sends a question. Its answer goes to `take`, its failure to `refuse`."""
         self.text = ""  # the filter
         self._ask = ask
         self._queries: tuple[Query, ...] = ()
@@ -58,7 +58,7 @@ class MatchCounts:
         self._failed.add(name.removeprefix(PREFIX))
 
     def of(self, view: View) -> Matches | None:
-        """None where they are being counted, or could not be."""
+        """None while they are being counted, or if that failed."""
         return self._found.get(view.name)
 
     def has_failed(self, view: View) -> bool:
@@ -66,7 +66,7 @@ class MatchCounts:
 
     @property
     def first_view(self) -> View | None:
-        """The first list in which something matches; None where none is known to, or one before it is being counted."""
+        """The first list with a match. None if no match is known, or if an earlier list is still being counted."""
         for view in VIEWS:
             found = self.of(view)
             if found is not None and found.number:

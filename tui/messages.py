@@ -1,4 +1,4 @@
-"""What the feed tells the screens, each named after what happened."""
+"""The messages from the feed to the screens, each named after what happened."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .source import Report, Snapshot
 
 
 class Looked(Message):
-    """The state of everything has been read."""
+    """The whole state has been read."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class Looked(Message):
 
 
 class Lost(Message):
-    """It could not be read; the feed goes on trying."""
+    """The state could not be read. The feed tries again."""
 
     def __init__(self, error: JobqError, tries: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Lost(Message):
 
 
 class Broke(Message):
-    """A thread of the feed met what nobody expected: a defect. The console ends and shows it."""
+    """An unexpected error in a thread of the feed: a defect. The console ends and shows it."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Broke(Message):
 
 
 class Answered(Message):
-    """A question of a screen has its answer."""
+    """The answer to a question of a screen."""
 
     def __init__(self, name: str, value: Any) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Answered(Message):
 
 
 class Refused(Message):
-    """A question of a screen, or an act, came to nothing."""
+    """A question of a screen, or an act, failed."""
 
     def __init__(self, name: str, error: JobqError) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Refused(Message):
 
 
 class Progressed(Message):
-    """A long act, or the search for what it is on, has come so far."""
+    """The progress of a long act, or of the search for its jobs."""
 
     def __init__(self, name: str, seen: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The ways from one screen to another, and places as they are written on the command line."""
+"""Moves between screens, and places as the command line writes them."""
 
 import re
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ class ConsoleNavigation:
             screen.lead_to(place)
 
     def search(self) -> None:
-        """To the line in which a filter on jobs is typed, from wherever one is."""
+        """Goes to the line in which a filter on jobs is typed, from any screen."""
         self._app.switch_mode("jobs")
         while len(self._app.screen_stack) > 1:  # the page of a job, opened from its list
             self._app.pop_screen()
@@ -44,7 +44,7 @@ class ConsoleNavigation:
             self._app.switch_mode(name)
 
     def entries(self) -> list[Entry]:
-        """Where one can go from everywhere."""
+        """The places that can be reached from everywhere."""
         tabs = [
             Entry(str(number), tab.words, tab.question, None, partial(self.show_tab, name))
             for number, (name, tab) in enumerate(TABS.items(), 1)

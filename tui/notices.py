@@ -1,4 +1,4 @@
-"""What the console says in passing, and what it puts on the clipboard."""
+"""The console's short messages, and the clipboard."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ GOOD_SECONDS, BAD_SECONDS, STAYING_SECONDS = 4.0, 8.0, 3600.0
 
 class Notices:
     def __init__(self, app: App[Any], *, are_staying: bool) -> None:
-        """`are_staying`: of a console that does not move by itself, what it said stays, too."""
+        """`are_staying`: in a console that does not move by itself, its messages stay, too."""
         self._app = app
         self._are_staying = are_staying
 
     def tell(self, text: str, *, is_bad: bool = False) -> None:
-        """Says something in passing. Never markup: the text may be anybody's."""
+        """Shows a short message. Never markup: the text may come from anybody."""
         seconds = STAYING_SECONDS if self._are_staying else BAD_SECONDS if is_bad else GOOD_SECONDS
         self._app.notify(text, severity="error" if is_bad else "information", timeout=seconds, markup=False)
 

@@ -1,7 +1,8 @@
-"""A new job as the form has it: what is wrong with it, the command line that does the same, and what it will be.
+"""The new job of the form: errors in it, the equivalent command line, and the resulting job.
 
-What is left open, the class's own methods choose, as for `jobq enqueue`. Where the application's code is here, a
-process of its own asks them; elsewhere only what the workers report of the class is known, and the rest must be said.
+The class's own methods choose the options that are left open, as for `jobq enqueue`. If the application's code is here,
+a process of its own calls them. Otherwise only what the workers report of the class is known, and the form must be
+given the rest.
 """
 
 import json
@@ -21,18 +22,18 @@ from .source import OPTIONS, NewJob, PlannedJob
 COMPUTED = "its code computes it: say it"
 
 NONE = ('""', "''")
-"""Typed for an option that is a text: it is to be empty, whatever the class says."""
+"""Typed for a text option that shall be empty, whatever the class says."""
 
 
 class Ordering:
     def __init__(self, database: Any, raw: Mapping[str, str]) -> None:
-        """`raw` has the names as they are, of those that are shown otherwise."""
-        self.known: dict[str, ClassRecord] = {}  # the classes that live workers know, by the names that are shown
+        """`raw` maps shown names to original ones, where they differ."""
+        self.known: dict[str, ClassRecord] = {}  # the classes that live workers know, by their shown names
         self._database = database
         self._raw = raw
 
     def check(self, new: NewJob) -> dict[str, str]:
-        """What is wrong with each field, as far as that is known at once."""
+        """The errors of each field that can be found without the application."""
         problems: dict[str, str] = {}
         record = self.known.get(new.job_class)
         if record is None:
@@ -55,12 +56,12 @@ class Ordering:
         return problems
 
     def words(self, new: NewJob) -> tuple[str, ...]:
-        """The words of `jobq` that do what the form does; names as they are, also of those that are shown otherwise."""
+        """The `jobq` command that does what the form does, with original names."""
         given = replace(new, queue=self._raw.get(new.queue, new.queue))
         return words_of(given, self.known.get(new.job_class))
 
     def plan(self, new: NewJob) -> PlannedJob:
-        """What the job would be; where that is not known, of which options, and why."""
+        """The job that would be enqueued. Where that is unknown: which options are unknown, and why."""
         try:
             return planned(operate.plan(self._database.settings, self.words(new)), "its code, in this folder")
         except UnknownJobClass as error:
@@ -102,7 +103,7 @@ class Ordering:
 
 
 def words_of(new: NewJob, record: ClassRecord | None) -> tuple[str, ...]:
-    """The words of `jobq` that do what a form does; as far as it is filled in."""
+    """The `jobq` command of the form, as far as it is filled in."""
     try:
         positional, named = call_of(new, record)
     except ArgumentsError:
@@ -117,7 +118,7 @@ def words_of(new: NewJob, record: ClassRecord | None) -> tuple[str, ...]:
 
 
 def texts_of(new: NewJob) -> dict[str, str]:
-    """What was typed for the options."""
+    """The typed options."""
     return {"delay": new.delay.removeprefix("in "), **{name: getattr(new, name) for name in OPTIONS}}
 
 
@@ -128,7 +129,7 @@ def planned(row: Row, by: str) -> PlannedJob:
 def call_of(new: NewJob, record: ClassRecord | None) -> tuple[list[str], dict[str, Any]]:
     """The arguments as the command line takes them: those that have no name in order, the others by name.
 
-    Raises ArgumentsError with the name of a parameter that is left out, where one after it can be given only in order.
+    Raises ArgumentsError for a parameter that was left out, if one after it can be given only by position.
     """
     parameters = record.parameters if record else ()
     given = {name: text for name, text in new.texts.items() if text}
@@ -166,7 +167,7 @@ def as_json(text: str) -> Any:
 
 
 def argument(parameter: ParameterRecord, text: str) -> Any:
-    """What was typed for a parameter, as it is stored. Raises ArgumentsError."""
+    """The typed value of a parameter, as it is stored. Raises ArgumentsError."""
     if not text:
         if parameter.required:
             raise ArgumentsError("is missing")
@@ -175,7 +176,7 @@ def argument(parameter: ParameterRecord, text: str) -> Any:
 
 
 def seconds(text: str) -> float | None:
-    """Raises ValueError, which says what may be written."""
+    """Raises ValueError, whose text says what is allowed."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What `--ascii` draws instead: characters that every terminal has, one for one."""
+"""Characters that `--ascii` draws instead: every terminal has them, and each replaces one."""
 
 from rich.segment import Segment
 from textual.color import Color
@@ -7,11 +7,11 @@ from textual.filter import LineFilter
 PLAIN = str.maketrans("×·…⏎▌▏▎│┃─━↑↓←→", "x.~||||||--^v<>")
 
 KEYS = {"↵": "enter", "←": "left", "→": "right", "↑": "up", "↓": "down"}
-"""How keys are written with them."""
+"""How keys are written in ASCII."""
 
 
 class Plain(LineFilter):
-    """Has the last word on what is drawn. What else is not ASCII comes from the jobs, and stays."""
+    """Replaces characters in everything that is drawn. Other characters come from the jobs, and stay."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [Segment(text.translate(PLAIN), style, control) for text, style, control in segments]

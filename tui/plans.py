@@ -1,4 +1,4 @@
-"""What an act will do, said before it is done: which jobs, and in named lines what becomes of them. Pure."""
+"""The description of an act before it is done: which jobs, and its effects in named lines. Pure."""
 
 from dataclasses import dataclass
 
@@ -17,15 +17,15 @@ SAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An act that is about to be done: to how many, and in named lines what it will do."""
+    """An act before it is done: the number of its jobs, and its effects in named lines."""
 
     verb: str
     title: str
     lines: tuple[tuple[str, str], ...]
     number: int
     tier: Tier
-    is_bad: bool = False  # it cannot be taken back, or it is on production
-    asks_reason: bool = False  # why it is done may be typed
+    is_bad: bool = False  # it cannot be undone, or it is on production
+    asks_reason: bool = False  # a reason may be typed
 
 
 def plan_for_jobs(
@@ -65,7 +65,7 @@ def named(job: JobRecord | None) -> str:
 
 
 def class_lines(selected: Selected) -> list[tuple[str, str]]:
-    """How many of each class, unless those that are shown are all."""
+    """The number of jobs of each class, unless all jobs are shown."""
     classes, number = selected.classes, len(selected.ids)
     if number <= SAMPLES:
         return []
@@ -80,9 +80,9 @@ def class_lines(selected: Selected) -> list[tuple[str, str]]:
 
 
 def work_words(selected: Selected, snapshot: Snapshot | None) -> str | None:
-    """How long the workers that are heard of will be busy with it, by what attempts of its classes took in the period.
+    """How long the live workers will need for these jobs, judged by recent attempts of their classes.
 
-    None where that is not known of each class, or nobody is there to work.
+    None if a class has no recent attempts, or if there are no workers.
     """
     if snapshot is None:
         return None

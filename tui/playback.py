@@ -1,4 +1,4 @@
-"""The controls of a recording: which moment of it is shown, and how fast it goes on."""
+"""The controls of a recording: the shown moment, and the speed."""
 
 from collections.abc import Callable
 
@@ -29,6 +29,6 @@ class Playback:
         self._show()
 
     def _show(self) -> None:
-        """What is shown follows at once."""
+        """Shows the chosen moment at once."""
         self._feed.look()
         self._moved()

@@ -1,7 +1,7 @@
-"""What one person likes: saved views, columns left out, other keys. In a file of theirs, not of the project's.
+"""One person's preferences: saved views, hidden columns, changed keys. In a file of that person, not of the project.
 
-It may be edited by hand: what the console writes leaves comments and all else as they are, and a mistake in it is told
-and costs no more than what it is in.
+The file may be edited by hand. The console keeps comments and everything else when it writes. A mistake is reported,
+and only the entry that contains it is ignored.
 """
 
 import os
@@ -30,7 +30,7 @@ class SavedView:
 
 @dataclass(slots=True)
 class Preferences:
-    """What the file says, as far as it can be understood. Without a path nothing is kept."""
+    """The valid contents of the file. Without a path nothing is stored."""
 
     path: Path | None = None
     views: tuple[SavedView, ...] = ()
@@ -39,7 +39,7 @@ class Preferences:
     problems: list[str] = field(default_factory=list)
 
     def save_view(self, saved: SavedView) -> None:
-        """Adds a view, or replaces the one of that name. Raises UsageError where it cannot be kept."""
+        """Adds a view, or replaces the one of that name. Raises UsageError if it cannot be stored."""
         self._write(lambda document: table(document, "views").update({saved.name: view_as_written(saved)}))
         self.views = (*(view for view in self.views if view.name != saved.name), saved)
 
@@ -48,12 +48,12 @@ class Preferences:
         self.views = tuple(view for view in self.views if view.name != name)
 
     def hide(self, view: str, titles: tuple[str, ...]) -> None:
-        """Leaves these columns out of a list."""
+        """Hides these columns of a list."""
         self._write(lambda document: table(document, "hidden").update({view: list(titles)}))
         self.hidden = {**self.hidden, view: titles}
 
     def _write(self, change: Callable[[Any], object]) -> None:
-        """Changes the file as it is now, all or nothing: another console may have written since."""
+        """Changes the current file, all or nothing: another console may have written meanwhile."""
         if self.path is None:
             return
         import tomlkit
@@ -76,7 +76,7 @@ def default_path() -> Path:
 
 
 def load(path: Path) -> Preferences:
-    """What the file says; nothing where there is none. What is wrong with it is in `problems`."""
+    """The contents of the file; empty if there is none. Mistakes in it are listed in `problems`."""
     found = Preferences(path)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -141,7 +141,7 @@ def view_as_written(saved: SavedView) -> dict[str, str]:
 
 
 def table(document: Any, name: str) -> Any:
-    """A table of the document, made where it is not there."""
+    """A table of the document, created if missing."""
     import tomlkit
 
     if name not in document:
@@ -150,9 +150,9 @@ def table(document: Any, name: str) -> Any:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Whoever reads meanwhile has the old one or the new one, and a full disk leaves the old one."""
+    """Replaces the file in one step: readers see the old or the new one, and a full disk leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    target = path.resolve()  # a link to where one keeps such files stays a link
+    target = path.resolve()  # keeps a link to the place where a person stores such files
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".console-")
     try:

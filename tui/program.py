@@ -1,4 +1,4 @@
-"""The console as a terminal's program: keys in order, Ctrl-C and Ctrl-Z, and an end with its terminal."""
+"""The console as a terminal program: input in order, Ctrl-C and Ctrl-Z, and an end together with its terminal."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ class Program(App[None]):
         loop = asyncio.get_running_loop()
 
         def leave() -> None:
-            with suppress(RuntimeError):  # the loop has ended, and the console with it
+            with suppress(RuntimeError):  # the event loop has ended, and the console with it
                 loop.call_soon_threadsafe(self.exit)
 
         ending.call(leave)
@@ -50,7 +50,7 @@ class Program(App[None]):
         ending.call(None)
 
     def action_leave(self) -> None:
-        """Asks; a second time it leaves."""
+        """Asks whether to leave. The second time it leaves."""
         from .screens.leave import Leave
 
         if isinstance(self.screen, Leave):
@@ -59,7 +59,7 @@ class Program(App[None]):
             self.push_screen(Leave())
 
     def action_suspend_process(self) -> None:
-        """Gives the terminal back to the shell, until its fg."""
+        """Returns the terminal to the shell, until `fg`."""
         try:
             with self.suspend():
                 stop()
@@ -70,7 +70,7 @@ class Program(App[None]):
 def stop() -> None:
     """Stops this process and those that the shell started with it, as Ctrl-Z in the terminal does.
 
-    Where no shell would continue them, the kernel does not stop them.
+    If no shell could continue them, the kernel does not stop them.
     """
     before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     try:

@@ -1,7 +1,7 @@
-"""What the console was told, kept in a file: a line of JSON for each answer, with its time. `replay.py` reads it.
+"""Records the source's answers in a file: one line of JSON for each, with its time. `replay.py` reads it.
 
-Only what changed is written, and each line is out when the console has its answer. What is written has been cleaned and
-has no secrets in it, but still arguments and tracebacks: the file is its owner's alone.
+Only changes are written, and each line is flushed before the console gets its answer. The contents have been cleaned
+and hold no secrets, but arguments and tracebacks: only the owner can read the file.
 """
 
 import json
@@ -19,15 +19,16 @@ from .source import Source
 
 
 class Recorder:
-    """Asks another source, and keeps what it says. Where the file cannot be written, it says so and goes on without."""
+    """Asks another source, and records its answers. If the file cannot be written, it says so and continues without."""
 
     def __init__(self, source: Source, path: Path, version: str) -> None:
-        """Appends to a recording, or begins one. Raises UsageError where the file is something else, or cannot be."""
+        """Appends to a recording, or starts one. Raises UsageError if the file is not a recording, or cannot be
+        written."""
         self.badge = "REC"
         self._source = source
         self._file = opened(path)
         self._lock = threading.Lock()
-        self._last: dict[str, str] = {}  # of each question, and each part of a look, what was written last
+        self._last: dict[str, str] = {}  # the last line written for each question, and each part of a look
         self._began = time() - monotonic()
         self._written_at = 0.0
         target = TARGET.write(source.target)
@@ -35,7 +36,7 @@ class Recorder:
         self._write({**header, "abilities": sorted(source.abilities)})
 
     def __getattr__(self, name: str) -> Any:
-        """What the other source has; its answers are kept on their way."""
+        """Passes on the other source's answers, and records them."""
         found = getattr(self._source, name)
         question = QUESTIONS.get(name)
         if question is None:
@@ -60,7 +61,7 @@ class Recorder:
 
     @property
     def _now(self) -> float:
-        """Seconds since 1970, each time later than the last: by the wall's clock when it began, which then may jump."""
+        """Seconds since 1970, strictly increasing: starts at the wall clock, and ignores later jumps of it."""
         self._written_at = max(round(self._began + monotonic(), 3), round(self._written_at + 0.001, 3))
         return self._written_at
 
@@ -74,14 +75,14 @@ class Recorder:
             self._write({"at": self._now, "ask": ask, **given, **told})
 
     def _is_other(self, key: str, value: Any) -> bool:
-        """Whether something is not as it was written last."""
+        """Whether it differs from what was written last."""
         text = json.dumps(value)
         is_other = self._last.get(key) != text
         self._last[key] = text
         return is_other
 
     def _changed(self, look: dict[str, Any]) -> dict[str, Any]:
-        """The parts of a look that are not as they were: figures of an hour are the same for seconds."""
+        """The parts of a look that have changed: figures of an hour stay the same for seconds."""
         return {name: part for name, part in look.items() if self._is_other(f"look {name}", part)}
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -95,7 +96,7 @@ class Recorder:
 
 
 def opened(path: Path) -> Any:
-    """The file, to append to; its owner's alone. Raises UsageError."""
+    """The file, opened for appending; only its owner can read it. Raises UsageError."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         file = os.fdopen(descriptor, "ab", buffering=0)
@@ -115,7 +116,7 @@ def opened(path: Path) -> Any:
 
 
 def whole_lines(descriptor: int) -> int:
-    """The length of a file without a line that was cut off when its writer was killed."""
+    """The length of the file without a last line that is incomplete because its writer was killed."""
     length = os.fstat(descriptor).st_size
     while length:
         start = max(0, length - 65536)
@@ -127,7 +128,7 @@ def whole_lines(descriptor: int) -> int:
 
 
 def header_of(line: bytes) -> dict[str, Any] | None:
-    """The first line of a recording; None where it is something else."""
+    """The first line of a recording. None if it is another file."""
     try:
         header = json.loads(line)
     except ValueError:
@@ -140,9 +141,9 @@ def origin_of(header: dict[str, Any]) -> str:
 
 
 def key_of(ask: str, about: dict[str, Any]) -> str:
-    """The same for two questions that are the same."""
+    """A key that is equal for equal questions."""
     return json.dumps([ask, about], sort_keys=True)
 
 
 class NotRecorded(JobqError):
-    """Nobody asked this while it was recorded."""
+    """Questions with no recorded answer."""

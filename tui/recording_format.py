@@ -1,4 +1,4 @@
-"""The format of recordings: which questions are kept, and by which names each field of an answer is written.
+"""The format of recordings: the recorded questions, and the name of each field of an answer.
 
 A recording is a file of JSON lines. The first line of each session is its header:
 
@@ -9,12 +9,12 @@ Every other line is an answer, or the error that came instead:
     {"at": 1767225601.25, "ask": "job", "with": {"id": 42}, "answer": {...}}
     {"at": 1767225602.25, "ask": "look", "error": "the database cannot be reached"}
 
-`at` are seconds since 1970, each later than the one before. `ask` is a name of QUESTIONS, `with` what it was asked
-about. The answer to `look` has only those of its parts that changed since the last look. Moments are written as in ISO
-8601, durations in seconds. A field that has nothing in it may be left out; a reader leaves out fields that it does not
-know. Whatever an older reader would misread needs another FORMAT.
+`at` is in seconds since 1970, strictly increasing. `ask` is a name of QUESTIONS, `with` its arguments. The answer to
+`look` has only the parts that changed since the last look. Moments are in ISO 8601, durations in seconds. An empty
+field may be left out. A reader ignores unknown fields. A change that an older reader would misread needs another
+FORMAT.
 
-The names are the format's own: a class or an attribute can be called otherwise without a change here.
+The names belong to the format: renaming a class or an attribute changes nothing here.
 """
 
 from dataclasses import dataclass
@@ -275,24 +275,24 @@ SNAPSHOT = record(
 
 
 IDS = Kind(lambda jobs: [job.id for job in jobs], JSON.read)
-"""Jobs that were asked about."""
+"""Jobs in a question."""
 
 QUERY = Kind(
     lambda query: {"name": query.view.name, "filter": query.text} | ({"order": query.order} if query.order else {}),
     JSON.read,
 )
-"""A list as it was asked for: what a filter means is the source's own, and is not written."""
+"""A requested list. The meaning of a filter is internal to the source, and is not written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a question is asked about, in the order of its arguments, and the kind of its answer."""
+    """The arguments of a question, in order, and the kind of its answer."""
 
     about: tuple[Field, ...]
     answer: Kind
 
     def about_what(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-        """What one was asked about, as it is written."""
+        """The arguments of one question, as they are written."""
         given = dict(zip((part.attribute for part in self.about), arguments, strict=False)) | options
         return {part.name: part.kind.write(given[part.attribute]) for part in self.about}
 
@@ -302,7 +302,7 @@ def question(answer: Kind, *about: Field) -> Question:
 
 
 QUESTIONS = {
-    "look": question(SNAPSHOT),  # the period that it is of is in the answer
+    "look": question(SNAPSHOT),  # its period is in the answer
     "jobs": question(PAGE, field("list", QUERY, "query"), field("limit", INTEGER), field("after", either(POSITION))),
     "matches": question(MATCHES, field("list", QUERY, "query")),
     "among": question(listed(JOB), field("list", QUERY, "query"), field("jobs", IDS)),
@@ -316,4 +316,4 @@ QUESTIONS = {
     "preview": question(listed(PREVIEW), field("hours", NUMBER)),
     "stack": question(STACK, field("id", INTEGER, "job_id")),
 }
-"""By the names of the source's methods. What acts did is seen in what is read after them."""
+"""By the names of the source's methods. The effects of acts appear in later reads."""

@@ -1,4 +1,4 @@
-"""The source that answers from a recording: what the console was told then, at that pace, or step by step."""
+"""The source that answers from a recording, at its own pace or step by step."""
 
 import json
 import os
@@ -25,26 +25,26 @@ from .source import Query, Snapshot, View
 SPEEDS = (1, 2, 5, 20, 60)
 
 LONGEST_GAP = 60.0
-"""Seconds without a look, as between two recordings in one file, are not waited for."""
+"""A gap longer than this many seconds, as between two recordings in one file, is skipped."""
 
 HAIR = 0.0005
-"""Seconds; times are written in milliseconds."""
+"""In seconds; times are written in milliseconds."""
 
 WHY_NOT = "this is a recording: what it shows is over"
 
 
 class Replay:
-    """One recording, and where in it one is. Asked by the feed's threads, moved by the keys."""
+    """One recording, and the position in it. The feed's threads ask it; keys move it."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = monotonic) -> None:
-        """Reads the whole file once. Raises UsageError where it is no recording that can be shown."""
+        """Reads the whole file once. Raises UsageError if it is not a recording that can be shown."""
         self._path = path
         self._known = KnownValues()
         self._clock = clock
         self._lock = threading.Lock()
-        self._looks: list[tuple[float, dict[str, int]]] = []  # of each look, the lines in which its parts are
+        self._looks: list[tuple[float, dict[str, int]]] = []  # for each look, the lines that hold its parts
         self._answers: dict[str, list[tuple[float, int]]] = {}
-        self._lines: list[tuple[int, int]] = []  # where each line is in the file
+        self._lines: list[tuple[int, int]] = []  # the place of each line in the file
         try:
             self._descriptor = os.open(path, os.O_RDONLY)
             header = self._read_all()
@@ -55,13 +55,13 @@ class Replay:
         self.abilities = frozenset({*header.get("abilities", ()), "replay"})
         self.is_paused = False
         self.speed = SPEEDS[0]
-        self._is_at_look = False  # put there by a step: what is shown is that moment's
+        self._is_at_look = False  # a step moved here: that exact moment is shown
         self._position = self._end_of(0)
         self._moved_at = clock()
-        with suppress(DatabaseUnreachable):  # it may begin so
+        with suppress(DatabaseUnreachable):  # a recording may start so
             self.look(0.0)
 
-    # Where one is
+    # Position
 
     @property
     def badge(self) -> str:
@@ -70,7 +70,7 @@ class Replay:
 
     @property
     def position(self) -> float:
-        """Seconds since 1970, as it was recorded. Goes on by itself unless it is paused, or at the end."""
+        """Seconds since 1970, as recorded. It advances unless it is paused, or at the end."""
         with self._lock:
             now = self._clock()
             if not self.is_paused:
@@ -86,16 +86,16 @@ class Replay:
 
     @property
     def age(self) -> float:
-        """Seconds from the look that is shown to where one is."""
+        """Seconds from the shown look to the position."""
         position = self.position
         return 0.0 if self._is_at_look else max(0.0, position - self._looks[self._place(position)][0])
 
     def toggle(self) -> None:
-        """Pauses, or goes on; at the end, from the beginning."""
+        """Pauses or continues. At the end, starts again."""
         if self.is_over and not self.is_paused:
             self.seek(self._looks[0][0] - self.position)
             return
-        _ = self.position  # what has passed until now has passed at the old pace
+        _ = self.position  # the time until now has passed at the old speed
         self.is_paused = not self.is_paused
         self._is_at_look = False
 
@@ -105,14 +105,14 @@ class Replay:
         self.is_paused = self._is_at_look = False
 
     def step(self, looks: int) -> None:
-        """To the look before or after the one that is shown, with all that was told until the next one; pauses."""
+        """Moves to the previous or next look, with all answers until the one after it, and pauses."""
         place = min(max(self._place(self.position) + looks, 0), len(self._looks) - 1)
         with self._lock:
             self.is_paused = self._is_at_look = True
             self._position = self._end_of(place)
 
     def seek(self, seconds: float) -> None:
-        """So far back or on."""
+        """Moves back or forward by this time."""
         position = self.position
         with self._lock:
             self._is_at_look = False
@@ -120,24 +120,24 @@ class Replay:
             self._position = min(max(position + seconds, lowest), highest)
 
     def _place(self, position: float) -> int:
-        """The look that is shown then."""
+        """The look that is shown at this time."""
         return max(0, bisect_right(self._looks, position, key=lambda look: look[0]) - 1)
 
     def _end_of(self, place: int) -> float:
-        """Until when a look is shown."""
+        """The time until which a look is shown."""
         at = self._looks[place][0]
         if place + 1 == len(self._looks):
             return max(at, *(times[-1][0] for times in self._answers.values()), at)
         return max(at, min(self._looks[place + 1][0] - HAIR, at + LONGEST_GAP))
 
     def _leap(self) -> None:
-        """Over a time in which nobody looked."""
+        """Skips a gap without looks."""
         place = self._place(self._position)
         is_gap = place + 1 < len(self._looks) and self._position >= self._looks[place][0] + LONGEST_GAP
         if is_gap and not self.is_paused:
             self._position = self._looks[place + 1][0]
 
-    # What the console asks
+    # Questions of the console
 
     def look(self, seconds: float) -> Snapshot:
         _, parts = self._looks[self._place(self.position)]
@@ -157,7 +157,7 @@ class Replay:
         return search.suggestions(text, self._known)
 
     def learn(self, job_class: str) -> None:
-        """Nobody knows more than what was recorded."""
+        """Nothing is known beyond what was recorded."""
 
     def migrate(self) -> None:
         self._refuse()
@@ -166,7 +166,7 @@ class Replay:
         """There is nothing to forget."""
 
     def __getattr__(self, name: str) -> Any:
-        """Every other question: the last answer to it until now."""
+        """Every other question: its last answer before the position."""
         if name.startswith("_"):
             raise AttributeError(name)
         question = QUESTIONS.get(name)
@@ -190,7 +190,7 @@ class Replay:
     # The file
 
     def _read_all(self) -> dict[str, Any]:
-        """Goes through the file once, to know where everything is; returns its first line."""
+        """Reads the file once to index it. Returns its first line."""
         headers: list[dict[str, Any]] = []
         parts: dict[str, int] = {}
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
@@ -200,7 +200,7 @@ class Replay:
                 place += len(text)
                 if number == 1 and header_of(text) is None:
                     raise UsageError(f"{self._path} is no recording of the console: jobq tui --record FILE makes one.")
-                if not text.endswith(b"\n"):  # whoever wrote it was killed in the middle
+                if not text.endswith(b"\n"):  # its writer was killed in the middle
                     break
                 parts = self._take(self._parsed(text, number), number, parts, headers)
         if not headers:
@@ -221,7 +221,7 @@ class Replay:
     def _take(
         self, line: dict[str, Any], number: int, parts: dict[str, int], headers: list[dict[str, Any]]
     ) -> dict[str, int]:
-        """Notes where the answer of a line is. Returns where the parts of the last look are."""
+        """Notes the place of a line's answer. Returns the places of the parts of the last look."""
         if "jobq" in line:
             if line.get("format") != FORMAT:
                 raise UsageError(f"{self._path} was recorded {origin_of(line)}; this version shows format {FORMAT}.")
@@ -250,7 +250,7 @@ class Replay:
         return line
 
     def _read(self, kind: Kind, value: Any, number: int) -> Any:
-        """A value of the file, which may be anybody's: what is in it is cleaned again."""
+        """A value of the file. Anybody may have written it, so it is cleaned again."""
         try:
             return cleaned(kind.read(value), is_cut=False)
         except Misfit as error:

@@ -1,4 +1,4 @@
-"""What the console saw since it was opened: how the queues grow and shrink from one look to the next. Pure."""
+"""What the console has seen since it was opened: how queues grow and shrink from one look to the next. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -13,15 +13,15 @@ MOST = 1800
 WINDOW_SECONDS = 60.0
 
 TREND = timedelta(minutes=30)
-"""A trend goes back so far, at most."""
+"""Maximum length of a trend."""
 
 LEAST_SECONDS = 10.0
-"""From looks that are closer together no pace can be known: one job more or less would make it."""
+"""Looks that are closer together than this give no rate: one job more or less would dominate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one look found, as far as it is compared with the next one."""
+    """The part of a look that is compared with the next one."""
 
     at: datetime
     total: int
@@ -50,14 +50,14 @@ class Samples:
         return max(self._samples[0].at, until - TREND), until
 
     def totals(self, number: int) -> list[float]:
-        """What was pending in all, at so many moments of the trend."""
+        """The total of pending jobs, at this number of moments of the trend."""
         return self._trend(number, lambda sample: sample.total)
 
     def waiting(self, queue: str, number: int) -> list[float]:
         return self._trend(number, lambda sample: sample.pending.get(queue, 0))
 
     def _trend(self, number: int, figure: Callable[[Sample], int]) -> list[float]:
-        """The moments are evenly apart. Each has what the last look before it found."""
+        """The moments are evenly spaced. Each has the value of the last look before it."""
         if (span := self.span) is None:
             return []
         since, until = span
@@ -66,9 +66,9 @@ class Samples:
         return [float(figure(self._samples[max(0, place - 1)])) for place in places]
 
     def growth_per_minute(self, queue: str) -> float | None:
-        """How fast the jobs that wait in a queue became more in the last minute; less than nothing where fewer.
+        """How fast the number of pending jobs of a queue grew in the last minute; negative if it shrank.
 
-        None where the looks go back too shortly, or where they are too many to be counted.
+        None if the looks do not go back far enough, or if there are too many jobs to count.
         """
         if len(self._samples) < 2:
             return None

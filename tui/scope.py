@@ -1,4 +1,4 @@
-"""Which jobs an act is on. Pure."""
+"""The jobs that an act is on. Pure."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from .source import Query
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an act is on: some jobs by their ids, or all that a query selects."""
+    """The target of an act: some jobs by their ids, or all that a query selects."""
 
     ids: tuple[int, ...] = ()
     query: Query | None = None
-    jobs: tuple[JobRecord, ...] = ()  # of the ids: those that are loaded; of a query: those on the screen
-    about: str | None = None  # what a query's jobs are, in words
+    jobs: tuple[JobRecord, ...] = ()  # with ids: the loaded ones; with a query: those on the screen
+    about: str | None = None  # the query's jobs, in words

@@ -1,4 +1,4 @@
-"""The words of the filter bar: the filter language of the command line, on the list that is shown."""
+"""The text in the filter bar: the filter language of the command line, applied to the shown list."""
 
 import re
 from datetime import UTC, datetime
@@ -34,14 +34,14 @@ GROUP_HELP = (
 
 
 def query(view: View, text: str) -> Query:
-    """What a filter on a list means. Raises FilterError, which says what is wrong and where."""
+    """The meaning of a filter on a list. Raises FilterError, which says what is wrong and where."""
     typed = filters.parse(text)
     barred = tuple(str(term) for term in typed.terms if not applies(view, term))
     return Query(view, text, None if barred else (chosen(view) + typed).checked(), barred)
 
 
 def applies(view: View, term: Term) -> bool:
-    """Whether a job of this list can fit a term: one that waits has no outcome, and no worker has it."""
+    """Whether a job of this list can match a term: a waiting job has no outcome and no worker."""
     named = {value.text for value in term.values if isinstance(value, Pattern)}
     if term.key == "state":
         return (view.which in named) != term.is_negated
@@ -53,7 +53,7 @@ def applies(view: View, term: Term) -> bool:
 
 
 GROUP_KEYS = ("", "class", "error", "queue")
-"""What groups of failures are found by."""
+"""The keys that find groups of failures."""
 
 
 def group_filter(text: str) -> Filter:
@@ -67,9 +67,9 @@ def group_filter(text: str) -> Filter:
 
 
 def fits(group: FailureGroup, chosen: Filter, stored_name: str | None = None) -> bool:
-    """Whether a group is meant; of its class and queue as a whole, of the rest anywhere in it.
+    """Whether a group matches: class and queue as a whole, other words anywhere in it.
 
-    Its class is found by the name of its jobs in the database, too.
+    Its class is also found by the name that its jobs have in the database.
     """
     error, names = f"{group.error_type or ''}: {group.error_message or ''}", [group.job_class, stored_name or ""]
     texts = {"class": names, "queue": [group.queue], "error": [error]}
@@ -88,7 +88,7 @@ def fits(group: FailureGroup, chosen: Filter, stored_name: str | None = None) ->
 
 
 def slow(view: View, text: str) -> list[Term]:
-    """The terms that were typed and no index serves, in a list that is too long to go through. Raises FilterError."""
+    """The typed terms that no index serves, in a list that is too long to read. Raises FilterError."""
     typed = set(filters.parse(text).terms)
     meaning = query(view, text).meaning
     return [] if meaning is None else [term for term in slow_parts(meaning) if term in typed]
@@ -99,7 +99,7 @@ def chosen(view: View) -> Filter:
 
 
 def suggestions(text: str, known: KnownValues) -> list[str]:
-    """How the last word of a filter might go on, from values that were seen."""
+    """Completions of the last word of a filter, from values that were seen."""
     if text.count('"') % 2:
         return []
     before, space, word = text.rpartition(" ")
@@ -118,7 +118,7 @@ def suggestions(text: str, known: KnownValues) -> list[str]:
 
 
 CHOICES = {"state": filters.STATES, "outcome": filters.OUTCOMES}
-"""The values of some keys, which are known beforehand."""
+"""The values of some keys, which are known in advance."""
 
 
 def command(view: View, text: str) -> str:
@@ -127,7 +127,7 @@ def command(view: View, text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """From now: 60, 5m, 1h30m, or a time with its zone. Raises UsageError."""
+    """Relative to now: 60, 5m, 1h30m, or a time with its zone. Raises UsageError."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     if (found := filters.seconds_of(text)) is not None:

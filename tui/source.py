@@ -1,7 +1,7 @@
-"""What the console knows of the world: the `Source` it asks, and the frozen values it gets.
+"""What the console knows: the `Source` that it asks, and the frozen values that it gets.
 
-A source answers from a database, or from memory in tests. All text that it gives has passed `jobq.clean`: no screen can
-forget it. Its methods may take long and may raise; only `feed.py` calls them, never the thread that draws.
+A source answers from a database, or from memory in tests. All its text has passed `jobq.clean`, so no screen can forget
+that. Its methods may be slow and may raise. Only `feed.py` calls them, never the thread that draws.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,30 +17,30 @@ from jobq.states import FINISHED, Outcome, State
 from .access import Access, Target
 
 COUNT_LIMIT = 10_000
-"""A look counts the jobs of each queue up to here: it comes every second, and must cost next to nothing."""
+"""A look counts the jobs of each queue up to this number: it runs every second, and must cost next to nothing."""
 
 MATCH_LIMIT = 1000
-"""The matches of a filter are counted up to here in each list."""
+"""The matches of a filter are counted up to this number in each list."""
 
 FIRST_SECONDS = 3600.0
-"""The period of the figures of the first look."""
+"""The period of the figures in the first look."""
 
 Progress = Callable[[int], None]
-"""Called with the number of jobs seen to so far."""
+"""Called with the number of jobs handled so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that every screen shares, at one moment of the database's clock."""
+    """Everything that screens share, at one moment of the database's clock."""
 
     stats: Stats
-    running: tuple[JobRecord, ...]  # those that have run the longest
-    failing: Failing  # what failed in the period, those with the most jobs at rest first
-    period: Period  # what ended in the period, and how fast
-    seconds: float  # what it took to look
-    forbidden: dict[str, str] = field(default_factory=dict)  # what the database's role may not do, by verb: why
-    stuck: Stuck = field(default_factory=Stuck)  # what nobody takes on
-    undo_off: str | None = None  # why an undo of this person's last act would do nothing; None where it would
+    running: tuple[JobRecord, ...]  # those that have run longest
+    failing: Failing  # failures of the period, those with the most jobs at rest first
+    period: Period  # jobs that ended in the period, and how fast
+    seconds: float  # duration of the look
+    forbidden: dict[str, str] = field(default_factory=dict)  # what the database's role may not do: the reason, by verb
+    stuck: Stuck = field(default_factory=Stuck)  # jobs and schedules that no worker serves
+    undo_off: str | None = None  # why this person's last act cannot be undone; None if it can
 
     @property
     def at(self) -> datetime:
@@ -48,7 +48,7 @@ class Snapshot:
 
     @property
     def contents(self) -> tuple[Any, ...]:
-        """All but the times: two looks between which nothing happened have the same."""
+        """Everything but the times: equal in two looks if nothing happened between them."""
         stats = self.stats
         queues = tuple(
             (one.name, one.pending, one.running, one.scheduled, one.paused, one.pause_reason) for one in stats.queues
@@ -65,13 +65,13 @@ class View:
     """One of the lists of jobs: a state, or finished with an outcome."""
 
     name: str
-    short: str  # where there is little room
+    short: str  # for narrow places
     which: str
     outcome: str | None = None
 
     @property
     def look(self) -> str:
-        """The state or outcome whose colour and glyph it has."""
+        """The state or outcome that gives it its colour and glyph."""
         return self.outcome or self.which
 
 
@@ -91,16 +91,16 @@ VIEW_BY_NAME = {view.name: view for view in VIEWS}
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which jobs are meant: a list, and the filter on it as it was typed. `meaning` is the source's own.
+    """The requested jobs: a list, and the filter on it as it was typed. `meaning` is internal to the source.
 
-    `barred` are terms that no job of this list can fit, as an outcome of those that wait: nothing is asked then.
+    `barred` are terms that no job of this list can match, such as an outcome of waiting jobs. Then nothing is asked.
     """
 
     view: View
     text: str
     meaning: Any
     barred: tuple[str, ...] = ()
-    order: tuple[str, bool] | None = None  # a column of `observe.orders`, and whether it falls; None: newest first
+    order: tuple[str, bool] | None = None  # a column of `observe.orders`, and whether descending; None: newest first
 
     def __str__(self) -> str:
         return f"{self.view.name} {self.text}".strip()
@@ -109,22 +109,22 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class JobPage:
     jobs: tuple[JobRecord, ...]
-    next: Position | None  # None: there are no more
+    next: Position | None  # None: there are no more jobs
     slow: tuple[str, ...] = ()  # terms of the filter that no index serves
-    looked: int | None = None  # of a search that goes on at `next`: how many jobs it has gone through
-    sorted: int | None = None  # only so many of the newest are sorted; None: all
+    looked: int | None = None  # for a search that continues at `next`: the number of jobs it has read
+    sorted: int | None = None  # only this number of the newest jobs is sorted; None: all
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of an act: how many it was done to, and how many were left, by the reason."""
+    """The result of an act: the number of jobs it changed, and those it left alone, by reason."""
 
     verb: str
     done: tuple[int, ...]
     skipped: dict[int, str]
-    asked: tuple[int, ...] = ()  # running jobs whose end was asked for, and is still to come
-    names: tuple[str, ...] = ()  # queues or schedules, where it was none of jobs
-    undoable: int = 0  # how much of it can be taken back
+    asked: tuple[int, ...] = ()  # running jobs that were asked to end, and have not ended
+    names: tuple[str, ...] = ()  # queues or schedules, if the act was on none of jobs
+    undoable: int = 0  # how many of them can be undone
 
     @property
     def reasons(self) -> dict[str, list[int]]:
@@ -136,18 +136,18 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class NamedReport:
-    """What came of an act on what has a name: queues, schedules."""
+    """The result of an act on things with a name: queues, schedules."""
 
     done_words: str  # as in "paused"
     done: tuple[str, ...]
     skipped: dict[str, str]
-    jobs: dict[str, int]  # what was enqueued by it
-    undoable: int = 0  # how much of it can be taken back
+    jobs: dict[str, int]  # the jobs that it enqueued
+    undoable: int = 0  # how many of them can be undone
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job as the form has it: what was typed for each parameter, and the options."""
+    """The job in the form: the text typed for each parameter, and the options."""
 
     job_class: str
     texts: dict[str, str]
@@ -157,99 +157,99 @@ class NewJob:
     retries: str
     timeout: str
     unique_key: str
-    like: int | None = None  # the job that it was made from
+    like: int | None = None  # the job that it was copied from
 
 
 OPTIONS = ("queue", "priority", "retries", "timeout", "unique_key")
-"""What the methods of a class choose, where the form leaves it open."""
+"""Options that the methods of a class choose, if the form leaves them open."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """What a form would enqueue: each option, in words, and what is wrong or must be said, by field."""
+    """What a form would enqueue: each option in words, and the errors and missing values by field."""
 
     options: dict[str, str]
     problems: dict[str, str]
-    by: str  # who says so
+    by: str  # the origin of these values
 
 
 class Source(Protocol):
-    """What the console asks. Everything here may raise `jobq.errors.JobqError`."""
+    """The questions that the console asks. Each may raise `jobq.errors.JobqError`."""
 
     target: Target
     access: Access
     abilities: frozenset[str]
-    """What the database's side offers beyond the acts of this protocol; actions that need more do not exist."""
+    """Abilities of the source beyond the acts of this protocol. Actions that need a missing ability do not exist."""
 
     @property
     def badge(self) -> str:
-        """What the frame says of it, beside the target, where it is more than a look at a database."""
+        """What the frame shows beside the target, where the source is more than a view of a database."""
 
     def look(self, seconds: float) -> Snapshot:
-        """The state of everything now, and the figures of a period that long."""
+        """The current state of everything, and the figures of a period of this length."""
 
     def query(self, view: View, text: str) -> Query:
         """Reads a filter. Raises UsageError, which says what is wrong with it."""
 
     def stored_name(self, job_class: str) -> str:
-        """The name under which the jobs of a class are stored, as far as that is known to be another."""
+        """The name under which the jobs of a class are stored, if it is known to differ."""
 
     def suggestions(self, text: str) -> list[str]:
-        """How the last word of a filter might go on."""
+        """Completions of the last word of a filter."""
 
     def learn(self, job_class: str) -> None:
-        """Looks for what a filter may be completed with: at what workers know, and at the newest jobs, of a class."""
+        """Collects completions for a filter from workers, and from the newest jobs of a class."""
 
     def jobs(self, query: Query, *, limit: int, after: Position | None) -> JobPage:
-        """A page of a list, in the order that the query asks for."""
+        """A page of a list, in the order of the query."""
 
     def among(self, query: Query, jobs: Sequence[JobRecord]) -> tuple[JobRecord, ...]:
-        """Those of some jobs that are still in the list, as they are now."""
+        """The given jobs that are still in the list, in their current state."""
 
     def matches(self, query: Query) -> Matches:
-        """How many jobs match, counted up to MATCH_LIMIT."""
+        """The number of matching jobs, counted up to MATCH_LIMIT."""
 
     def job(self, job_id: int) -> JobDetail:
         """One job with its attempts. Raises JobNotFound."""
 
     def select(self, query: Query, progress: Progress) -> Selected:
-        """All that match now: what is counted and shown is then what is acted on."""
+        """All current matches. The act is then on exactly the jobs that were counted and shown."""
 
     def classes(self) -> tuple[ClassRecord, ...]:
         """The classes that live workers know."""
 
     def check(self, new: NewJob) -> dict[str, str]:
-        """What is wrong with each field of a form, by its name, as far as that is known at once."""
+        """The errors of each field of a form, by name, that can be found at once."""
 
     def plan(self, new: NewJob) -> PlannedJob:
-        """What a form that `check` finds right would enqueue, by the class's own methods."""
+        """What a valid form would enqueue, according to the class's own methods."""
 
     def enqueue(self, new: NewJob) -> JobRecord | None:
-        """Enqueues it. None where an unfinished job holds the unique key."""
+        """Enqueues it. None if an unfinished job holds the unique key."""
 
     def act(self, verb: str, selected: Selected, progress: Progress, selection: str | None) -> Report:
-        """Retries, cancels or purges jobs, at the attempts that were seen; says why it left the rest."""
+        """Retries, cancels or purges jobs at the attempts that were seen. Says why it left the others alone."""
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
-        """What failed in a period that long, in groups of what is alike."""
+        """The failures of a period of this length, in groups of similar ones."""
 
     def why(self, job_id: int) -> Why:
-        """Why a job is where it is."""
+        """Why a job is in its state."""
 
     def audit(self) -> tuple[ActRecord, ...]:
         """What operators did, the latest first."""
 
     def acts_on(self, job_id: int, since: datetime) -> JobActs:
-        """What operators did to a job that was first heard of at `since`."""
+        """What operators did to a job since `since`, the moment it was first known."""
 
     def undo(self, act_id: int | None) -> Report:
-        """Takes an act back, or the last one of this person's that can be."""
+        """Undoes an act, or this person's last one that can be undone."""
 
     def schedules(self) -> tuple[ScheduleRecord, ...]:
         """Every schedule with its last runs."""
 
     def preview(self, hours: float) -> tuple[Preview, ...]:
-        """The ticks that will come."""
+        """The coming ticks."""
 
     def act_on_queues(self, verb: str, names: Iterable[str], reason: str | None = None) -> NamedReport:
         """Pauses queues, for a reason, or resumes them."""
@@ -258,16 +258,16 @@ class Source(Protocol):
         """Mutes groups of failures for a day, for everybody, or unmutes them."""
 
     def stack(self, job_id: int, attempt: int) -> Stack:
-        """What an attempt is doing at this moment. Raises NotRunning."""
+        """What an attempt is doing now. Raises NotRunning."""
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         """Runs, pauses or resumes schedules."""
 
     def act_on_workers(self, verb: str, numbers: Iterable[str]) -> NamedReport:
-        """Asks workers to stop, or declares them dead; by their own numbers, since a name may come again."""
+        """Asks workers to stop, or declares them dead. By their ids, since a name may be used again."""
 
     def migrate(self) -> None:
         """Brings the schema up to date."""
 
     def reset(self) -> None:
-        """Forgets broken connections, so that the next question finds out at once whether the database is back."""
+        """Drops broken connections, so that the next question finds out at once whether the database is back."""

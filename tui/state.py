@@ -1,4 +1,4 @@
-"""What the console knows: the last look at the database, how old it is, and what was seen before. Pure."""
+"""What the console knows: the last look at the database, its age, and earlier looks. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from .troubles import Trouble, troubles
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The database could not be read, for the reason and as often as it says."""
+    """The database could not be read: the reason, and the number of attempts."""
 
     error: JobqError
     tries: int
 
 
 class State:
-    """Changed by the console alone: `looked` and `lose`. The screens read it."""
+    """Only the console changes it, by `looked` and `lose`. The screens read it."""
 
     def __init__(self, clock: Callable[[], float] = monotonic, replay: Replay | None = None) -> None:
-        self.replay = replay  # None: a database is looked at, not a recording
+        self.replay = replay  # None: the source is a database, not a recording
         self.snapshot: Snapshot | None = None
         self.lost: Loss | None = None  # None: the last look succeeded
         self.is_frozen = False
@@ -35,9 +35,9 @@ class State:
         self._looked_at = 0.0
 
     def looked(self, snapshot: Snapshot, period: str) -> None:
-        """`period` is the one that its figures are of, as filters write it."""
+        """`period` is the one of its figures, in the notation of filters."""
         if self.replay is not None and self.snapshot is not None and snapshot.at < self.snapshot.at:
-            self.samples = Samples()  # the recording went back: nothing is compared with what came later
+            self.samples = Samples()  # the recording went back: no comparison with later looks
         self.snapshot = snapshot
         self._looked_at = self._clock()
         self.lost = None
@@ -49,7 +49,7 @@ class State:
 
     @property
     def now(self) -> datetime:
-        """The database's clock, as it stands since it was last read; while all is frozen, when it was read."""
+        """The database's clock, advanced since the last look. While frozen: the time of the last look."""
         if self.snapshot is None:
             return datetime.now(UTC)
         if self.is_frozen:
@@ -65,9 +65,9 @@ class State:
 
     @property
     def undo_off(self) -> str | None:
-        """Why there is nothing that an undo would take back, as far as is known; None where there is."""
+        """Why there is nothing to undo, as far as is known. None if there is."""
         return self.snapshot.undo_off if self.snapshot is not None else None
 
     def forbidden(self, verb: str) -> str | None:
-        """Why the database's role may not do that, as far as is known; None where it may."""
+        """Why the database's role may not do that, as far as is known. None if it may."""
         return self.snapshot.forbidden.get(verb) if self.snapshot is not None else None

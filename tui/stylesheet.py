@@ -1,4 +1,4 @@
-"""The rules of style, each read once: Textual reads all of them again with every mode, though nothing has changed."""
+"""Parses each style rule once. Textual parses all of them again for every mode, even if nothing has changed."""
 
 from textual.css.stylesheet import Stylesheet
 
@@ -9,5 +9,5 @@ class ReadOnce(Stylesheet):
             super().set_variables(variables)
 
     def reparse(self) -> None:
-        """What was read since the variables changed is kept by `parse`."""
+        """`parse` keeps what it read until the variables change."""
         self.parse()

@@ -1,11 +1,11 @@
-"""The screens that a number leads to: what each is called, and which question it answers."""
+"""The screens that have a number: the name of each, and the question that it answers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    screen: str  # its class, in `screens`
+    screen: str  # the name of its class in `screens`
     words: str
     short: str
     question: str
@@ -20,4 +20,4 @@ TABS = {
     "schedules": Tab("Schedules", "Schedules", "Sched", "Did it run, and when will it next?"),
     "activity": Tab("Activity", "Activity", "Log", "Who did what?"),
 }
-"""In their order."""
+"""In the order of their numbers."""

@@ -1,4 +1,4 @@
-"""Textual's driver for a terminal, which may go away at any moment, with a console that may hang at any moment."""
+"""Textual's driver for a terminal that may vanish at any moment, with a console that may hang at any moment."""
 
 from queue import Full
 
@@ -9,14 +9,14 @@ from textual.message import Message
 from . import ending
 
 WRITE_SECONDS = 0.2
-"""How often a write that waits for the terminal looks whether that is still there."""
+"""Seconds between two checks that the terminal still exists, while a write waits for it."""
 
 
 class Terminal(LinuxDriver):
-    _is_asked = False  # by a Ctrl-C that the console has not handled yet
+    _is_asked = False  # a Ctrl-C that the console has not handled yet
 
     def write(self, data: str) -> None:
-        """Has a thread write it. A thread whose terminal is gone has ended: nothing takes what is put before it."""
+        """Passes text to a thread that writes it. Without a terminal that thread has ended, and the text is dropped."""
         self._put(data)
 
     def close(self) -> None:
@@ -34,7 +34,7 @@ class Terminal(LinuxDriver):
             return
 
     def process_message(self, message: Message) -> None:
-        """Ctrl-C again, while the first was not handled: the console hangs, or cannot write. It ends all the same."""
+        """A second Ctrl-C before the first was handled: the console hangs, or cannot write. It ends all the same."""
         if isinstance(message, Key) and message.key == "ctrl+c":
             if self._is_asked:
                 ending.begin()

@@ -1,4 +1,4 @@
-"""How things look: the one place for colours, glyphs and the words that go with them. State is never colour alone."""
+"""The look of things: the one place for colours, glyphs and their words. State is never shown by colour alone."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -55,7 +55,7 @@ THEME = Theme(
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters that are drawn with; one set for terminals that have Unicode, one for those that do not."""
+    """The characters for drawing: one set for Unicode terminals, one for the others."""
 
     states: dict[str, str]
     blocks: str  # an empty one, then eight heights
@@ -81,8 +81,8 @@ class Glyphs:
     cross: str = "✗"
     hand: str = "✎"
     late: str = "▲"
-    curves: str = "braille"  # what lines are drawn with: one of the grids in `widgets.chart`
-    curve_samples: tuple[str, str] = ("⠒", "⠒")  # a piece of the upper one and of the lower one
+    curves: str = "braille"  # the characters of lines: one of the grids in `widgets.chart`
+    curve_samples: tuple[str, str] = ("⠒", "⠒")  # a sample of the upper and of the lower line
 
 
 UNICODE = Glyphs(
@@ -140,7 +140,7 @@ ASCII = Glyphs(
 )
 
 BLOCKS = replace(UNICODE, curves="blocks", curve_samples=("▀", "▀"))
-"""For terminals whose font has no Braille: that of Linux without a graphical screen is one."""
+"""For terminals whose font has no Braille, such as the Linux console."""
 
 COLOURS: dict[str, str] = {
     State.PENDING: WAIT,
@@ -153,7 +153,7 @@ COLOURS: dict[str, str] = {
     Outcome.DEFERRED: TEAL,
     Outcome.LOST: PINK,
 }
-"""Of each state and outcome."""
+"""For each state and outcome."""
 
 
 def colour(word: str) -> str:

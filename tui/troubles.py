@@ -1,4 +1,4 @@
-"""Where in the console each need is to be seen; `jobq/observe/needs.py` decides what needs somebody. Pure."""
+"""Where the console shows each need. `jobq/observe/needs.py` decides what needs somebody. Pure."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ from .source import COUNT_LIMIT, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the console something is to be seen: a screen, the list on it, and a filter."""
+    """A place in the console: a screen, the list on it, and a filter."""
 
     screen: str
     view: str = ""
     filter: str = ""
-    is_typing: bool = False  # another filter is about to be typed there
+    is_typing: bool = False  # the place is a filter that is about to be typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Trouble:
 
     @property
     def text(self) -> str:
-        """With the class of a failure by its last name, since there is little room."""
+        """With the last part of the class name, since there is little room."""
         name, text = self.need.name, self.need.text
         if self.need.kind in (Kind.LOST, Kind.FAILED) and text.startswith(name):
             return formats.class_name(name) + text.removeprefix(name)
@@ -50,11 +50,11 @@ GLYPHS = {
     Kind.PAUSED: "paused",
     Kind.UNKNOWN_CLASS: "unknown",
 }
-"""The glyphs of the kinds that have one of their own."""
+"""Glyphs of the kinds that have their own."""
 
 
 def troubles(snapshot: Snapshot, samples: Samples, period: str) -> tuple[Trouble, ...]:
-    """Everything that needs somebody, the worst first."""
+    """All needs, the worst first."""
     found = observe.needs(
         observe.facts_of(
             snapshot.stats,
@@ -69,7 +69,7 @@ def troubles(snapshot: Snapshot, samples: Samples, period: str) -> tuple[Trouble
 
 
 def growths(snapshot: Snapshot, samples: Samples) -> dict[str, float]:
-    """By which rate each queue grows, where that is known: as it was seen, else as it was noted in the period."""
+    """The growth of each queue, if known: as the console saw it, else as recorded in the period."""
     seen = {queue.name: samples.growth_per_minute(queue.name) for queue in snapshot.stats.queues}
     return observe.growths(snapshot.period) | {name: growth for name, growth in seen.items() if growth is not None}
 

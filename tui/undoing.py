@@ -1,4 +1,4 @@
-"""How far an act can be taken back, in words: the one place that offers an undo. Pure."""
+"""How far an act can be undone, in words. The one place that offers an undo. Pure."""
 
 from jobq.operate import GONE
 from jobq.states import State
@@ -10,7 +10,7 @@ from .source import NamedReport, Report
 
 
 def offer(report: Report | NamedReport, key: str) -> str:
-    """After an act, from what it did: the key that undoes it, and how much of it; nothing where it cannot be undone."""
+    """After an act, from its result: the key for undo, and how much it covers. Empty if it cannot be undone."""
     number = report.undoable
     if not number:
         return ""
@@ -23,7 +23,7 @@ def offer(report: Report | NamedReport, key: str) -> str:
 
 
 def prospect(act: Act, scope: Scope, key: str) -> str:
-    """Before an act on jobs, from what it is on."""
+    """Before an act on jobs, from its target."""
     if act.undo is None:
         return "none"
     if act.verb == "cancel" and all_run(scope):

@@ -1,4 +1,4 @@
-"""The part of a long list that is loaded: some pages in a row, found by key, dropped at the far end. Pure."""
+"""The loaded part of a long list: consecutive pages, found by key, dropped at the far end. Pure."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ MOST_PAGES = 20
 
 
 class Window:
-    """Pages `first` to `last` of a list of jobs. Rows keep their places until the window is `reset`."""
+    """Pages `first` to `last` of a list of jobs. Rows keep their places until `reset`."""
 
     def __init__(self) -> None:
         self.reset()
@@ -23,8 +23,8 @@ class Window:
         self._starts: list[Position | None] = [None]
         self._gone: dict[int, str] = {}
         self.newer = 0
-        self.looked = 0  # by looks that ended before the end of the list: at least so many of its jobs
-        self.sorted: int | None = None  # only so many of the newest jobs are sorted
+        self.looked = 0  # number of jobs read by looks that ended before the end of the list
+        self.sorted: int | None = None  # only this number of the newest jobs is sorted
         self.is_complete = False  # the end of the list is loaded
         self.is_loaded = False
 
@@ -41,19 +41,19 @@ class Window:
         return [job for number in sorted(self._pages) for job in self._pages[number]]
 
     def is_gone(self, job_id: int) -> bool:
-        """It was in the list when it was loaded, and is not any more."""
+        """Whether a job was loaded from the list and has since left it."""
         return job_id in self._gone
 
     def start_of(self, number: int) -> Position | None:
         return self._starts[number]
 
     def put(self, number: int, page: JobPage) -> None:
-        """A page that was asked for, at either end; the far end gives way where there are too many."""
+        """Adds a requested page at either end. If there are too many pages, those at the far end go."""
         self.is_loaded = True
         self.looked += page.looked or 0
         self.sorted = page.sorted or self.sorted
         if number > 0 and not page.jobs and page.next is not None:
-            self._starts[number] = page.next  # nothing as far as was looked: the page begins further down
+            self._starts[number] = page.next  # nothing was found so far: the page begins further down
             return
         known = {job.id for other, jobs in self._pages.items() if other != number for job in jobs}
         self._pages[number] = tuple(job for job in page.jobs if job.id not in known)
@@ -68,7 +68,7 @@ class Window:
                 self.is_complete = False
 
     def wanted(self, top: int, height: int) -> int | None:
-        """The page to ask for, so that the rows at `top` and below can be seen with some more at either side."""
+        """The page to request so that the rows from `top` on, and some at either side, are loaded."""
         if not self.is_loaded:
             return 0
         count = sum(map(len, self._pages.values()))
@@ -79,14 +79,14 @@ class Window:
         return None
 
     def pages_of(self, ids: Iterable[int]) -> list[int]:
-        """The pages on which these jobs are."""
+        """The pages that hold these jobs."""
         wanted = set(ids)
         return [number for number, jobs in sorted(self._pages.items()) if any(job.id in wanted for job in jobs)]
 
     def refresh(self, number: int, page: JobPage) -> None:
-        """What is now where a page began: rows change in their places, none comes, none goes.
+        """Takes the current jobs of a page: rows change in place, and none is added or removed.
 
-        A job that is not found there has left the list, and is told from the others.
+        A job that is missing there has left the list, and is marked as such.
         """
         if number not in self._pages:
             return
@@ -105,7 +105,7 @@ class Window:
             self.newer = sum(job.id not in known and (top is None or is_above(job, top)) for job in page.jobs)
 
     def update(self, asked: Iterable[JobRecord], found: Iterable[JobRecord]) -> None:
-        """What has become of some rows: they change in their places, and those that left the list are told apart."""
+        """Takes the current state of some rows: they change in place, and those that left the list are marked."""
         known = {job.id: job for job in found}
         for job in asked:
             if job.id in known:
@@ -116,7 +116,7 @@ class Window:
             self._pages[number] = tuple(known.get(job.id, job) for job in jobs)
 
     def _is_within(self, job: JobRecord, page: JobPage) -> bool:
-        """Whether a page would have the job if it were still in the list."""
+        """Whether a page would hold the job if it were still in the list."""
         return not is_above(page.jobs[-1], job)
 
 
@@ -125,5 +125,5 @@ def is_above(one: JobRecord, other: JobRecord) -> bool:
 
 
 def order(job: JobRecord) -> tuple[Any, ...]:
-    """The order of the lists: finished ones by their end, others by their number."""
+    """The order of the lists: finished jobs by their end, others by id."""
     return (job.ended_at, job.id) if job.ended_at is not None else (job.id,)

@@ -1,4 +1,4 @@
-"""Changes on production: allowed for a while to somebody who types the target's name, and given up again."""
+"""Changes on production: allowed for a while after somebody types the target's name, and forbidden again after it."""
 
 from collections.abc import Callable
 

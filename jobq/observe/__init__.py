@@ -1,4 +1,4 @@
-"""The read model: what the command line and the console show. Reads only, and never for long."""
+"""The read model: the data that the command line and the console show. Read-only, and never slow."""
 
 from jobq.histograms import FEW
 from jobq.observe.acts import act, acts_on, audit

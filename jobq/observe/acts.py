@@ -19,21 +19,21 @@ def audit(
     limit: int = 50,
     below: int | None = None,
 ) -> tuple[ActRecord, ...]:
-    """Acts, the latest first; `below` is the id of the last one of the page before.
+    """Acts, the latest first. `below` is the id of the last one on the page before.
 
-    With `job_id`, those among whose first jobs it is, and those that made another job like it.
+    With `job_id`: acts that name the job among their first jobs, and acts that made another job like it.
     """
     return records(database, {"since": since, "who": who, "job_id": job_id, "below": below, "limit": limit, "id": None})
 
 
 def act(database: Database, act_id: int) -> ActRecord | None:
-    """One act; None where there is none with that number."""
+    """One act. None if there is none with that number."""
     found = records(database, {"since": None, "who": None, "job_id": None, "below": None, "limit": 1, "id": act_id})
     return found[0] if found else None
 
 
 def acts_on(database: Database, job_id: int, *, since: datetime, limit: int = 20) -> JobActs:
-    """What operators did to a job, the latest first; `since` is when it was first heard of."""
+    """What operators did to a job, the latest first. `since` is when the job was first known."""
     named = audit(database, job_id=job_id, limit=limit)
     asked = {"job_id": job_id, "since": since, "limit": limit}
     with reading(database) as connection:

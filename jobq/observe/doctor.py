@@ -1,6 +1,7 @@
-"""Looks for what is wrong: each finding says what was seen, and which command helps.
+"""Looks for problems: each finding says what was seen, and which command helps.
 
-One check a function; CHECKS lists them. One that cannot be made, for want of a right, says so, and the others go on.
+One check per function; CHECKS lists them. A check that cannot be made, for lack of a right, says so, and the others
+continue.
 """
 
 import os
@@ -44,7 +45,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check saw. `remedy` is the command, or the sentence, that helps."""
+    """The result of one check. `remedy` is the command, or the sentence, that helps."""
 
     check: str
     verdict: Verdict
@@ -54,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What the checks look at."""
+    """The input of the checks."""
 
     database: Database
     connection: Connection
@@ -68,7 +69,7 @@ Check = Callable[[CheckContext], Iterator[Finding]]
 
 
 def doctor(database: Database) -> tuple[Finding, ...]:
-    """Every finding, good ones too. Raises DatabaseError only where there is no connection at all."""
+    """Every finding, good ones too. Raises DatabaseError only if there is no connection at all."""
     found: list[Finding] = []
     with reading(database) as connection:
         found += connection_check(CheckContext(database, connection))
@@ -81,7 +82,7 @@ def doctor(database: Database) -> tuple[Finding, ...]:
 
 
 def attempt(check: Check, database: Database) -> list[Finding]:
-    """The findings of one check, on a transaction of its own: one that fails does not take the others along."""
+    """The findings of one check, in a transaction of its own: a failed check does not break the others."""
     try:
         with reading(database) as connection:
             return list(check(CheckContext(database, connection)))
@@ -100,7 +101,7 @@ def wrong(check: str, text: str, remedy: str) -> Finding:
 
 
 def connection_check(context: CheckContext) -> Iterator[Finding]:
-    """Who answers, how fast, and whether its clock and this machine's agree."""
+    """Which server answers, how fast, and whether its clock agrees with this machine's."""
     began, before = monotonic(), datetime.now(UTC)
     (server,) = dicts(context.connection, "doctor_server", context.schema, {})
     took = monotonic() - began
@@ -145,7 +146,7 @@ def beside(found: migrations.Standing) -> str:
 
 
 def pooler_check(context: CheckContext) -> Iterator[Finding]:
-    """Whether sessions are shared with others, and whether that was configured. Nothing is set to find it out."""
+    """Whether sessions are shared with other clients, and whether that was configured. The check sets nothing."""
     database = context.database
     if not database.is_pooled:
         yield fine("pooler", "none")
@@ -186,7 +187,7 @@ def arrives(listener: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 def vacuum_check(context: CheckContext) -> Iterator[Finding]:
-    """Who keeps dead rows from being cleared away."""
+    """What keeps dead rows from being vacuumed."""
     held = False
     for holder in dicts(context.connection, "doctor_horizon", context.schema, {}):
         age = holder["age_seconds"]
@@ -218,7 +219,7 @@ def vacuum_check(context: CheckContext) -> Iterator[Finding]:
 
 
 def literal(text: str) -> str:
-    """A text as SQL takes it. The name of a prepared transaction may be anybody's text."""
+    """A text as an SQL literal. The name of a prepared transaction can be any text."""
     return psycopg.sql.Literal(text).as_string(None)
 
 
@@ -238,7 +239,7 @@ def dead_rows_check(context: CheckContext) -> Iterator[Finding]:
 
 
 def history_check(context: CheckContext) -> Iterator[Finding]:
-    """Whether somebody makes partitions ahead."""
+    """Whether partitions are made ahead."""
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     name = f"{quote_identifier(context.schema)}.results_{tomorrow:%Y%m%d}"
     (history,) = dicts(context.connection, "doctor_history", context.schema, {"tomorrow": name})
@@ -250,7 +251,7 @@ def history_check(context: CheckContext) -> Iterator[Finding]:
 
 
 def workers_check(context: CheckContext) -> Iterator[Finding]:
-    """Who was declared dead lately, and who runs another version. Who is silent now is among the needs."""
+    """Workers declared dead lately, and workers of another version. Silent workers are among the needs."""
     dead = dicts(context.connection, "doctor_workers", context.schema, {"lately": LATELY_SECONDS})
     for worker in dead:
         text = f"{worker['name']} was declared dead: last heard of {spoken(worker['silent_seconds'])} ago"
@@ -269,10 +270,10 @@ def workers_check(context: CheckContext) -> Iterator[Finding]:
 
 
 def needs_check(context: CheckContext) -> Iterator[Finding]:
-    """What needs somebody, as the console has it; of failures, those of the last day."""
+    """The needs, as the console shows them; of failures, those of the last day."""
     found = needs_now(context.database)
     for need in found:
-        if need.kind is not Kind.NO_WORKER:  # said above, also where nothing waits
+        if need.kind is not Kind.NO_WORKER:  # reported above, also if no job waits
             yield wrong(AREAS[need.kind], need.text, need.remedy)
     troubled = {AREAS[need.kind] for need in found}
     yield from (fine(area, text) for area, text in FINE.items() if area not in troubled)
@@ -293,7 +294,7 @@ AREAS = {
     Kind.FAILED: "failures",
     Kind.MORE_FAILED: "failures",
 }
-"""The name of the check under which the doctor tells of each kind of need."""
+"""The name of the doctor's check for each kind of need."""
 
 FINE = {
     "queues": "every queue with due jobs is worked, and keeps up",
@@ -302,11 +303,11 @@ FINE = {
     "poison": "no job came to rest as lost in the last day",
     "failures": "no job came to rest as errored in the last day, or somebody has muted it",
 }
-"""What the doctor says of a check that has no need."""
+"""The doctor's text for a check without a need."""
 
 
 def rows_check(context: CheckContext) -> Iterator[Finding]:
-    """Jobs that no worker can run, or that no look finds, since somebody wrote their rows by hand."""
+    """Jobs that no worker can run, or that no look finds, because their rows were written by hand."""
     classes = [record.name for record in known_classes(context.connection, context.schema)]
     found = impossible(context.connection, context.schema, classes, lately=LATELY_SECONDS)
     found += unclaimed(context.connection, context.schema)

@@ -1,4 +1,4 @@
-"""Reads what `jobq/observe/needs.py` decides on."""
+"""Reads the facts on which `jobq/observe/needs.py` decides."""
 
 from jobq.filters import moment
 from jobq.observe.failures import Failing, failing
@@ -14,7 +14,7 @@ GROWTH_SINCE = "1h"
 
 
 def needs_now(database: Database, since: str = SINCE) -> tuple[Need, ...]:
-    """Everything that needs somebody, the worst first; of failures, those of the period."""
+    """All needs, the worst first; of failures, those of the period."""
     growth = growths(figures(database, moment(GROWTH_SINCE)))
     found = failing(database, moment(since), has_steps=False)
     seen = stats(database)
@@ -32,7 +32,7 @@ def facts_of(
     known: tuple[str, ...] = (),
     count_limit: int = COUNT_LIMIT,
 ) -> Facts:
-    """The facts from what was read."""
+    """Makes the facts from the data."""
     return Facts(
         at=seen.at,
         since=since,
@@ -49,7 +49,7 @@ def facts_of(
 
 
 def stuck(database: Database) -> Stuck:
-    """What nobody takes on: running jobs of workers that are gone, and schedules that stopped."""
+    """Work without an owner: running jobs of workers that are gone, and schedules that stopped."""
     with reading(database) as connection:
         held = dicts(connection, "stranded", database.schema, {"after": STRANDED_SECONDS})
         stopped = dicts(connection, "stopped_schedules", database.schema, {"overdue": OVERDUE_SECONDS})
@@ -62,7 +62,7 @@ def stuck(database: Database) -> Stuck:
 
 
 def growths(period: Period) -> dict[str, float]:
-    """How many jobs a minute each queue grew by in a period, where that was counted."""
+    """The growth of each queue in jobs a minute over a period, if it was counted."""
     return {
         flow.name: flow.growth / (flow.seconds / 60)
         for flow in period.flows

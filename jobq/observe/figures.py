@@ -1,8 +1,9 @@
-"""What ended in a period, how fast, and what came in: from the rows of `metrics`, never from the history.
+"""The jobs that ended in a period, their rate, and the jobs that came in: from the rows of `metrics`, never from the
+history.
 
-What came in is not counted where it comes in, which would cost every enqueuer. It is what ended, plus what the queues
-hold more than before: once a minute some worker notes how many unfinished jobs each queue has. So "in" is what was
-enqueued or retried by hand; nothing is known of a time without any worker, nor of a queue too long to count.
+Incoming jobs are not counted as they come in, since that would slow every enqueue. Their number is the number of ended
+jobs plus the growth of the queues: once a minute some worker counts the unfinished jobs of each queue. So "in" are jobs
+that were enqueued or retried by hand. It is unknown for a time without workers, and for a queue too long to count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,16 +21,17 @@ from jobq.store.database import Database
 from jobq.store.workers import stored_name
 
 POINTS = 72
-"""A chart has up to so many steps."""
+"""Maximum steps of a chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What ended of one queue, class, or both. An attempt is one run of a job; a job ends with its last attempt."""
+    """The ended attempts of one queue, class, or both. An attempt is one run of a job; a job ends with its last
+    attempt."""
 
     name: str
     outcomes: Mapping[str, int]  # attempts
-    retried: int  # attempts that another followed
+    retried: int  # attempts that were followed by another
     waits: tuple[int, ...]  # histograms of seconds, with the bounds of jobq.histograms
     runs: tuple[int, ...]
     longest_wait: float | None = None  # seconds, exactly
@@ -46,7 +48,7 @@ class Figures:
 
     @property
     def failed_attempts(self) -> int:
-        """Attempts that raised or were lost. Most of them are tried again."""
+        """Attempts that raised or were lost. Most of them are retried."""
         return self.outcomes[Outcome.ERRORED] + self.outcomes[Outcome.LOST]
 
     @property
@@ -57,43 +59,41 @@ class Figures:
 
     @property
     def failed_share(self) -> float:
-        """Of the jobs that ended, how many failed: from 0 to 1."""
+        """The share of the ended jobs that failed: from 0 to 1."""
         return self.failed_jobs / self.ended if self.ended else 0.0
 
     def wait(self, share: float) -> float | None:
-        """Seconds from due to begun that this share of the attempts did not exceed, a tenth off at most; None without
-        any."""
+        """This quantile of the seconds from due to begun, accurate to a tenth. None without attempts."""
         return quantile(self.waits, share, self.longest_wait)
 
     def run(self, share: float) -> float | None:
-        """Seconds from begun to ended that this share of the attempts did not exceed, a tenth off at most; None without
-        any."""
+        """This quantile of the seconds from begun to ended, accurate to a tenth. None without attempts."""
         return quantile(self.runs, share, self.longest_run)
 
     @property
     def few_waits(self) -> int | None:
-        """How many attempts `wait` speaks of, where they are few."""
+        """The number of attempts behind `wait`, if they are few."""
         return few(self.waits)
 
     @property
     def few_runs(self) -> int | None:
-        """How many attempts `run` speaks of, where they are few."""
+        """The number of attempts behind `run`, if they are few."""
         return few(self.runs)
 
     @property
     def mean_run(self) -> float | None:
-        """About how many seconds an attempt took in the mean; None without any."""
+        """The mean seconds of an attempt, roughly. None without attempts."""
         return mean(self.runs)
 
 
 def few(counts: tuple[int, ...]) -> int | None:
-    """The number of those counted, where there are some and their 95th percentile is but the longest of them."""
+    """The number of counted attempts, if there are some but so few that their 95th percentile is the maximum."""
     return total if 0 < (total := sum(counts)) < FEW else None
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a chart. `came_in` is None where nobody counted."""
+    """One step of a chart. `came_in` is None if nothing was counted."""
 
     at: datetime
     outcomes: Mapping[str, int]
@@ -103,21 +103,21 @@ class Step:
     longest_run: float | None = None
 
     def run(self, share: float) -> float | None:
-        """Seconds from begun to ended that this share of the attempts did not exceed; None without any."""
+        """This quantile of the seconds from begun to ended. None without attempts."""
         return quantile(self.runs, share, self.longest_run)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFlow:
-    """What came into a queue and left it between its first and its last count in the period: of a queue that is younger
-    than the period, all since it is known. None where nobody counted, or where it was too long to count."""
+    """The jobs that came into a queue and left it between its first and its last count in the period; for a queue that
+    is younger than the period, since its beginning. None if it was not counted, or was too long to count."""
 
     name: str
     came_in: int | None
-    growth: int | None  # how much fuller it became
+    growth: int | None  # change of its length
     went_out: int  # jobs that ended
     seconds: float  # between the two counts; 0 without two
-    unfinished: int | None = None  # what the last count found
+    unfinished: int | None = None  # the last count
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ def figures(
     queue: str | None = None,
     job_class: str | None = None,
 ) -> Period:
-    """What ended since then, in whole minutes; of one queue or class (by any of its names), where given.
+    """The attempts that ended since then, in whole minutes; of one queue or class (by any of its names), if given.
 
-    Of long ago there are figures of five minutes or an hour only: the period then begins and ends with one of those.
+    For older times there are only figures of five minutes or an hour: then the period begins and ends at one of those.
     """
     with reading(database) as connection:
         at = now(connection)
@@ -160,7 +160,7 @@ def figures(
         rows = dicts(connection, "observe_metrics", database.schema, asked)
         chart = dicts(connection, "observe_chart", database.schema, asked)
         runs = dicts(connection, "observe_runs", database.schema, asked)
-        # Levels are those of queues: of one class nobody knows what waits.
+        # Levels belong to queues: the number of waiting jobs of one class is unknown.
         levels = dicts(connection, "observe_levels", database.schema, asked) if job_class is None else []
     flows = flows_of(levels, chart, first, step)
     return Period(
@@ -186,7 +186,7 @@ def whole_spans(at: datetime, since: Moment, until: Moment | None) -> tuple[date
 
 
 def step_of(length: timedelta, span: timedelta) -> float:
-    """Seconds: as many whole spans as it takes."""
+    """Seconds, rounded up to whole spans."""
     return max(1, ceil(length / POINTS / span)) * span.total_seconds()
 
 
@@ -218,7 +218,7 @@ def grouped(column: str, rows: Iterable[dict[str, Any]]) -> tuple[Figures, ...]:
 
 
 def ended_in(row: dict[str, Any]) -> int:
-    """The jobs, not the attempts, that ended."""
+    """The number of jobs, not attempts, that ended."""
     ended: int = sum(row[outcome.value] for outcome in Outcome) - row["retried"]
     return ended
 
@@ -241,7 +241,7 @@ def flows_of(
 def flow_of(
     name: str, levels: Mapping[int, dict[str, Any]], chart: Mapping[int, dict[str, Any]], step: float
 ) -> QueueFlow:
-    """From the counts at the beginning of two steps, and what ended in the steps from the one to the other."""
+    """Computed from the counts at the beginning of two steps, and the jobs that ended in between."""
     if len(levels) < 2:
         return QueueFlow(name, None, None, 0, 0.0)
     first, last = min(levels), max(levels)
@@ -282,7 +282,7 @@ def steps_of(
 
 
 def growth_between(levels: list[dict[str, Any]], start: datetime, end: datetime) -> int | None:
-    """How much fuller the queues were at the first count after `end` than at the first after `start`."""
+    """How much the queues grew from the first count after `start` to the first after `end`."""
     before, after = first_after(levels, start), first_after(levels, end)
     if not before or before.keys() != after.keys():
         return None

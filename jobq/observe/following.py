@@ -1,6 +1,6 @@
-"""Jobs followed by their ids: where they stand, and how they ended, as far as the database's role may know.
+"""Follows jobs by their ids: their states and their ends, as far as the database's role may see them.
 
-As steps, which are carried out on jobq's own connection or on the caller's, whatever its driver.
+Written as steps, which run on jobq's own connection or on the caller's, whatever its driver.
 """
 
 import json
@@ -25,7 +25,7 @@ from jobq.store.statements import quote_identifier, statement, with_rows
 Result = TypeVar("Result")
 
 Row = dict[str, Any]
-"""A row by the names of its columns."""
+"""A row as a dict by column name."""
 
 Asking = Generator[Call, list[tuple[Any, ...]], Result]
 
@@ -37,7 +37,7 @@ OF_AN_ATTEMPT = tuple(field.name for field in fields(AttemptRecord) if field.nam
 
 
 def look(database: Database, steps: Steps[Result]) -> Result:
-    """Carries out these steps on a connection of jobq's own. DatabaseForbidden names the right to give."""
+    """Executes these steps on a connection of jobq's own. DatabaseForbidden names the right to grant."""
     try:
         with reading(database) as connection:
             return psycopg3.carry_out(connection, steps)
@@ -47,7 +47,7 @@ def look(database: Database, steps: Steps[Result]) -> Result:
 
 
 def finding(schema: str, job_id: int) -> Steps[FoundJob | None]:
-    """One job with every attempt that has ended; None where there is no such job."""
+    """One job with every ended attempt. None if there is no such job."""
     may_read = yield from may_read_all(schema)
     name = "observe_job" if may_read else "observe_job_state"
     found = yield from rows_of(statement(name, schema), {"id": job_id})
@@ -61,25 +61,25 @@ def finding(schema: str, job_id: int) -> Steps[FoundJob | None]:
 
 
 def standing(schema: str, ids: Sequence[int]) -> Steps[dict[int, str]]:
-    """The states of those of the jobs that there are; see `jobq.states`."""
+    """The states of those jobs that exist; see `jobq.states`."""
     rows = yield statement("observe_states", schema), {"ids": list(ids)}
     return {job_id: state for job_id, state in rows if state is not None}
 
 
 def following(schema: str, ids: Sequence[int]) -> Steps[tuple[dict[int, str], dict[int, AttemptRecord]]]:
-    """Where jobs stand, and the last attempts of those that have ended for good."""
+    """The states of jobs, and the last attempts of those that have ended for good."""
     states = yield from standing(schema, ids)
     ended = [job_id for job_id, state in states.items() if state == FINISHED]
     if not ended:
         return states, {}
     may_read = yield from may_read_all(schema)
     attempts = yield from attempts_of(schema, ended, every=False, may_read=may_read)
-    # One that somebody has queued again in between has none: it has not ended.
+    # A job that was queued again in between has none: it has not ended.
     return states, {job_id: of_one[-1] for job_id, of_one in attempts.items()}
 
 
 def listing(schema: str, selection: Filter, *, limit: int, after: Position | None) -> Steps[Page]:
-    """A page of the selected jobs, as `list_jobs` has it."""
+    """A page of the selected jobs, as in `list_jobs`."""
     text, parameters = statement_of(schema, "observe", selection, limit + 1, after)
     rows = yield from rows_of(text, parameters)
     return page_from([JobRecord(**row) for row in rows], limit)
@@ -94,7 +94,7 @@ def may_read_all(schema: str) -> Asking[bool]:
 def attempts_of(
     schema: str, ids: Sequence[int], *, every: bool, may_read: bool
 ) -> Asking[dict[int, list[AttemptRecord]]]:
-    """The attempts of jobs in their order, by job: every one, or the last of each that has ended for good."""
+    """The attempts of jobs in order, by job: all of them, or the last one of each job that has ended for good."""
     name = "observe_attempts" if may_read else "observe_attempt_states"
     rows = yield from rows_of(statement(name, schema), {"ids": list(ids), "every": every})
     attempts: dict[int, list[AttemptRecord]] = {}
@@ -105,7 +105,7 @@ def attempts_of(
 
 
 def rows_of(text: bytes, parameters: dict[str, Any]) -> Asking[list[Row]]:
-    """The rows of a statement by the names of its columns, secrets masked, on whatever driver."""
+    """The rows of a statement as dicts, with secrets masked, on any driver."""
     rows = yield with_rows("observe_named", text), parameters
     return [row_of(*row) for row in rows]
 
@@ -124,9 +124,9 @@ def row_of(stored: str, arguments: str | None, value: str | None, progress: str 
 
 
 def legible_value(attempt: AttemptRecord) -> AttemptRecord:
-    """The attempt with its value as run() returned it, where that can be made here; else as it is stored.
+    """The attempt with its value as run() returned it, if that can be made here; else as it is stored.
 
-    Rows stay references: a look loads nothing from the user's own database.
+    References to rows stay references: a look loads nothing from the user's own database.
     """
     try:
         return replace(attempt, value=decoded(attempt.value, lambda rows, stored: {"$": rows.name, "v": stored}))

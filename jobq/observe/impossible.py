@@ -1,4 +1,4 @@
-"""Rows that somebody wrote by hand: jobs whose arguments are too large to be read, jobs that run without a claim."""
+"""Rows that were written by hand: jobs whose arguments are too large to be read, and jobs that run without a claim."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jobq.store.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """Such jobs, and the command that mends it."""
+    """Such jobs, and the command that removes them."""
 
     text: str
     remedy: str
@@ -36,7 +36,7 @@ def told(job_class: str, group: str | None, jobs: int, example: int) -> Impossib
 
 
 def unclaimed(connection: Connection, schema: str) -> list[Impossible]:
-    """Jobs that run without a claim. Workers note these by themselves, and rescue them if their worker is gone."""
+    """Jobs that run without a claim. Workers note them by themselves, and rescue them if their worker is gone."""
     return [
         Impossible(
             f"{many(row['jobs'], 'job')} set running by hand, such as {row['example']}: no list shows that they run, "

@@ -1,4 +1,4 @@
-"""Jobs to look at: one with all its attempts, or those that a filter selects, a page at a time."""
+"""Reads jobs: one with all its attempts, or those that a filter selects, page by page."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,29 +23,29 @@ SELECT_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page ended; the next one begins below."""
+    """Where a page ended. The next one begins below."""
 
     id: int
-    ended_at: datetime | None = None  # in a list by when jobs are due: that time
-    place: int | None = None  # of a sorted list: how many jobs are above
+    ended_at: datetime | None = None  # in a list by due time: that time
+    place: int | None = None  # in a sorted list: the number of jobs above
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the selected jobs. `slow` are the terms that no index serves, where nothing narrows the search."""
+    """Some of the selected jobs. `slow` are terms that no index serves, if nothing else narrows the search."""
 
     jobs: tuple[JobRecord, ...]
-    next: Position | None  # None: there are no more
+    next: Position | None  # None: there are no more jobs
     slow: tuple[str, ...] = ()
-    looked: int | None = None  # of a search that goes on at `next`: how many jobs it has gone through
-    sorted: int | None = None  # only so many of the newest are sorted; None: all
+    looked: int | None = None  # for a search that continues at `next`: the number of jobs it has read
+    sorted: int | None = None  # only this number of the newest jobs is sorted; None: all
 
 
 def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: Position | None = None) -> Page:
-    """A page of the selected jobs, newest first; `after` is where the last page ended.
+    """A page of the selected jobs, newest first. `after` is where the last page ended.
 
-    Without a state in the filter: those that have not ended. Raises QueryTooSlow where no index serves the filter and
-    the time was up.
+    Without a state in the filter, unfinished jobs are selected. Raises QueryTooSlow if no index serves the filter and
+    the time limit was reached.
     """
     slow = slow_terms(selection)
     with reading(database, slow=slow) as connection:
@@ -54,13 +54,13 @@ def list_jobs(database: Database, selection: Filter, *, limit: int = 50, after: 
 
 
 def longest(database: Database, *, limit: int) -> tuple[JobRecord, ...]:
-    """The running jobs that have run the longest, those first."""
+    """The jobs that have run longest, those first."""
     with reading(database) as connection:
         return tuple(record_of(row) for row in dicts(connection, "observe_longest", database.schema, {"limit": limit}))
 
 
 def page_from(jobs: Sequence[JobRecord], limit: int, slow: tuple[str, ...] = ()) -> Page:
-    """A page of those that were read: one more than fit on it, where there is a next."""
+    """Makes a page from the rows: one more than fit on it was read, if there is a next page."""
     page = tuple(jobs[:limit])
     more = len(jobs) > limit
     return Page(page, Position(page[-1].id, page[-1].ended_at) if more else None, slow)
@@ -68,15 +68,16 @@ def page_from(jobs: Sequence[JobRecord], limit: int, slow: tuple[str, ...] = ())
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The jobs that an act will be on, and no others: what comes to match later is not among them."""
+    """The jobs of an act, fixed: jobs that match later are not included."""
 
     ids: tuple[int, ...]  # newest first
-    classes: tuple[tuple[str, int], ...]  # how many of each class, the most first
-    seen: Mapping[int, int] = field(default_factory=dict)  # the last attempt of each: an act on a later one is refused
+    classes: tuple[tuple[str, int], ...]  # number of jobs by class, the largest first
+    # the last attempt of each job: an act on a later one is refused
+    seen: Mapping[int, int] = field(default_factory=dict)
 
 
 def select(database: Database, selection: Filter, *, progress: Callable[[int], None] | None = None) -> Selected:
-    """All selected jobs. `progress` is told how many were found so far."""
+    """All selected jobs. `progress` is called with the number found so far."""
     seen: dict[int, int] = {}
     classes: Counter[str] = Counter()
     after: Position | None = None
@@ -101,7 +102,7 @@ def page_of(
 def statement_of(
     schema: str, verb: str, selection: Filter, limit: int, after: Position | None, floor: Position | None = None
 ) -> tuple[bytes, dict[str, Any]]:
-    """The statement that reads a page, and its parameters; no job below the floor is read."""
+    """The statement that reads a page, and its parameters. It reads no job below the floor."""
     condition, parameters = condition_of(selection, schema)
     condition, more = above(condition, floor)
     name = STATEMENTS[verb, selection.is_finished]
@@ -118,7 +119,7 @@ def above(condition: str, floor: Position | None) -> tuple[str, dict[str, Any]]:
     if floor.ended_at is None:
         return f"{condition} AND id >= %(floor)s::bigint", {"floor": floor.id}
     place = "(%(floor_time)s::timestamptz, %(floor)s::bigint)"
-    # The time by itself, too: by that alone PostgreSQL leaves out the partitions of other days.
+    # The time also stands alone: only by that PostgreSQL can skip the partitions of other days.
     parts = (condition, "ended_at >= %(floor_time)s::timestamptz", f"(ended_at, id) >= {place}")
     return " AND ".join(parts), {"floor": floor.id, "floor_time": floor.ended_at}
 
@@ -133,7 +134,7 @@ STATEMENTS = {
 
 
 def show(database: Database, job_id: int) -> JobDetail:
-    """One job, with every attempt that is kept. Raises JobNotFound."""
+    """One job, with every stored attempt. Raises JobNotFound."""
     require_id(job_id)
     with reading(database) as connection:
         found = dicts(connection, "observe_job", database.schema, {"id": job_id})
@@ -146,7 +147,7 @@ def show(database: Database, job_id: int) -> JobDetail:
 
 
 def attempt_of(row: DictRow, *, hidden: tuple[str, ...] = ()) -> AttemptRecord:
-    """An attempt from its row; what the role may not read is not in it."""
+    """An attempt from its row, without columns that the role may not read."""
     del row["id"]
     value, note = value_and_note(row.get("value"))
     return AttemptRecord(**{**dict.fromkeys(hidden), **row, "value": value, "value_note": note}, hidden=hidden)
@@ -171,13 +172,13 @@ def record_of(row: DictRow) -> JobRecord:
 
 
 MAX_PROGRESS = 1e300
-"""So that a share can be calculated of it; jobs do not tell of more."""
+"""Limited so that a share can be calculated. Jobs do not report larger numbers."""
 
 
 def progress_of(stored: Any, attempt: int) -> Progress | None:
-    """What the attempt that runs now said last; what an earlier one said has no meaning any more.
+    """The last progress of the current attempt. Progress of an earlier one has no meaning any more.
 
-    None too where somebody else wrote there what no worker would.
+    None also for values that no worker would write.
     """
     match stored:
         case {"attempt": told, "done": int() | float() as done, "total": int() | float() | None as total,
@@ -190,7 +191,7 @@ def progress_of(stored: Any, attempt: int) -> Progress | None:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one job ended, and what its run() returned."""
+    """The end of one job, and the return value of its run()."""
 
     id: int
     outcome: str
@@ -198,11 +199,11 @@ class Ended:
     value: Any
     error_type: str | None
     error_message: str | None
-    value_note: str | None = None  # why the value was not kept
+    value_note: str | None = None  # why the value was not stored
 
 
 def ended(ids: Iterable[int], *, database: Database | None = None) -> dict[int, Ended]:
-    """Those of the jobs that have ended, by id. Without a database, that in which `run_in_worker()` enqueues."""
+    """The ended ones of these jobs, by id. By default from the database in which `run_in_worker()` enqueues."""
     database = database or default_database()
     with reading(database) as connection:
         rows = dicts(connection, "observe_ended", database.schema, {"ids": list(ids)})

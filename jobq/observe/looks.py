@@ -1,4 +1,4 @@
-"""Looks at lists of any length that cost little: where no index serves a filter, at the newest jobs only."""
+"""Cheap looks at lists of any length: if no index serves a filter, they read only the newest jobs."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from jobq.store.database import Connection, Database
 from jobq.store.statements import filtered
 
 LOOK = 10_000
-"""Jobs that one question goes through, at most: a few hundredths of a second."""
+"""Maximum number of jobs that one question reads: a few hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Matches:
     """How many jobs a filter selects, counted up to a limit."""
 
     number: int
-    looked: int | None = None  # only so many of the newest were looked at; None: all
+    looked: int | None = None  # only this number of the newest jobs was read; None: all
 
 
 def matches(database: Database, selection: Filter, *, limit: int) -> Matches:
-    """How many jobs match. Raises QueryTooSlow."""
+    """The number of matching jobs. Raises QueryTooSlow."""
     with reading(database, slow=slow_terms(selection)) as connection:
         floor = floor_of(connection, database.schema, selection, None)
         condition, parameters = condition_of(selection, database.schema)
@@ -35,9 +35,9 @@ def matches(database: Database, selection: Filter, *, limit: int) -> Matches:
 
 
 def search(database: Database, selection: Filter, *, limit: int, after: Position | None = None) -> Page:
-    """A page as `list_jobs` has it, but of no more than the next LOOK jobs.
+    """A page as in `list_jobs`, but from no more than the next LOOK jobs.
 
-    Where there were more to look at, `next` is where the look ended, however few were found.
+    If there were more jobs to read, `next` is where the look ended, however few matched.
     """
     slow = slow_terms(selection)
     with reading(database, slow=slow) as connection:
@@ -50,7 +50,7 @@ def search(database: Database, selection: Filter, *, limit: int, after: Position
 
 
 def floor_of(connection: Connection, schema: str, selection: Filter, after: Position | None) -> Position | None:
-    """The last job that a look goes down to; None where an index serves the filter, or so many jobs are not left."""
+    """The last job that a look reads. None if an index serves the filter, or if fewer jobs are left."""
     chosen = served(selection)
     if chosen is None:
         return None

@@ -1,4 +1,4 @@
-"""Pages of a list in the order of a column, by the database: along an index, else the newest jobs of the list."""
+"""Pages of a list in the order of a column, sorted by the database: along an index, or for the newest jobs only."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from jobq.store.database import Connection, Database
 from jobq.store.statements import filtered
 
 MAX_SORTED = 10_000
-"""Jobs that are sorted by a column that no index has."""
+"""Number of jobs that are sorted by a column without an index."""
 
 COLUMNS = {
     "id": "id",
@@ -31,7 +31,7 @@ COLUMNS = {
     "outcome": "outcome",
     "worker": "(SELECT host || '/' || pid FROM SCHEMA.workers WHERE workers.id = worker_id)",
 }
-"""What a list can be sorted by."""
+"""A sort order of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ class Order:
 def sorted_page(
     database: Database, selection: Filter, order: Order, *, limit: int, after: Position | None = None
 ) -> Page:
-    """A page of the selected jobs in this order. `sorted` says how many of the newest are sorted; None: all."""
+    """A page of the selected jobs in this order. `sorted` is the number of the newest jobs that are sorted; None:
+    all."""
     with reading(database, slow=slow_terms(selection)) as connection:
         if has_index(selection, order):
             rows, number = along_index(connection, database.schema, selection, order, limit + 1, after), None
@@ -63,7 +64,7 @@ def places_of(rows: Iterable[dict[str, Any]]) -> list[tuple[int, datetime | None
 
 
 def among(database: Database, selection: Filter, places: list[tuple[int, datetime | None]]) -> tuple[JobRecord, ...]:
-    """Those of some jobs that are still selected; each with the time at which it ended, where it has."""
+    """Those of the given jobs that are still selected, each with the time at which it ended, if it has."""
     with reading(database) as connection:
         return tuple(read_again(connection, database.schema, selection, places))
 
@@ -78,7 +79,7 @@ def read_again(
     if selection.is_finished:
         name = "observe_finished"
         moments = [moment for _, moment in places if moment is not None]
-        # By these alone PostgreSQL leaves out the partitions of other days.
+        # Only by these PostgreSQL can skip the partitions of other days.
         condition += " AND ended_at >= %(first)s::timestamptz AND ended_at <= %(last)s::timestamptz"
         parameters |= {"first": min(moments, default=None), "last": max(moments, default=None)}
     return [record_of(row) for row in read(connection, filtered(name, schema, condition), parameters)]
@@ -124,13 +125,13 @@ def newest_sorted(
 
 
 def listed(selection: Filter, schema: str) -> tuple[str, dict[str, Any]]:
-    """The condition on the rows of a list: of the history, the last attempt of each job."""
+    """The condition on the rows of a list: in the history, the last attempt of each job."""
     condition, parameters = condition_of(selection, schema)
     return (f"NOT retried AND {condition}" if selection.is_finished else condition), parameters
 
 
 def put(name: str, schema: str, selection: Filter, condition: str, parts: dict[str, str]) -> bytes:
-    """A statement with all of its parts put in."""
+    """A statement with all of its parts inserted."""
     text = filtered(name, schema, condition)
     for part, words in {**parts, "table": "results" if selection.is_finished else "jobs"}.items():
         text = text.replace(f"{{{part}}}".encode(), with_schema(words, schema).encode())

@@ -12,17 +12,17 @@ from jobq.store.statements import quote_identifier
 from jobq.store.workers import known_classes
 
 COUNT_LIMIT = 10_000
-"""Unfinished jobs are counted exactly up to here, for each queue; beyond it PostgreSQL's statistics speak."""
+"""Unfinished jobs are counted exactly up to this number for each queue. Beyond it, PostgreSQL's statistics are used."""
 
 OUTCOME_LIMIT = 20_000
-"""Attempts in the history are counted exactly up to here."""
+"""Attempts in the history are counted exactly up to this number."""
 
 FRONT_LIMIT = 1000
-"""So many jobs at the front of each queue are looked through for classes that nobody knows."""
+"""Number of jobs at the front of each queue that are searched for unknown classes."""
 
 
 def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: int = OUTCOME_LIMIT) -> Stats:
-    """The state of everything at this moment, counted no further than the limits: who looks often takes lower ones."""
+    """The state of everything now, counted up to the limits. Frequent looks use lower limits."""
     with reading(database) as connection:
         schema = database.schema
         queues = queue_stats(connection, schema, count_limit)
@@ -53,13 +53,13 @@ def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: 
 
 
 def queues(database: Database) -> tuple[QueueStats, ...]:
-    """Every queue that holds something, or that an operator has set something on."""
+    """Every queue that has jobs, or settings of an operator."""
     with reading(database) as connection:
         return queue_stats(connection, database.schema)
 
 
 def wanted_processes(database: Database, names: Sequence[str]) -> dict[str, int]:
-    """For each of these queues, how many processes end what it holds within ten minutes."""
+    """For each of these queues, the number of processes that would empty it within ten minutes."""
     with reading(database) as connection:
         return dict(tuples(connection, "wanted_processes", database.schema, {"queues": list(names)}))
 
@@ -71,13 +71,13 @@ def workers(database: Database) -> tuple[WorkerRecord, ...]:
 
 
 def classes(database: Database) -> tuple[ClassRecord, ...]:
-    """The job classes that live workers know, by name; of several versions, that of the youngest worker."""
+    """The job classes that live workers know, by name. If versions differ, the youngest worker's counts."""
     with reading(database) as connection:
         return known_classes(connection, database.schema)
 
 
 def unknown_classes(database: Database) -> tuple[UnknownClass, ...]:
-    """Classes of pending jobs that no live worker knows; none while no worker lives, since then all wait alike."""
+    """Classes of pending jobs that no live worker knows. Empty without live workers, since then all jobs wait alike."""
     with reading(database) as connection:
         return unknown_records(connection, database.schema) if worker_records(connection, database) else ()
 
@@ -90,8 +90,8 @@ def queue_stats(connection: Connection, schema: str, limit: int = COUNT_LIMIT) -
 def outcome_counts(
     connection: Connection, schema: str, estimated: set[str], count_limit: int, outcome_limit: int
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Attempts by outcome, and jobs by the outcome of their last attempt. Where results are too many to count, only
-    those that were not successful are counted."""
+    """Attempts by outcome, and jobs by the outcome of their last attempt. If there are too many results to count, only
+    the unsuccessful ones are counted."""
     attempts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
     finished = dict(attempts)
 
@@ -100,7 +100,7 @@ def outcome_counts(
             attempts[outcome], finished[outcome] = tried, ended
 
     total = estimates(connection, schema)["results"]
-    if total < outcome_limit:  # or so it was when it was last analysed
+    if total < outcome_limit:  # according to its last ANALYZE
         count("observe_outcomes", limit=outcome_limit)
         if sum(attempts.values()) < outcome_limit:
             return attempts, finished

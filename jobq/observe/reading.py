@@ -1,4 +1,4 @@
-"""Connections for looking: nothing on them takes long, and nothing is written."""
+"""Connections for reading: nothing on them takes long, and nothing is written."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,20 +16,20 @@ from jobq.store.database import Connection, Database
 from jobq.store.statements import statement
 
 READ_TIMEOUT_MS = 5000
-"""A look must not hold anything up, nor be held up, for longer."""
+"""Seconds after which a look stops, and for which it may delay others."""
 
 
 @contextmanager
 def reading(database: Database, *, slow: Sequence[str] = (), timeout_ms: int = READ_TIMEOUT_MS) -> Iterator[Connection]:
     """A connection on which nothing takes long, and nothing is written.
 
-    `slow` are the terms of a filter that no index serves: what to blame where the time runs out.
+    `slow` are the terms of a filter that no index serves: they are named if the time limit is reached.
     """
     database.prepare()
     with database.connection() as connection:
         try:
             with connection.transaction():
-                # A session of ours compiles nothing; behind a transaction pooler there is none of ours.
+                # A session of ours does not use JIT; behind a transaction pooler the session is not ours.
                 limits = f"SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL jit = off"
                 connection.execute(f"SET TRANSACTION READ ONLY; {limits}".encode())
                 yield connection
@@ -59,7 +59,7 @@ def read(connection: Connection, text: bytes, parameters: dict[str, Any]) -> lis
 
 
 def shown(stored: str | bytes) -> Any:
-    """Stored JSON as it may be shown: here every secret in it is masked, so that nothing further on can forget to."""
+    """Stored JSON for display: every secret in it is masked here, so that no later code can forget to."""
     return without_secrets(legible(stored))
 
 

@@ -1,4 +1,4 @@
-"""Schedules to look at: what they mean, when they are due, and what became of their last ticks."""
+"""Reads schedules: their meaning, their due times, and the results of their last ticks."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from jobq.store.database import Database
 from jobq.ticks import Ticks, ticks_of
 
 RUNS = 60
-"""So many of a schedule's last ticks are looked up."""
+"""Number of last ticks that are read for a schedule."""
 
 UPCOMING = 3
 PREVIEW_LIMIT = 10_000
@@ -27,7 +27,7 @@ PREVIEW_LIMIT = 10_000
 def schedules(
     database: Database, names: Sequence[str] | None = None, *, runs: int = RUNS
 ) -> tuple[ScheduleRecord, ...]:
-    """Every schedule, or those named, with their last runs. Raises ScheduleNotFound for a name that there is not."""
+    """Every schedule, or those named, with their last runs. Raises ScheduleNotFound for an unknown name."""
     with reading(database) as connection:
         parameters = {"names": None if names is None else list(names), "runs": runs}
         rows = dicts(connection, "observe_schedules", database.schema, parameters)
@@ -37,7 +37,7 @@ def schedules(
 
 
 def require_all(database: Database, names: Sequence[str], found: set[str]) -> None:
-    """Raises ScheduleNotFound where one of the names is not among those found."""
+    """Raises ScheduleNotFound if one of the names was not found."""
     from difflib import get_close_matches
 
     for name in names:
@@ -50,7 +50,7 @@ def require_all(database: Database, names: Sequence[str], found: set[str]) -> No
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One tick that will come."""
+    """A future tick."""
 
     tick_at: datetime
     schedule: str
@@ -61,7 +61,7 @@ class Preview:
 def preview(
     database: Database, window: timedelta, names: Sequence[str] | None = None, *, limit: int = PREVIEW_LIMIT
 ) -> list[Preview]:
-    """The ticks that come within a time from now, in their order, up to `limit`."""
+    """The ticks within a time from now, in order, up to `limit`."""
     with reading(database) as connection:
         moment = now(connection)
     coming = [coming_ticks(record, moment, moment + window) for record in schedules(database, names, runs=0)]
@@ -69,7 +69,7 @@ def preview(
 
 
 def coming_ticks(record: ScheduleRecord, now: datetime, until: datetime) -> Iterator[Preview]:
-    """What is owed from before comes now, as one."""
+    """Ticks still owed come now, as one."""
     if record.next_at is None:
         return
     moment = max(record.next_at, now)
@@ -82,7 +82,7 @@ def coming_ticks(record: ScheduleRecord, now: datetime, until: datetime) -> Iter
 
 
 def schedule_record(rows: list[DictRow]) -> ScheduleRecord:
-    """One schedule from its rows: one a tick, or one without."""
+    """One schedule from its rows: one row per tick, or one without."""
     kept = rows[0]
     ticks, words = readable(kept["expression"], kept["timezone"])
     upcoming: tuple[datetime, ...] = ()
@@ -110,7 +110,7 @@ def tick_record(row: DictRow) -> TickRecord:
 
 
 def readable(expression: str, timezone: str) -> tuple[Ticks | None, str | None]:
-    """The ticks and the words of an expression; none where this machine cannot read it."""
+    """The ticks and the description of an expression. None if this machine cannot read it."""
     try:
         return ticks_of(expression, timezone), in_words(expression)
     except ScheduleError:

@@ -1,4 +1,4 @@
-"""What a filter means to the database: each term as a condition with parameters, said once for lists and for acts."""
+"""Translates a filter for the database: each term becomes a condition with parameters, for lists and for acts."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jobq.store.statements import PENDING, RUNNING, SCHEDULED, quote_identifier,
 
 @dataclass(slots=True)
 class Parameters:
-    """The values of a condition, each under a name of its own."""
+    """The parameters of a condition, each under its own name."""
 
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -24,12 +24,12 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How the terms read in one of the two tables."""
+    """How terms are written for one of the two tables."""
 
-    time: str  # what since: and until: compare
+    time: str  # compared by since: and until:
     ran: str
     waited: str
-    errors: str  # where errors are, with a condition on error_type and error_message
+    errors: str  # condition for errors, with a part on error_type and error_message
 
 
 FINISHED_JOBS = Table("ended_at", "ended_at - started_at", "started_at - run_at", "(CONDITION)")
@@ -37,8 +37,8 @@ UNFINISHED_JOBS = Table(
     "enqueued_at",
     "statement_timestamp() - started_at",
     "coalesce(started_at, statement_timestamp()) - run_at",
-    # Only what was tried before can have an error: the history is not asked about the others. And not as EXISTS, which
-    # the planner may turn into reading the whole history once.
+    # Only a job with earlier attempts can have an error, so the history is not searched for the others. Not as EXISTS,
+    # since the planner may turn that into one read of the whole history.
     "jobs.attempt > 0 AND coalesce("
     "(SELECT true FROM SCHEMA.results AS failed WHERE failed.id = jobs.id AND (CONDITION) LIMIT 1), false)",
 )
@@ -53,7 +53,7 @@ def condition_of(selection: Filter, schema: str) -> tuple[str, dict[str, Any]]:
     conditions = [
         meaning_of(term, table, parameters)
         for term in selection.checked().terms
-        if not (term.key == "state" and selection.is_finished)  # that chose the table
+        if not (term.key == "state" and selection.is_finished)  # the state chose the table
     ]
     condition = " AND ".join(conditions) or "true"
     return with_schema(condition, schema), parameters.values
@@ -64,7 +64,7 @@ def with_schema(condition: str, schema: str) -> str:
 
 
 def meaning_of(term: Term, table: Table, parameters: Parameters) -> str:
-    """A term: any of its values. What is unknown, as the run time of a job that never began, fits nothing."""
+    """A term: any of its values. An unknown value, as the run time of a job that never began, matches nothing."""
     fits = any_text(term, parameters) or " OR ".join(
         f"({MEANINGS[term.key](term, value, table, parameters)})" for value in term.values
     )
@@ -72,7 +72,8 @@ def meaning_of(term: Term, table: Table, parameters: Parameters) -> str:
 
 
 def any_text(term: Term, parameters: Parameters) -> str | None:
-    """Several exact texts of one column as one comparison, which an index can serve; None where it is not that."""
+    """Several exact texts of one column as one comparison, which an index can serve. None if the term is not of that
+    kind."""
     exact = [value.text for value in term.values if isinstance(value, Pattern) and value.is_exact]
     if term.key not in COLUMNS or term.key == "class" or len(exact) < max(2, len(term.values)):
         return None
@@ -86,7 +87,7 @@ COLUMNS = {
     "key": "unique_key",
     "group": "fingerprint",
 }
-"""Keys that compare one column of text."""
+"""Keys that compare one text column."""
 
 
 def compares_column(term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
@@ -101,7 +102,7 @@ def matches(column: str, value: Value, parameters: Parameters) -> str:
 
 
 def is_of_class(_term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
-    """Under whichever of its names, as workers know them: a class may have been renamed."""
+    """Under any of its names, as workers know them: a class may have been renamed."""
     assert isinstance(value, Pattern)
     meant, named = matches("job_class", value, parameters), matches("meant.name", value, parameters)
     return f"{meant} OR job_class = ANY (ARRAY({OTHER_NAMES.replace('MEANT', named)}))"
@@ -115,19 +116,19 @@ OTHER_NAMES = (
     "CROSS JOIN LATERAL jsonb_array_elements_text(all_of_it) AS other (name) "
     "WHERE class -> 'aliases' <> '[]' AND (MEANT)"
 )
-"""All names of the classes that have one of them as is MEANT. Not tied to a row, so PostgreSQL looks them up once."""
+"""All names of the classes that have one name matching MEANT. Not tied to a row, so PostgreSQL looks them up once."""
 
 
 STATES: dict[str, str] = {
     State.SCHEDULED: SCHEDULED,
     State.PENDING: PENDING,
     State.RUNNING: RUNNING.replace("{schema}", "SCHEMA"),
-    FINISHED: "false",  # of an unfinished job
+    FINISHED: "false",  # for an unfinished job
 }
 
 
 def is_in_state(_term: Term, value: Value, _table: Table, _parameters: Parameters) -> str:
-    """By what an index serves: nothing searches by the column `state`."""
+    """Written so that an index serves it: no index has the column `state`."""
     assert isinstance(value, Pattern)
     return STATES[value.text]
 
@@ -143,7 +144,7 @@ def error_like(pattern: Pattern, table: Table, parameters: Parameters) -> str:
 
 
 def was_run_by(_term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
-    """A worker by its name, its machine, or its number."""
+    """A worker by its name, its machine, or its id."""
     named = " OR ".join(
         matches(column, value, parameters)
         for column in (worker_name(), "host || '/' || pid", "host", "workers.id::text")
@@ -158,7 +159,7 @@ def has_argument(term: Term, value: Value, _table: Table, parameters: Parameters
 
 
 def has_value(value: Value, parameters: Parameters) -> str:
-    """Any argument, or anything within one. First as text, which costs a tenth of reading it as JSON."""
+    """Any argument, or a value within one. Compared first as text, which costs a tenth of parsing the JSON."""
     assert isinstance(value, Pattern)
     within = Pattern(("", *(json.dumps(part, ensure_ascii=False)[1:-1] for part in value.parts), ""))
     return (
@@ -169,7 +170,7 @@ def has_value(value: Value, parameters: Parameters) -> str:
 
 
 VALUE = "(value #>> '{}')"
-"""A value of JSON as text."""
+"""A JSON value as text."""
 
 
 def compares_number(column: str) -> Meaning:
@@ -210,14 +211,14 @@ SEARCHED = (
     f"""CASE WHEN position('"$": "secret"' IN {TEXT}) = 0 THEN {TEXT} ELSE regexp_replace("""
     f"""{TEXT}, '("\\$": "secret", "v": )"([^"\\\\]|\\\\.)*"', '\\1""', 'g') END"""
 )
-"""The arguments as text, without what secrets hold: a search must not tell by its finds what nobody is shown.
+"""The arguments as text, without the contents of secrets: a search must not reveal by its matches what is hidden.
 
-So PostgreSQL writes the tag; a text that looks like it has its quotes escaped.
+PostgreSQL writes the tag in this form. A text that imitates it has its quotes escaped.
 """
 
 
 def mentions(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
-    """Free text: anywhere in what is shown of a job."""
+    """Free text: anywhere in the shown fields of a job."""
     assert isinstance(value, Pattern)
     part = parameters.add(f"%{like(value)}%", "text")
     columns = ("job_class", "queue", "unique_key", SEARCHED)
@@ -242,19 +243,19 @@ MEANINGS: dict[str, Meaning] = {
 
 
 def slow_terms(selection: Filter) -> tuple[str, ...]:
-    """The terms that no index serves, by name, where no other term narrows the search."""
+    """The terms that no index serves, by name, if no other term narrows the search."""
     return tuple(dict.fromkeys(term.name for term in slow_parts(selection)))
 
 
 def slow_parts(selection: Filter) -> tuple[Term, ...]:
-    """The terms that no index serves, where no other term narrows the search: those may run into the time limit."""
+    """The terms that no index serves, if no other term narrows the search: they may reach the time limit."""
     if any(is_narrow(term) for term in selection.terms):
         return ()
     return tuple(term for term in selection.terms if not is_served(term, selection.is_finished))
 
 
 def served(selection: Filter) -> Filter | None:
-    """The terms by which an index finds the newest jobs of a list; None where the whole filter is served so."""
+    """The terms by which an index finds the newest jobs of a list. None if an index serves the whole filter."""
     is_running = selection.states == (State.RUNNING,)
     if is_running or any(map(finds_few, selection.terms)):
         return None
@@ -265,7 +266,7 @@ def served(selection: Filter) -> Filter | None:
 
 
 def finds_few(term: Term) -> bool:
-    """Whether an index leads to the term's jobs alone: certain ids, or the failures of a group."""
+    """Whether an index finds exactly the term's jobs: certain ids, or the failures of a group."""
     if term.is_negated:
         return False
     are_equal = all(isinstance(value, Comparison) and value.word == "=" for value in term.values)
@@ -288,7 +289,7 @@ def is_served(term: Term, is_finished: bool) -> bool:
 
 
 def like(pattern: Pattern) -> str:
-    """A pattern for LIKE that takes its literal parts literally, whatever they hold."""
+    """A pattern for LIKE whose literal parts are escaped."""
     return "%".join(part.translate(LITERALLY) for part in pattern.parts)
 
 

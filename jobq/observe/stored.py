@@ -1,4 +1,4 @@
-"""Arguments of jobs as they are stored, secrets included: to be loaded, never to be shown."""
+"""Stored arguments of jobs, secrets included: for loading, never for display."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from jobq.store.database import Database
 
 PAGE_JOBS = 2000
 PAGE_BYTES = 1 << 20
-"""Of stored arguments, which may be compressed."""
+"""Maximum size of stored arguments, which may be compressed."""
 
 FIRST_ID = 1 - (1 << 63)
-"""Ids that jobq gives are positive; what somebody else wrote may have any."""
+"""jobq gives positive ids; rows written by hand may have any."""
 
 PAGE_TIMEOUT_MS = 60_000
-"""Longer than a look may take: somebody asks, before a deployment, for all that is queued."""
+"""Longer than other looks may take: before a deployment, all queued jobs are read."""
 
 ALONG_THE_KEY = b"SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
-"""Before PostgreSQL has statistics of a queue that has just been filled, it would sort the whole for each page."""
+"""Without statistics of a queue that has just been filled, PostgreSQL would sort all of it for each page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     id: int
     job_class: str
-    arguments: str | None  # JSON text; None: they are too large to be read
+    arguments: str | None  # JSON text; None: too large to be read
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """All that is queued at one moment, a page at a time."""
+    """All jobs queued at one moment, page by page."""
 
     database: Database
     count: int
@@ -47,13 +47,13 @@ class Unfinished:
 
 
 def unfinished(database: Database) -> Unfinished:
-    """The jobs that are queued now: for a look at whether the code at hand can load them."""
+    """The jobs that are queued now: to check whether the code at hand can load them."""
     ((count, last_id),) = read(database, "observe_stored_extent", {})
     return Unfinished(database, count, last_id)
 
 
 def stored_arguments(database: Database, job_id: int) -> str:
-    """One job's arguments as JSON text: to run it again. Raises JobNotFound, ArgumentsError."""
+    """One job's arguments as JSON text, to run it again. Raises JobNotFound, ArgumentsError."""
     with reading(database) as connection:
         rows = tuples(connection, "observe_arguments", database.schema, {"id": job_id, "longest": MAX_ARGUMENTS_BYTES})
     if not rows:

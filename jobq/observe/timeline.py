@@ -1,6 +1,6 @@
-"""What happened to a job, in its order: enqueued, each attempt with its wait and its backoff, what operators did. Pure.
+"""The history of a job, in order: enqueued, each attempt with its wait and its backoff, operators' acts. Pure.
 
-The console's job page and `jobq show` both draw what is told here.
+The console's job page and `jobq show` both draw these events.
 """
 
 from collections.abc import Iterable
@@ -13,31 +13,31 @@ from jobq.states import FINISHED, State
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """It came into the queue: for the first time, or again by an operator's hand.
+    """The job was queued: for the first time, or again by an operator.
 
-    `by` is the user, or the line of the application that enqueued it; None where nobody knows.
+    `by` is the user, or the line of the application that enqueued it. None if unknown.
     """
 
     at: datetime
     by: str | None
     is_again: bool = False
-    act: ActRecord | None = None  # the retry that queued it again, where that is known
-    due_at: datetime | None = None  # where it is later than that
+    act: ActRecord | None = None  # the retry that queued it again, if known
+    due_at: datetime | None = None  # if it is later than the event
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An attempt ended. Seconds are None where nobody knows them."""
+    """An attempt ended. Seconds are None if unknown."""
 
     at: datetime
     attempt: AttemptRecord
-    waited: float | None = None  # from when it was due until run() began
-    backoff: float | None = None  # from its end until the next try was due, or is
+    waited: float | None = None  # from its due time until run() began
+    backoff: float | None = None  # from its end until the next attempt was due, or is
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt that has not ended yet began."""
+    """The current attempt began."""
 
     at: datetime
     attempt: int
@@ -46,7 +46,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Somebody asked a running job to end. That is no act of the audit: jobs can be asked without it."""
+    """A running job was asked to end. This may happen without an act in the audit."""
 
     at: datetime
     by: str | None
@@ -61,14 +61,14 @@ class Acted:
 Event = Enqueued | Tried | Begun | Asked | Acted
 
 ORDER = (Enqueued, Acted, Asked, Begun, Tried)
-"""Of what happened at the same moment."""
+"""The order of events at the same moment."""
 
 ENQUEUES = ("enqueue", "run again")
-"""Acts that make a job. Its first line says who that was."""
+"""Acts that make a job. Its first line names the operator."""
 
 
 def happened(detail: JobDetail, acts: JobActs | None = None) -> tuple[Event, ...]:
-    """Everything that is known of a job, the first thing first; `acts` is None where nobody has looked yet."""
+    """Everything known about a job, in order. `acts` is None while they have not been read."""
     named = acts.named if acts is not None else ()
     possible = acts.possible if acts is not None else ()
     queued = queued_events(detail, (*named, *possible))
@@ -79,13 +79,13 @@ def happened(detail: JobDetail, acts: JobActs | None = None) -> tuple[Event, ...
 
 
 def possible_acts(detail: JobDetail, acts: JobActs) -> tuple[ActRecord, ...]:
-    """Acts on so many jobs that only the first are named, without those that this one's history proves."""
+    """Acts whose record names only their first jobs, except those that this job's history proves."""
     proven = {event.act.id for event in queued_events(detail, acts.possible) if event.act is not None}
     return tuple(act for act in acts.possible if act.id not in proven)
 
 
 def first_enqueued_at(detail: JobDetail) -> datetime:
-    """A retry by hand counts as another enqueueing in the job's own row: the attempts before it know better."""
+    """A retry by hand changes the enqueue time in the job's row: its earlier attempts have the first one."""
     return times_of_enqueueing(detail)[0]
 
 
@@ -94,7 +94,7 @@ def times_of_enqueueing(detail: JobDetail) -> list[datetime]:
 
 
 def queued_events(detail: JobDetail, acts: Iterable[ActRecord]) -> list[Enqueued]:
-    """Each time that it came into the queue; the first attempts may have left the history by now."""
+    """Each time that the job was queued. Its first attempts may have left the history."""
     job, times = detail.job, times_of_enqueueing(detail)
     retries = [act for act in acts if act.verb == "retry"]
     events = []
@@ -112,7 +112,7 @@ def queued_events(detail: JobDetail, acts: Iterable[ActRecord]) -> list[Enqueued
 
 
 def made_by(first: Enqueued, job_id: int, acts: Iterable[ActRecord]) -> set[int]:
-    """The act that enqueued it, which its first line tells already."""
+    """The act that enqueued it, which its first line shows already."""
     return {
         act.id
         for act in acts
@@ -130,19 +130,19 @@ def tried_events(detail: JobDetail) -> list[Tried]:
 
 
 def backoff_of(attempt: AttemptRecord, after: AttemptRecord | JobRecord | None) -> float | None:
-    """None where a person, and not the backoff, brought the next attempt."""
+    """None if a person, and not the backoff, brought the next attempt."""
     if after is None or not attempt.retried or after.enqueued_at != attempt.enqueued_at:
         return None
     return seconds(attempt.ended_at, after.run_at)
 
 
 def seconds(start: datetime | None, end: datetime | None) -> float | None:
-    """Never less than none: what is due may be claimed a moment before, by another clock."""
+    """Never negative: a due job may be claimed a moment before, by another clock."""
     return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
 def going_on(detail: JobDetail, acts: Iterable[ActRecord]) -> list[Event]:
-    """What the attempt that has not ended is at."""
+    """What the current attempt is doing."""
     job = detail.job
     events: list[Event] = []
     if job.state == State.RUNNING and job.started_at is not None:

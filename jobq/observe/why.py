@@ -1,4 +1,4 @@
-"""Why a job has not run yet: every reason there is, the one to remedy first on top."""
+"""Why a job has not run yet: every reason, the one to remedy first on top."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,15 +15,16 @@ from jobq.store.database import Database
 from jobq.store.workers import known_classes
 
 AHEAD_LIMIT = 20_000
-"""Jobs before it are counted up to here."""
+"""Jobs before it are counted up to this number."""
 
 RATE_SECONDS = 600
-"""The pace of a queue is that of the last so many seconds."""
+"""The pace of a queue is measured over this many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing a job waits for: `kind` for programs, `text` for people, `remedy` a command that helps, if one does."""
+    """One reason why a job waits: `kind` for programs, `text` for people, `remedy` a command that helps, if one
+    does."""
 
     kind: str
     text: str
@@ -34,17 +35,17 @@ class Reason:
 class Why:
     job: JobRecord
     reasons: tuple[Reason, ...]
-    ahead: int | None = None  # pending jobs that go before it, up to AHEAD_LIMIT
+    ahead: int | None = None  # pending jobs before it, up to AHEAD_LIMIT
     estimated_seconds: float | None = None  # until these have ended, at the pace of its queue
 
     @property
     def is_more_ahead(self) -> bool:
-        """More jobs may go before it than were counted."""
+        """Whether more jobs may be before it than were counted."""
         return self.ahead is not None and self.ahead >= AHEAD_LIMIT
 
 
 def why(database: Database, job_id: int) -> Why:
-    """Why a job is where it is. Raises JobNotFound."""
+    """Why a job is in its state. Raises JobNotFound."""
     job = show(database, job_id).job
     if job.state == FINISHED:
         return Why(job, tuple(why_finished(database, job)))
@@ -76,7 +77,7 @@ def impossible(job_id: int) -> Reason:
 
 
 def is_unknown(rows: list[dict[str, Any]]) -> bool:
-    """Whether workers are there for the queue of a job, and none of them knows its class."""
+    """Whether workers serve the queue of a job, but none of them knows its class."""
     return any(facts["working_it"] and not facts["knowing_it"] for facts in rows)
 
 
@@ -86,7 +87,7 @@ NEXT = Reason("next", "nothing is wrong: it is next, and starts as soon as a wor
 
 
 def why_finished(database: Database, job: JobRecord) -> Iterator[Reason]:
-    """It waits for nothing; whether it could be retried is what one may want to know."""
+    """It waits for nothing. Says whether it could be retried."""
     if job.error_type == TOO_LARGE:
         yield Reason("impossible", job.error_message or TOO_LARGE, command("purge", job.id))
         return
@@ -143,7 +144,7 @@ def why_not_due(facts: dict[str, Any]) -> Iterator[Reason]:
 
 
 def why_never(facts: dict[str, Any], names: list[str], silent_after: float) -> Iterator[Reason]:
-    """What keeps it from running however long it waits. `names` are the classes that workers know."""
+    """Reasons that do not pass by waiting. `names` are the classes that workers know."""
     if facts["paused_at"] is not None:
         by = f" by {facts['paused_by']}" if facts["paused_by"] else ""
         reason = f": {facts['pause_reason']}" if facts["pause_reason"] else ""
@@ -177,7 +178,7 @@ def why_never(facts: dict[str, Any], names: list[str], silent_after: float) -> I
 
 
 def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
-    """What merely takes its time."""
+    """Reasons that pass by waiting."""
     if facts["state"] != State.PENDING:
         return
     if facts["ahead"]:
@@ -191,7 +192,7 @@ def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
 
 
 def estimate(facts: dict[str, Any]) -> float | None:
-    """Seconds until what goes before it has ended, at the pace of the last minutes; None where nothing did."""
+    """Seconds until the jobs before it have ended, at the recent pace. None if no job ended."""
     if facts["state"] != State.PENDING or not facts["ended_lately"]:
         return None
     return float(facts["ahead"] / (facts["ended_lately"] / RATE_SECONDS))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 def spoken(seconds: float) -> str:
-    """About so long: 40 s, 12 minutes, 3 hours."""
+    """A rounded duration: 40 s, 12 minutes, 3 hours."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -12,7 +12,7 @@ def spoken(seconds: float) -> str:
 
 
 def waiting_text(services: Mapping[str, float]) -> str:
-    """`completer and scheduler wait for the database for 40 s`; empty where none does."""
+    """`completer and scheduler wait for the database for 40 s`; empty if none waits."""
     if not services:
         return ""
     *others, last = sorted(services)

@@ -1,4 +1,4 @@
-"""What operators may do. Each act says truly what it did, and leaves a record of who did it."""
+"""The acts of operators. Each reports exactly what it did, and records who did it."""
 
 from jobq.operate.acting import Act, Part, acting, acting_as
 from jobq.operate.editing import run_again, stored_name

@@ -1,4 +1,4 @@
-"""The frame of every act: its transactions, and in them the record of who did what."""
+"""The frame of every act: its transactions, and the record of who did what in them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _operator: ContextVar[str | None] = ContextVar("jobq_operator", default=None)
 
 @contextmanager
 def acting_as(who: str) -> Iterator[None]:
-    """Acts inside are those of a person whom a web application knows: the process's own user is nobody's name there."""
+    """Acts inside belong to a person whom a web application knows: the process's own user is not the person there."""
     token = _operator.set(who)
     try:
         yield
@@ -33,7 +33,7 @@ def who_acts() -> str:
 
 @dataclass(slots=True)
 class Part:
-    """One transaction of an act. `did` says what was done in it; what is not said leaves no record."""
+    """One transaction of an act. `did` records what was done in it. Without that there is no record."""
 
     connection: Connection
     act: int
@@ -42,7 +42,7 @@ class Part:
     names: list[str] = field(default_factory=list)
 
     def did(self, ids: Sequence[int] = (), *, names: Sequence[str] = ()) -> None:
-        """Notes the jobs, or else the queues or schedules, to which it was done."""
+        """Records the jobs, or else the queues or schedules, that were changed."""
         self.affected += len(ids) + len(names)
         self.ids += ids
         self.names += names
@@ -64,7 +64,7 @@ class Act:
 
     @contextmanager
     def part(self) -> Iterator[Part]:
-        """A transaction that does the act, or some of it, and says so in the audit: both or neither."""
+        """A transaction that does the act, or part of it, and records it in the audit: both or neither."""
         schema = self.database.schema
         with (
             told_if_held(self.verb),
@@ -95,7 +95,7 @@ class Act:
 
 @contextmanager
 def told_if_held(verb: str) -> Iterator[None]:
-    """Raises DatabaseBusy where somebody's open transaction holds what the act needs."""
+    """Raises DatabaseBusy if another open transaction holds a lock that the act needs."""
     try:
         yield
     except DatabaseError as error:
@@ -109,6 +109,6 @@ def told_if_held(verb: str) -> Iterator[None]:
 
 @contextmanager
 def acting(database: Database, verb: str, *, selection: str | None = None, undoes: int | None = None) -> Iterator[Part]:
-    """An act of one transaction: with this as `act`, do it on `act.connection` and say so with `act.did(…)`."""
+    """An act of one transaction. With this as `act`: do it on `act.connection`, and record it with `act.did(…)`."""
     with Act(database, verb, selection=selection, undoes=undoes).part() as part:
         yield part

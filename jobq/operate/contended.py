@@ -1,4 +1,5 @@
-"""Acts on rows of which somebody's open transaction may hold some: these are left out, and the others are done."""
+"""Acts on rows of which another open transaction may lock some: the locked ones are skipped, and the others are
+done."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,13 +7,13 @@ from jobq.store.database import Connection
 from jobq.store.jobs import is_lock_timeout, limit_lock_waits
 
 LOCK_SECONDS = 5.0
-"""No act waits longer for a row that somebody's open transaction holds."""
+"""Maximum seconds that an act waits for a locked row."""
 
 EACH_SECONDS = 0.2
-"""Once it is known that some are held, each look for the culprits waits this long at most …"""
+"""Once a lock was met, each look for the locked rows waits at most this long …"""
 
 MAX_WAITS = 50
-"""… and after this many such waits, all that could not be done together with a held row is left out."""
+"""… and after this many such waits, all rows that could not be separated from a locked one are skipped."""
 
 HELD = "an open transaction elsewhere holds it: try again; jobq doctor names who holds locks for long"
 
@@ -20,7 +21,7 @@ HELD = "an open transaction elsewhere holds it: try again; jobq doctor names who
 def do_unless_held(
     connection: Connection, ids: Sequence[int], do: Callable[[Sequence[int]], list[int]]
 ) -> tuple[list[int], list[int]]:
-    """Does it to these, in the transaction at hand. Returns those to which it was done, and those that are held."""
+    """Does it to these, in the current transaction. Returns the changed ones and the locked ones."""
     if (all_done := attempted(connection, ids, do)) is not None:
         return all_done, []
     limit_lock_waits(connection, EACH_SECONDS)
@@ -43,7 +44,7 @@ def do_unless_held(
 
 
 def attempted(connection: Connection, ids: Sequence[int], do: Callable[[Sequence[int]], list[int]]) -> list[int] | None:
-    """None: a row is held, and nothing of it was done."""
+    """None: a row is locked, and nothing was done."""
     try:
         with connection.transaction():
             return do(ids)

@@ -17,11 +17,11 @@ from jobq.store.database import Database
 def run_again(
     database: Database, job_id: int, arguments: Mapping[str, Any], *, known: Iterable[ClassRecord] | None = None
 ) -> JobRecord | None:
-    """Enqueues a job of the class, queue and options of an old one, with these arguments as they are to be stored.
+    """Enqueues a job with the class, queue and options of an old one, and with these arguments in their stored form.
 
-    They are checked against the class's parameters, as live workers know them or as `known` has them. Returns the new
-    job's record, or None where an unfinished job holds the unique key. Raises JobNotFound, UnknownJobClass where nobody
-    knows the class, ArgumentsError where the arguments do not fit.
+    They are checked against the class's parameters, according to live workers or to `known`. Returns the new job's
+    record, or None if an unfinished job holds the unique key. Raises JobNotFound; UnknownJobClass if no live worker
+    knows the class; ArgumentsError if the arguments do not fit.
     """
     old = observe.show(database, job_id).job
     job_class = class_of(old.job_class, observe.classes(database) if known is None else known)
@@ -54,7 +54,7 @@ def class_of(name: str, known: Iterable[ClassRecord]) -> ClassRecord:
 
 
 def check(job_class: ClassRecord, arguments: Mapping[str, Any]) -> None:
-    """Whether the arguments fit the parameters by name. Raises ArgumentsError, which names those that do not."""
+    """Whether the arguments fit the parameters by name. Raises ArgumentsError, which names the wrong ones."""
     parameters = {stored_name(parameter): parameter for parameter in job_class.parameters}
     signature = f"{job_class.name} takes ({', '.join(one.shown_as(name) for name, one in parameters.items())})"
     if strangers := sorted(arguments.keys() - parameters.keys()):
@@ -68,7 +68,7 @@ def stored_name(parameter: ParameterRecord) -> str:
 
 
 def as_stored(arguments: Mapping[str, Any], max_bytes: int) -> str:
-    """The text for the database: what is tagged is read and written again, so that a forged tag is refused here.
+    """The text for the database: tagged values are decoded and encoded again, so that a forged tag is refused here.
 
     Rows are not loaded: the console has no application, and one with asynchronous sessions loads rows in a loop.
     """

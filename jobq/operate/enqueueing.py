@@ -1,4 +1,4 @@
-"""Enqueueing for an operator: a job as its application planned it, or of a class that some worker knows."""
+"""Enqueues for an operator: a job as its application planned it, or one of a class that a worker knows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ from jobq.store.database import Database
 
 
 def enqueue(database: Database, job_class: str, arguments: Mapping[str, Any], **options: Any) -> JobRecord | None:
-    """Enqueues a job of a class that a live worker knows; nothing of the application needs to be here.
+    """Enqueues a job of a class that a live worker knows. The application need not be here.
 
     `arguments` are by the names that `stored_name` gives. `options` are delay, queue, priority, retries, timeout and
-    unique_key, "" for none; one that is left out is as the workers report it of the class. Returns None where an
-    unfinished job holds the key. Raises UnknownJobClass, ArgumentsError, EnqueueError: also where an option is left out
-    that the class's code computes.
+    unique_key, "" for none. For an option that is left out, the workers' report on the class counts. Returns None if an
+    unfinished job holds the key. Raises UnknownJobClass, ArgumentsError, EnqueueError: the last also if an option is
+    left out that the class's code computes.
     """
     known, max_bytes = class_of(job_class, observe.classes(database)), database.settings.max_arguments_bytes
     return add(database, plan_without_code(known, arguments, max_bytes=max_bytes, **options))
@@ -36,7 +36,7 @@ def plan_without_code(
     delay: float | None = None,
     **options: Any,
 ) -> NewJob:
-    """A job by what the workers report of its class. Raises ArgumentsError, EnqueueError."""
+    """A job according to the workers' report on its class. Raises ArgumentsError, EnqueueError."""
     check(job_class, arguments)
     given = {name: CHECKS[name](value) for name, value in options.items() if value is not None}
     if computed := [name for name in unknown_options(job_class) if name not in given]:
@@ -55,7 +55,7 @@ def plan_without_code(
 
 
 def rules_of(job_class: ClassRecord) -> KeyRules | None:
-    """Raises EnqueueError where a worker's row says what no worker would."""
+    """Raises EnqueueError if a worker's row has a value that no worker would write."""
     told = job_class.key_rules
     if told is None:
         return None
@@ -65,7 +65,7 @@ def rules_of(job_class: ClassRecord) -> KeyRules | None:
 
 
 def unknown_options(job_class: ClassRecord) -> list[str]:
-    """The options that the class's code computes, or of which its workers say nothing."""
+    """The options that the class's code computes, or that its workers do not report."""
     return [name for name in CHECKS if name not in job_class.options]
 
 
@@ -76,7 +76,7 @@ def why_unknown(options: Sequence[str]) -> str:
 
 
 def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecord | None:
-    """Enqueues a job that was planned, as an act; `like` is the old job that it was made from."""
+    """Enqueues a planned job, as an act. `like` is the old job from which it was made."""
     new = new._replace(source=who_acts() if like is None else f"{who_acts()}, like job {like}")
     one = acting(database, "enqueue") if like is None else acting(database, "run again", selection=f"id:{like}")
     with one as act:
@@ -86,7 +86,7 @@ def add(database: Database, new: NewJob, *, like: int | None = None) -> JobRecor
 
 
 def argument_of(parameter: ParameterRecord, text: str) -> Any:
-    """What was typed for a parameter, as its annotation says. Raises ArgumentsError."""
+    """The typed value of a parameter, read according to its annotation. Raises ArgumentsError."""
     if stored_arguments.MASK in text:
         raise ArgumentsError(f"{stored_arguments.MASK} stands for a secret that is not shown: type the secret itself")
     wanted = {"rest": "list", "named rest": "dict"}.get(parameter.kind, parameter.annotation)

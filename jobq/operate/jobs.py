@@ -1,4 +1,4 @@
-"""Acts on jobs: retry, cancel, purge. Each says truly what it did, and why it left the rest."""
+"""Acts on jobs: retry, cancel, purge. Each reports exactly what it did, and why it left the others alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +19,18 @@ from jobq.store.database import Database
 CHUNK = 500
 
 CANCEL_ROUNDS = 3
-"""A job may be claimed, or put back, just while it is being cancelled: then it is looked for where it is now."""
+"""A job may be claimed, or put back, while it is being cancelled: then it is looked up again in its new state."""
 
 Progress = Callable[[int], None]
-"""Called with the number of jobs seen to so far."""
+"""Called with the number of jobs handled so far."""
 
 
 @dataclass(slots=True)
 class Acted:
-    """What came of an act: the ids it was done to, and why not for each of the others.
+    """The result of an act: the ids that it changed, and for each of the others the reason.
 
-    `asked` are running jobs whose end was asked for, and is still to come. `act` is its row in the audit; None where
-    nothing was done.
+    `asked` are running jobs that were asked to end, and have not ended. `act` is its row in the audit; None if nothing
+    was done.
     """
 
     done: list[int] = field(default_factory=list)
@@ -47,10 +47,10 @@ def retry(
     progress: Progress | None = None,
     seen: Seen | None = None,
 ) -> Acted:
-    """Queues finished jobs again, under their own ids and with all they had; each gets one more attempt.
+    """Queues finished jobs again, under their own ids and with all their values. Each gets one more attempt.
 
-    `selection` is the filter that chose them, for the audit. `seen` says which attempt of each was the last one when it
-    was chosen: a job that has run again since is left alone.
+    `selection` is the filter that chose them, for the audit. `seen` has the last attempt of each job when it was
+    chosen: a job that has run again since is left alone.
     """
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
@@ -67,7 +67,7 @@ def cancel(
     progress: Progress | None = None,
     seen: Seen | None = None,
 ) -> Acted:
-    """Calls off jobs that wait, at once, and asks for the end of those that run."""
+    """Cancels waiting jobs at once, and asks running ones to end."""
     act = Act(database, "cancel", selection=selection)
     asked: set[int] = set()
 
@@ -102,7 +102,7 @@ def purge(
     progress: Progress | None = None,
     seen: Seen | None = None,
 ) -> Acted:
-    """Takes finished jobs out of the history, with all their attempts. They are deleted some minutes later."""
+    """Removes finished jobs from the history, with all their attempts. They are deleted some minutes later."""
 
     def do(part: Part, chunk: Sequence[int]) -> list[int]:
         return acts.purge(part.connection, database.schema, chunk, act=part.act, seen=seen)
@@ -146,13 +146,13 @@ def reason(database: Database, job_id: int, why_not: Callable[[str], str], seen:
         detail = observe.show(database, job_id)
     except JobNotFound:
         return "there is no such job"
-    has_ended = why_not is why_not_cancelled and detail.job.state == FINISHED  # in whichever attempt
+    has_ended = why_not is why_not_cancelled and detail.job.state == FINISHED  # in any attempt
     later = None if seen is None or has_ended else since_seen(database, detail, seen)
     return why_not(detail.job.state) if later is None else later
 
 
 def since_seen(database: Database, detail: JobDetail, seen: int) -> str | None:
-    """What happened to a job after the attempt that was seen; None where that is still the last one."""
+    """What happened to a job after the attempt that was seen. None if that is still the last one."""
     job = detail.job
     now = f"attempt {job.attempt} ended as {job.outcome}" if job.state == FINISHED else f"it is {job.state} now"
     if job.state == State.RUNNING:
@@ -164,7 +164,7 @@ def since_seen(database: Database, detail: JobDetail, seen: int) -> str | None:
 
 
 def retry_since(database: Database, job_id: int, since: datetime) -> ActRecord | None:
-    """The last retry of a job by hand; None where there was none, or where the audit does not tell which it was."""
+    """The last retry of a job by hand. None if there was none, or if the audit does not name it."""
     acts = observe.acts_on(database, job_id, since=since)
     named, possible = (
         [act for act in some if act.verb == "retry" and act.at >= since and act.undone_at is None]

@@ -1,8 +1,8 @@
-"""Asks the application what a new job is to be, in a process of its own: nothing of it is imported here.
+"""Asks the application what a new job would be, in a process of its own: nothing of it is imported here.
 
-The process is `jobq enqueue` with the same words, which stops before it enqueues: the class's constructor and its
-methods are called, never its run(). The class must be one that the application registers: its name may come from a row,
-and a row never says which module is imported.
+The process is `jobq enqueue` with the same words, which stops before it enqueues: it calls the class's constructor and
+its methods, never its run(). The class must be one that the application registers: its name may come from a row, and a
+row never decides which module is imported.
 """
 
 import json
@@ -23,13 +23,13 @@ PLAN_SECONDS = 30.0
 
 SLOW = re.compile(r"^jobq: the application has not loaded after \d+ s: it is (.*)$", re.MULTILINE)
 CRASHED = re.compile(r'^Current thread .*\n  File "(.*)", line (\d+) in ', re.MULTILINE)
-"""What the process says of an application that takes long to load, and what the interpreter writes where it crashes."""
+"""Messages of the process while an application takes long to load, and of the interpreter when it crashes."""
 
 
 def plan(settings: Settings, words: Sequence[str]) -> NewJob:
     """The job that these words of `jobq` would enqueue: `enqueue`, the class, its arguments and options.
 
-    Raises UnknownJobClass where the class's code is not here; EnqueueError, which says what is wrong with the job.
+    Raises UnknownJobClass if the class's code is not here, and EnqueueError, which says what is wrong with the job.
     """
     answer = asked(settings, words)
     if (why := answer.get("not_here")) is not None:
@@ -61,7 +61,7 @@ def asked(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
 
 
 def last_words(exit_code: int, complaint: bytes) -> str:
-    """Why the process gave no answer. Where it crashed, the interpreter has written its stack, the innermost first."""
+    """Why the process gave no answer. After a crash, its output has its stack, the innermost frame first."""
     if exit_code >= 0:
         return last_line(complaint).removeprefix("jobq: error: ") or "it ended without a word"
     place = CRASHED.search(complaint.decode(errors="replace"))

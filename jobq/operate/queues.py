@@ -9,10 +9,9 @@ from jobq.store.database import Database
 
 
 def pause_queues(database: Database, queues: Iterable[str], *, reason: str | None = None) -> list[str]:
-    """Has nothing started from these queues from now on; what runs goes on. Returns those that were not paused already.
+    """Stops claims from these queues; running jobs continue. Returns those that were not paused already.
 
-    The reason is shown wherever the queue is, and in the audit.
-    Raises EnqueueError for what cannot be the name of a queue.
+    The reason is shown wherever the queue is, and in the audit. Raises EnqueueError for an invalid name of a queue.
     """
     names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
     reason = (reason or "").strip() or None
@@ -23,7 +22,7 @@ def pause_queues(database: Database, queues: Iterable[str], *, reason: str | Non
 
 
 def resume_queues(database: Database, queues: Iterable[str]) -> list[str]:
-    """Has these queues worked again. Returns those that were paused."""
+    """Resumes these queues. Returns those that were paused."""
     names = [checked_queue(queue) for queue in dict.fromkeys(queues)]
     with acting(database, "resume") as act:
         done = control.resume_queues(act.connection, database.schema, names, act=act.act)

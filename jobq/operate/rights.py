@@ -1,4 +1,4 @@
-"""What acts need of the database's role, beyond reading, and what is said where it lacks that."""
+"""The rights that acts need beyond reading, and the message if the database's role lacks one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "stop worker": (*on("workers", "UPDATE"), *RECORD),
     "declare dead": (*on("workers", "UPDATE"), *RECORD),
     "stack": on("stacks", "SELECT", "INSERT", "DELETE"),
-    # Of whatever act it may be.
+    # Any act.
     "undo": (
         *JOB_AGAIN, *on("jobs", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
         *on("mutes", "DELETE"), *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"),
@@ -47,7 +47,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
 
 
 def refusals(database: Database) -> dict[str, str]:
-    """The verbs that the database's role may not do, each with the reason in a few words."""
+    """The verbs that the database's role may not do, each with a short reason."""
     with database.connection() as connection:
         missing = rights.lacking(connection, database.schema, dict.fromkeys(chain.from_iterable(NEEDS.values())))
     return {
@@ -59,7 +59,7 @@ def refusals(database: Database) -> dict[str, str]:
 
 @contextmanager
 def permitted(database: Database, verb: str) -> Iterator[None]:
-    """Where the database forbids what is done inside, says which right the role lacks, and how to give it."""
+    """If the database forbids an act inside, says which right the role lacks, and how to grant it."""
     try:
         yield
     except DatabaseForbidden:

@@ -1,4 +1,4 @@
-"""Acts on schedules: run one now, pause, resume. Each says truly what it did, and why it left the rest."""
+"""Acts on schedules: run now, pause, resume. Each reports exactly what it did, and why it left the others alone."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ from jobq.ticks import ticks_of
 
 @dataclass(slots=True)
 class ActedOnSchedules:
-    """What came of an act on schedules: the names it was done to, and why not for each of the others."""
+    """The result of an act on schedules: the names that it changed, and for each of the others the reason."""
 
     done: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
-    jobs: dict[str, int] = field(default_factory=dict)  # what was enqueued
+    jobs: dict[str, int] = field(default_factory=dict)  # the enqueued jobs
 
 
 def run_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules:
-    """Enqueues the jobs of schedules now, out of turn: their ticks go on as they would have. Also of paused ones.
+    """Enqueues the jobs of schedules now, out of turn; their ticks do not change. Works for paused ones too.
 
     Raises ScheduleNotFound before anything is done.
     """
@@ -57,7 +57,7 @@ def pause_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules
 
 
 def resume_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedules:
-    """Lets schedules fire again, from their next tick on: what passed while they were paused was not missed.
+    """Lets schedules fire again, from their next tick on: ticks during the pause do not count as missed.
 
     Raises ScheduleNotFound before anything is done.
     """
@@ -72,7 +72,8 @@ def resume_schedule(database: Database, names: Iterable[str]) -> ActedOnSchedule
 
 
 def resume_one(act: Act, name: str, *, paused_until: datetime | None = None) -> bool:
-    """Again where a worker moved it on between the look and the act. False: it is not paused, or was paused later."""
+    """Tries again if a worker moved it on between the look and the act. False: it is not paused, or was paused
+    later."""
     while True:
         (seen,) = standing(act.database, [name])
         if seen.paused_at is None or (paused_until is not None and seen.paused_at > paused_until):
@@ -88,7 +89,7 @@ def resume_one(act: Act, name: str, *, paused_until: datetime | None = None) -> 
 
 
 def standing(database: Database, names: Iterable[str]) -> list[store.Standing]:
-    """Where schedules stand, in the order of their names as given. Raises ScheduleNotFound."""
+    """The state of schedules, in the order of the given names. Raises ScheduleNotFound."""
     wanted = list(dict.fromkeys(names))
     database.prepare()
     with database.connection() as connection:

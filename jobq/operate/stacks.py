@@ -20,14 +20,14 @@ class Stack:
     job_id: int
     attempt: int
     worker: str | None  # host/pid
-    text: str  # of the form of a traceback; or why it could not be had
+    text: str  # in the form of a traceback, or why there is none
 
 
 def stack(database: Database, job_id: int, *, timeout: float = 10.0, attempt: int | None = None) -> Stack:
-    """The Python stack of a running job, asked of its process, which goes on meanwhile.
+    """The Python stack of a running job, from its process, which continues meanwhile.
 
-    Raises JobNotFound; NotRunning where it, or this `attempt` of it, is not; or where its worker did not answer
-    within `timeout` seconds.
+    Raises JobNotFound. Raises NotRunning if the job, or this `attempt` of it, does not run, or if its worker did not
+    answer within `timeout` seconds.
     """
     job = observe.show(database, job_id).job
     with permitted(database, "stack"), database.connection() as connection:

@@ -1,4 +1,4 @@
-"""Takes back what an operator did, for a minute: as far as nothing has happened to the jobs since."""
+"""Undoes an operator's act, for a minute, as far as nothing has happened to the jobs since."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,11 +15,11 @@ from jobq.store import audit, mutes
 from jobq.store.database import Connection, Database
 
 UNDO_SECONDS = 60.0
-"""An act can be undone for so long after its last part was done."""
+"""An act can be undone for this many seconds after its last part was done."""
 
 
 def undo(database: Database, act_id: int | None = None) -> tuple[ActRecord, Acted]:
-    """Undoes an act, or else the last one of this person's that can be. Returns that act, and what came of the undo.
+    """Undoes an act, by default the last one of this person that can be undone. Returns that act, and the result.
 
     Raises ActNotUndone, which says why.
     """
@@ -51,7 +51,7 @@ def chosen(database: Database, act_id: int | None) -> ActRecord:
 
 
 def why_not(act: ActRecord) -> str | None:
-    """Why an act cannot be undone; None where it can."""
+    """Why an act cannot be undone. None if it can."""
     if act.verb not in UNDONE_BY_JOB and act.verb not in UNDONE_BY_NAME:
         return "there is no way back from it"
     if act.undone_at is not None:
@@ -62,12 +62,12 @@ def why_not(act: ActRecord) -> str | None:
 
 
 def remaining(database: Database, *, is_mine: bool = False) -> dict[int, int]:
-    """How much of each act of the last minute can still be taken back, by its number: the latest act first."""
+    """How many items of each act of the last minute can still be undone, by its number: the latest act first."""
     return {one.act: one.number for one in recent(database, is_mine=is_mine)}
 
 
 def why_nothing(database: Database) -> str | None:
-    """Why `undo` of the last act would change nothing now; None where it would."""
+    """Why `undo` of the last act would change nothing now. None if it would."""
     last = next(iter(recent(database, is_mine=True)), None)
     if last is None:
         return f"you did nothing in the last {UNDO_SECONDS:g} s that can be undone"
@@ -108,7 +108,7 @@ def by_statement(
 
 
 def undo_pause_of_schedules(database: Database, found: ActRecord) -> Acted:
-    """One that was paused again since stays paused."""
+    """A queue that was paused again since stays paused."""
     act = Act(database, "undo", undoes=found.id)
     for name in found.names:
         resume_one(act, name, paused_until=found.ended_at)
@@ -132,7 +132,7 @@ UNDONE_BY_JOB: dict[str, tuple[Callable[[Connection, str, int, Sequence[int]], l
     "cancel": (audit.undo_cancel, is_taken),
     "purge": (audit.undo_purge, lambda _state: "it was deleted"),
 }
-"""Acts on jobs: how some of them are taken back, and why one was not, by the state in which it is."""
+"""Acts on jobs: how they are undone, and why one was not, by its state."""
 
 UNDONE_BY_NAME: dict[str, Callable[[Database, ActRecord], Acted]] = {
     "pause": by_statement(audit.undo_pause),
@@ -140,7 +140,7 @@ UNDONE_BY_NAME: dict[str, Callable[[Database, ActRecord], Acted]] = {
     "mute": by_statement(mutes.undo_mute),
     "pause schedule": undo_pause_of_schedules,
 }
-"""Acts on what has a name."""
+"""Acts on things with a name."""
 
 UNDOABLE = frozenset({*UNDONE_BY_JOB, *UNDONE_BY_NAME})
 
@@ -153,4 +153,4 @@ GONE = {
     "mute": "it was unmuted since",
     "pause schedule": "it was resumed since",
 }
-"""Why nothing of an act can be taken back any more, by its verb."""
+"""Why nothing of an act can be undone any more, by its verb."""

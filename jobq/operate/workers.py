@@ -17,18 +17,18 @@ WAIT_SECONDS = 0.1
 
 @dataclass(slots=True)
 class ActedOnWorkers:
-    """What came of an act on workers: the names of those that were asked, and why not each of the others."""
+    """The result of an act on workers: the names of those that were asked, and for each of the others the reason."""
 
     done: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
-    ids: list[int] = field(default_factory=list)  # of those that were asked
+    ids: list[int] = field(default_factory=list)  # those that were asked
 
 
 def stop_workers(database: Database, names: Iterable[str]) -> ActedOnWorkers:
-    """Asks live workers to stop, by name or number, as a first SIGTERM does: what they have claimed and not
-    begun goes back, what runs may finish within their shutdown_grace.
+    """Asks live workers to stop, by name or id, like a first SIGTERM: unstarted jobs go back, and running jobs may
+    finish within their shutdown_grace.
 
-    Raises WorkerNotFound before anything is done. Workers that cannot hear of it are left alone.
+    Raises WorkerNotFound before anything is done. Workers that cannot receive the request are left alone.
     """
     chosen = found(observe.workers(database), names)
     unable = {worker.id: why for worker in chosen if (why := why_not_stopped(worker))}
@@ -47,13 +47,13 @@ def stop_workers(database: Database, names: Iterable[str]) -> ActedOnWorkers:
 
 
 def declare_dead(database: Database, names: Iterable[str]) -> ActedOnWorkers:
-    """Declares silent workers dead at once, by name or number: others take over their jobs within seconds, instead of
-    after heartbeat_timeout.
+    """Declares silent workers dead at once, by name or id: others take over their jobs within seconds, instead of after
+    heartbeat_timeout.
 
     Raises WorkerNotFound before anything is done. Those that are not silent are left alone.
     """
     live = observe.workers(database)
-    # Where a container was killed and started again under one name, the silent worker is meant.
+    # If a container was killed and started again under one name, the silent worker is meant.
     those = [worker for worker in live if worker.is_silent or not has_silent_namesake(worker, live)]
     chosen = {worker.id: worker for worker in found(those, names)}
     silent = database.settings.silent_after
@@ -71,14 +71,14 @@ def declare_dead(database: Database, names: Iterable[str]) -> ActedOnWorkers:
 
 
 def wait_until_stopped(database: Database, ids: Iterable[int]) -> None:
-    """Waits until none of these workers lives any more: it has signed off, or was declared dead."""
+    """Waits until none of these workers is alive: each has signed off, or was declared dead."""
     waiting = set(ids)
     while waiting & {worker.id for worker in observe.workers(database)}:
         time.sleep(WAIT_SECONDS)
 
 
 def why_not_stopped(worker: WorkerRecord) -> str | None:
-    """Why a worker cannot be asked to stop; None where it can."""
+    """Why a worker cannot be asked to stop. None if it can."""
     if worker.is_stopping:
         return "it is stopping already"
     if worker.stop_requested_at is not None:
@@ -89,13 +89,13 @@ def why_not_stopped(worker: WorkerRecord) -> str | None:
 
 
 def found(live: Sequence[WorkerRecord], names: Iterable[str]) -> list[WorkerRecord]:
-    """The workers with these names or numbers, each once. Raises WorkerNotFound, or AmbiguousWorker."""
+    """The workers with these names or ids, each once. Raises WorkerNotFound, or AmbiguousWorker."""
     chosen = [the_one(live, name) for name in names]
     return list({worker.id: worker for worker in chosen}.values())
 
 
 def the_one(live: Sequence[WorkerRecord], name: str) -> WorkerRecord:
-    """The worker that is called so. Two containers may have one host name, and each a worker with the process id 1."""
+    """The worker with this name. Two containers may have one host name, and each a worker with process id 1."""
     meant = [worker for worker in live if name in (str(worker.id), f"#{worker.id}", worker.name)]
     meant = meant or [worker for worker in live if name == f"{worker.host}/{worker.pid}"]
     if len(meant) == 1:

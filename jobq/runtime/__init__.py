@@ -1,6 +1,6 @@
 """The worker: a supervisor that owns jobs, and its children, which run them.
 
-The way of a job, in the order in which it happens. Each step has a module, and each module one job:
+The way of a job, step by step. Each step has a module:
 
     listener      hears that something was enqueued (`hints`), or a single job (`announced`)
     claimer       claims jobs for which there is `room`, where its `queue_map` says that some may be
@@ -9,26 +9,26 @@ The way of a job, in the order in which it happens. Each step has a module, and 
     supply        passes them on to the stock, and asks for more in time
     stock         holds them until a child has room; gives them back if none comes free
     isolation     keeps suspected jobs apart: each runs alone, after its begin was committed
-    dispatcher    decides which child gets which job, by the `pace` of late
+    dispatcher    decides which child gets which job, by the recent `pace`
     serial        sends them to one child, which runs them in turn; or
     concurrent    sends them to one child, which runs them side by side, because they are coroutines
-    -----------   here the way goes into the child, through a socket (`protocol`)
-    child         reads them, and says in memory that both sides share which one has begun (`ring`, `shared_memory`)
-    execution     runs one job, and names its outcome
-    coroutines    does the same for many of them in an event loop
-    -----------   here the way goes back, through the ring or a pipe
-    inbox         makes sound reports of the bytes, and refuses forged ones
+    -----------   into the child, through a socket (`protocol`)
+    child         reads them, and marks in shared memory which one has begun (`ring`, `shared_memory`)
+    execution     runs one job, and decides its outcome
+    coroutines    does the same for many jobs in an event loop
+    -----------   back to the supervisor, through the ring or a pipe
+    inbox         reads reports from the bytes, and refuses forged ones
     completer     records the reports
 
-Some jobs take a byway:
+Exceptions on the way:
 
-    giving_back   puts claimed jobs back that have not begun and will not here
-    missed        finds claims whose answers never came
-    interrupter   tells a job to end, because it was cancelled or takes too long or too much memory; kills in the end
+    giving_back   returns claimed jobs that will not begin here
+    missed        finds claims whose answers were lost
+    interrupter   stops a job after a cancel, a timeout or too much memory; kills it if it does not obey
     inspector     asks jobs for their stacks, and reads their progress
-    deaths        says what becomes of the jobs of a child that has died; `endings` makes the reports
-    together      says which children were killed at about the same time
-    hooks         runs the on_aborted() that such jobs are owed
+    deaths        decides about the jobs of a dead child; `endings` makes the reports
+    together      finds children that were killed at about the same time
+    hooks         calls on_aborted() of jobs that could not be told themselves
 
 The claimer, when it has nothing to claim:
 
@@ -41,14 +41,14 @@ Around them stand the children and the loop:
     child_state   the life of a child, drawn: where it stands, and why it dies
     supervised    one child: its process, its life and its jobs (`starting` starts it)
     roster        the children that there are
-    crew          which children there should be (`slot`, `code_version`)
+    crew          the children that there should be (`slot`, `code_version`)
     children      puts together the modules that deal with children
-    exchange      what the main loop has going with the database, and never waits for (`ear`)
-    service       everything else that is done with the database, in a thread of its own (`services` has all)
-    events        what reaches the main loop from other threads
-    requests      what operators want of jobs
-    supervisor    boots, turns the main loop, leaves
+    exchange      database work of the main loop, which never waits for an answer (`ear`)
+    service       all other database work, each in a thread of its own (`services` has all)
+    events        messages to the main loop from other threads
+    requests      operators' requests about jobs
+    supervisor    starts, turns the main loop, ends
     loaded        the application, as children have imported it
-    drain         whether all is done
+    drain         whether all work is done
     shutdown      how a worker stops
 """

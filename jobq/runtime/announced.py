@@ -1,7 +1,7 @@
-"""Jobs that were enqueued one by one, each announced to a few workers that wait: one claims it, the others stand by.
+"""Jobs that were enqueued one by one. Each is announced to a few waiting workers: one claims it, the others stand by.
 
-Whoever is named first looks at once. The next ones look a little later, in case the first is dead, frozen, or
-cannot come to it: so a lone job costs a few looks, however many workers wait.
+The worker that is named first looks at once. The next ones look a little later, in case the first is dead, frozen, or
+cut off. So a lone job costs a few looks, however many workers wait.
 """
 
 from collections.abc import Collection
@@ -10,10 +10,10 @@ from math import inf
 from time import monotonic
 
 STAND_BY_SECONDS = 0.015
-"""The second that is named looks after this time, the third after twice as long."""
+"""The second worker that is named looks after this time, the third after twice this time."""
 
 MAX_ANNOUNCED = 100
-"""Jobs that are looked for by their ids; for more, a look at the queue costs less."""
+"""Maximum number of jobs that are looked up by id; for more, a look at the queue costs less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Announcement:
     job_id: int
     queue: str
     job_class: str
-    place: int  # of this worker among those that are named: 0 is to look at once
+    place: int  # of this worker among those that are named; 0 looks at once
     heard_at: float = field(default_factory=monotonic)
 
     @property
@@ -29,12 +29,12 @@ class Announcement:
         return self.heard_at + self.place * STAND_BY_SECONDS
 
     def is_missed(self, now: float) -> bool:
-        """Whether this worker should have got the job, and did not: it was named first, and nobody stood by yet."""
+        """Whether this worker should have got the job and did not: it was named first, when nobody stood by yet."""
         return self.place == 0 and now < self.heard_at + STAND_BY_SECONDS
 
 
 class Announced:
-    """What was announced to this worker, and when it is to look for it."""
+    """Jobs announced to this worker, and when it looks for each."""
 
     def __init__(self) -> None:
         self._waiting: list[Announcement] = []

@@ -1,4 +1,4 @@
-"""The worker's log of attempts: one line for each that was not successful, with what is known of its end."""
+"""The worker's log of attempts: one line for each unsuccessful attempt, with its reason."""
 
 import logging
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ NAMES = "job=%s class=%s queue=%s attempt=%s/%s"
 STARTED, SUCCESSFUL = f"job started {NAMES}", f"job successful {NAMES} ran=%.3fs"
 
 is_in_child = False
-"""Whether this is a child of a worker. A test or a shell gets the exception itself."""
+"""Whether this is a child of a worker. In a test or a shell the exception itself is raised."""
 
 MAX_ERROR_CHARACTERS = 1000
 MAX_TRACEBACK_CHARACTERS = 10_000
@@ -24,7 +24,7 @@ MAX_TRACEBACK_CHARACTERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An attempt that was not successful, as its line tells of it."""
+    """An unsuccessful attempt, as its log line describes it."""
 
     outcome: str
     id: int
@@ -32,7 +32,7 @@ class Ended:
     queue: str
     attempt: int
     retries: int
-    excused: int  # attempts before this one that did not count
+    excused: int  # earlier attempts that did not count
     error: str
     seconds: float | None = None
     retry_delay: float | None = None
@@ -47,9 +47,9 @@ def tell_ended(reports: Iterable[Report]) -> None:
 
 
 def tell_in_child(assignment: Assignment, report: Report, error: BaseException) -> None:
-    """For the application's own handlers of `logging`, and for what listens there as Sentry does. The worker tells the
-    same, so the child's own handler leaves it out. Where the arguments hold a secret, the exception itself stays here,
-    and its masked traceback goes."""
+    """Logs to the application's own handlers of `logging`, and to listeners such as Sentry. The worker logs the same
+    attempt, so the child's own handler skips this record. If the arguments hold a secret, the exception itself is left
+    out, and its masked traceback is logged."""
     if not is_in_child:
         return
     one = ended(assignment, report)
@@ -76,12 +76,12 @@ def names_of(one: "Assignment | Ended") -> list[object]:
 
 
 def numbers_of(one: "Assignment | Ended") -> dict[str, object]:
-    """What JSON has in the place of the text `1/4`."""
+    """The JSON log has numbers in the place of the text `1/4`."""
     return {"attempt": one.attempt, "max_attempts": max_attempts(one)}
 
 
 def max_attempts(one: "Assignment | Ended") -> int:
-    """Attempts that do not count against the retries come on top."""
+    """Attempts that do not count against the retries are added."""
     return one.retries + 1 + one.excused
 
 
@@ -110,7 +110,7 @@ def tell(one: Ended) -> None:
 
 
 def record_of(one: Ended) -> logging.LogRecord | None:
-    """None: nobody wants it."""
+    """None: nobody asks for it."""
     if not log.isEnabledFor(level := level_of(one)):
         return None
     template = f"job {one.outcome} {NAMES} error=%s"
@@ -124,7 +124,7 @@ def record_of(one: Ended) -> logging.LogRecord | None:
 
 
 def level_of(one: Ended) -> int:
-    """An error is what rests and needs somebody; a warning what runs again by itself."""
+    """An error if the job rests and needs somebody; a warning if it runs again by itself."""
     if one.outcome in (Outcome.ERRORED, Outcome.LOST) and not one.is_cut_off:
         return logging.ERROR if one.retry_delay is None else logging.WARNING
     return logging.DEBUG if one.outcome == Outcome.DEFERRED else logging.INFO

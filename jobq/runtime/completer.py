@@ -1,4 +1,4 @@
-"""Writes the reports of ended attempts: whatever gathered while the last statement ran goes into the next.
+"""Records the reports of ended attempts: reports that gather while one statement runs go into the next.
 
 There is no timer: a lone job is recorded at once, and under load the batches grow by themselves.
 """
@@ -24,23 +24,24 @@ MAX_BATCH = 1000
 FAILURES = frozenset({Outcome.ERRORED.value, Outcome.LOST.value})
 
 LOCK_SECONDS = 0.5
-"""A job that completes itself holds its own row until its transaction ends; nobody else's report waits for that."""
+"""Seconds to wait for a locked row: a job that completes itself holds its row until its transaction ends, and the
+reports of others must not wait for that."""
 
 LOCKED_AGAIN_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Tally:
-    """What has been recorded since the start of the worker."""
+    """The reports recorded since the start of the worker."""
 
     attempts: int = 0
     failed: int = 0  # of these, errored or lost
     retried: int = 0
-    unsuccessful: int = 0  # jobs that came to rest so
+    unsuccessful: int = 0  # jobs that came to rest without success
 
 
 class Completer(Service):
-    """Records reports. While the database is away they wait in memory, in order."""
+    """Records reports. While the database is down they wait in memory, in order."""
 
     name = "finish"
     lock_seconds = LOCK_SECONDS
@@ -58,7 +59,7 @@ class Completer(Service):
         self.tally = Tally()
         self.rollup = Rollup(database.schema, ownership, self.locks)
         self._on_recorded = on_recorded
-        self.on_counts: list[Callable[[Sequence[Count]], None]] = []  # told of all that is recorded
+        self.on_counts: list[Callable[[Sequence[Count]], None]] = []  # called with everything that is recorded
         self._on_disowned = on_disowned
         self._lock = threading.Lock()
         self._waiting: list[Report] = []
@@ -72,7 +73,7 @@ class Completer(Service):
         self.wake()
 
     def drop_all(self) -> int:
-        """Forgets what is not recorded yet: the jobs belong to somebody else."""
+        """Forgets reports that are not recorded yet: the jobs belong to another worker now."""
         with self._lock:
             dropped = len(self._waiting) + len(self._locked)
             self._waiting.clear()
@@ -95,8 +96,8 @@ class Completer(Service):
         if not self._writing:
             wait = self.rollup.send_when_due(connection)
             return sooner(wait, max(0.0, self._locked_at - monotonic()) if self._locked else None)
-        # What fails in between is tried again with the next connection: the fence makes that harmless.
-        # Apart, so that what hinders the one kind does not have the other recorded twice.
+        # Work that fails in between is repeated on the next connection, which the fence makes harmless. Each kind is
+        # recorded apart, so that a failure of one does not record the other twice.
         for reports in (
             [report for report in self._writing if report.retry_delay is None],
             [report for report in self._writing if report.retry_delay is not None],
@@ -116,7 +117,8 @@ class Completer(Service):
         self.rollup.send(connection)
 
     def _record(self, connection: Connection, reports: list[Report]) -> None:
-        """Records a batch; where a value in it is refused, or a row is locked, halves of it, down to the culprit."""
+        """Records a batch. If a value in it is refused, or a row is locked, records halves of it, down to the
+        culprit."""
         try:
             self._write(connection, reports)
         except Exception as error:
@@ -136,7 +138,8 @@ class Completer(Service):
             self._record(connection, reports[middle:])
 
     def _write_without_refused(self, connection: Connection, report: Report, error: Exception) -> None:
-        """What is refused even so is given up: sent again and again, it would hold up all that comes after it."""
+        """A single report that is refused is dropped: if it were sent again and again, it would block all later
+        ones."""
         try:
             self._write(connection, [without_refused(report, error)])
         except Exception as again:
@@ -146,7 +149,7 @@ class Completer(Service):
 
     def _write(self, connection: Connection, reports: list[Report]) -> None:
         worker_id = self.ownership.worker_id
-        is_retry = reports[0].retry_delay is not None  # all or none of them are
+        is_retry = reports[0].retry_delay is not None  # all of them, or none
         record = jobs.retry if is_retry else jobs.finish
         with self.locks.limited(connection):
             done = record(connection, self.database.schema, worker_id=worker_id, reports=reports, now=monotonic())
@@ -162,8 +165,8 @@ class Completer(Service):
             self._on_disowned()
 
     def _completed_by_themselves(self, connection: Connection, reports: list[Report]) -> int:
-        """How many of these attempts the history has as successful already: by the job's own word, or by ours, when
-        the answer to it was lost. What came later of them says nothing new."""
+        """How many of these attempts the history has as successful already: recorded by the job itself, or by us when
+        the answer was lost. Later reports on them add nothing."""
         attempts = [(report.id, report.attempt) for report in reports]
         found = jobs.count_successful(
             connection, self.database.schema, worker_id=self.ownership.worker_id, attempts=attempts
@@ -180,12 +183,12 @@ class Completer(Service):
 
 
 def is_failure(count: Count) -> bool:
-    """Whether it counts jobs that came to rest, and not with success."""
+    """Whether it counts jobs that came to rest without success."""
     return not count.retried and count.outcome != Outcome.SUCCESSFUL
 
 
 def without_refused(report: Report, error: BaseException) -> Report:
-    """A report whose text or value PostgreSQL would not store, with that said in its place."""
+    """A report whose text or value PostgreSQL refuses, with a note in its place."""
     reason = " ".join(str(error).split())[:500].encode("ascii", "backslashreplace").decode()
     kept = report.outcome == Outcome.SUCCESSFUL
     group = report.fingerprint or ""
@@ -196,7 +199,7 @@ def without_refused(report: Report, error: BaseException) -> Report:
         error_type=None if kept else "NotStorable",
         error_message=None if kept else f"what this attempt reported could not be stored: {reason}",
         traceback=None,
-        # A failure without a group would be missing among what needs somebody.
+        # Without a group, a failure would be missing among the needs.
         fingerprint=group if group.isascii() and group.isalnum() else None,
         frame=None,
     )

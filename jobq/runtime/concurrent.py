@@ -1,7 +1,7 @@
-"""The coroutines that one child runs side by side: how they are sent, reported and taken back.
+"""The coroutines that one child runs side by side: sends them, and takes back their reports and the unstarted ones.
 
-They have a way of their own into the child, so that an ordinary job that keeps it busy is not in theirs. What the
-supervisor wants of one of them takes the same way. Has the same interface as `serial`.
+They have their own socket into the child, so that an ordinary job that keeps the child busy does not delay them.
+Requests about one of them use the same socket. Has the same interface as `serial`.
 """
 
 import socket
@@ -28,16 +28,16 @@ STACK_BEFORE_KILL_SECONDS = 0.2
 
 
 class Concurrent:
-    """The coroutines of one child, by the ids of their jobs: all that were sent have begun, as far as can be known.
+    """The coroutines of one child, by the ids of their jobs. All that were sent count as begun.
 
-    At most `limit` at once; with 0 there is no way for them, and none is ever held.
+    At most `limit` at once. With 0 there is no socket for them, and none is ever held.
     """
 
     interrupts_process = False
 
     def __init__(self, limit: int) -> None:
         self.held: dict[int, Running] = {}
-        self.is_held_up = False  # it gave back what its loop had not read, and has ended nothing since
+        self.is_held_up = False  # it returned what its loop had not read, and has ended nothing since
         self._limit = limit
         self._ends = socket.socketpair(socket.AF_UNIX, PACKETS) if limit else None
         if self._ends is not None:
@@ -45,10 +45,10 @@ class Concurrent:
 
     @property
     def inbox(self) -> socket.socket | None:
-        """The child's own end: what it has not read is taken back here."""
+        """The child's own end: the parent takes back unread coroutines here."""
         return None if self._ends is None else self._ends[1]
 
-    # What it holds
+    # Held coroutines
 
     def __len__(self) -> int:
         return len(self.held)
@@ -75,7 +75,7 @@ class Concurrent:
     def send(self, stock: deque[Assignment], limit: int) -> int:
         """Sends coroutines from the front of the stock, and returns how many. Raises NoFile.
 
-        Sends fewer where the child has not read what was sent before.
+        Sends fewer if the child has not read the earlier ones.
         """
         sent = 0
         while stock and sent < min(limit, self.room) and self._put(pack_assignments([stock[0]])):
@@ -87,7 +87,7 @@ class Concurrent:
     # Reports
 
     def accept(self, reports: list[Report]) -> list[Report]:
-        """Those that end an attempt of its own. Each ends one: it is not held any more."""
+        """The reports that end a held attempt. That attempt is then no longer held."""
         accepted = []
         for report in reports:
             if self.find(report.id, report.attempt) is not None:
@@ -100,11 +100,11 @@ class Concurrent:
     # Taking back
 
     def recall(self) -> list[Assignment]:
-        """Assignments that the child has not read: once read here, it can no longer get them."""
+        """Reads back assignments that the child has not read. It can no longer get them."""
         returned: list[Assignment] = []
         if self._ends is None:
             return returned
-        wanted: list[bytes] = []  # of those that have begun: that stays on its way
+        wanted: list[bytes] = []  # requests about coroutines that have begun: they are sent again
         buffer = memoryview(bytearray(MAX_PACKET))
         while packet := self._take(buffer):
             if packet.startswith((ORDERS, ASK)):
@@ -123,12 +123,12 @@ class Concurrent:
     # Interrupting
 
     def interrupt(self, interruption: Interruption, process: Process) -> None:
-        """Has one coroutine cancelled. An order that cannot be put there is none: its process is ended in its time."""
+        """Asks one coroutine to cancel. If the order cannot be sent, its process is killed after the grace time."""
         self.held[interruption.assignment.id].interruption = interruption
         self._put(ORDERS + interruption.order.pack())
 
     def remind(self, interruption: Interruption, process: Process, now: float) -> None:
-        """The event loop is told once. Shortly before its process is killed, all threads are asked for their stacks."""
+        """Tells the event loop once. Shortly before its process is killed, asks all threads for their stacks."""
         if now >= interruption.kill_at - STACK_BEFORE_KILL_SECONDS and not interruption.is_stack_asked:
             interruption.is_stack_asked = True
             process.signal(SHOW_STACK)
@@ -140,15 +140,15 @@ class Concurrent:
     # Ending
 
     def shut(self) -> None:
-        """Nothing more will come."""
+        """Sends the end of all work."""
         if self._ends is None:
             return
-        if sys.platform != "linux":  # a datagram socket has no end to tell; an empty packet reads the same
+        if sys.platform != "linux":  # a datagram socket cannot be shut down; an empty packet reads the same
             self._put(b"")
             return
         try:
             self._ends[0].shutdown(socket.SHUT_WR)
-        except OSError:  # the child has gone before
+        except OSError:  # the child has ended before
             return
 
     def close(self) -> None:
@@ -166,6 +166,6 @@ class Concurrent:
         assert self._ends is not None
         try:
             send(self._ends[0], packet)
-        except OSError:  # full, or its end has gone; its death will be told
+        except OSError:  # full, or its end is closed; its death is reported elsewhere
             return False
         return True

@@ -1,7 +1,7 @@
-"""Carries word between operators and running jobs: requests to stop, progress, stacks, hooks that are owed.
+"""Exchanges messages between operators and running jobs: stop requests, progress, stacks, owed hooks.
 
-Hears of a request by notification, and asks by itself from time to time. What it hears the supervisor does. With the
-same look, at the price of no statement more, it sees whether there may be jobs to rescue.
+Notifications announce requests, and it also looks from time to time. The supervisor carries them out. The same look
+also shows, with no further statement, whether there may be jobs to rescue.
 """
 
 import json
@@ -29,9 +29,9 @@ HOOKS_AT_ONCE = 10
 
 @dataclass(slots=True)
 class Outbox:
-    """What the supervisor has to say, until it is in the database."""
+    """Messages of the supervisor that are not in the database yet."""
 
-    progress: dict[int, ProgressReport]  # by job: only the last word counts
+    progress: dict[int, ProgressReport]  # by job: only the latest counts
     stacks: list[tuple[int, str]]  # the question, the answer
     made: list[int]  # hooks
     left: list[int]
@@ -45,10 +45,10 @@ class Outbox:
 
 
 class Control(Service):
-    """`on_cancel` gets what is to be stopped, `on_stack` what is asked, `on_hooks` calls that are owed.
+    """`on_cancel` gets jobs to stop, `on_stack` jobs whose stack is wanted, `on_hooks` owed calls of hooks.
 
-    `hooks_wanted` says whether there is room for those. `on_look` is told, at every look, when each live worker
-    was heard of last, and whether one has left of late.
+    `hooks_wanted` says whether there is room for those. `on_look` gets, at every look, the last heartbeat of each live
+    worker, and whether one has left lately.
     """
 
     name = "control"
@@ -67,7 +67,7 @@ class Control(Service):
         super().__init__(database)
         self.ownership = ownership
         self.classes: tuple[str, ...] = ()  # those that this worker knows and that have hooks
-        self.looked_in_vain_at: float | None = None  # when the last look for owed hooks began that found none
+        self.looked_in_vain_at: float | None = None  # when the last look for owed hooks that found none began
         self._on_cancel = on_cancel
         self._on_stack = on_stack
         self._on_hooks = on_hooks
@@ -80,7 +80,7 @@ class Control(Service):
     # Called by the supervisor and the listener
 
     def look(self) -> None:
-        """Somebody may want something of this worker."""
+        """An operator may want something of this worker."""
         self._look_at = 0.0
         self.wake()
 
@@ -102,7 +102,7 @@ class Control(Service):
         self.look()
 
     def leave(self, hook_ids: Sequence[int]) -> None:
-        """These hooks have not been called, and will not be here."""
+        """These hooks have not been called, and will not be called here."""
         with self._lock:
             self._outbox.left += hook_ids
         self.wake()
@@ -123,7 +123,7 @@ class Control(Service):
         return min(wait, AGAIN_SECONDS) if self._outbox else wait
 
     def _write(self, connection: Connection) -> None:
-        """What cannot be written now is written with the next connection; to write it twice changes nothing."""
+        """What cannot be written now is written on the next connection. Writing it twice changes nothing."""
         outbox, schema, worker_id = self._outbox, self.database.schema, self.ownership.worker_id
         with self._lock:
             progress, stacks = list(outbox.progress.values()), outbox.stacks[:]
@@ -150,8 +150,8 @@ class Control(Service):
             control.answer_stack(connection, self.database.schema, request_id=request_id, stack=stack)
 
     def _store_progress(self, connection: Connection, progress: list[ProgressReport]) -> list[ProgressReport]:
-        """Progress that the database would refuse again and again is none, and does not cost others theirs. Returns
-        what is done with: the progress of a job whose row is locked waits."""
+        """Progress that the database always refuses is dropped, so that it does not block the rest. Returns the
+        progress that is done with: that of a job whose row is locked stays."""
         try:
             control.store_progress(
                 connection, self.database.schema, worker_id=self.ownership.worker_id, reports=progress
@@ -187,5 +187,5 @@ class Control(Service):
 
 
 def look_seconds(settings: Settings) -> float:
-    """About how often a worker looks for what is wanted of it."""
+    """Seconds, roughly, between two looks for requests to this worker."""
     return min(settings.poll_every, settings.heartbeat_every)

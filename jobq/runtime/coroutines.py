@@ -60,7 +60,7 @@ class Coroutines:
             import traceback
 
             traceback.print_exc()
-            os._exit(EXIT_LOOP_FAILED)  # its supervisor knows what to do about a death
+            os._exit(EXIT_LOOP_FAILED)  # its supervisor handles its death
 
     async def _work(self) -> None:
         async for packet in self._packets():
@@ -130,7 +130,7 @@ class Coroutines:
 
 
 class TaskGuard(Guard):
-    """The guard of one coroutine among others: what is ordered cancels its task."""
+    """The guard of one coroutine among others: an order cancels its task."""
 
     is_shared = True
 
@@ -143,7 +143,7 @@ class TaskGuard(Guard):
         self._task = task
 
     def tell(self, job_id: int, attempt: int, progress: dict[str, Any]) -> None:
-        # A coroutine may have called on a thread, which has no way into the loop but this one.
+        # A coroutine may have called code in a thread, which can reach the loop only so.
         assert self._task is not None
         self._task.get_loop().call_soon_threadsafe(self._say, job_id, attempt, progress)
 

@@ -1,7 +1,7 @@
-"""Which children there should be: starts those that are missing, replaces those that have served their time, and lets
-all go in the end.
+"""The children that there should be: starts missing ones, replaces those that have served their time, and ends all of
+them at the end.
 
-Not for: what they hold, or which of them gets a job.
+It does not know what they hold, or which of them gets a job.
 """
 
 import logging
@@ -23,15 +23,15 @@ from jobq.runtime.supervised import Child
 log = logging.getLogger("jobq.worker.pool")
 
 MAX_DEATHS_AT_START = 4
-"""Where in every slot so many children have died in a row that have not loaded the application, and none ever has, none
-will. Some seconds: a file may just be being saved."""
+"""If in every slot this number of children in a row died without loading the application, and none ever loaded it, the
+worker gives up. That takes some seconds: a file may just be being saved."""
 
 HANDED_IN_SECONDS = 5.0
-"""How long a child without work may take to exit by itself."""
+"""Seconds within which a child without work must exit by itself."""
 
 
 class Crew:
-    """The slots of one worker, and the children that belong into them."""
+    """The slots of one worker, and their children."""
 
     def __init__(
         self,
@@ -54,29 +54,29 @@ class Crew:
         self.is_closing = False  # the worker stops
         self._has_loaded_once = False
 
-    # Who is there
+    # Current children
 
     def count_ready(self) -> int:
         return sum(1 for slot in self.slots if slot.child is not None and slot.child.life.has_loaded)
 
     @property
     def is_hopeless(self) -> bool:
-        """No child has ever loaded the application, and none will."""
+        """Whether the worker gives up: no child has ever loaded the application."""
         return not self._has_loaded_once and all(slot.deaths >= MAX_DEATHS_AT_START for slot in self.slots)
 
     def takes_jobs(self, child: Child) -> bool:
-        """Whether it takes jobs at all."""
+        """Whether the child takes jobs at all."""
         return child.is_open and not self._has_served(child) and not self.code.is_superseded(child.generation)
 
     def jobs_left(self, child: Child) -> int | None:
-        """How many jobs it may get before it is replaced; None where there is no limit."""
+        """The number of jobs that it may still get before it is replaced. None: no limit."""
         limit = self.settings.max_jobs_per_process
         return None if limit is None or self.code.is_unfit else max(0, limit - child.dispatched)
 
     # Starting and replacing
 
     def keep_up(self) -> None:
-        """Starts what is missing, replaces what has served its time, and ends what does not end by itself."""
+        """Starts missing children, replaces those that have served their time, and kills those that do not exit."""
         now = monotonic()
         for slot in self.slots:
             self._keep_up_slot(slot, now)
@@ -88,7 +88,7 @@ class Crew:
     def _keep_up_slot(self, slot: Slot, now: float) -> None:
         child = slot.child
         if child is not None and self.code.is_superseded(child.generation):
-            # Once the new code is there, nothing is begun with the old: what one of them knows the other may not.
+            # Once the new code is loaded, no job begins with the old code: it may not know the job's class.
             child.recall()
             child.leave()
             slot.take_over()
@@ -116,7 +116,7 @@ class Crew:
         return self.jobs_left(child) == 0
 
     def _needs_successor(self, child: Child) -> bool:
-        """Early enough that the next one has imported the application when this one has done its share."""
+        """Early enough that the next child has imported the application when this one has served its time."""
         if child.life.state in NEEDS_SUCCESSOR:
             return True
         if self.code.is_unfit:
@@ -133,7 +133,7 @@ class Crew:
         """None: the OS refused a process, a thread or a file. That may pass, so it is tried again."""
         try:
             return self._start()
-        except (OSError, RuntimeError) as error:  # a RuntimeError says that no thread can be started
+        except (OSError, RuntimeError) as error:  # a RuntimeError means that no thread can be started
             slot.failed()
             log.error("cannot start a child process; trying again, the other children keep running error=%s", error)
             return None
@@ -151,7 +151,7 @@ class Crew:
         return child
 
     def renew(self, settings: ChildSettings) -> None:
-        """The application has changed: children that import it anew take over, as soon as they have done so."""
+        """The application has changed: new children import it, and take over when they have done so."""
         self.settings = settings
         self.code.change()
         for slot in self.slots:
@@ -159,7 +159,7 @@ class Crew:
                 successor.leave()
 
     def has_loaded(self, child: Child) -> bool:
-        """It has imported the application. False: an older state of it."""
+        """The child has imported the application. False: an older version of it."""
         child.life.load()
         self._has_loaded_once = True
         for slot in self.slots:
@@ -170,7 +170,7 @@ class Crew:
     # Ending
 
     def close(self) -> None:
-        """No more jobs: children that are idle go at once, the others when their job is done."""
+        """No more jobs: idle children end at once, the others after their job."""
         self.is_closing = True
         for child in self._roster.children:
             child.leave()

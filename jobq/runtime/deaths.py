@@ -1,4 +1,4 @@
-"""What becomes of the jobs of a child that has died."""
+"""Decides about the jobs of a dead child."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,15 @@ from jobq.runtime.supervised import Child
 from jobq.runtime.together import Together, is_killed_from_outside
 
 MIN_DEATHS_BEFORE = 2
-"""A job that has not begun comes to rest for no fewer deaths of its processes, whatever the limit of losses …"""
+"""A job that has not begun rests only after this number of deaths of its processes, even if its limit of losses is
+lower …"""
 
 MAX_SUSPECTS = 1000
-"""… and such deaths are remembered of this many jobs."""
+"""… and the deaths are remembered for this number of jobs."""
 
 
 class Deaths:
-    """Hears the last words of dead children, and reports on each job that they held or gives it back."""
+    """Reads the last messages of dead children. Reports on each job that they held, or gives it back."""
 
     def __init__(
         self,
@@ -51,7 +52,8 @@ class Deaths:
             self.bury(dead)
 
     def _take(self, child: Child, death: Death) -> None:
-        """Buries a child at once, except where its job may have been lost together with jobs of other children."""
+        """Handles the death of a child at once, unless its job may have been lost together with jobs of other
+        children."""
         self._inbox.hear_last_words(child)
         if is_killed_from_outside(child, death) and not self._crew.is_closing and keeps_begun_only(child):
             self.together.add(child, death)
@@ -65,12 +67,12 @@ class Deaths:
             self._on_reports(endings(ended))
 
     def _bury_one(self, child: Child, death: Death) -> list[Ended]:
-        """Returns how the jobs ended that had begun in it, and gives back the others."""
+        """Returns the ends of the jobs that had begun in it, and gives back the others."""
         self._inbox.hear_last_words(child)
         next_one = child.serial.first
         unstarted = child.take_unbegun()
         begun = child.serial.ring.begun()
-        stack = self._inspector.keep_stack(child) if child.life.has_loaded else ""  # else it ran no job
+        stack = self._inspector.keep_stack(child) if child.life.has_loaded else ""  # otherwise it ran no job
         self._inspector.forget(child)
         self._crew.forget(child, death)
         dead = DeadChild(child.pid, death, self._crew.settings.max_losses)
@@ -90,15 +92,15 @@ class Deaths:
         deaths = self.before_begin.pop(key, 0) + 1
         if deaths < max(child.max_losses, MIN_DEATHS_BEFORE):
             self.before_begin[key] = deaths
-            if len(self.before_begin) > MAX_SUSPECTS:  # others may have ended, here or elsewhere
+            if len(self.before_begin) > MAX_SUSPECTS:  # other jobs may have ended, here or elsewhere
                 del self.before_begin[next(iter(self.before_begin))]
             return unstarted
         self._on_reports([lost_before_it_began(suspect, child, deaths)])
         return [assignment for assignment in unstarted if assignment is not suspect]
 
     def _ended_serial(self, child: Child, dead: DeadChild, begun: int) -> list[Ended]:
-        """One was running. Of any other nobody can know: its job has cut the shared memory short, or it died just when
-        a job that it was about to begin was taken back."""
+        """One job was running, but it is unknown which: a job has truncated the shared memory, or the child died just
+        when a job that it was about to begin was taken back."""
         serial = child.serial
         held = list(serial.held.values())
         if not held:
@@ -121,14 +123,15 @@ class Deaths:
         return fate
 
     def _stop(self, death: Death) -> Cause | None:
-        """Whoever ends a worker may signal its children too: that is no loss of their jobs."""
+        """Whoever stops a worker may send the signal to its children too. That is not a loss of their jobs."""
         if self._crew.is_closing and -death.exit_code in ENDED_BY_STOP:
             return CutOff("its process was killed while the worker stopped")
         return None
 
 
 def keeps_begun_only(child: Child) -> bool:
-    """Takes back what a dead child had not begun. False: it had begun none, and of its next job `bury` decides."""
+    """Takes back the jobs that a dead child had not begun. False: it had begun none, and `bury` decides about the
+    next."""
     child.recall(child.concurrent)
     has_begun_serial = child.serial.first is not None and not child.serial.has_begun_none
     if has_begun_serial:

@@ -1,4 +1,4 @@
-"""In a child: the descriptors by which it and its supervisor talk."""
+"""In a child: the descriptors through which it talks to its supervisor."""
 
 import os
 import sys
@@ -9,18 +9,18 @@ EXIT_CUT_OFF = 71
 
 
 class Descriptors:
-    """The descriptors by which this process and its supervisor talk.
+    """The descriptors through which this process and its supervisor talk.
 
-    A job may close them, and its own files get their numbers then: a report would go to strangers, and assignments be
-    awaited from them, for ever. So this process ends instead, and its supervisor notices that in any case. Looked at
-    after each packet of assignments, since a report or a word that there are some is told at its end.
+    A job may close them. Then its own files get their numbers: a report would go to a wrong file, and the child would
+    wait for assignments for ever. So this process ends instead, and its supervisor notices that in any case. They are
+    checked after each packet of assignments, since the packet ends with a report or with a message about reports.
     """
 
     def __init__(self, reports_fd: int, *others: int) -> None:
         self._reports_fd = reports_fd
         self._led_to = {fd: os.fstat(fd) for fd in (reports_fd, *others)}
         for fd in self._led_to:
-            os.set_inheritable(fd, False)  # programs may be started with all descriptors that are inheritable
+            os.set_inheritable(fd, False)  # programs may be started with all inheritable descriptors
 
     def tell(self, data: bytes) -> None:
         """Writes all of it into the pipe of reports."""
@@ -31,7 +31,8 @@ class Descriptors:
             view = view[os.write(self._reports_fd, view) :]
 
     def close(self) -> None:
-        """In a fork of this process. What a job has put in the place of a descriptor is its own, and stays open."""
+        """For a fork of this process. A file that a job has put in the place of a descriptor is the job's, and stays
+        open."""
         for fd, before in self._led_to.items():
             if leads_to(fd, before):
                 os.close(fd)
@@ -45,7 +46,7 @@ def leads_to(fd: int, before: os.stat_result) -> bool:
 
 
 def leave_cut_off() -> NoReturn:
-    """Without waiting for threads that a job may have left."""
+    """Exits without waiting for threads that a job may have left."""
     try:
         sys.stderr.write("a job has closed the descriptors by which its process hears of jobs and reports on them\n")
     finally:

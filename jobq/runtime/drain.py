@@ -1,6 +1,6 @@
 """Whether everything is done, for a worker that ends then.
 
-Done: a look that began after the last sign of work found nothing, and nothing is under way.
+Done means: a look that began after the last sign of work found nothing, and no work is in progress.
 """
 
 from time import monotonic
@@ -21,7 +21,7 @@ class Drain:
         self._recorded = 0
 
     def is_done(self) -> bool:
-        """Asks for the looks that are still needed."""
+        """Requests the looks that are still needed."""
         if self._is_active():
             self._active_at = monotonic()
             return False
@@ -37,11 +37,11 @@ class Drain:
 
     @property
     def exit_code(self) -> int:
-        """1 where a job came to rest here, and not with success."""
+        """1 if a job came to rest here without success."""
         return int(bool(self._services.completer.tally.unsuccessful or self._services.maintenance.given_up))
 
     def _is_active(self) -> bool:
-        """Whether a job is here, or was recorded just now: that may have put a retry into the queue."""
+        """Whether a job is here, or was just recorded: that may have queued a retry."""
         before, self._recorded = self._recorded, self._services.completer.tally.attempts
         is_held = not (self._supply.is_empty and self._roster.is_idle) or bool(self._events)
         is_to_be_written = self._services.completer.backlog or self._supply.has_to_give_back

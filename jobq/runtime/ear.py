@@ -1,4 +1,4 @@
-"""Hears a line by the main loop's selector, except for a while in which it is told not to."""
+"""Makes the main loop's selector watch a connection, except while it is told not to."""
 
 import selectors
 from time import monotonic
@@ -7,7 +7,7 @@ from jobq.store.line import Line
 
 
 class Ear:
-    """`owner` is what the selector says when something has come."""
+    """`owner` is what the selector returns when data has arrived."""
 
     def __init__(self, selector: selectors.BaseSelector, owner: object) -> None:
         self._selector = selector
@@ -16,11 +16,11 @@ class Ear:
 
     @property
     def closed_until(self) -> float | None:
-        """When it is to listen again; None: it does."""
+        """When it watches again. None: it is watching."""
         return self._closed_until
 
     def listen(self, line: Line) -> None:
-        """Also for when there is room to write, as long as the line has something to write."""
+        """Also watches for room to write, as long as the connection has data to write."""
         if self._closed_until is not None:
             if monotonic() < self._closed_until:
                 return
@@ -33,13 +33,13 @@ class Ear:
             self._selector.modify(line, events, self._owner)
 
     def close_for(self, line: Line, seconds: float) -> None:
-        """Leaves what comes where it is."""
+        """Leaves arriving data unread."""
         if self._closed_until is None:
             self._selector.unregister(line)
             self._closed_until = monotonic() + seconds
 
     def leave(self, line: Line) -> None:
-        """Before the line is closed."""
+        """To be called before the connection is closed."""
         if self._closed_until is None:
             self._selector.unregister(line)
         self._closed_until = None

@@ -1,4 +1,4 @@
-"""How an attempt ended that could not report its own end: every such report is made here. Pure."""
+"""Reports on attempts that could not report their own end. All such reports are made here. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from jobq.states import Outcome, is_loss, may_retry, may_run_again
 
 @dataclass(frozen=True, slots=True)
 class DeadChild:
-    """A child that has died, as the reports on its jobs tell of it."""
+    """A dead child, as the reports on its jobs describe it."""
 
     pid: int
     death: Death
@@ -30,7 +30,7 @@ class DeadChild:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A job that ran in a child which died, and why it ended."""
+    """A job that ran in a child that died, and why it ended."""
 
     running: Running
     fate: Fate
@@ -38,7 +38,7 @@ class Ended:
 
 
 def endings(together: Sequence[Ended]) -> list[Report]:
-    """The reports on jobs that ended together: what was lost together is no proof against each of them."""
+    """The reports on jobs that ended together: a shared loss is not evidence against each of them."""
     lost_jobs = [one.running.assignment for one in together if isinstance(one.fate, Unexplained)]
     apart = sum(1 for assignment in lost_jobs if assignment.suspected)
     return [
@@ -50,7 +50,7 @@ def endings(together: Sequence[Ended]) -> list[Report]:
 
 
 def counts(ended: Ended, *, lost_together: int, apart: int) -> bool:
-    """Whether this is a loss; a suspected job ran apart."""
+    """Whether the job counts as lost; a suspected job ran alone."""
     assignment = ended.running.assignment
     return is_loss(
         ran_apart=bool(assignment.suspected),
@@ -62,7 +62,7 @@ def counts(ended: Ended, *, lost_together: int, apart: int) -> bool:
 
 
 def ending(running: Running, fate: Fate, child: DeadChild) -> Report:
-    """The report on a job that ran in a child which died."""
+    """The report on a job that ran in a child that died."""
     match fate:
         case CutOff(reason):
             return cut_off(running.assignment, running.since, reason)
@@ -76,7 +76,7 @@ def ending(running: Running, fate: Fate, child: DeadChild) -> Report:
 
 
 def lost(assignment: Assignment, started: float | None, child: DeadChild) -> Report:
-    """The report that a dead child cannot make about the job it was running."""
+    """The report on the job that a dead child was running."""
     losses = assignment.losses + 1
     return aborted(
         assignment,
@@ -100,19 +100,19 @@ def lost_together(running: Running, child: DeadChild) -> Report:
 
 
 def lost_before_it_began(assignment: Assignment, child: DeadChild, deaths: int) -> Report:
-    """The report about a job that no process lived to begin."""
+    """The report on a job whose processes all died before it began."""
     message = f"{child}; {deaths} times its process died before the job began"
     report = lost(assignment, None, child)
     return report._replace(error_message=message, retry_delay=None, peak_memory_kilobytes=None)
 
 
 def may_have_run(assignment: Assignment, child: DeadChild) -> Report:
-    """The report about a job of which nobody can know whether it had begun."""
+    """The report on a job that may or may not have begun."""
     return cut_off(assignment, None, f"{child}; it may have run this job")
 
 
 def stopped(running: Running, fate: Ordered, child: DeadChild) -> Report:
-    """The report on a job that was told to end, and whose process died before it had."""
+    """The report on a job that was told to end, and whose process died before it did."""
     assignment, interruption, order = running.assignment, fate.interruption, fate.interruption.order
     outcome, error_type, retry_delay = Outcome.ERRORED, TIMED_OUT, None
     if order.kind is OrderKind.CANCEL:
@@ -120,7 +120,7 @@ def stopped(running: Running, fate: Ordered, child: DeadChild) -> Report:
     elif order.kind is OrderKind.MEMORY:
         error_type = MEMORY_LIMIT
     if outcome is Outcome.ERRORED and may_retry(tries=assignment.tries, retries=assignment.retries):
-        retry_delay = exponential(assignment.tries)  # get_retry_delay() is for the child to ask, and it is dead
+        retry_delay = exponential(assignment.tries)  # only the child could call get_retry_delay(), and it is dead
     return aborted(
         assignment,
         outcome,
@@ -144,17 +144,17 @@ def how_it_stopped(fate: Ordered, child: DeadChild) -> str:
 
 
 def cancelled_unstarted(assignment: Assignment, message: str) -> Report:
-    """The report about a job that was cancelled when it was claimed, and had not begun."""
+    """The report on a job that was cancelled after its claim, before it began."""
     return aborted(assignment, Outcome.CANCELLED, None, CANCELLED, message)
 
 
 def cut_off(assignment: Assignment, started: float | None, reason: str) -> Report:
-    """The report about a job that the supervisor cut off: it runs again elsewhere, and nothing is held against it."""
+    """The report on a job that the supervisor cut off: it runs again elsewhere, and the attempt does not count."""
     return aborted(assignment, Outcome.LOST, started, CUT_OFF, reason, retry_delay=0.0, excused=True)
 
 
 def unreadable(assignment: Assignment) -> Report:
-    """The report about a job that never began, since nobody can read its arguments."""
+    """The report on a job that never began, since its arguments cannot be read."""
     message = (
         f"its arguments are more than {MAX_ARGUMENTS_BYTES >> 20} MB, so it was not run: jobq enqueues no such job, "
         f"somebody wrote its row by hand. To remove it: {command('purge', assignment.id)}"
@@ -166,7 +166,7 @@ def unreadable(assignment: Assignment) -> Report:
 def aborted(
     assignment: Assignment, outcome: Outcome, started: float | None, error_type: str, message: str, **more: Any
 ) -> Report:
-    """A report on an attempt that ends now, and could not see its own end."""
+    """A report on an attempt that ends now, made on its behalf."""
     return Report(
         id=assignment.id,
         attempt=assignment.attempt,

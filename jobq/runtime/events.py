@@ -1,4 +1,4 @@
-"""What reaches the main loop from other threads and from signals: typed, in one queue, in order of arrival."""
+"""Events for the main loop from other threads and from signals: typed, in one queue, in order of arrival."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from jobq.store.control import CancelRequest, StackRequest
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """This process got a signal that ends a worker."""
+    """This process got a signal that stops a worker."""
 
     number: int
 
@@ -35,7 +35,7 @@ class DeclaredDead:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """This worker, which was declared dead, has another row."""
+    """This worker was declared dead and has registered anew."""
 
     worker_id: int
 
@@ -56,7 +56,7 @@ class StacksRequested:
 
 @dataclass(frozen=True, slots=True)
 class HooksTaken:
-    """This worker is to call on_aborted() of jobs."""
+    """This worker shall call on_aborted() of jobs."""
 
     hooks: list[Assignment]
 
@@ -96,28 +96,28 @@ class Events:
             os.set_blocking(fd, False)
 
     def fileno(self) -> int:
-        """Readable when the main loop was woken."""
+        """Readable after a wake-up of the main loop."""
         return self._wake_in
 
     def put(self, event: Event) -> None:
-        """From any thread, and from a handler of signals."""
+        """May be called from any thread, and from a signal handler."""
         self._queue.append(event)
         self.wake()
 
     def take(self) -> Iterator[Event]:
-        """What has arrived until now."""
+        """The events that have arrived until now."""
         for _ in range(len(self._queue)):
             if self._queue:
                 yield self._queue.popleft()
 
     def drop(self, kind: type[Event]) -> None:
-        """Forgets all events of a kind that have not been taken."""
+        """Drops all waiting events of a kind."""
         for _ in range(len(self._queue)):
             if not isinstance(event := self._queue.popleft(), kind):
                 self._queue.append(event)
 
     def __bool__(self) -> bool:
-        """Whether there is something to take."""
+        """Whether an event waits."""
         return bool(self._queue)
 
     def wake(self) -> None:
@@ -127,7 +127,7 @@ class Events:
         except BlockingIOError:
             return  # the pipe is full of wake-ups already
         except OSError:
-            return  # the main loop has ended; a thread that outlived it has nobody to wake
+            return  # the main loop has ended; a remaining thread has nobody to wake
 
     def clear_wake_ups(self) -> None:
         try:
@@ -140,9 +140,9 @@ class Events:
             os.close(fd)
 
     def catch_signals(self) -> None:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, as some starters have it, no death is told
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # some parents ignore it: then no death would be reported
         for number in STOPS:
-            # Somebody may have had a signal ignored on purpose, as nohup does. The two usual ones always count.
+            # A signal may be ignored on purpose, as nohup does. SIGINT and SIGTERM are always handled.
             if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
 

@@ -1,9 +1,9 @@
-"""What the main loop has to do with the database: it asks by a connection of its own, and waits for no answer.
+"""Database work of the main loop: it sends statements on its own connections, and never waits for an answer.
 
-An exchange says in `tick` what it does once, as steps: each yields a statement, and is sent its rows when they are
-there. Meanwhile the main loop goes on, so a slow answer delays its own exchange alone. Connecting, where names are
-looked up and programs are started, is done in a thread. What is rare or may take long is a `Service`, in a thread of
-its own; both tell of trouble in the same words.
+The `tick` of an exchange is one round of work, as steps: each yields a statement, and gets its rows when they have
+arrived. Meanwhile the main loop continues, so a slow answer delays only its own exchange. A thread opens connections,
+since that looks up names and may start programs. Rare or slow work is a `Service`, in a thread of its own. Both report
+trouble in the same words.
 """
 
 import logging
@@ -27,9 +27,9 @@ log = logging.getLogger("jobq.worker")
 
 
 class Exchange:
-    """Turned by the main loop, in whose thread everything here is called.
+    """Turned by the main loop. Everything here is called in its thread, except `wake_loop`.
 
-    `wake_loop` has the main loop turn, from any thread.
+    `wake_loop` makes the main loop turn, from any thread.
     """
 
     name = "exchange"
@@ -46,34 +46,34 @@ class Exchange:
         self.ticking = Ticking(self.name)
         self._line: Line | None = None
         self._connecting: Connecting | None = None
-        self._steps: Steps[float | None] | None = None  # what it is at
-        self._turn_at: float | None = 0.0  # when it is to begin the next; None: when woken
+        self._steps: Steps[float | None] | None = None  # the current steps
+        self._turn_at: float | None = 0.0  # when the next tick begins; None: when woken
         self._is_woken = False
 
-    # What it does
+    # Overridden by each exchange
 
     def tick(self) -> Steps[float | None]:
-        """Does its work once; returns the seconds until the next time, None for when woken."""
+        """One round of work. Returns the seconds until the next one; None: when woken."""
         raise NotImplementedError
 
     def on_connected(self) -> Steps[None]:
-        """What comes first on each new connection."""
+        """The first steps on each new connection."""
         yield from ()
 
     def on_notified(self, channel: str, text: str) -> None:
-        """A notification has come."""
+        """A notification has arrived."""
 
     def on_heard(self) -> None:
-        """All that had come was read."""
+        """All arrived data was read."""
 
-    # Told by the main loop
+    # Called by the main loop
 
     def wake(self) -> None:
-        """There is something to do."""
+        """There is work to do."""
         self._is_woken = True
 
     def seconds_to_turn(self) -> float | None:
-        """When `turn` has something to do; None: not before something is heard."""
+        """When `turn` has work to do. None: not before data arrives."""
         at = self._ear.closed_until
         if at is None and self._steps is None and self._connecting is None and not self.is_over:
             at = 0.0 if self._is_woken and self._line is not None else self._turn_at
@@ -81,15 +81,15 @@ class Exchange:
 
     @property
     def is_asking(self) -> bool:
-        """An answer is on its way."""
+        """Whether an answer is outstanding."""
         return self._steps is not None
 
     def look_after(self) -> None:
-        """One that waits for its answer is reported, and ends nothing."""
+        """Reports a long wait for an answer. The wait continues."""
         self.ticking.look_after()
 
     def turn(self) -> None:
-        """Begins what is due."""
+        """Starts what is due."""
         if self._connecting is not None and self._connecting.is_done:
             self._take_connection(self._connecting)
         if self.seconds_to_turn() != 0.0:
@@ -98,12 +98,12 @@ class Exchange:
             self._connecting = Connecting(self.database, self.name, self._wake_loop)
         elif self._steps is None:
             self._begin()
-        else:  # it is time to hear again
+        else:  # it is time to listen again
             self._ear.listen(self._line)
 
     def hear(self) -> None:
-        """Something has come by the connection."""
-        if self._line is None:  # it was given up at this very turn
+        """Data has arrived on the connection."""
+        if self._line is None:  # it was dropped in this same turn
             return
         try:
             self._line.hear()
@@ -114,12 +114,12 @@ class Exchange:
         self.on_heard()
 
     def hear_nothing(self, seconds: float) -> None:
-        """Leaves what comes where it is for a while."""
+        """Leaves arriving data unread for a while."""
         if self._line is not None:
             self._ear.close_for(self._line, seconds)
 
     def stop(self) -> None:
-        """Ends it, whatever it is at."""
+        """Ends it, whatever it is doing."""
         self.is_over = True
         self._disconnect()
         if self._connecting is not None:
@@ -143,7 +143,7 @@ class Exchange:
         return (yield from self.tick())
 
     def _send(self, rows: Rows | None) -> None:
-        """The next step, with the rows that the last one has brought; None: the first."""
+        """The next step, with the rows of the last one. None: the first step."""
         assert self._steps is not None
         assert self._line is not None
         try:
@@ -165,7 +165,7 @@ class Exchange:
             self.stop()
 
     def _fail(self, error: Exception) -> None:
-        """New work does not cut the wait short: it would meet the same trouble."""
+        """New work does not shorten the wait: it would meet the same trouble."""
         self._disconnect()
         if is_lock_timeout(error):
             self._locks.tell("its work")
@@ -195,7 +195,7 @@ class Exchange:
 
 
 class Connecting:
-    """A connection that is being made, in a thread of its own."""
+    """A connection that is being opened, in a thread of its own."""
 
     def __init__(self, database: Database, name: str, on_done: Callable[[], None]) -> None:
         self.result: Connection | Exception | None = None
@@ -208,7 +208,7 @@ class Connecting:
         threading.Thread(target=self._connect, name=f"jobq-{name}", daemon=True).start()
 
     def give_up(self) -> None:
-        """Nobody wants it any more."""
+        """The connection is no longer wanted."""
         with self._lock:
             self._is_given_up = True
             self._close()

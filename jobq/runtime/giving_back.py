@@ -1,4 +1,4 @@
-"""Jobs that were claimed and go back into the database, because they have not started and will not here."""
+"""Returns claimed jobs to the database that have not begun and will not begin here."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from jobq.store.callers.steps import Steps
 
 
 class GivingBack:
-    """What waits to be given back. It stays until the database has it: to say so twice does no harm."""
+    """Jobs to be given back. They stay here until the database has them: giving back twice does no harm."""
 
     def __init__(self, schema: str, ownership: Ownership) -> None:
         self._schema = schema

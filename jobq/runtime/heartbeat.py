@@ -1,7 +1,7 @@
-"""Says that the worker is alive, on a thread and a connection that nothing else can hold up.
+"""Reports that the worker is alive, on a thread and a connection that nothing else can block.
 
-It vouches for the last turn of the main loop. A main loop that hangs cares for no job, however lively its threads are:
-the worker is then silent, and others rescue its jobs.
+It vouches for the last turn of the main loop. If the main loop hangs, it serves no job, however lively its threads are:
+then the worker is silent, and others rescue its jobs.
 """
 
 import logging
@@ -19,22 +19,22 @@ from jobq.store.database import Connection, Database
 log = logging.getLogger("jobq.worker")
 
 MIN_HANG_SECONDS = 1.0
-"""A main loop that has not turned for longer, and for longer than the time between two heartbeats, hangs."""
+"""A main loop hangs if it has not turned for this long and for longer than the time between two heartbeats."""
 
 LOOK_AGAIN_SECONDS = 0.25
-"""While it hangs, it is looked at this often."""
+"""While it hangs, it is checked this often."""
 
 
 class Heartbeat(Service):
-    """Beats; `on_declared_dead` is called when the database no longer knows this worker as alive.
+    """Writes heartbeats. `on_declared_dead` is called when the database no longer knows this worker as alive.
 
-    `on_registered` is called with its new id when it has registered anew. `on_stop_requested` is called, at every beat,
-    with the name of whoever wants it to stop.
+    `on_registered` is called with its new id when it has registered anew. `on_stop_requested` is called at every
+    heartbeat with the name of the operator who wants it to stop.
     """
 
     name = "heartbeat"
     again_seconds = 0.0
-    """So it stands in line for its row all the time, and beats before somebody who looks can call it silent."""
+    """So it waits in the queue for its locked row all the time, and writes before an observer can call it silent."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class Heartbeat(Service):
         on_classes_known: Callable[[], None],
     ) -> None:
         super().__init__(database)
-        # Well before the others lose their patience with those who had no chance to report.
+        # Well before others run out of patience with workers that had no chance to report.
         self.max_backoff_seconds = min(self.max_backoff_seconds, database.settings.heartbeat_timeout / 4)
         self.lock_seconds = max(MIN_HANG_SECONDS, database.settings.heartbeat_timeout / 4)
-        self.max_tick_seconds = self.lock_seconds * 1.5  # it has waited for more than a lock then
+        self.max_tick_seconds = self.lock_seconds * 1.5  # after that it has waited for more than a lock
         self.ownership = ownership
         self._turns = turns
         self._registration = registration
@@ -68,7 +68,7 @@ class Heartbeat(Service):
         self._has_told_hang = False
 
     def tell(self, classes: tuple[ClassRecord, ...]) -> None:
-        """Has the worker's row say which classes it knows."""
+        """Writes into the worker's row which classes it knows."""
         self._news = self._classes = classes
         self.wake()
 
@@ -81,7 +81,7 @@ class Heartbeat(Service):
         return jittered(self.database.settings.heartbeat_every * 0.9)
 
     def _is_hanging(self) -> bool:
-        """Says so once."""
+        """Logs it once."""
         seconds = self._turns.seconds_since_last
         is_hanging = seconds > self._hang_seconds
         if is_hanging and not self._has_told_hang:
@@ -92,7 +92,7 @@ class Heartbeat(Service):
         return is_hanging
 
     def _register_anew(self, connection: Connection) -> None:
-        """The main loop hears of the new id before anything can be claimed under it."""
+        """The main loop gets the new id before anything can be claimed under it."""
         worker_id = self._registration.register(connection, self._classes)
         self._on_registered(worker_id)
         self.ownership.begin_anew(worker_id)

@@ -1,7 +1,8 @@
-"""What notifications say, and how often a worker acts on them. Any login of the database may send them, in any number.
+"""Notifications: what they say, and how often a worker acts on them. Any role of the database can send any number of
+them.
 
-A hint costs a look into the database. Hints that lead to jobs are free, and so is a burst of others. From then on one
-look stands for all hints of a short while: a flood costs little, and delays a job by no more than that while.
+Each hint causes a look into the database. Hints that lead to jobs are not limited, nor is a burst of others. After
+that, one look serves all hints of a short time: a flood costs little, and delays a job by no more than that time.
 """
 
 import json
@@ -11,10 +12,10 @@ from time import monotonic
 from jobq.runtime.announced import Announcement
 
 MAX_QUEUES = 100
-"""Maximum number of queues that are looked at by their names; for more, a look everywhere costs less."""
+"""Maximum number of queues that are looked at by name; for more, a look at all costs less."""
 
 MAX_PLACES = 10
-"""Maximum number of workers that are told of one job."""
+"""Maximum number of workers that are told about one job."""
 
 MAX_QUEUE_BYTES = 400
 """The longest name that the table of jobs takes."""
@@ -22,15 +23,15 @@ MAX_QUEUE_BYTES = 400
 BURST = 50
 
 PAUSE_SECONDS = 0.02
-"""Between two looks in vain, after a burst of them."""
+"""Seconds between two looks that found nothing, after a burst of them."""
 
 
 class Hints:
-    """What one batch of notifications says, each thing once. What cannot be meant for a worker is dropped."""
+    """The contents of one batch of notifications, without repetitions. Invalid ones are dropped."""
 
     def __init__(self) -> None:
         self.queues: set[str] = set()
-        self.wanted: set[str] = set()  # the workers of which an operator wants something; an empty text: all
+        self.wanted: set[str] = set()  # workers to which an operator has a request; an empty text: all
         self.announced: dict[int, Announcement] = {}  # to this worker, by job
         self.are_too_many = False
 
@@ -39,7 +40,7 @@ class Hints:
             self._add(self.queues, name)
 
     def add_announced(self, text: str) -> None:
-        """A job that was enqueued, and that this worker is to claim or to stand by for."""
+        """A job that was enqueued: this worker shall claim it, or stand by for it."""
         try:
             job_id, place, queue, job_class = json.loads(text)
         except (ValueError, TypeError, RecursionError):
@@ -89,7 +90,7 @@ class Pace:
         self._free -= 1
 
     def was_useful(self) -> None:
-        """A look led to jobs: it counts for nothing, and neither does one in vain beside it."""
+        """A look led to jobs: it does not count, and neither does a fruitless one beside it."""
         self._free = min(self._free + 2, BURST)
 
     def _count(self) -> None:

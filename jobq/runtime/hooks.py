@@ -1,4 +1,4 @@
-"""Calls of on_aborted() that this worker has taken up: they run in children like jobs, under negative ids."""
+"""Calls of on_aborted() that this worker has taken: they run in children like jobs, under negative ids."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,13 @@ log = logging.getLogger("jobq.worker")
 
 
 class Hooks:
-    """The hooks that were taken up and are not accounted for, by their own ids."""
+    """The hooks that were taken and are not done, by their own ids."""
 
     def __init__(self, control: Control, events: Events) -> None:
         self._control = control
         self._events = events
         self._ids: set[int] = set()
-        self._are_owed = False  # attempts have ended that could not see their own end
+        self._are_owed = False  # attempts have ended that could not report their own end
         self.are_taken = True  # False: the worker stops
 
     def __bool__(self) -> bool:
@@ -34,7 +34,7 @@ class Hooks:
         self._events.put(HooksTaken(hooks))
 
     def account(self, reports: list[Report]) -> list[Report]:
-        """Accounts for calls of hooks, and returns the reports on jobs."""
+        """Takes the ends of hooks out, and returns the reports on jobs."""
         return [report for report in reports if not self._is_of_hook(report)]
 
     def _is_of_hook(self, report: Report) -> bool:
@@ -57,7 +57,7 @@ class Hooks:
         return True
 
     def leave(self, assignments: Iterable[Assignment]) -> list[Assignment]:
-        """Gives back the hooks among what was not begun, and returns the jobs."""
+        """Gives back the hooks among unstarted assignments, and returns the jobs."""
         jobs = [assignment for assignment in assignments if assignment.id > 0]
         if hooks := [-assignment.id for assignment in assignments if assignment.id < 0]:
             self._ids.difference_update(hooks)
@@ -75,6 +75,6 @@ class Hooks:
             self._control.look()
 
     def drop_all(self) -> None:
-        """Forgets everything: the hooks belong to somebody else."""
+        """Forgets everything: the hooks belong to another worker now."""
         self._events.drop(HooksTaken)
         self._ids.clear()

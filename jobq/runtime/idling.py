@@ -1,4 +1,4 @@
-"""How a claimer sleeps: when it looks again by itself, and whether it wants to be notified meanwhile."""
+"""How a claimer sleeps: when it looks again by itself, and whether it wants notifications meanwhile."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -9,15 +9,15 @@ from jobq.runtime.waiting import Waiting
 from jobq.store.callers.steps import Steps
 
 IDLE_LOOKS_SECONDS = (0.02, 0.1, 0.5)
-"""The first looks after there was nothing more, before the slow poll: whoever began to enqueue while this worker was
+"""Seconds between the first looks after the queues became empty, before the slow poll: an enqueuer that saw this worker
 busy did not notify it, and may have committed just after its last look."""
 
 BUSY_SECONDS = 0.5
-"""Busy for so long, a worker tells enqueuers that they need not notify it."""
+"""After being busy for this long, a worker tells enqueuers that they need not notify it."""
 
 
 class Idling:
-    """`may_sleep` tells whether notifications would be heard."""
+    """`may_sleep` tells whether notifications would arrive."""
 
     def __init__(
         self, ownership: Ownership, waiting: Waiting, *, may_sleep: Callable[[], bool], poll_every: float
@@ -30,7 +30,7 @@ class Idling:
         self._said: tuple[int, bool] | None = None
         self._at = 0.0
         self.asleep_until: float | None = None
-        """It has found nothing, and is notified of whatever comes: until then it looks at nothing else. None: awake."""
+        """It has found nothing and relies on notifications; until they come it does not look. None: awake."""
 
     @property
     def says_waiting(self) -> bool:
@@ -38,7 +38,7 @@ class Idling:
 
     @property
     def has_settled(self) -> bool:
-        """Whether it looks seldom by now."""
+        """Whether it has slowed down its looks."""
         return self._looks > len(IDLE_LOOKS_SECONDS)
 
     def is_asleep(self, now: float) -> bool:
@@ -55,11 +55,11 @@ class Idling:
         self._looks = 0
 
     def pause(self) -> None:
-        """Nothing waits to be looked at."""
+        """Nothing waits for a look."""
         self._at = monotonic()
 
     def rest(self) -> Steps[float | None]:
-        """There is no room: nothing to do until told so, but to say after a while that nobody need notify."""
+        """There is no room: nothing to do until woken, except to tell enqueuers after a while not to notify."""
         if not self.says_waiting or (yield from self.say_if_long_busy(monotonic())):
             return None
         return BUSY_SECONDS
@@ -73,10 +73,10 @@ class Idling:
         return True
 
     def sleep(self) -> Steps[float]:
-        """Nothing is pending: how long to wait before the next look.
+        """Nothing is pending: the seconds until the next look.
 
-        Having said that it waits, the worker looks once more before it believes that there is nothing: whoever
-        enqueued before that was said has not notified.
+        After writing that it waits, the worker looks once more before it concludes that there is nothing: enqueuers
+        before that did not notify it.
         """
         self.pause()
         if self._may_sleep() and not self.says_waiting:

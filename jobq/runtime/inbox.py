@@ -1,6 +1,6 @@
-"""Makes sound reports and messages of the bytes that children write, and refuses what no child would write.
+"""Reads reports and messages from the bytes that children write, and refuses what no child would write.
 
-A job may write into the pipe or the shared memory in its child's place: a child that has done so is not trusted.
+A job may write into the pipe or the shared memory in its child's place. A child in which that happened is not trusted.
 """
 
 import logging
@@ -27,10 +27,10 @@ log = logging.getLogger("jobq.worker.pool")
 READ_BYTES = 1 << 18
 
 MAX_LINE_BYTES = 8 << 20
-"""The longest line that a child writes holds its classes; a job that writes without end is not heard out."""
+"""Maximum length of a line: the longest one of a child holds its classes. A job that writes without end is cut off."""
 
 MAX_LEFTOVERS = 1000
-"""Kinds of things left behind by jobs that are remembered, so that each is warned about once."""
+"""Maximum number of kinds of leftovers that are remembered, so that each is warned about once."""
 
 OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 
@@ -38,8 +38,8 @@ TYPES = [get_args(hint) or (hint,) for hint in get_type_hints(Report).values()]
 
 
 class Inbox:
-    """Reads what children have written. `on_reports` gets the reports, `on_loaded` the classes of an application that
-    was imported, `on_not_loaded` the reason why it was not."""
+    """Reads what children have written. `on_reports` gets the reports, `on_loaded` the classes of an imported
+    application, `on_not_loaded` the reason why it does not import."""
 
     def __init__(
         self,
@@ -66,7 +66,8 @@ class Inbox:
     # Bytes
 
     def hear_rings(self) -> None:
-        """Takes what children have reported by the ring: they say so seldom, or when they are out of work."""
+        """Takes the reports that children have put into the ring. They announce them rarely, or when they are out of
+        work."""
         for child in self._roster.children:
             if child.serial.held:
                 self.hear_ring(child)
@@ -85,7 +86,7 @@ class Inbox:
         self._take_reports(child, reports)
 
     def hear(self, child: Child) -> None:
-        """Reads what a child has written into its pipe."""
+        """Reads a child's pipe."""
         try:
             data = os.read(child.reports_fd, READ_BYTES)
         except BlockingIOError:
@@ -103,7 +104,7 @@ class Inbox:
             self._refuse(child)
 
     def hear_last_words(self, child: Child) -> None:
-        """Reads what a dead child has written before."""
+        """Reads what a dead child had written."""
         self.hear_ring(child)
         while self._roster.is_heard(child):
             before = len(child.buffer), len(child.serial)
@@ -118,7 +119,7 @@ class Inbox:
             if not all(map(is_sound, reports)):
                 raise ValueError("forged")
         except (ValueError, TypeError):
-            if len(lines) > 1:  # what else it wrote still counts
+            if len(lines) > 1:  # its other lines still count
                 for each in lines:
                     self.take_lines(child, [each])
             else:
@@ -138,8 +139,8 @@ class Inbox:
     # Reports
 
     def _take_reports(self, child: Child, reports: list[Report]) -> None:
-        """A report on an attempt that is not its own is a lie. Taken for its own, no row would be found for it, and the
-        true one would come too late."""
+        """A report on another attempt is forged. If it were taken, no row would be found for it, and the true report
+        would come too late."""
         heard = len(reports)
         if child.concurrent.held and (ended := child.concurrent.accept(reports)):
             reports = [report for report in reports if report not in ended]
@@ -154,8 +155,9 @@ class Inbox:
             self._on_reports(reports)
 
     def _retire_if_worn(self, child: Child, reports: list[Report]) -> None:
-        """After an exception from outside a process is no longer to be trusted: a database driver that was interrupted
-        in a query, say, leaves a connection that nobody can use. The same for one that keeps too much memory."""
+        """A process that was interrupted by an exception from outside is not trusted any more: a database driver that
+        was interrupted in a query, for example, leaves an unusable connection. Neither is one that keeps too much
+        memory."""
         if child.serial.has_outlived_interruption:
             child.serial.interruption = None
             child.life.retire()
@@ -171,7 +173,7 @@ class Inbox:
 
     def _take_message(self, child: Child, message: dict[str, Any]) -> None:
         match message:
-            case {"ready": loaded} if not child.life.has_loaded:  # so no job has run there, to say it in its place
+            case {"ready": loaded} if not child.life.has_loaded:  # so no job has run there that could have forged this
                 if self._crew.has_loaded(child):
                     self._on_loaded(loaded)
             case {"failed": {"message": text, "traceback": user_traceback}} if not child.life.has_loaded:
@@ -190,15 +192,15 @@ class Inbox:
     def _take_failed(self, child: Child, text: str, user_traceback: str) -> None:
         child.has_said_why = True
         code = self._crew.code
-        if not code.is_unfit:  # the children of one change say the same
+        if not code.is_unfit:  # the children of one change send the same
             code.could_not_load(child.generation)
             self._on_not_loaded(text, user_traceback)
 
     def _take_passed_over(self, child: Child, number: int) -> None:
-        """A child was about to begin this job when it was taken back, so that it was taken for begun."""
+        """A child was about to begin this job when it was taken back, so that it counted as begun."""
         serial = child.serial
         assignment = serial.give_up_number(number)
-        if assignment is None:  # as nearly always: it was found not begun
+        if assignment is None:  # as nearly always: it had not begun
             return
         child.dispatched -= 1
         if (interruption := serial.interruption) is not None and interruption.assignment.id == assignment.id:
@@ -210,7 +212,7 @@ class Inbox:
         self._on_returned([assignment])
 
     def _take_leftover(self, child: Child, job_class: str, what: str, *, is_worn: bool) -> None:
-        """Warns once of each kind of thing that jobs of a class leave behind in their process."""
+        """Warns once for each kind of leftover of a class's jobs."""
         if is_worn:
             child.life.retire()
             child.recall()
@@ -222,14 +224,14 @@ class Inbox:
 
 
 def with_assignment(report: Report, child: Child) -> Report:
-    """With what is told of an attempt that was not successful."""
+    """Logs unsuccessful attempts as well."""
     if report.outcome == Outcome.SUCCESSFUL or (jobs := child.holding(report.id, report.attempt)) is None:
         return report
     return report._replace(assignment=jobs.find(report.id, report.attempt))
 
 
 def is_sound(report: Report) -> bool:
-    """Whether a report can be worked with. A job may have written any JSON in its place."""
+    """Whether a report is valid. A job may have written any JSON in its place."""
     return (
         all(map(contains, TYPES, map(type, report)))
         and report.outcome in OUTCOMES

@@ -1,4 +1,4 @@
-"""Knows what runs at this moment: stacks, progress, and the status of each child."""
+"""The current state of running jobs: stacks, progress, and the status of each child."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from jobq.runtime.stacks import readable
 from jobq.runtime.supervised import Child
 
 STACK_QUIET_SECONDS = 0.1
-"""A stack is taken for complete when nothing has been added to it for this long: it is written in one go."""
+"""A stack is complete when nothing has been added to it for this long: it is written in one go."""
 
 STACK_WAIT_SECONDS = 3.0
-"""A process that has not begun to write its stack by then is stopped, or waits in the kernel."""
+"""A process that has not begun to write its stack after this time is stopped, or blocked in the kernel."""
 
 LOOP_ANSWER_SECONDS = 1.0
-"""If an event loop has not answered by then what a coroutine waits for, it is held up: its process is asked."""
+"""If an event loop has not said after this time what a coroutine waits for, it is blocked: its process is asked."""
 
 ENDED = "its process has just ended"
 
 
 @dataclass(slots=True)
 class Question:
-    """A process was asked for its stacks, for the sake of one job."""
+    """A request to a process for its stacks, for one job."""
 
     job_id: int
     asked_at: float
-    grew_at: float  # when there last were more …
-    written: int = 0  # … bytes of it
+    grew_at: float  # when bytes were last added …
+    written: int = 0  # … and their number
 
 
 class Inspector:
@@ -41,14 +41,14 @@ class Inspector:
         self._roster = roster
         self._on_stack = on_stack
         self._questions: dict[Child, Question] = {}
-        self._notes: dict[Child, bytes] = {}  # what was read last of the progress of its job
-        self._told: list[tuple[Child, int, int, Any]] = []  # what coroutines said of their progress
+        self._notes: dict[Child, bytes] = {}  # the last progress of its job
+        self._told: list[tuple[Child, int, int, Any]] = []  # progress of coroutines
         self.is_pressing = False  # somebody waits for a stack
 
     # Stacks
 
     def ask_stack(self, child: Child, job_id: int) -> bool:
-        """Asks a child what its job is doing. False: it has not begun this one."""
+        """Asks a child what its job is doing. False: it has not begun this job."""
         if job_id in child.concurrent:
             self.is_pressing = True
             child.concurrent.ask_stack(job_id)
@@ -77,7 +77,7 @@ class Inspector:
                     self._ask_process(child, running.assignment.id)
 
     def _ask_process(self, child: Child, job_id: int) -> bool:
-        """Asks for the stacks of all threads: what is told of a coroutine that holds its loop up, too."""
+        """Asks for the stacks of all threads: they also show a coroutine that blocks its loop."""
         if child in self._questions:
             return True
         self.keep_stack(child)
@@ -90,7 +90,7 @@ class Inspector:
         return True
 
     def _follow(self, child: Child, question: Question, now: float) -> None:
-        """Takes a stack when it is complete. Whoever asked gets an answer, if only that there is none."""
+        """Takes a stack when it is complete. Every request gets an answer, even if there is no stack."""
         written = child.memory.stack_bytes()
         if written > question.written:
             question.written, question.grew_at = written, now
@@ -102,7 +102,7 @@ class Inspector:
         self._on_stack(question.job_id, stack)
 
     def keep_stack(self, child: Child) -> str:
-        """What a child has written of its stack; the first one after an interruption stays with that."""
+        """The stack that a child has written; the first one after an interruption belongs to that."""
         stack = readable(child.memory.take_stacks())
         interruption = child.serial.interruption
         if interruption is not None and not interruption.stack:
@@ -110,7 +110,7 @@ class Inspector:
         return stack
 
     def forget(self, child: Child) -> None:
-        """It has died: whoever asked about it is told so."""
+        """The child has died: requests about it get that answer."""
         self._notes.pop(child, None)
         self._told = [entry for entry in self._told if entry[0] is not child]
         if (question := self._questions.pop(child, None)) is not None:
@@ -122,11 +122,11 @@ class Inspector:
     # Progress
 
     def was_told(self, child: Child, job_id: int, attempt: int, progress: Any) -> None:
-        """A coroutine has said how far it is."""
+        """A coroutine has reported progress."""
         self._told.append((child, job_id, attempt, progress))
 
     def progress(self) -> list[tuple[int, int, Any]]:
-        """What running jobs have said of their progress since this was asked last: id, attempt, progress."""
+        """New progress of running jobs since the last call: id, attempt, progress."""
         told, self._told = self._told, []
         found: list[tuple[int, int, Any]] = []
         for child, job_id, attempt, progress in told:
@@ -164,8 +164,8 @@ class Inspector:
         return found
 
     def begun(self) -> dict[str, tuple[int, float]]:
-        """What is known to have begun and not to have ended, for the heartbeat: by id, the attempt and the seconds
-        since. If this worker dies, these jobs count as lost; nobody knows of the others."""
+        """The attempts that have certainly begun and not ended, for the heartbeat: by id, the attempt and the seconds
+        since. If this worker dies, these jobs count as lost. Nothing is known of the others."""
         now = monotonic()
         begun: dict[str, tuple[int, float]] = {}
         for child in list(self._roster.children):

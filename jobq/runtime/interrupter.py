@@ -1,4 +1,4 @@
-"""Ends jobs before their own end, for a cancel, a timeout or too much memory: tells them, waits, kills."""
+"""Stops jobs after a cancel, a timeout or too much memory: tells them, waits, kills."""
 
 import logging
 from time import monotonic
@@ -14,7 +14,7 @@ from jobq.runtime.supervised import Child, Jobs
 log = logging.getLogger("jobq.worker.pool")
 
 MEMORY_GRACE_SECONDS = 0.05
-"""A job past its limit of memory has this long to let its stack be written; it may take more memory meanwhile."""
+"""Seconds for a job past its memory limit to have its stack written; it may take more memory meanwhile."""
 
 MAX_ORDER_CHARACTERS = 500
 
@@ -28,7 +28,7 @@ class Interrupter:
         self.is_pressing = False  # some job is being stopped
 
     def cancel(self, child: Child, job_id: int, attempt: int, message: str) -> bool:
-        """Has an attempt end that has begun in this child. False: it came back as one that has not begun."""
+        """Stops an attempt that has begun in this child. False: it had not begun, and came back."""
         child.recall()
         if (jobs := child.holding(job_id, attempt)) is None:
             return False
@@ -55,9 +55,9 @@ class Interrupter:
             return
         assignment = running.assignment
         if jobs.interrupts_process:
-            child.recall()  # what waits behind it goes to a process that has not been interrupted
+            child.recall()  # jobs behind it go to a process that has not been interrupted
             if assignment.id not in jobs:
-                child.life.retire()  # it had not even begun: whatever holds this process up, another takes over
+                child.life.retire()  # it had not even begun: something blocks this process, and another takes over
                 return
             child.life.interrupt()
         order = Order(assignment.id, assignment.attempt, kind, message[:MAX_ORDER_CHARACTERS])
@@ -66,7 +66,7 @@ class Interrupter:
         jobs.interrupt(Interruption(order, assignment, grace, monotonic() + grace), child.process)
 
     def _press(self, child: Child, jobs: Jobs, now: float) -> None:
-        """Tells jobs again that have been told to end, and kills the process when their grace time is over."""
+        """Repeats orders to end, and kills the process when the grace time is over."""
         for running in jobs.running():
             if (interruption := running.interruption) is None:
                 continue
@@ -81,7 +81,7 @@ class Interrupter:
         if not any(running.is_over_time for running in jobs.running()):
             return
         if not jobs.interrupts_process and child.recall(jobs):
-            jobs.is_held_up = True  # a coroutine that was not read has not run, let alone for too long
+            jobs.is_held_up = True  # a coroutine that was not read has not run, so it has not timed out
         for running in jobs.running():
             if running.is_over_time:
                 message = f"ran for longer than its timeout of {running.assignment.timeout:g} s"
@@ -100,7 +100,7 @@ class Interrupter:
         self._interrupt(child, child.serial, running, OrderKind.MEMORY, message, MEMORY_GRACE_SECONDS)
 
     def _end_beside_others(self, child: Child, message: str) -> None:
-        """Of a single coroutine it is known that it took the memory; of several, each may have."""
+        """With a single coroutine it is certain that it took the memory; with several, each may have."""
         if child.serial.held or len(child.concurrent) > 1:
             child.kill(Unexplained(message))
             return

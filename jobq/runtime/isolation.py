@@ -1,8 +1,8 @@
 """Runs suspected jobs: each alone in a process, after its begin was committed.
 
-A job is suspected after an attempt of it was lost, or may have been. If it takes its worker down again within a moment,
-the committed begin convicts it, and a neighbour that had not begun is not blamed. A job that one more loss would bring
-to rest runs while no other suspect does: what then takes the worker down is no other one.
+A job is suspected after an attempt of it was lost, or may have been. If it kills its worker again at once, its
+committed begin is the proof, and jobs beside it that had not begun are not blamed. A job that would rest after one more
+loss runs while no other suspect does: then no other suspect can have killed the worker.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from jobq.runtime.ownership import Ownership
 from jobq.runtime.supervised import Child
 
 STUCK_SECONDS = 0.5
-"""Suspects for which no process came free in so long are given back: another worker may be free."""
+"""Suspects that got no process in this time are given back: another worker may have one."""
 
 
 class Isolation:
@@ -23,7 +23,8 @@ class Isolation:
 
     waiting → reserved (its process gets nothing else) → beginning (the process is empty) → sent
 
-    While the end of one is not recorded yet, no other begins: it would count as lost if the other killed this worker.
+    No suspect begins before the end of the last one is recorded: that one would count as lost if the new one killed
+    this worker.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Isolation:
         return len(self._waiting) + len(self._reserved) + len(self._beginning)
 
     def add(self, suspects: Iterable[Assignment]) -> None:
-        """Takes in suspects that were claimed, or that came back from their processes without having begun."""
+        """Takes suspects that were claimed, or that came back from their processes unstarted."""
         if not self:
             self._moved_at = monotonic()
         self._waiting += suspects
@@ -58,7 +59,8 @@ class Isolation:
         self._release(child for child, held in list(self._sent.items()) if (held.id, held.attempt) in back)
 
     def turn(self, *, keep_one: bool = False) -> None:
-        """Brings suspects one step further, as far as processes are free; `keep_one` is for ordinary jobs that wait."""
+        """Brings suspects one step further, as far as processes are free. `keep_one` leaves one for ordinary jobs that
+        wait."""
         if self._sent:
             self._release_ended()
         if not self or any(not child.is_at_work for child in self._sent):
@@ -73,7 +75,7 @@ class Isolation:
             self._begin([self._beginning[child] for child in empty])
 
     def _may_begin(self, empty: list[Child]) -> list[Child]:
-        """Those of the empty processes whose suspects may begin now, beside those that have begun."""
+        """The suspects in empty processes that may begin now, beside those that have begun."""
         at_work = [*self._sent.values(), *self._beginning.values()]
         if any(map(self._has_last_chance, at_work)):
             return []
@@ -84,7 +86,7 @@ class Isolation:
         return suspect.losses + 1 >= self._max_losses
 
     def begun(self, suspects: Iterable[Assignment]) -> None:
-        """Hands out suspects whose begin was committed. One whose process has gone meanwhile begins anew."""
+        """Hands out suspects whose begin was committed. If the process has gone meanwhile, the suspect starts over."""
         for suspect in suspects:
             child = next((child for child, held in self._beginning.items() if held is suspect), None)
             if child is None:

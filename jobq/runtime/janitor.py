@@ -1,5 +1,5 @@
-"""The janitor of a worker: ends what its jobs started when the worker itself cannot, because it was killed. While the
-worker lives, it has orphans of its jobs reaped."""
+"""The janitor of a worker: ends the processes that jobs started when the worker itself cannot, because it was killed.
+While the worker lives, the janitor makes it reap orphans of its jobs."""
 
 import logging
 import subprocess
@@ -16,13 +16,14 @@ log = logging.getLogger("jobq.worker.janitor")
 LEAVE_SECONDS = 5.0
 
 LOOK_SECONDS = 1.0
-"""How long a janitor that was killed may be missing, and how often it is looked for orphans that have ended."""
+"""Seconds between two checks for a janitor that was killed, and for orphans that have ended."""
 
 
 class Janitor:
-    """A small process that outlives the worker by a moment. It is told by the end of a pipe that only the worker holds.
+    """A small process that outlives the worker by a moment. It notices the worker's death by the end of a pipe that
+    only the worker holds.
 
-    `mark` is what every process of the worker's jobs carries in its environment; `children` gives the worker's own.
+    `mark` is in the environment of every process of the worker's jobs. `children` returns the worker's own processes.
     """
 
     def __init__(self, children: Callable[[], set[int]]) -> None:
@@ -34,7 +35,7 @@ class Janitor:
         self._next_look = 0.0
 
     def keep_up(self) -> None:
-        """Starts it where it is not there (any more). Without it a worker works on, and says once what that means."""
+        """Starts the janitor if it does not run. Without it the worker continues, and logs the consequence once."""
         now = monotonic()
         if now < self._next_look:
             return
@@ -53,7 +54,7 @@ class Janitor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # what ends the worker's whole group must not end it
+                start_new_session=True,  # a signal to the worker's whole group must not end it
                 cwd="/",
             )
         except OSError as error:
@@ -65,9 +66,9 @@ class Janitor:
         return set() if self._process is None else {self._process.pid}
 
     def close(self) -> None:
-        """Lets it end what is left, and waits for that."""
+        """Lets it end the remaining processes, and waits for that."""
         if self._process is None or self._process.stdin is None:
             return
         self._process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):  # it goes on by itself
+        with suppress(subprocess.TimeoutExpired):  # it continues by itself
             self._process.wait(LEAVE_SECONDS)

@@ -1,13 +1,13 @@
-"""In a child: what a job leaves behind in its process, so that it does not meet the next job there.
+"""In a child: keeps what a job leaves behind in its process away from the next job.
 
-Timers, signal handlers, blocked signals, the working directory and the umask are put back. Where that is not possible,
-or where there is no way back (a lowered priority, another user), the process is replaced. A changed environment and
-changed limits are reported, and stay: code may set them on purpose.
+Timers, signal handlers, blocked signals, the working directory and the umask are restored. If that fails, or is
+impossible (a lowered priority, another user), the process is replaced. A changed environment and changed limits are
+reported, and stay: code may set them on purpose.
 
-Processes that a job started and left running are warned about, and killed where its class says `end_processes`.
+Processes that a job left running are logged as a warning, and killed if the class says `end_processes`.
 
-Coroutines side by side share their process at every moment, so nothing can be told apart there, and nothing is looked
-at. Nor are module globals, threads, locale, or what a C library changed without Python's knowledge.
+Coroutines share their process all the time, so leftovers cannot be attributed to one of them, and nothing is checked.
+Not checked at all are module globals, threads, the locale, and changes by C libraries that Python does not know of.
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` makes an enum of each answer: thirty times as long
@@ -25,13 +25,13 @@ from jobq.runtime.guard import INTERRUPT, SHOW_STACK
 from jobq.runtime.protocol import pack_message
 
 SHORT_SECONDS = 0.001
-"""After a job that took longer, its process is looked at. That costs some 5 microseconds."""
+"""After a job that took longer, its process is checked. That costs some 5 microseconds."""
 
 SHORT_JOBS = 64
-"""Of shorter jobs, one in this many is followed by a look."""
+"""After shorter jobs, one check in this number of jobs."""
 
 LONG_SECONDS = 0.02
-"""After a job that took longer, environment and limits are compared too. That costs some 30 microseconds."""
+"""After a job that took longer, environment and limits are checked too. That costs some 30 microseconds."""
 
 TIMERS = {signal.ITIMER_REAL: "ITIMER_REAL", signal.ITIMER_VIRTUAL: "ITIMER_VIRTUAL", signal.ITIMER_PROF: "ITIMER_PROF"}
 
@@ -44,13 +44,13 @@ HANDLED: list[signal.Signals] = [
 """The signals whose handlers are watched."""
 
 LIMITS = {getattr(resource, name): name for name in sorted(dir(resource), reverse=True) if name.startswith("RLIMIT_")}
-"""The limits of a process by number; of two names for one number, the first by the alphabet."""
+"""The limits of a process by number; if two names have one number, the alphabetically first."""
 
 
 class Leftovers:
-    """The state of this process as it was when the application was loaded, and the way back to it.
+    """The state of this process when the application was loaded, and how to restore it.
 
-    `listen` sets the handlers anew by which the supervisor interrupts jobs; `tell` sends a message to the supervisor.
+    `listen` sets the handlers by which the supervisor interrupts jobs. `tell` sends a message to the supervisor.
     """
 
     def __init__(self, listen: Callable[[], None], tell: Callable[[bytes], None]) -> None:
@@ -66,9 +66,9 @@ class Leftovers:
         self._ending = classes_that_end_processes()
 
     def look(self, job_class: str, started: float | None, ended: float) -> None:
-        """Looks at the process after a job, and puts back what it left; after most short jobs it does not look.
+        """Checks the process after a job, and restores what it changed; skips most short jobs.
 
-        A process starts in a fraction of a millisecond, so classes that want theirs killed are always looked at.
+        A process starts in a fraction of a millisecond, so classes that want theirs killed are always checked.
         """
         self._number += 1
         seconds = LONG_SECONDS if started is None else ended - started
@@ -103,7 +103,7 @@ class Leftovers:
 
     def _put_back_files(self) -> Iterator[str]:
         if folder() != self._snapshot.folder:
-            with suppress(OSError):  # it may be gone: `_no_way_back` sees that
+            with suppress(OSError):  # it may be gone: `_no_way_back` notices that
                 os.chdir(self._snapshot.folder or "")
                 yield "another working directory, put back"
         if umask() != self._snapshot.umask:
@@ -111,7 +111,7 @@ class Leftovers:
             yield f"another umask, put back to {self._snapshot.umask:03o}"
 
     def _no_way_back(self) -> list[str]:
-        """What differs still, and for which the process is replaced."""
+        """Differences that remain, for which the process is replaced."""
         now = snapshot()
         names = {"folder": "working directory", "user": "user", "priority": "priority"}
         return [
@@ -119,7 +119,7 @@ class Leftovers:
         ]
 
     def _changes(self) -> Iterator[str]:
-        """What is reported only. It counts as known from then on."""
+        """Differences that are only reported. They count as known from then on."""
         if (now := dict(os.environ)) != self._environment:
             changed = sorted(name for name in now.keys() | self._environment.keys()
                              if now.get(name) != self._environment.get(name))  # fmt: skip
@@ -131,7 +131,7 @@ class Leftovers:
             yield f"changed limits ({', '.join(changed)})"
 
     def _processes(self, job_class: str) -> Iterator[str]:
-        """What the job started, and what its class wants done with that."""
+        """Processes that the job started, and what its class wants done with them."""
         now = children_of(os.getpid())
         started, self._children = sorted(now - self._children), now
         names = sorted({name for pid in started if (name := program_of(pid)) is not None})
@@ -153,13 +153,13 @@ class Leftovers:
 
 
 def classes_that_end_processes() -> frozenset[str]:
-    """The names and aliases of the classes that want what their jobs leave running to be killed."""
+    """Names and aliases of the classes that want processes of their jobs to be killed."""
     names = [name for name, job_class in registry if job_class.end_processes]
     return frozenset(names).union(*map(registry.aliases_of, names))
 
 
 class Snapshot(NamedTuple):
-    """What is compared after each job that was not short; a tuple, because this is quick to make and to compare."""
+    """Compared after each job that was not short; a tuple, because that is quick to make and to compare."""
 
     folder: str | None
     umask: int
@@ -183,7 +183,7 @@ def snapshot() -> Snapshot:
 
 
 def has_children() -> bool:
-    """Asks the kernel, without taking an ended process from whoever waits for it."""
+    """Asks the kernel, without taking the exit status that another waiter needs."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -192,14 +192,14 @@ def has_children() -> bool:
 
 
 STARTING_SECONDS = 0.5
-"""A process without a command line for longer does not show one. On a busy machine it is some milliseconds."""
+"""Seconds after which a process without a command line never gets one. On a busy machine it takes some milliseconds."""
 
 HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver", b"loky")
-"""Processes that a library keeps for the jobs to come, by what their command lines hold."""
+"""Processes that a library keeps for later jobs, by a part of their command lines."""
 
 
 def program_of(pid: int) -> str | None:
-    """The program of a process; None where it has ended, or is a library's helper."""
+    """The program of a process. None if it has ended, or is a library's helper."""
     command_line = command_line_of(pid)
     if not command_line or any(helper in command_line for helper in HELPERS):
         return None
@@ -207,7 +207,7 @@ def program_of(pid: int) -> str | None:
 
 
 def command_line_of(pid: int) -> bytes:
-    """Empty where the process has ended, or shows none.
+    """Empty if the process has ended, or shows none.
 
     `Popen` returns when the new program is loaded, which is a moment before the kernel shows its command line.
     """
@@ -235,7 +235,7 @@ def folder() -> str | None:
 
 
 def umask() -> int:
-    """The umask. It can be read only by setting it."""
+    """The umask, which can be read only by setting it."""
     os.umask(before := os.umask(0o077))
     return before
 

@@ -1,4 +1,4 @@
-"""Listens for notifications: a hint that something was enqueued. A lost one costs a poll, never a job."""
+"""Listens for notifications, which hint that something was enqueued. A lost one costs a poll, never a job."""
 
 import selectors
 from collections.abc import Callable
@@ -14,13 +14,12 @@ from jobq.store.database import PROBE, Database
 from jobq.store.statements import channel, control_channel
 
 PROBE_EVERY_SECONDS = 30.0
-"""So often the connection proves by a round trip that it still is one: a dead peer says nothing."""
+"""Seconds between two round trips that test the connection: a dead peer says nothing."""
 
 
 class Listener(Exchange):
-    """Passes on what is notified: a job of which this worker is to take care, the name of a queue, or that an operator
-    wants something, and of which worker (none: of all). `on_connected_again` is called when hints may have been lost,
-    and when there are too many to name."""
+    """Passes on notifications: a job for this worker, the name of a queue, or an operator's request to a worker (none:
+    to all). `on_connected_again` is called when hints may have been lost, and when there are too many to name."""
 
     name = "listen"
 
@@ -54,14 +53,14 @@ class Listener(Exchange):
         self._pace.was_useful()
 
     def on_connected(self) -> Steps[None]:
-        if self.database.is_pooled:  # what is heard there may be another client's, and ours another's
+        if self.database.is_pooled:  # notifications there may be another client's, and ours may go to another
             self.is_over = True
             return
         yield from self._listen()
         self._probe_at = monotonic() + PROBE_EVERY_SECONDS
 
     def _listen(self) -> Steps[None]:
-        """Under the identity that this worker has now."""
+        """Under the current identity of this worker."""
         self._listens_as, worker_id = None, self._ownership.worker_id
         for listen in workers.listening(self.database.schema, worker_id):
             yield listen, {}

@@ -1,6 +1,6 @@
 """The application as children have imported it, and its reloading when code or settings change.
 
-The supervisor itself never imports the application: a child tells what it defines.
+The supervisor itself never imports the application: a child reports what it defines.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger("jobq.worker")
 
 
 class LoadedApplication:
-    """Its classes and schedules. `read_settings` reads the settings again, where code is reloaded."""
+    """Its classes and schedules. `read_settings` reads the settings again, if code is reloaded."""
 
     def __init__(
         self, crew: Crew, services: Services, supply: Supply, *, read_settings: Callable[[], Settings] | None
@@ -34,7 +34,7 @@ class LoadedApplication:
         self._supply = supply
         self._read_settings = read_settings
         self._is_loaded = False
-        self._failure = ("", "")  # the last one that was told
+        self._failure = ("", "")  # the last one that was logged
         self._is_reloading = False
 
     def take(self, loaded: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class LoadedApplication:
             return
         if self._is_reloading:
             self._is_reloading = False
-            self._supply.give_back_all()  # a claim finds out which of it the new code knows
+            self._supply.give_back_all()  # a claim finds out which of them the new code knows
         self._is_loaded = True
         self.classes, self.schedules = classes, schedules
         self._services.tell_application(classes, schedules)
@@ -62,10 +62,10 @@ class LoadedApplication:
         return self._is_refused or self._crew.is_hopeless
 
     def take_failure(self, message: str, user_traceback: str) -> None:
-        """If the first child cannot import the application, the user has to act. Later children are tried again, and
-        the first ones too where a file may be about to be saved."""
+        """If the first child cannot import the application, the user must act. Later children are tried again, and also
+        the first ones if a file may be about to be saved."""
         if self._is_refused or (not self._is_loaded and (message, user_traceback) == self._failure):
-            return  # several children say the same at once, and so does each next one
+            return  # several children report the same at once, and each next one does too
         self._failure = message, user_traceback
         logs.write(plain(user_traceback, 20_000))
         if self._is_loaded:
@@ -77,7 +77,7 @@ class LoadedApplication:
             self._is_refused = True
 
     def reload(self, changed: Iterable[str]) -> None:
-        """Settings of the worker itself stay as they are: only its children are made anew."""
+        """Settings of the worker itself stay as they are: only its children are replaced."""
         names = sorted(changed)
         if self._read_settings is None or not names:
             return

@@ -1,4 +1,4 @@
-"""What a service leaves out because an open transaction elsewhere holds a row or a table that it needs."""
+"""Work that a service skips because an open transaction elsewhere holds a row or a table that it needs."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,11 +10,11 @@ from jobq.store.jobs import is_lock_timeout, limit_lock_waits
 log = logging.getLogger("jobq.worker")
 
 AGAIN_SECONDS = 1.0
-"""What was left out is tried again after about this time."""
+"""Skipped work is tried again after about this time."""
 
 
 class Locks:
-    """Of one service. What is left out is told once, until it could be done again."""
+    """The locks in the way of one service. Skipped work is logged once, until it succeeds again."""
 
     def __init__(self, service: str, database: Database, seconds: float) -> None:
         self._service = service
@@ -24,8 +24,8 @@ class Locks:
 
     @contextmanager
     def limited(self, connection: Connection) -> Iterator[None]:
-        """No statement in it waits for longer than `seconds`. A session of the service's own was begun so; in one that
-        is shared, only a transaction can be limited."""
+        """Limits the lock wait of each statement to `seconds`. A session of the service's own has that setting already;
+        in a shared one only a transaction can be limited."""
         if not self._database.is_pooled:
             yield
             return
@@ -34,7 +34,7 @@ class Locks:
             yield
 
     def do(self, connection: Connection, what: str, act: Callable[[], object]) -> bool:
-        """Does a part of a service's work. False: it is locked, and to be tried again; the other parts go on."""
+        """Does a part of a service's work. False: it is locked, and will be tried again; the other parts continue."""
         try:
             with self.limited(connection):
                 act()
@@ -47,7 +47,7 @@ class Locks:
         return True
 
     def tell(self, what: str) -> None:
-        """Says that this was left out."""
+        """Logs that this was skipped."""
         if what not in self._told:
             self._told.add(what)
             log.warning(

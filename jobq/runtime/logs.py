@@ -1,6 +1,6 @@
-"""Where the worker's log goes. `jobq.logging` says what a line looks like, `child_logs` where its children log.
+"""Where the worker's log goes. `jobq.logging` defines the form of a line, `child_logs` the log of its children.
 
-Nothing that the worker logs waits for its reader.
+Logging never waits for the reader.
 """
 
 import logging
@@ -11,13 +11,13 @@ from jobq.runtime.lines import Lines
 from jobq.settings import Settings
 
 FLUSH_SECONDS = 2.0
-"""How long the exit waits until the last lines are read."""
+"""Seconds that the exit waits until the last lines are read."""
 
 log = logging.getLogger("jobq.worker")
 
 
 def configure(settings: Settings) -> None:
-    """Sends the log of `jobq` to stderr in the format that the settings name."""
+    """Sends the log of `jobq` to stderr in the configured format."""
     handler = handler_of_stderr()
     handler.setFormatter(formatter_of(settings.log_format))
     logger = logging.getLogger("jobq")
@@ -41,7 +41,7 @@ def handler_of_stderr() -> logging.Handler:
 
 
 def write(text: str) -> None:
-    """Puts text that is for people, and is no event, into the log as it is."""
+    """Writes text for people, which is not an event, into the log unchanged."""
     for handler in logging.getLogger("jobq").handlers:
         if isinstance(handler, QueuedLines):
             handler.lines.put(encoded(text))
@@ -50,7 +50,7 @@ def write(text: str) -> None:
 
 
 def flush() -> None:
-    """Waits until the last lines are written, but not for long."""
+    """Waits briefly until the last lines are written."""
     for handler in logging.getLogger("jobq").handlers:
         handler.flush()
 

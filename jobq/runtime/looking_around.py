@@ -1,4 +1,4 @@
-"""Looks beyond the queues that are being worked: what has become due or has expired, and where else something is."""
+"""Looks beyond the current queues: for jobs that became due or expired, and for queues with jobs."""
 
 import logging
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from jobq.store.callers.steps import Steps
 log = logging.getLogger("jobq.worker.claimer")
 
 LOOK_EVERY_SECONDS = 0.5
-"""A busy worker looks around so often."""
+"""Seconds between two such looks of a busy worker."""
 
 
 class LookingAround:
-    """`on_promoted` gets the queues of jobs that were made pending."""
+    """`on_promoted` gets the queues of jobs that became pending."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class LookingAround:
         self._queues = queues
         self._on_promoted = on_promoted
         self._on_owed_hooks = on_owed_hooks
-        self.next_at = 0.0  # of a busy worker
+        self.next_at = 0.0  # for a busy worker
 
     def look(self, now: float) -> Steps[float | None]:
         """Makes due jobs pending, ends expired ones, finds queues; returns the seconds until a job is next due."""
@@ -51,8 +51,8 @@ class LookingAround:
         return next_due
 
     def _expire(self) -> Steps[float | None]:
-        """Ends expired jobs; returns the seconds until the next ones expire. What goes wrong ends the connection, and
-        the transaction with it."""
+        """Ends expired jobs. Returns the seconds until the next ones expire. An error ends the connection, and the
+        transaction with it."""
         yield b"BEGIN", {}
         expiry = yield from claiming.expire(self._schema)
         yield b"COMMIT", {}

@@ -1,6 +1,6 @@
 """The event loop of a process that runs one job at a time: kept from one coroutine to the next.
 
-To make a loop anew for each took five times as long as the rest of a short job.
+A new loop for each job took five times as long as the rest of a short job.
 """
 
 from collections.abc import Coroutine
@@ -16,7 +16,7 @@ _runner: "asyncio.Runner | None" = None
 
 
 def run(coroutine: Coroutine[Any, Any, Any], guard: Guard) -> Any:
-    """Runs a coroutine to its end, and what it has left running with it. What is ordered meanwhile cancels it."""
+    """Runs a coroutine and the tasks that it left to their end. An order meanwhile cancels it."""
     global _runner
     import asyncio
 
@@ -39,7 +39,7 @@ async def guarded(coroutine: Coroutine[Any, Any, Any], guard: Guard) -> Any:
 
 
 async def cancel_the_rest() -> None:
-    """Tasks that a job has left behind end with it: the loop goes on to the next job."""
+    """Tasks that a job left end with it: the next job uses the same loop."""
     import asyncio
 
     left = asyncio.all_tasks() - {asyncio.current_task()}

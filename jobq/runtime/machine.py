@@ -1,4 +1,4 @@
-"""What the machine allows and tells: how many CPUs there are to use, what a process holds, what it listens to."""
+"""Facts about the machine: usable CPUs, the memory of a process, the signals that it handles."""
 
 import math
 import os
@@ -27,7 +27,7 @@ def affinity() -> int:
 def cgroup_quota() -> float | None:
     """CPUs' worth of time that this process may use; None where there is no limit.
 
-    A limit may be set on the process's own cgroup, as a service manager does, or on any above it: the least counts.
+    A limit may be set on the process's own cgroup, as a service manager does, or on any above it: the lowest counts.
     """
     limits = [limit for folder in cgroup_folders() if (limit := limit_of(folder)) is not None]
     return min(limits, default=None)
@@ -36,8 +36,7 @@ def cgroup_quota() -> float | None:
 def cgroup_folders() -> Iterator[Path]:
     """The cgroups that may limit the time of this process, from the topmost that can be seen down to its own.
 
-    In a container the names are the host's, and only the topmost folder can be found under them: it is the
-    container's own.
+    In a container the names are the host's, and only the topmost folder exists under them: it is the container's own.
     """
     try:
         entries = [line.split(":", 2) for line in OWN_CGROUPS.read_text().splitlines()]
@@ -65,7 +64,7 @@ def limit_of(cgroup: Path) -> float | None:
 
 
 def resident_kilobytes(pid: int) -> int | None:
-    """The memory that a process holds now; None where the platform does not tell."""
+    """The memory that a process holds now. None if the platform does not tell."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
             return int(file.read().split()[1]) * PAGE_BYTES // 1024
@@ -74,7 +73,7 @@ def resident_kilobytes(pid: int) -> int | None:
 
 
 def catches_signal(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal; where the platform does not tell, it is believed to."""
+    """Whether a process has a handler for a signal. True if the platform does not tell."""
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
             caught = next((line for line in file if line.startswith(b"SigCgt:")), None)

@@ -1,4 +1,4 @@
-"""What any one worker does for all: declares silent workers dead, rescues their jobs, keeps the history."""
+"""Work that any one worker does for all: declares silent workers dead, rescues their jobs, keeps the history."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -17,14 +17,15 @@ from jobq.store.database import Connection, Database
 log = logging.getLogger("jobq.worker.maintenance")
 
 TICK_SECONDS = 45.0
-"""Jittered, that is within every minute, for which levels are taken. Of workers that are gone Control tells sooner."""
+"""Jittered, this is within every minute, for which levels are recorded. Workers that are gone are noticed earlier, by
+Control."""
 
 HISTORY_EVERY_SECONDS = 600.0
 UNKNOWN_EVERY_SECONDS = 60.0
 FOLD_EVERY_SECONDS = 60.0
 
 UNNOTED_EVERY_SECONDS = 300.0
-"""Jobs that somebody set running by hand are looked for so seldom, since that reads the whole table."""
+"""Jobs that somebody set running by hand are looked for this rarely, since that reads the whole table."""
 
 
 class Maintenance(Service):
@@ -41,22 +42,22 @@ class Maintenance(Service):
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
         self._unproven_queues = choice.names
-        self.given_up = 0  # rescued jobs that had been lost too often, and rest
+        self.given_up = 0  # rescued jobs that were lost too often, and rest
 
     def looked(self, beats: Mapping[int, float], has_left: bool) -> None:
-        """Control had a look at the database: when each live worker was heard of last, and whether one has left of
-        late. In its thread."""
+        """Control has looked at the database: the last heartbeat of each live worker, and whether one has left lately.
+        Called in its thread."""
         self._vigil.look(beats)
         if has_left or self._vigil.standing_still():
             self.wake()
 
     def look_for_unknown(self) -> None:
-        """Compare what waits with what workers know, soon: this worker's own classes are known now."""
+        """Compares waiting jobs with the classes that workers know, soon: this worker's own classes are known now."""
         self._unknown_at = 0.0
         self.wake()
 
     def tick(self, connection: Connection) -> float | None:
-        """Each part is left out where somebody's open transaction is in its way; the others go on."""
+        """Each part is skipped if an open transaction is in its way. The others continue."""
         schema, do = self.database.schema, self.locks.do
         if monotonic() >= self._unnoted_at:
             do(connection, "jobs that were set running by hand", lambda: self._note_claims(connection))
@@ -95,7 +96,8 @@ class Maintenance(Service):
         workers.forget_claims(connection, schema)
 
     def _declare_dead(self, connection: Connection) -> None:
-        """Workers that stand still. One whose row somebody holds cannot beat: it is watched for as long again."""
+        """Workers whose heartbeat stands still. One whose row is locked cannot write it: it gets the same time
+        again."""
         still, timeout = self._vigil.standing_still(), self.database.settings.heartbeat_timeout
         if not still:
             return
@@ -121,7 +123,7 @@ class Maintenance(Service):
             log.info("history dropped day=%s", day)
 
     def _report_unknown(self, connection: Connection) -> None:
-        """Says once of each class that no worker can run its jobs, and says it again if it comes back."""
+        """Logs once for each class that no worker can run its jobs, and again if it comes back."""
         schema = self.database.schema
         found = {job_class: count for job_class, count, *_ in jobs.unknown_classes(connection, schema)}
         new = sorted(found.keys() - self._unknown)
@@ -134,7 +136,7 @@ class Maintenance(Service):
         self._unknown = frozenset(found)
 
     def _report_new_queues(self, connection: Connection) -> None:
-        """Says once which queues this worker was told by name that never were: the name may be a slip."""
+        """Logs once which of this worker's queue names were never used: a name may be a typo."""
         names, self._unproven_queues = self._unproven_queues, ()
         if not names:
             return

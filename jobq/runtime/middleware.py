@@ -1,11 +1,11 @@
-"""What surrounds every run: functions that the settings name, each called with the job and what comes after it.
+"""Functions around every run, named in the settings. Each is called with the job and with the next function.
 
     def timed(job, call_next):
         with stopwatch(type(job).__name__):
             return call_next(job)
 
-An `async def` function is awaited, and awaits what comes after it. Ordinary functions surround the asynchronous ones,
-whatever their order in the settings: what they call has ended when it returns.
+An `async def` function is awaited, and awaits the next one. Ordinary functions surround the asynchronous ones, whatever
+their order in the settings: everything that they call has ended when it returns.
 """
 
 import inspect
@@ -43,7 +43,7 @@ class Chain:
 
 
 chain: Chain | None = None
-"""What `use` has set up, None where that is nothing; a process has one application."""
+"""Set by `use`; None if there is none. A process has one application."""
 
 
 def use(names: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ def use(names: Sequence[str]) -> None:
 
 
 def require_asynchronous() -> None:
-    """An ordinary function cannot surround one of many coroutines: it would have to hold all of them up."""
+    """An ordinary function cannot surround one of many coroutines: it would block all of them."""
     coroutines = [name for name, job_class in registry if inspect.iscoroutinefunction(job_class.run)]
     if coroutines and chain is not None and chain.ordinary:
         raise ApplicationError(
@@ -78,7 +78,7 @@ def called(functions: Sequence[Middleware], job: Job, run: CallNext) -> Any:
 
 
 async def run_in_loop(job: Job, guard: Guard) -> Any:
-    """The job's run() in a task. One that is no coroutine is interrupted as it is outside of any loop."""
+    """The job's run() in a task. One that is not a coroutine is interrupted as outside of any loop."""
     import asyncio
 
     guard.enter(None)
@@ -101,7 +101,7 @@ def function_of(name: str) -> Callable[..., Any]:
 
 
 def is_observer(function: Callable[..., Any]) -> bool:
-    """It watches whole attempts, as jobq.sentry does."""
+    """Whether it watches whole attempts, as jobq.sentry does."""
     return getattr(function, "observes_attempts", False) is True
 
 

@@ -1,4 +1,4 @@
-"""Claims whose answers never came. Where a connection was lost in the middle, the jobs are this worker's anyway."""
+"""Claims whose answers were lost. After a lost connection the claimed jobs belong to this worker all the same."""
 
 from time import monotonic
 
@@ -9,12 +9,12 @@ from jobq.store.callers.steps import Steps
 
 MISSED_AGAIN_SECONDS = 1.0
 MISSED_SELDOM_SECONDS = 600.0
-"""After a lost connection the server may still be at a claim, and do it when this worker has long asked what it holds:
-so it asks again, ever more seldom."""
+"""After a lost connection the server may still execute a claim, after this worker has asked what it holds. So it asks
+again, at growing intervals."""
 
 
 class Missed:
-    """Asks what this worker holds without knowing it: with each connection, and after one was lost again and again."""
+    """Asks which jobs this worker holds without knowing it: on each connection, and repeatedly after a lost one."""
 
     def __init__(self, schema: str, ownership: Ownership) -> None:
         self._schema = schema
@@ -33,8 +33,9 @@ class Missed:
         return None if self._at is None else max(0.0, self._at - monotonic())
 
     def look(self) -> Steps[list[Assignment]]:
-        """What the database says this worker holds, and it does not know of."""
-        worker_id, held = self._ownership.worker_id, self._ownership.held()  # before: what ends meanwhile is known
+        """Jobs that this worker holds according to the database, and does not know of."""
+        # before the query: jobs that end meanwhile are known
+        worker_id, held = self._ownership.worker_id, self._ownership.held()
         found = yield from claiming.held(self._schema, worker_id=worker_id)
         return [one for one in found if (one.id, one.attempt) not in held]
 

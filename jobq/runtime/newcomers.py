@@ -1,4 +1,4 @@
-"""Looks after children that have not loaded the application yet: says what takes them long, and of what they died."""
+"""Watches children that have not loaded the application yet: logs what takes them long, and why they died."""
 
 import logging
 from dataclasses import dataclass
@@ -13,11 +13,10 @@ from jobq.runtime.supervised import Child
 log = logging.getLogger("jobq.worker.pool")
 
 SLOW_SECONDS = 5.0
-"""A child that takes longer to load the application is told of, and again each time that this has become twice as long.
-"""
+"""A child that takes longer to load the application is logged, and again each time that this has doubled."""
 
 STACK_SECONDS = 0.5
-"""How long a child may take to write its stack: the interpreter does so at once, whatever its code is doing."""
+"""Seconds for a child to write its stack: the interpreter does so at once, whatever its code is doing."""
 
 
 @dataclass(slots=True)
@@ -25,11 +24,11 @@ class Newcomer:
     """A child that is slow to load the application."""
 
     look_at: float
-    is_asked: bool = False  # for its stack
+    is_asked: bool = False  # its stack was requested
 
 
 class Newcomers:
-    """Belongs to the main loop, as the children do."""
+    """Used by the main loop only, as the children are."""
 
     def __init__(self) -> None:
         self._slow: dict[Child, Newcomer] = {}
@@ -45,7 +44,7 @@ class Newcomers:
         if now < newcomer.look_at:
             return
         if not newcomer.is_asked:
-            child.process.signal(SHOW_STACK)  # one that has not begun to run Python is not asked
+            child.process.signal(SHOW_STACK)  # a child that has not begun to run Python is not asked
             newcomer.is_asked, newcomer.look_at = True, now + STACK_SECONDS
             return
         seconds = now - child.started_at
@@ -56,19 +55,19 @@ class Newcomers:
         )
 
     def bury(self, child: Child, death: Death) -> None:
-        """It has died. It may have said itself that the application does not import."""
+        """The child has died. It may have reported itself that the application does not import."""
         self._slow.pop(child, None)
         if not child.has_said_why and child.life.cause is None and child.life.leaving_since is None:
             log.error("a child died while %s: it %s pid=%s%s", doing(child), death, child.pid, at(child))
 
 
 def doing(child: Child) -> str:
-    """What a child is doing that loads the application, or what a dead one did last."""
+    """What a child that loads the application is doing, or what a dead one did last."""
     note = child.memory.read(LOADING)
     return line(note.decode(errors="replace")) if note else "starting"
 
 
 def at(child: Child) -> str:
-    """Where it is in the code, or was when it crashed."""
+    """Its place in the code, or where it crashed."""
     stack = in_one_line(child.memory.take_stacks())
     return f" at={stack}" if stack else ""

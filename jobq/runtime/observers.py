@@ -1,6 +1,6 @@
-"""In a child: what watches each attempt from its first step to its report, the loading of arguments included.
+"""In a child: observers of attempts, each from its first step to its report, including the loading of arguments.
 
-Traces, Sentry and the debug log. Middleware surrounds `run()` alone, and sees no report.
+Traces, Sentry and the debug log are observers. Middleware surrounds only `run()`, and sees no report.
 """
 
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger("jobq.observers")
 
 
 class Observed(Protocol):
-    """What an observer makes of one attempt. `error` is what ended it; None where nothing was raised."""
+    """An observer's context of one attempt. `error` is the exception that ended it. None if none was raised."""
 
     def ended(self, report: Report, error: BaseException | None) -> None: ...
 
@@ -25,7 +25,7 @@ class Observed(Protocol):
 Observer = Callable[[Assignment], AbstractContextManager[Observed]]
 
 chosen: tuple[Observer, ...] = ()
-"""Those of this process, the outermost first; set once the application is loaded."""
+"""The observers of this process, the outermost first; set once the application is loaded."""
 
 
 def use(*observers: Observer) -> None:
@@ -40,7 +40,7 @@ def of(assignment: Assignment) -> tuple[Observer, ...]:
 
 
 class Watch:
-    """One attempt under its observers. One that fails is logged, and left out: the job goes on."""
+    """One attempt with its observers. If one fails, that is logged and the job goes on without it."""
 
     def __init__(self, assignment: Assignment, observers: tuple[Observer, ...]) -> None:
         self.error: BaseException | None = None
@@ -64,12 +64,12 @@ class Watch:
                 observed.ended(report, self.error)
             except Exception:
                 log.exception("an observer of attempts failed")
-        self.error = None  # its traceback holds all that the job had
+        self.error = None  # its traceback holds all objects of the job
 
 
 @contextmanager
 def debug_log(assignment: Assignment) -> Iterator[Observed]:
-    """Tells starts and successes. It is used where the log is at `debug` only, and costs nothing elsewhere."""
+    """Logs starts and successes. Used only with log level `debug`, so it costs nothing otherwise."""
     attempts_log.tell_start(assignment)
     yield DebugLog(assignment)
 

@@ -1,4 +1,4 @@
-"""What this worker owns: its identity in the database, and every claimed job that it has not accounted for."""
+"""What this worker owns: its identity in the database, and every claimed job that is not done."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -7,11 +7,11 @@ from operator import attrgetter
 from jobq.records import Assignment
 
 NOBODY = -1
-"""The id of no worker. The database has no jobs of it: neither claimed ones, nor pending ones."""
+"""An id that no worker has. No job in the database has it."""
 
 
 class Ownership:
-    """Shared by the threads of a supervisor. A worker that was declared dead starts anew under another id.
+    """Shared by the threads of a supervisor. A worker that was declared dead registers anew under another id.
 
     Each operation is one step on a set, which the interpreter does not interrupt.
     """
@@ -19,20 +19,20 @@ class Ownership:
     def __init__(self, worker_id: int) -> None:
         self.worker_id = worker_id
         self._held: set[tuple[int, int]] = set()  # id, attempt
-        self._claims: dict[int, set[tuple[int, int]]] = {}  # what came with each claim
+        self._claims: dict[int, set[tuple[int, int]]] = {}  # the attempts of each claim
 
     def take(self, worker_id: int, assignments: Iterable[Assignment]) -> bool:
-        """Notes what was claimed. False: it was claimed under an identity that is no longer ours."""
+        """Notes claimed jobs. False: they were claimed under an earlier identity."""
         if worker_id != self.worker_id or worker_id == NOBODY:
             return False
         for claim, together in groupby(assignments, key=attrgetter("claim")):
             attempts = {(assignment.id, assignment.attempt) for assignment in together}
-            self._held |= attempts  # before the claim is known: without held jobs it would seem to be over
+            self._held |= attempts  # before the claim is noted: without held jobs it would seem to be over
             self._claims[claim] = self._claims.get(claim, set()) | attempts
         return True
 
     def over(self) -> list[int]:
-        """Claims of which everything is accounted for."""
+        """Claims whose jobs are all done."""
         return [claim for claim, attempts in list(self._claims.items()) if attempts.isdisjoint(self._held)]
 
     def forget_claims(self, claims: Iterable[int]) -> None:
@@ -58,7 +58,7 @@ class Ownership:
         return self.worker_id != NOBODY
 
     def begin_anew(self, worker_id: int) -> None:
-        """Under a new identity nothing of the old is ours."""
+        """Under a new identity this worker owns none of its earlier jobs."""
         self._claims = {}
         self._held = set()
         self.worker_id = worker_id

@@ -1,9 +1,8 @@
-"""Prepares claimed jobs that cannot be handed out as they came.
+"""Prepares claimed jobs that cannot be handed out as they came: loads large arguments, and commits the begin of
+suspected jobs.
 
-Large arguments are loaded, and the begin of suspected jobs is committed.
-
-Both are rare, so its thread and connection are made when the first such job is claimed. It is apart from the claimer: a
-row by somebody else's hand may take the database seconds to read, and ordinary jobs must not wait for that.
+Both are rare, so its thread and connection are made for the first such job. It is separate from the claimer: PostgreSQL
+may take seconds to read a row that was written by hand, and ordinary jobs must not wait for that.
 """
 
 import logging
@@ -22,7 +21,7 @@ from jobq.store.database import Connection, Database
 log = logging.getLogger("jobq.worker.preparer")
 
 MAX_LOADED_BYTES = 32 << 20
-"""So many bytes of large arguments are in this process at most, waiting or running; a job with more comes alone."""
+"""Maximum bytes of large arguments in this process, waiting or running. A job with more comes alone."""
 
 Attempt = tuple[int, int]
 
@@ -30,8 +29,8 @@ Attempt = tuple[int, int]
 class Preparer(Service):
     """Loads arguments in the order of ids, as far as there is room for them, and commits begins at once.
 
-    `on_prepared` says that something is to be taken by `take` or `take_begun`. `on_impossible` gets the reports about
-    jobs whose arguments are too large to be read.
+    `on_prepared` announces jobs for `take` or `take_begun`. `on_impossible` gets the reports on jobs whose arguments
+    are too large to be read.
     """
 
     name = "prepare"
@@ -52,14 +51,14 @@ class Preparer(Service):
         self._is_started = False
         self._unloaded: dict[Attempt, Assignment] = {}
         self._loaded: list[Assignment] = []
-        self._bytes: dict[Attempt, int] = {}  # of what was loaded, for as long as this worker holds it
+        self._bytes: dict[Attempt, int] = {}  # bytes of loaded arguments, for as long as this worker holds the job
         self._to_begin: list[Assignment] = []
         self._begun: list[Assignment] = []
 
     # Called by the claimers and the supervisor
 
     def add(self, claimed: Iterable[Assignment]) -> None:
-        """Prepares these jobs; those that have their arguments can be taken at once."""
+        """Prepares these jobs. Those that have their arguments can be taken at once."""
         with self._lock:
             for assignment in claimed:
                 if assignment.arguments:
@@ -72,31 +71,31 @@ class Preparer(Service):
         self._on_prepared()
 
     def begin(self, suspects: Sequence[Assignment]) -> None:
-        """Commits that these begin: to be called when nothing else is in the way of that."""
+        """Commits that these begin. To be called when nothing else prevents that."""
         with self._lock:
             self._to_begin += suspects
         self._wake_or_start()
 
     def take(self) -> list[Assignment]:
-        """What can be handed out since the last time."""
+        """Jobs that became ready since the last call."""
         with self._lock:
             taken, self._loaded = self._loaded, []
         return taken
 
     def take_begun(self) -> list[Assignment]:
-        """The suspects whose begin has been committed since the last time."""
+        """Suspects whose begin was committed since the last call."""
         with self._lock:
             begun, self._begun = self._begun, []
         return begun
 
     def withdraw(self, attempt: Attempt | None = None) -> list[Assignment]:
-        """Takes back what is not loaded yet: this attempt, or all."""
+        """Takes back jobs that are not loaded yet: this attempt, or all."""
         with self._lock:
             found = [attempt] if attempt is not None else list(self._unloaded)
             return [self._unloaded.pop(key) for key in found if key in self._unloaded]
 
     def drop_all(self) -> None:
-        """Forgets everything: the jobs belong to somebody else."""
+        """Forgets everything: the jobs belong to another worker now."""
         with self._lock:
             for waiting in (self._unloaded, self._bytes, self._loaded, self._to_begin, self._begun):
                 waiting.clear()
@@ -108,7 +107,7 @@ class Preparer(Service):
 
     @property
     def held(self) -> int:
-        """How many claimed jobs are here."""
+        """The number of claimed jobs here."""
         return len(self._unloaded) + len(self._loaded)
 
     def _wake_or_start(self) -> None:
@@ -123,7 +122,7 @@ class Preparer(Service):
     def tick(self, connection: Connection) -> float | None:
         with self._lock:
             chosen = list(self._to_begin)
-        # One by one where a row is locked: the others begin.
+        # One by one if a row is locked: the others begin.
         if chosen and not self.locks.do(
             connection, "the begin of jobs", lambda: self._commit_begins(connection, chosen)
         ):
@@ -160,7 +159,7 @@ class Preparer(Service):
                 self._loaded.append(assignment._replace(arguments=arguments))
                 self._bytes[job_id, attempt] = len(arguments)
         self._refuse([one for one in found if one.arguments is None])
-        if not found:  # not ours any more: the heartbeat will tell
+        if not found:  # not ours any more: the heartbeat will find out
             for missing in waiting:
                 self.withdraw(missing)
         self._on_prepared()
@@ -176,7 +175,8 @@ class Preparer(Service):
     def _read(
         self, connection: Connection, worker_id: int, waiting: list[Attempt], room: int
     ) -> list[preparing.Loaded]:
-        """Reads what there is room for; where PostgreSQL refuses to make a text, the culprit is found one by one."""
+        """Reads arguments as far as there is room. If PostgreSQL cannot make a text, the culprit is found one by
+        one."""
         for ids in (waiting, waiting[:1]):
             try:
                 return preparing.load(

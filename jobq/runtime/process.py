@@ -1,6 +1,6 @@
 """One operating-system process: start it, signal it, kill it, and notice its death.
 
-Not for: what the process does, or whether another one is to be started.
+It does not know what the process does, or whether another one shall be started.
 """
 
 import os
@@ -17,7 +17,7 @@ from jobq.runtime.machine import catches_signal
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a process ended, as the kernel tells it."""
+    """How a process ended, according to the kernel."""
 
     exit_code: int  # negative: the signal that killed it
     peak_memory_bytes: int
@@ -49,8 +49,8 @@ class Process:
             stdin=subprocess.DEVNULL,
             pass_fds=pass_fds,
             env={**os.environ, **environment, MARK: mark},
-            # A session and a group of its own: a job's own programs end with its child, and whatever is sent to the
-            # worker's group or session, as by a terminal, is for the worker alone.
+            # A session and a group of its own: a job's own programs end with its child, and a signal to the worker's
+            # group or session, as from a terminal, reaches only the worker.
             start_new_session=True,
         )
         return cls(popen, mark)
@@ -70,11 +70,12 @@ class Process:
             raise
 
     def _wait(self, on_death: Callable[[Death], None]) -> None:
-        """A thread for each process: the kernel then also tells its exit code and the peak of its memory."""
+        """A thread for each process, so that the kernel also reports its exit code and peak memory."""
         _, status, usage = os.wait4(self.pid, 0)
         self.popen.returncode = exit_code = os.waitstatus_to_exitcode(status)
         end_group(self.pid)
-        end_marked(self.mark)  # before its death is known: what it started must not meet the next run of its job
+        # before its death is reported: processes that it started must not meet the next run of its job
+        end_marked(self.mark)
         unit = 1 if sys.platform == "darwin" else 1024
         on_death(Death(exit_code, usage.ru_maxrss * unit))
 
@@ -85,11 +86,12 @@ class Process:
         try:
             os.kill(self.pid, number)
         except ProcessLookupError:
-            return False  # it is dying; its death will be told
+            return False  # it is dying; its death will be reported
         return True
 
     def kill(self) -> None:
-        """Ends the process and all that its jobs started. After its death another process may have its number."""
+        """Kills the process and everything that its jobs started. After its death another process may have its
+        number."""
         if self.popen.returncode is None:
             end_group(self.pid)
             end_process(self.pid)  # its job may have moved it to another group
@@ -100,11 +102,11 @@ def end_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        return  # nothing of it is left
+        return  # no process of it is left
 
 
 def end_process(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
-        return  # its death will be told
+        return  # its death will be reported

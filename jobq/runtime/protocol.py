@@ -1,10 +1,10 @@
-"""What passes between a supervisor and its children.
+"""The protocol between a supervisor and its children.
 
-Assignments go down many to a packet, through a socket that keeps packets whole. Which of them have begun is said in
-memory that both share, where the supervisor can also take back those that have not (see `ring`): no cooperation of the
-child is needed, whatever its job is up to. A report is out before the next job begins, in that memory if it is a plain
-one, else in a pipe: what is there survives the child. A packet of assignments is marshalled, since both sides are the
-same interpreter; reports, which a job might forge, are numbers or JSON.
+Many assignments go down in one packet, through a socket that keeps packets whole. Shared memory holds which of them
+have begun, and there the supervisor can also take back the others (see `ring`): that needs no cooperation of the child,
+whatever its job is doing. A report is out before the next job begins: a plain one through that memory, another one
+through a pipe. Both survive the child. A packet of assignments is marshalled, since both sides are the same
+interpreter. Reports, which a job might forge, are numbers or JSON.
 """
 
 import json
@@ -27,40 +27,40 @@ PACKETS = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRA
 
 MAX_PACKET = 1 << 20
 MAX_INLINE = 32 * 1024
-"""Assignments larger than this travel as a file in memory: a socket's buffer bounds its packets, and a few would fill
-it. The file has no name: it is gone with the packet, whoever of the two dies."""
+"""Assignments larger than this travel as a file in memory: a socket's buffer bounds its packets, and a few large ones
+would fill it. The file has no name: it is gone with the packet, even if either side dies."""
 
 MAX_CHUNK = 32
-"""Assignments of one packet: a system call for each costs more than the shortest jobs do."""
+"""Maximum assignments of one packet: a system call for each costs more than the shortest jobs do."""
 
 ASSIGNMENTS, BY_FILE = b"[", b"@"
-"""What a packet begins with that holds assignments, or brings the descriptor of a file that holds such a packet."""
+"""The first byte of a packet of assignments, or of one that brings the descriptor of a file with such a packet."""
 
 ONE_DESCRIPTOR = socket.CMSG_SPACE(array("i").itemsize)
 CLOSED_IN_PROGRAMS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-"""Descriptors that come by a packet are not for programs that a job starts meanwhile."""
+"""Descriptors from a packet are not for programs that a job starts meanwhile."""
 
 CANCELLED, DEFERRED, TIMED_OUT, MEMORY_LIMIT = "Cancelled", "Deferred", "TimedOut", "MemoryLimit"
 NOT_COMMITTED, CUT_OFF = "NotCommitted", "CutOff"
-"""What stands in the place of an exception's type where none of the user's ended the attempt."""
+"""Replaces an exception's type if no exception of the user ended the attempt."""
 
 ORDERS, ASK = b"!", b"?"
-"""What a packet to coroutines begins with that is no assignment: one is to end, or is asked what it waits for."""
+"""The first byte of a packet to coroutines that is not an assignment: end one, or ask what it waits for."""
 
 new_assignment, new_report = partial(tuple.__new__, Assignment), partial(tuple.__new__, Report)
-"""Of tuples that have every field."""
+"""For tuples that have every field."""
 
 
 class OrderKind(StrEnum):
-    """Why a job is to end before its own end."""
+    """Why a job shall end before its own end."""
 
     CANCEL = "cancel"  # somebody asked for it
-    TIMEOUT = "timeout"  # it has run for too long
-    MEMORY = "memory"  # it has taken too much; nothing is raised, its process is killed
+    TIMEOUT = "timeout"  # it ran for too long
+    MEMORY = "memory"  # it took too much; nothing is raised, its process is killed
 
 
 class Order(NamedTuple):
-    """What a child is told to do with one attempt."""
+    """The order to a child to run one attempt."""
 
     job_id: int
     attempt: int
@@ -77,11 +77,11 @@ class Order(NamedTuple):
 
 
 class NoFile(Exception):
-    """There can be no file for a large packet; says why."""
+    """A file for a large packet cannot be made; says why."""
 
 
 def send(outbox: socket.socket, packet: bytes) -> None:
-    """Puts a whole packet into the socket. Raises NoFile, and OSError where there is no room or nobody at its end."""
+    """Sends a whole packet. Raises NoFile, and OSError if there is no room or no receiver."""
     if len(packet) <= MAX_INLINE:
         outbox.send(packet)
         return
@@ -112,7 +112,7 @@ def file_with(packet: bytes) -> IO[bytes]:
 
 
 def receive(inbox: socket.socket, buffer: memoryview, flags: int = 0) -> bytes:
-    """The next packet as it was sent, by way of a buffer of `MAX_PACKET`; empty when the other end has been shut.
+    """The next packet as it was sent, read into a buffer of `MAX_PACKET`; empty when the other end was shut down.
 
     Raises OSError as `recvmsg` does.
     """
@@ -126,7 +126,7 @@ def receive(inbox: socket.socket, buffer: memoryview, flags: int = 0) -> bytes:
 
 
 def pack_assignments(assignments: Sequence[Assignment], number: int = 0) -> bytes:
-    """One packet. `number`: of the first; the others follow it."""
+    """One packet. `number` belongs to the first assignment; the others follow it."""
     return ASSIGNMENTS + marshal.dumps((number, [tuple(assignment) for assignment in assignments]))
 
 
@@ -136,15 +136,15 @@ def unpack_assignments(packet: bytes) -> tuple[int, list[Assignment]]:
 
 
 PLAIN_REPORT = Struct("=cqiddqi")
-"""A report of which there is no more to say than that it was successful, when it ran, and what that took: the most
-common by far. Begins with a byte that is in no JSON text; the rest is its first fields, without the outcome."""
+"""A report that says only that the attempt was successful, when it ran, and its usage: by far the most common. Begins
+with a byte that JSON text never has. The rest is its first fields, without the outcome."""
 
 PLAIN = b"\x01"
 WAKE = b"\n"
-"""What a child writes into the pipe where it has put reports into the ring: an empty line."""
+"""An empty line: a child writes it into the pipe when it has put reports into the ring."""
 
 MAX_MOMENT = 1e11
-"""Seconds; no number, or one beyond, is no moment of a clock that began with the machine."""
+"""Maximum seconds of a valid time: the clock began with the machine."""
 
 NO_MORE = Report(0, 0, "", None, 0.0)[7:]
 SUCCESSFUL = Outcome.SUCCESSFUL.value
@@ -158,7 +158,7 @@ def pack_report(report: Report) -> bytes:
 
 
 def split_reports(data: bytes) -> tuple[list[Report], list[bytes], bytes]:
-    """What a child has written: its plain reports, the lines of all else, and what has only begun to arrive."""
+    """The output of a child: its plain reports, all other lines, and the incomplete rest."""
     plain: list[Report] = []
     lines: list[bytes] = []
     size, place = PLAIN_REPORT.size, 0
@@ -176,7 +176,7 @@ def split_reports(data: bytes) -> tuple[list[Report], list[bytes], bytes]:
             ]
             plain += sound
             if len(sound) * size < end - place:
-                lines.append(PLAIN)  # which is no line of a child's
+                lines.append(PLAIN)  # not a valid line
             place = end
         else:
             end = data.find(b"\n", place)
@@ -189,12 +189,12 @@ def split_reports(data: bytes) -> tuple[list[Report], list[bytes], bytes]:
 
 
 def pack_message(kind: str, content: Any) -> bytes:
-    """Anything that is no report: what a child has to say about itself."""
+    """A message of a child about itself, which is not a report."""
     return json.dumps({kind: content}).encode() + b"\n"
 
 
 def unpack_lines(lines: list[bytes]) -> list[Any]:
-    """Reports (as lists) and messages (as dicts). Raises ValueError where a child wrote something else."""
+    """Reports (as lists) and messages (as dicts). Raises ValueError for anything else."""
     try:
         unpacked: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
     except RecursionError:
@@ -203,7 +203,7 @@ def unpack_lines(lines: list[bytes]) -> list[Any]:
 
 
 def unpack_note(note: bytes) -> Any:
-    """A note of a job in the shared memory; None where jobq did not write it, but the job itself."""
+    """A note of a job in the shared memory. None if the job itself wrote it, instead of jobq."""
     try:
         return json.loads(note)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Where to enter each queue that may hold something, and which queues are known to be empty. Asks nothing itself."""
+"""Where to enter each queue that may hold something, and which queues are known to be empty. Runs no queries."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -10,43 +10,43 @@ from jobq.records import Assignment
 from jobq.store.claiming import QueuePosition
 
 BARREN_SECONDS = 1.0
-"""A queue in which nothing was for this worker, though something is pending there, is left out for so long."""
+"""A queue with pending jobs, but none for this worker, is skipped for this long."""
 
 FRONT_EVERY_SECONDS = 0.1
-"""While a queue is worked off from where the last claim ended, its front is looked at so often …"""
+"""While a queue is read from the end of the last claim, its front is looked at this often …"""
 
 FRONT_SHARE = 20
-"""… or as seldom that these looks take one twentieth of the time, where dead entries make them slow."""
+"""… or less often, so that these looks take one twentieth of the time if dead entries make them slow."""
 
 SLOW_FRONT_SECONDS = 0.01
 SLOW_FRONT_SECONDS_PER_JOB = 0.0001
-"""A look at the front that takes longer wades through what an open transaction keeps from being vacuumed."""
+"""If a look at the front takes longer, it passes rows that an open transaction keeps from being vacuumed."""
 
 
 @dataclass(slots=True)
 class QueueFront:
-    """What is known of the front of a queue."""
+    """What is known about the front of a queue."""
 
     look_at: float = 0.0  # when it is time for another look
-    is_slow: bool = False  # the last look was
-    empty_at: float = -inf  # when the last look began that found nothing
+    is_slow: bool = False  # the last look was slow
+    empty_at: float = -inf  # when the last look that found nothing began
 
 
 class QueueMap:
     """The queues of one claimer. Times are this machine's monotonic clock.
 
-    What an open transaction elsewhere keeps from being vacuumed piles up at a queue's front, so the way in from there
-    gets longer with every job done. So a claim goes on where the last one ended. What comes in ahead of
-    that (a higher priority, a retry) is found at the next look at the front.
+    Rows that an open transaction elsewhere keeps from being vacuumed pile up at a queue's front, so each ended job
+    makes the way from there longer. So a claim continues where the last one ended. Jobs that come in ahead of that (a
+    higher priority, a retry) are found at the next look at the front.
     """
 
     def __init__(self, choice: QueueChoice) -> None:
         self._choice = choice
-        self.empty_look_began: float | None = None  # when the last look began that found nothing
+        self.empty_look_began: float | None = None  # when the last look that found nothing began
         self._active: dict[str, QueuePosition] = {}
-        self._left: dict[str, QueuePosition] = {}  # where to go on in queues that were worked off and have slow fronts
+        self._left: dict[str, QueuePosition] = {}  # where to continue in queues with slow fronts
         self._fronts: defaultdict[str, QueueFront] = defaultdict(QueueFront)
-        self._barren_until: dict[str, float] = {}  # queues with nothing for us, though something is pending there
+        self._barren_until: dict[str, float] = {}  # queues with pending jobs, but none for us
         self._turn = 0
 
     def works(self, queue: str) -> bool:
@@ -58,7 +58,7 @@ class QueueMap:
         return bool(self._active)
 
     def is_left(self, queue: str) -> bool:
-        """Whether its front is slow to look at, so that it is entered further on."""
+        """Whether its front is slow, so that it is entered further on."""
         return queue in self._left
 
     # Coming in
@@ -68,7 +68,7 @@ class QueueMap:
         self._left.clear()
 
     def look_at_fronts(self) -> None:
-        """The next claims enter at the fronts."""
+        """The next claims start at the fronts."""
         for front in self._fronts.values():
             front.look_at = 0.0
 
@@ -76,14 +76,14 @@ class QueueMap:
         self._active.setdefault(queue, self._left.pop(queue, QueuePosition(queue)))
 
     def enter_hinted(self, queue: str, now: float) -> None:
-        """What was just enqueued lies behind all that was seen, so a front that is slow to look at can wait."""
+        """New jobs lie behind everything that was seen, so a slow front can wait."""
         if queue in self._left and self.empty_look_began is not None:
             front = self._fronts[queue]
             front.look_at = max(front.look_at, now + FRONT_EVERY_SECONDS)
         self.enter(queue)
 
     def enter_found(self, queues: Collection[str]) -> None:
-        """Something is pending in these, wherever that is."""
+        """These queues have pending jobs, anywhere."""
         for queue in filter(self.works, queues):
             self.enter(queue)
             self._fronts[queue].look_at = 0.0
@@ -91,7 +91,7 @@ class QueueMap:
     # Claiming
 
     def positions(self, now: float) -> list[QueuePosition]:
-        """Where to enter the queues: where the last claim ended, and from time to time the front again."""
+        """Where to enter the queues: where the last claim ended, and from time to time at the front again."""
         return [
             QueuePosition(queue, last_turn=position.last_turn) if now >= self._fronts[queue].look_at else position
             for queue, position in self._active.items()
@@ -106,9 +106,9 @@ class QueueMap:
         began: float,
         took: float,
     ) -> None:
-        """Which queues are empty, and where the next claim of the others may begin."""
+        """Notes which queues are empty, and where the next claim of the others may start."""
         self._turn += 1
-        last = {assignment.queue: assignment for assignment in claimed}  # the order of service ends with the last
+        last = {assignment.queue: assignment for assignment in claimed}  # the last one in the order of service
         is_cut = len(claimed) >= wanted
         for position in positions:
             front = self._fronts[position.queue]
@@ -119,7 +119,7 @@ class QueueMap:
                 front.is_slow = is_slow(took, len(claimed))
             if is_cut:
                 continue
-            # Less than wanted: whatever lies ahead of the positions is worth a look now, where that is not slow.
+            # Fewer than wanted: fronts ahead of the positions are worth a look now, unless they are slow.
             if not front.is_slow:
                 front.look_at = 0.0
             if position.queue not in last:
@@ -150,12 +150,12 @@ class QueueMap:
         return {queue for queue in self._left if now < self._fronts[queue].look_at}
 
     def known(self, now: float) -> set[str]:
-        """Queues of which a look around need not tell."""
+        """Queues that a look around need not report."""
         barren = {queue for queue, until in self._barren_until.items() if now < until}
         return {*self._active, *self.left_alone(now), *barren}
 
     def learn_of_fronts(self, left_alone: Collection[str], *, began: float, took: float, promoted: int) -> None:
-        """Fronts that were slow to look at are looked at again after a while; of others no position need be kept."""
+        """Fronts that were slow are looked at again after a while. For the others no position is kept."""
         for queue in self._left.keys() - left_alone:
             if is_slow(took, promoted):
                 front = self._fronts[queue]
@@ -167,14 +167,14 @@ class QueueMap:
     # Nothing found
 
     def is_proven(self, began: float) -> bool:
-        """Whether a look that began then has left no queue out for an earlier look's sake: such a queue may hold by now
-        what a child gave back when it died. The next look leaves none out."""
+        """Whether a look that began then skipped no queue because of an earlier look: such a queue may hold by now jobs
+        that a child gave back when it died. The next look skips none."""
         is_proven = all(until - BARREN_SECONDS >= began for until in self._barren_until.values())
         self._barren_until.clear()
         return is_proven
 
     def learn_all_empty(self, began: float) -> float | None:
-        """A look that began then has found nothing; returns when fronts are to be looked at that it has passed over."""
+        """A look that began then has found nothing. Returns when to look at fronts that it passed over."""
         unseen = [self._fronts[queue].look_at for queue in self._left if self._fronts[queue].empty_at < began]
         if not unseen:
             self.empty_look_began = began
@@ -182,10 +182,10 @@ class QueueMap:
 
 
 def further(first: QueuePosition, second: QueuePosition) -> QueuePosition:
-    """Of two positions in one queue the one that is served later."""
+    """The position that is served later, of two in one queue."""
     return first if not first.is_front and (-first.priority, first.id) > (-second.priority, second.id) else second
 
 
 def is_slow(seconds: float, jobs: int) -> bool:
-    """Whether a look took longer than so many jobs account for."""
+    """Whether a look took longer than this number of jobs explains."""
     return seconds > SLOW_FRONT_SECONDS + SLOW_FRONT_SECONDS_PER_JOB * jobs

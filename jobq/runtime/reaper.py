@@ -1,8 +1,8 @@
-"""Reaps what nobody else waits for: processes that jobs started and whose parents have gone.
+"""Reaps orphans: ended processes that jobs started and whose parents are gone.
 
-The kernel gives such an orphan to the init process, which is the worker itself where it is the first of its container,
-or to the nearest ancestor that asked for them. On Linux the worker asks: the init process may be a program that reaps
-nothing, and then each orphan keeps its place in the table of processes for ever.
+The kernel gives an orphan to the init process, which is the worker itself if it is the first of its container, or to
+the nearest ancestor that asked for them. On Linux the worker asks: the init process may be a program that reaps
+nothing, and then each orphan keeps its place in the process table for ever.
 """
 
 import os
@@ -14,10 +14,10 @@ from jobq.processes import children_of, state_of
 
 
 class Reaper:
-    """`own` gives the processes that the worker has started itself: each has somebody who waits for it.
+    """`own` returns the processes that the worker has started itself: each has its own waiter.
 
-    An ended process that two looks find is nobody's: whoever starts a process and waits for it takes its exit status at
-    once.
+    An ended process that two looks find belongs to nobody: a program that waits for its process takes the exit status
+    at once.
     """
 
     def __init__(self, own: Callable[[], set[int]]) -> None:
@@ -25,7 +25,7 @@ class Reaper:
         self._ended: set[int] = set()
 
     def look(self) -> None:
-        """Takes the exit status of orphans, and of nobody else."""
+        """Takes the exit status of orphans only."""
         if not has_ended_children():
             self._ended = set()
             return
@@ -37,7 +37,7 @@ class Reaper:
 
 
 def adopt_orphans() -> None:
-    """From now on orphans below this process become its children. Elsewhere than on Linux they do not."""
+    """From now on orphans below this process become its children. Only Linux can do that."""
     if sys.platform == "linux":
         import ctypes
 
@@ -46,7 +46,7 @@ def adopt_orphans() -> None:
 
 
 def has_ended_children() -> bool:
-    """Asks the kernel, without taking an ended process from whoever waits for it."""
+    """Asks the kernel, without taking the exit status that another waiter needs."""
     try:
         return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

@@ -1,4 +1,4 @@
-"""Tells the supervisor of a worker that is being developed on when code or settings have changed."""
+"""Tells the supervisor of a development worker that code or settings have changed."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ NOT_WATCHED = (".jobq", "build", "dist", "venv")
 
 
 class Reloader:
-    """Watches the application's folder in a thread of its own; `on_changed` gets the names of what has changed."""
+    """Watches the application's folder in a thread of its own. `on_changed` gets the names of the changed files."""
 
     def __init__(self, root: Path, on_changed: Callable[[list[str]], None]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Logs from time to time what the worker has done: processes, queues, pending, running, done, failed, pace."""
+"""Logs from time to time what the worker has done: processes, queues, pending, running, done, failed, rate."""
 
 import logging
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Reporter(Service):
         self._is_first = True
 
     def tick(self, connection: Connection) -> float | None:
-        if self._is_first:  # nothing to say about no time at all
+        if self._is_first:  # no time has passed that could be reported
             self._is_first = False
             return self.database.settings.stats_every
         now, done, failed = monotonic(), self._done(), self._failed()

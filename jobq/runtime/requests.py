@@ -1,4 +1,4 @@
-"""What operators want of jobs that this worker has: that they end, or that they show their stacks."""
+"""Operators' requests about jobs of this worker: to end them, or to show their stacks."""
 
 from collections.abc import Callable, Iterable
 
@@ -18,7 +18,7 @@ class Requests:
         self._stock = stock
         self._control = control
         self._on_reports = on_reports
-        self._asked: dict[int, list[int]] = {}  # questions of what a job is doing, by job
+        self._asked: dict[int, list[int]] = {}  # requests for stacks, by job
 
     def cancel(self, requests: Iterable[CancelRequest]) -> None:
         """Ends jobs that are here: they come back unstarted, or are stopped. Jobs that have ended are left alone."""

@@ -1,6 +1,6 @@
-"""Gathers what the completer recorded, and adds it to the rows of `metrics` every few seconds.
+"""Gathers counts of recorded attempts, and adds them to the rows of `metrics` every few seconds.
 
-The figures are a by-product: where a worker is killed, those of its last seconds are missing. None counts twice.
+The figures are a by-product: if a worker is killed, those of its last seconds are missing. None counts twice.
 """
 
 import logging
@@ -35,7 +35,7 @@ class Rollup:
         metrics.gather(self._gathered, counts)
 
     def send_when_due(self, connection: Connection) -> float | None:
-        """Sends what gathered if it is time; returns the seconds until it will be, None where there is nothing."""
+        """Sends the counts if it is time. Returns the seconds until then, None if there is nothing."""
         if not self._gathered and not self._sending:
             return None
         wait = self._sent_at + SEND_EVERY_SECONDS - monotonic()
@@ -45,7 +45,7 @@ class Rollup:
         return None
 
     def send(self, connection: Connection) -> None:
-        """Sends what gathered. What failed before goes first, under its old number: it may have arrived."""
+        """Sends the counts. A batch that failed goes first, under its old number: it may have arrived."""
         self._sent_at = monotonic()
         while self._sending or self._gathered:
             if not self._sending:
@@ -61,7 +61,7 @@ class Rollup:
         try:
             metrics.add(connection, self._schema, self._sending, worker_id=self._sender, number=self._number)
         except Exception as error:
-            if is_transient(error):  # also where a lock is held
+            if is_transient(error):  # also if a lock is held
                 raise
-            # No figures are worth that jobs are not recorded.
+            # Drops metrics rather than block results.
             log.exception("figures were dropped attempts=%s", sum(row.attempts for row in self._sending))

@@ -1,4 +1,4 @@
-"""How many jobs a claimer may claim, and those that it has claimed and nobody has taken yet."""
+"""How many jobs a claimer may claim, and the claimed ones that nobody has taken yet."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from jobq.runtime.preparer import Preparer
 
 
 class Room:
-    """Between a claimer, which fills it, and the supply, which says how large it is."""
+    """Between a claimer, which fills it, and the supply, which sets its size."""
 
     def __init__(self, ownership: Ownership, preparer: Preparer) -> None:
         self._ownership = ownership
@@ -18,15 +18,15 @@ class Room:
         self._delivered: list[Assignment] = []
 
     def want(self, count: int, *, least: int = 1) -> bool:
-        """There is room for so many more jobs than were taken; less than `least` is not worth a claim. Whether it has
-        become enough by that."""
+        """Sets the room to this many jobs beyond those taken; less than `least` is not worth a claim. Returns whether
+        there is enough room now that there was not before."""
         had_enough = self.is_enough
         self._wanted, self._least = count - len(self._delivered), least
         return self.is_enough and not had_enough
 
     @property
     def wanted(self) -> int:
-        """It may shrink below nothing: jobs turned out to be long, and more is held already than may be."""
+        """It may become negative: jobs turned out to be long, and more are held already than allowed."""
         return max(0, self._wanted)
 
     @property
@@ -38,7 +38,7 @@ class Room:
         return bool(self._delivered)
 
     def deliver(self, worker_id: int, claimed: Sequence[Assignment]) -> bool:
-        """What was claimed under this identity. False: it is not this worker's any more."""
+        """Jobs claimed under this identity. False: it is not this worker's any more."""
         if not self._ownership.take(worker_id, claimed):
             return False
         ready = [assignment for assignment in claimed if assignment.arguments and not assignment.suspected]
@@ -49,6 +49,6 @@ class Room:
         return True
 
     def take(self) -> list[Assignment]:
-        """What was delivered since the last time."""
+        """The jobs delivered since the last call."""
         taken, self._delivered = self._delivered, []
         return taken

@@ -1,4 +1,4 @@
-"""The children that there are: every one from its start until its death has been dealt with."""
+"""The current children: each from its start until its death has been handled."""
 
 import logging
 import selectors
@@ -14,7 +14,7 @@ log = logging.getLogger("jobq.worker.pool")
 
 
 class Roster:
-    """`wake` is called from another thread when a child has died: `deaths` has it then."""
+    """`wake` is called from another thread when a child has died: then `deaths` has it."""
 
     def __init__(self, selector: selectors.BaseSelector, wake: Callable[[], None]) -> None:
         self.children: list[Child] = []
@@ -24,7 +24,7 @@ class Roster:
         self._worker_id = 0
 
     def add(self, child: Child) -> None:
-        """It has been started: it is told of its worker, and heard from now on."""
+        """Adds a started child: sends it the worker's id, and reads its pipe from now on."""
         self.children.append(child)
         self._tell_worker(child)
         self._selector.register(child.reports_fd, selectors.EVENT_READ, child)
@@ -36,7 +36,7 @@ class Roster:
         self._wake()
 
     def remove(self, child: Child, death: Death) -> None:
-        """After its death: closes what belongs to it."""
+        """After its death: closes its descriptors."""
         if self.is_heard(child):
             self._selector.unregister(child.reports_fd)
         child.close()
@@ -62,11 +62,11 @@ class Roster:
         return child.reports_fd in self._selector.get_map()
 
     def stop_hearing(self, child: Child) -> None:
-        """Its pipe has ended: it is dying; or its job has closed the pipe, and it can report by the ring alone."""
+        """Its pipe has ended: it is dying, or its job has closed the pipe, and only the ring remains for reports."""
         self._selector.unregister(child.reports_fd)
         child.life.retire()
 
-    # What they hold
+    # Held jobs
 
     @property
     def at_work(self) -> list[Child]:
@@ -81,13 +81,13 @@ class Roster:
         return not self.children
 
     def count_held(self) -> int:
-        """How many jobs are in the children."""
+        """The number of jobs in the children."""
         return sum(len(jobs) for child in self.children for jobs in child.kinds)
 
-    # Every one of them
+    # All children
 
     def tell_worker(self, worker_id: int) -> None:
-        """The id of this worker from now on: jobs that complete themselves have to know it."""
+        """The id of this worker from now on: jobs that complete themselves need it."""
         self._worker_id = worker_id
         for child in self.children:
             self._tell_worker(child)
@@ -96,19 +96,20 @@ class Roster:
         child.memory.write(WORKER, str(self._worker_id).encode())
 
     def cut_off_all(self, reason: str) -> None:
-        """Ends every child; the jobs are given back, with nothing held against them."""
+        """Kills every child. Their jobs are given back, and the attempts do not count."""
         for child in self.children:
             child.kill(CutOff(reason))
 
     def drop_all_jobs(self, reason: str) -> None:
-        """Ends every child that is at a job, without a report: the jobs belong to somebody else by now."""
+        """Kills every child that runs a job, without a report: the jobs belong to another worker now."""
         for child in self.at_work:
             child.drop_all()
             child.kill(Unexplained(reason))
 
 
 def level_of(child: Child, death: Death) -> int:
-    """A death is worth a warning where nobody wanted it, and where it cut a job off; else the reason has been told."""
+    """A death is logged as a warning if it was not intended, or if it cut off a job. Otherwise the reason was logged
+    before."""
     if not child.life.has_loaded:
         return logging.DEBUG  # see `newcomers`
     is_wanted = isinstance(child.life.cause, CutOff) and not child.is_at_work

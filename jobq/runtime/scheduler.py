@@ -1,10 +1,10 @@
-"""Serves the ticks of schedules: any worker for all of them, each tick once, by the database's clock.
+"""Serves the ticks of schedules. Any worker serves all schedules, each tick once, by the database's clock.
 
-It needs none of the application's code. What a schedule enqueues was told by some child, and is kept in its row; the
-supervisor only calculates when the next tick is.
+It needs none of the application's code. A child reported the job that a schedule enqueues, and the schedule's row keeps
+it. The supervisor only calculates the next tick.
 
-Schedules are kept and served by the hundreds: a few statements, however many there are. A schedule that the database
-refuses, or whose key an open transaction holds, is left out for a while, and holds none of the others up.
+Hundreds of schedules take a few statements. A schedule that the database refuses, or whose key an open transaction
+holds, is skipped for a while, and does not delay the others.
 """
 
 import logging
@@ -32,31 +32,34 @@ log = logging.getLogger("jobq.worker.scheduler")
 Item = TypeVar("Item")
 
 LOOK_EVERY_SECONDS = 30.0
-"""So often a worker looks whether others declare something new, or are gone; ticks it knows of do not wait for it."""
+"""Seconds between two looks for new or vanished declarations of others; known ticks do not wait for it."""
 
 FORGET_EVERY_SECONDS = 3600.0
 
 CONTENDED_SECONDS = 0.2
-"""After losing a tick to another worker, the next look waits about so long: the other may die before it commits."""
+"""After losing a tick to another worker, the next look comes after about this time: the other may die before it
+commits."""
 
 SPREAD_SECONDS = 0.05
-"""Workers that wake for one tick spread a little, so that most of them find it served."""
+"""Workers that wake for one tick spread over this time, so that most of them find it served."""
 
 
 MAX_AT_ONCE = 500
-"""Schedules that one statement serves, and about how many jobs it enqueues: it holds their rows until it is done."""
+"""Maximum number of schedules for one statement, and roughly of the jobs that it enqueues: it locks their rows
+meanwhile."""
 
 LOCK_SECONDS = 0.2
-"""An open transaction may have enqueued a job with a schedule's unique key: the other schedules wait for so long."""
+"""Seconds to wait for an open transaction that may have enqueued a job with a schedule's unique key: the other
+schedules wait meanwhile."""
 
 LOCKED_AGAIN_SECONDS = 5.0
-"""After so long a schedule whose key was locked is tried again."""
+"""After this time a schedule whose key was locked is tried again."""
 
 MAX_LOCK_WAITS = 10
-"""So often locks are waited for until those ticks have another turn that no lock can hold up."""
+"""Locks are waited for this many times before the ticks that no lock can delay have another turn."""
 
 MAX_LOGGED = 50
-"""Of more schedules that are declared at once, the log has only the number."""
+"""If more schedules are declared at once, only their number is logged."""
 
 
 class Scheduler(Service):
@@ -70,21 +73,22 @@ class Scheduler(Service):
         self.ownership = ownership
         self._declared: tuple[DeclaredSchedule, ...] | None = None
         self._declared_since: datetime | None = None
-        self._told_as: int | None = None  # the worker's id under which it was told
+        self._told_as: int | None = None  # the worker's id under which it was declared
         self._survey_at = 0.0
         self._forget_at = 0.0
-        self._seed = random.getrandbits(62)  # of the order in which it serves ticks of one time
-        self._left_out: dict[str, float] = {}  # schedules that cannot be served here, and until when
+        self._seed = random.getrandbits(62)  # for its order of ticks of the same time
+        self._left_out: dict[str, float] = {}  # skipped schedules, and until when
         self._lock_waits = 0
         self._said: set[tuple[str, str]] = set()
 
     def tell(self, schedules: tuple[DeclaredSchedule, ...]) -> None:
-        """The code of this worker declares these schedules, from now on."""
+        """The code of this worker declares these schedules from now on."""
         self._declared, self._declared_since, self._told_as = schedules, None, None
         self.wake()
 
     def tick(self, connection: Connection) -> float | None:
-        """Says what this worker declares, serves what is due, keeps what all declare; sleeps until the next tick."""
+        """Writes this worker's declarations, serves due ticks, keeps all declarations, and sleeps until the next
+        tick."""
         is_declared = self.locks.do(connection, "what this worker declares", lambda: self._declare(connection))
         wait = self._serve(connection)
         if monotonic() >= self._survey_at:
@@ -105,12 +109,12 @@ class Scheduler(Service):
         since = store.declare(
             connection, self.database.schema, worker_id=worker_id, schedules=declared, since=self._declared_since
         )
-        if since is None or declared is not self._declared:  # declared dead, or told otherwise meanwhile
+        if since is None or declared is not self._declared:  # declared dead, or changed meanwhile
             return
         self._declared_since, self._told_as = since, worker_id
         self._survey_at = 0.0
 
-    # Keeping what is declared
+    # Keeping declarations
 
     def _survey(self, connection: Connection) -> None:
         self._left_out = {name: until for name, until in self._left_out.items() if until < math.inf}
@@ -122,13 +126,13 @@ class Scheduler(Service):
                 self._leave_out(change.name, error)
         if changes:
             self._adopt(connection, changes)
-        if self._told_as is None:  # at a restart of all, what nobody declares may be this worker's own
+        if self._told_as is None:  # at a restart of all workers, an undeclared schedule may be this worker's own
             return
         for name in store.undeclare(connection, self.database.schema):
             log.warning("schedule no longer declared name=%s", name)
 
     def _adopt(self, connection: Connection, changes: Sequence[tuple[Change, datetime]]) -> None:
-        """Keeps these; where the database refuses one, halves of them, down to the culprit."""
+        """Keeps these. If the database refuses one, keeps halves of them, down to the culprit."""
         try:
             with self.locks.limited(connection):
                 kept = set(store.adopt(connection, self.database.schema, changes))
@@ -148,9 +152,9 @@ class Scheduler(Service):
     # Serving ticks
 
     def _serve(self, connection: Connection) -> float:
-        """Serves what is due, the oldest first; returns the seconds until the next tick.
+        """Serves due ticks, the oldest first. Returns the seconds until the next tick.
 
-        Each schedule has one turn, so that one that another is at does not keep those behind it waiting.
+        Each schedule has one turn, so that one that another worker is serving does not delay those behind it.
         """
         self._lock_waits = 0
         self._left_out = {name: until for name, until in self._left_out.items() if until > monotonic()}
@@ -175,7 +179,7 @@ class Scheduler(Service):
         return max(0.0, min(self._left_out.values(), default=math.inf) - monotonic())
 
     def _serve_all(self, connection: Connection, due: Sequence[NextTick]) -> set[str]:
-        """Serves ticks that are due, those first that no key can hold up; returns the names of the schedules."""
+        """Serves due ticks, first those that no key can delay. Returns the names of the schedules."""
         firings = []
         for tick in sorted(due, key=lambda tick: tick.has_key):
             try:
@@ -190,7 +194,8 @@ class Scheduler(Service):
         return served
 
     def _fire(self, connection: Connection, firings: Sequence[Firing]) -> set[str]:
-        """Serves these; where the database refuses one, or its key is locked, halves of them, down to the culprit."""
+        """Serves these. If the database refuses one, or its key is locked, serves halves of them, down to the
+        culprit."""
         try:
             with self.locks.limited(connection):
                 served = store.fire(connection, self.database.schema, firings)
@@ -213,9 +218,10 @@ class Scheduler(Service):
         return set(served)
 
     def _leave_out(self, name: str, reason: Exception | str, *, until: float = math.inf) -> None:
-        """One schedule that cannot be read, or whose job the database does not take, must not hold the others up.
+        """Skips one schedule that cannot be read, or whose job the database refuses, so that it does not delay the
+        others.
 
-        Until the next survey, unless it is said until when.
+        Until the next survey, by default.
         """
         self._left_out[name] = until
         text = " ".join(str(reason).split())
@@ -233,7 +239,7 @@ def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
 
 
 def batches(firings: Sequence[Firing]) -> Iterator[list[Firing]]:
-    """Parts of at most about so many jobs; those with a unique key apart from the others."""
+    """Parts of about this many jobs at most. Schedules with a unique key are kept apart from the others."""
     batch: list[Firing] = []
     size = 0
     for firing in firings:
@@ -248,7 +254,7 @@ def batches(firings: Sequence[Firing]) -> Iterator[list[Firing]]:
 
 @lru_cache(maxsize=4096)
 def settled(expression: str, timezone: str, missed: str, next_at: datetime, now: datetime) -> Due:
-    """What to do about a schedule that is due. Thousands of them may be alike."""
+    """What to do about a due schedule. Thousands of them may be alike."""
     return settle(ticks_of(expression, timezone), missed=missed, next_at=next_at, now=now)
 
 
@@ -258,7 +264,7 @@ def tick_after(expression: str, timezone: str, moment: datetime) -> datetime:
 
 
 def first_tick(change: Change) -> datetime:
-    """Where a schedule begins, or goes on after its declaration was changed.
+    """Where a schedule begins, or continues after its declaration changed.
 
     A tick that is due already is still owed. Otherwise another expression or zone counts from now on, but never from
     before the last tick that was served.

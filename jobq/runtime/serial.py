@@ -1,6 +1,6 @@
-"""The jobs that one child runs in turn: how they are sent, reported and taken back.
+"""The jobs that one child runs in turn: sends them, and takes back their reports and the unstarted ones.
 
-Has the same interface as `concurrent`, so that nobody else asks which of the two a job is in.
+Has the same interface as `concurrent`, so that callers need not know which of the two has a job.
 """
 
 import socket
@@ -28,30 +28,30 @@ from jobq.runtime.ring import UNKNOWN, RingReader
 from jobq.runtime.shared_memory import ORDER, SharedMemory
 
 TELL_AGAIN_SECONDS = 0.25
-"""A job that was told to end, and has not, is told again this often."""
+"""A job that was told to end, and has not ended, is told again this often."""
 
 IDS = attrgetter("id")
 
 
 class Serial:
-    """What one child holds, in the order sent: the first one runs."""
+    """The jobs that one child holds, in the order sent: the first one runs."""
 
     interrupts_process = True
-    """To tell one job to end disturbs the whole process, which is not trusted with another job."""
+    """An order to one job disturbs the whole process, which then gets no other job."""
 
     def __init__(self, memory: SharedMemory) -> None:
         self._outbox, self.inbox = socket.socketpair(socket.AF_UNIX, PACKETS)
-        # `inbox` is the child's own end: what it has not read is cleared away here.
+        # `inbox` is the child's own end: unread packets are cleared away here.
         self._outbox.setblocking(False)
         self._memory = memory
         self.ring = RingReader(memory, PLAIN_REPORT.size)
-        self.held: dict[int, tuple[Assignment, int]] = {}  # by job, with the number by which the ring knows it
+        self.held: dict[int, tuple[Assignment, int]] = {}  # by job, with its number in the ring
         self.next_number = 1
-        self.busy_since = 0.0  # since when the first one has run, as far as can be known
-        self.is_held_up = False  # it gave back what it should have begun at once, and has ended nothing since
+        self.busy_since = 0.0  # when the first job began, as far as known
+        self.is_held_up = False  # it returned jobs that it should have begun at once, and has ended nothing since
         self.interruption: Interruption | None = None
 
-    # What it holds
+    # Held jobs
 
     def __len__(self) -> int:
         return len(self.held)
@@ -66,12 +66,12 @@ class Serial:
         return None
 
     def running(self) -> list[Running]:
-        """What runs at this moment, as far as can be known."""
+        """The running jobs, as far as known."""
         first = self.first
         return [] if first is None else [Running(first, self.busy_since, self.interruption)]
 
     def running_as(self, job_id: int) -> Running:
-        """A job that is held here, if it runs: which one does may be unknown."""
+        """A held job, if it runs: which one does may be unknown."""
         return Running(self.held[job_id][0], self.busy_since, self.interruption)
 
     def find(self, job_id: int, attempt: int) -> Assignment | None:
@@ -79,13 +79,13 @@ class Serial:
         return assignment if assignment is not None and assignment.attempt == attempt else None
 
     def seconds_at_first(self, now: float) -> float:
-        """For how long the first one has run; 0 where there is none."""
+        """How long the first job has run; 0 if there is none."""
         return now - self.busy_since if self.held else 0.0
 
     # Sending
 
     def take_on(self, assignments: Sequence[Assignment]) -> None:
-        """They were sent, in this order."""
+        """These were sent, in this order."""
         if not self.held:
             self.busy_since = monotonic()
         count = len(assignments)
@@ -96,7 +96,7 @@ class Serial:
     def send(self, stock: deque[Assignment], limit: int) -> int:
         """Sends jobs from the front of the stock, and returns how many. Raises NoFile after those that could be sent.
 
-        Sends fewer where the socket has no more room; or the child is dying, and its death will be told.
+        Sends fewer if the socket is full, or if the child is dying. Its death is then reported elsewhere.
         """
         assignments = list(islice(stock, limit))
         sent = 0
@@ -116,7 +116,7 @@ class Serial:
     # Reports
 
     def accept(self, reports: list[Report]) -> list[Report]:
-        """Those that end an attempt of its own. Each ends one: it is not held any more."""
+        """The reports that end a held attempt. That attempt is then no longer held."""
         held, accepted = self.held, []
         for report in reports:
             entry = held.get(report.id)
@@ -124,7 +124,7 @@ class Serial:
                 del held[report.id]
                 accepted.append(report)
         if accepted:
-            # The next one began when the last one ended.
+            # The next one began when this one ended.
             self.busy_since = max(self.busy_since, min(monotonic(), accepted[-1].ended))
             self.is_held_up = False
         return accepted
@@ -141,12 +141,12 @@ class Serial:
         return self.held.pop(job_id)[0]
 
     def give_up_number(self, number: int) -> Assignment | None:
-        """The job that the ring knows by this number; None where it is not here any more."""
+        """The job with this number in the ring. None if it is not here any more."""
         job_id = next((job_id for job_id, (_, known) in self.held.items() if known == number), None)
         return None if job_id is None else self.give_up(job_id)
 
     def recall(self) -> list[Assignment]:
-        """Takes back jobs that have not begun, as far as that can be known: the child says of each it passes over."""
+        """Takes back jobs that have not begun, as far as known: the child confirms each one that it skips."""
         if not self.held:
             return []
         begun = self.ring.take_back(self.next_number)
@@ -154,11 +154,11 @@ class Serial:
             self.ring.is_spoilt = True
         returned = [self.give_up(job_id) for job_id, (_, number) in list(self.held.items()) if number > begun]
         if returned:
-            self.clear_unread()  # never where it is unknown what has begun: the child has to say of each
+            self.clear_unread()  # never if it is unknown which have begun: the child must confirm each
         return returned
 
     def clear_unread(self) -> None:
-        """The child would pass it all over; room need not wait for that, nor the memory of large arguments."""
+        """The child would skip all of them. Clearing them frees room, and the memory of large arguments, at once."""
         try:
             # Not a non-blocking socket: the child's end is the same, and the child must wait there.
             while self.inbox.recv(1, socket.MSG_DONTWAIT):
@@ -171,17 +171,17 @@ class Serial:
 
     @property
     def has_begun_none(self) -> bool:
-        """Of what is held there."""
+        """For the jobs held there."""
         return next((number for _, number in self.held.values()), UNKNOWN) > self.ring.begun()
 
     def first_with_number(self) -> tuple[Assignment, int] | None:
-        """For another thread of the supervisor: it copies what is held in one step."""
+        """For another thread of the supervisor: it copies the held jobs in one step."""
         return next(iter(list(self.held.values())), None)
 
     # Interrupting
 
     def interrupt(self, interruption: Interruption, process: Process) -> None:
-        """Has the stack written, and tells the job to end."""
+        """Requests the stack, and tells the job to end."""
         self.interruption = interruption
         process.signal(SHOW_STACK)
         if interruption.order.kind is not OrderKind.MEMORY:
@@ -189,8 +189,8 @@ class Serial:
             process.signal(INTERRUPT)
 
     def remind(self, interruption: Interruption, process: Process, now: float) -> None:
-        """A signal that comes just before a system call blocks is seen only after it: the next one interrupts it. The
-        guard raises once, however often it is told."""
+        """A signal that comes just before a system call blocks is noticed only after it, so the next one interrupts it.
+        The guard raises once, however many signals come."""
         if interruption.order.kind is OrderKind.MEMORY or now < interruption.tell_again_at:
             return
         if interruption.tell_again_at:
@@ -200,14 +200,14 @@ class Serial:
     # Ending
 
     def shut(self) -> None:
-        """Nothing more will come."""
+        """Sends the end of all work."""
         if sys.platform == "linux":
             self._outbox.shutdown(socket.SHUT_WR)
-        else:  # a datagram socket has no end to tell; an empty packet reads the same
+        else:  # a datagram socket cannot be shut down; an empty packet reads the same
             self._outbox.send(b"")
 
     def say(self, packet: bytes) -> None:
-        """The first packet, before any job: how the child is set up."""
+        """The first packet, before any job: the settings of the child."""
         self._outbox.send(packet)
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class Serial:
 
 
 def chunks(assignments: list[Assignment], number: int) -> list[tuple[int, bytes]]:
-    """Packets, each with how many assignments it holds; one that would fill the socket is halved."""
+    """Packets, each with its number of assignments. A packet that would fill the socket is halved."""
     packets: list[tuple[int, bytes]] = []
     for start in range(0, len(assignments), MAX_CHUNK):
         chunk = assignments[start : start + MAX_CHUNK]

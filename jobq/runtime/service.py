@@ -1,7 +1,7 @@
-"""The harness of everything that a supervisor does beside its main loop: one thread, one connection, start, tick, stop.
+"""The base of everything that a supervisor does beside its main loop: one thread, one connection, start, tick, stop.
 
-A service says in `tick` what it does once, and how long to wait until the next time. What it does about a database
-that cannot serve it is the same for all, and is written in `trouble`.
+The `tick` of a service is one round of work, and returns the time until the next one. The handling of a database that
+cannot serve is the same for all, in `trouble`.
 """
 
 import logging
@@ -21,28 +21,28 @@ log = logging.getLogger("jobq.worker")
 MAX_BACKOFF_SECONDS = 10.0
 
 LOCK_SECONDS = 0.5
-"""No service waits longer for a row or a table that somebody's open transaction holds: it leaves that out."""
+"""Maximum seconds that a service waits for a row or table locked by another transaction. Then it skips that work."""
 
 
 class Service:
-    """A thread that calls `tick` again and again, on a connection that is made anew when it was lost."""
+    """A thread that calls `tick` again and again, on a connection that is replaced when it was lost."""
 
     name = "service"
     max_backoff_seconds = MAX_BACKOFF_SECONDS
     keeps_connection = True
-    """False: connect for each tick and hang up after it, for what happens rarely."""
+    """False: connect for each tick and hang up after it, for rare work."""
     lock_seconds = LOCK_SECONDS
-    """For how long a statement waits at most for a row that somebody holds. Not kept by itself behind a pooler."""
+    """Maximum seconds that a statement waits for a locked row. Behind a pooler each tick must set it itself."""
 
     again_seconds = AGAIN_SECONDS
-    """How long it waits after somebody's lock was in its way, about. 0: it asks again at once."""
+    """Seconds to wait, roughly, after a lock was in the way. 0: it tries again at once."""
 
     walks_indexes = True
-    """False: its statements join many rows, each in the way that the server plans for it."""
+    """False: its statements join many rows, so the server plans each one anew."""
 
     max_tick_seconds: float | None = None
-    """After this long in one tick the connection is cut, and a new one made: for what must not wait for one server
-    process that hangs."""
+    """After this long in one tick the connection is cut, and a new one made: for work that must not wait for one
+    hanging server process."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -61,12 +61,12 @@ class Service:
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Ends it after the tick at hand. False: it did not end within `timeout` seconds."""
+        """Ends it after the current tick. False: it did not end within `timeout` seconds."""
         self.ask_to_stop()
         return self.wait_until_stopped(timeout)
 
     def ask_to_stop(self) -> None:
-        """It ends after the tick at hand."""
+        """It ends after the current tick."""
         self._stopping.set()
         self.wake()
 
@@ -77,30 +77,30 @@ class Service:
         return not self._thread.is_alive()
 
     def wake(self) -> None:
-        """Ends its wait: there is something to do."""
+        """Ends its wait: there is work to do."""
         self._woken.set()
 
     def tick(self, connection: Connection) -> float | None:
-        """Does its work once; returns the seconds until the next time, None for when woken."""
+        """One round of work. Returns the seconds until the next one; None: when woken."""
         raise NotImplementedError
 
     def on_connected(self, connection: Connection) -> None:
         """Called with each new connection, before the first tick on it."""
 
     def on_stopping(self, connection: Connection) -> None:
-        """Called once after the last tick, where the connection still stands: for what must not be left behind."""
+        """Called once after the last tick, if the connection still works: for work that must not be left undone."""
 
     def on_stopped(self) -> None:
         """Called once, after the last tick."""
 
     def look_after(self) -> None:
-        """Called by the main loop from time to time. A service that waits is reported, and ends nothing."""
+        """Called by the main loop from time to time. Reports a service that waits long. The wait continues."""
         if self.max_tick_seconds is not None and self.ticking.seconds > self.max_tick_seconds:
             self._hang_up()
         self.ticking.look_after()
 
     def _hang_up(self) -> None:
-        """Its thread finds the connection lost, and makes another one."""
+        """Its thread finds the connection lost, and opens another one."""
         with self._closing:
             if self._connection is not None and not self._connection.closed:
                 hang_up(self._connection)
@@ -118,7 +118,7 @@ class Service:
             self.on_stopped()
 
     def _attempt(self) -> None:
-        """One tick, and the wait after it; nothing that goes wrong ends the thread."""
+        """One tick, and the wait after it. No error ends the thread."""
         self.ticking.began()
         try:
             wait = self.tick(self._connect())
@@ -127,7 +127,8 @@ class Service:
             self.ticking.ended()
         except Exception as error:  # noqa: BLE001 - the edge around one tick
             self.ticking.ended()
-            self._stopping.wait(self._seconds_after(error))  # new work would meet the same trouble: it does not wake
+            # new work would meet the same trouble: it does not shorten this
+            self._stopping.wait(self._seconds_after(error))
         else:
             self.answered_at = monotonic()
             self._trouble.worked()
@@ -135,7 +136,7 @@ class Service:
             self._woken.clear()
 
     def _seconds_after(self, error: Exception) -> float:
-        """How long to wait after a tick that failed. A lock that somebody holds leaves the connection as it was."""
+        """Seconds to wait after a tick that failed. A lock of another transaction leaves the connection intact."""
         if is_lock_timeout(error):
             self.locks.tell("its work")
             return jittered(self.again_seconds)
@@ -168,11 +169,11 @@ class Service:
 
 
 def sooner(first: float | None, second: float | None) -> float | None:
-    """The shorter of two waits; None is one without end."""
+    """The shorter of two waits. None is infinite."""
     waits = [wait for wait in (first, second) if wait is not None]
     return max(0.0, min(waits)) if waits else None
 
 
 def jittered(seconds: float) -> float:
-    """About so many seconds: a thousand workers started together must not all ask together."""
+    """About this many seconds: a thousand workers started together must not all ask together."""
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

@@ -1,7 +1,7 @@
-"""All that a supervisor has to do with the database, each with a connection of its own.
+"""All database work of a supervisor, each part with a connection of its own.
 
 Claims and notifications are exchanges of the main loop, which never waits for an answer. Everything else is a service
-with a thread. What one has to say to another is said here; what concerns jobs becomes an event for the main loop.
+with a thread. Services pass messages to each other here. Messages about jobs become events for the main loop.
 """
 
 import selectors
@@ -42,7 +42,7 @@ from jobq.store.database import Database
 
 
 class Services:
-    """`on_reports` gets reports on jobs that cannot be run at all, `status` is asked for each heartbeat."""
+    """`on_reports` gets reports on jobs that cannot be run at all. `status` is called for each heartbeat."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Services:
             self._database,
             self.ownership,
             on_recorded=self._on_recorded,
-            # A report came too late: the heartbeat finds out at once whether this worker was declared dead.
+            # A report came too late: the heartbeat checks at once whether this worker was declared dead.
             on_disowned=lambda: self.heartbeat.wake(),
         )
         self.control = Control(
@@ -161,12 +161,12 @@ class Services:
             service.start()
 
     def turn(self) -> None:
-        """Has the main loop's exchanges with the database begin what is due."""
+        """Lets the main loop's exchanges with the database start what is due."""
         for exchange in self.exchanges:
             exchange.turn()
 
     def seconds_to_turn(self) -> float | None:
-        """When `turn` has something to do; None: not before something is heard."""
+        """When `turn` has work to do. None: not before data arrives."""
         seconds: float | None = None
         for exchange in self.exchanges:
             seconds = sooner(seconds, exchange.seconds_to_turn())
@@ -177,7 +177,7 @@ class Services:
         return [*self._all, self.preparer, *self.exchanges]
 
     def look_after(self) -> None:
-        """Reports services and exchanges that wait, from the main loop."""
+        """Reports services and exchanges that wait long. Called by the main loop."""
         for one in self._waiters:
             one.look_after()
 
@@ -186,7 +186,7 @@ class Services:
         return {one.name: round(one.ticking.seconds, 1) for one in self._waiters if one.ticking.is_long}
 
     def stop(self, seconds: float) -> None:
-        """Asks all to end, and waits this long at most: the database of one that does not may be away."""
+        """Asks all to end, and waits at most this long: the database of one may be down."""
         for exchange in self.exchanges:
             exchange.stop()
         for service in (*self._all, self.preparer):
@@ -208,7 +208,7 @@ class Services:
             self.listener.wake()
         self.scheduler.wake()
 
-    # What services say, in their threads
+    # Messages of services, in their threads
 
     def _on_recorded(self) -> None:
         self.hooks.look_if_owed()
@@ -218,7 +218,7 @@ class Services:
     def _on_look(self, beats: Mapping[int, float], has_left: bool) -> None:
         self.maintenance.looked(beats, has_left)
 
-    # What the main loop's exchanges say
+    # Messages of the main loop's exchanges
 
     def _on_claimed(self) -> None:
         if self.listener is not None:
@@ -233,12 +233,12 @@ class Services:
             claimer.hint(queue)
 
     def _on_control(self, payload: str) -> None:
-        """An operator wants something of the worker that is named; of all, if none is: queues were paused."""
+        """An operator has a request to the named worker, or to all if none is named: queues were paused."""
         if payload == "":
             self._events.put(QueuesPaused())
         elif payload == str(self.ownership.worker_id):
             self.control.look()
-            self.heartbeat.wake()  # it may be the worker itself that is to stop
+            self.heartbeat.wake()  # the worker itself may have to stop
 
     def _look_everywhere(self) -> None:
         """Hints may have been lost."""

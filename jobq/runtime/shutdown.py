@@ -1,9 +1,8 @@
 """How a worker stops: running → stopping → cut off → flushing.
 
-STOPPING: a signal, an operator or the end of a drain. Nothing is claimed, jobs that have not begun go back, and those
-that run may end.
-CUT_OFF: the grace time is over, or a second signal came. Children are killed, and their jobs run again elsewhere.
-FLUSHING: all children have ended. Their last reports are recorded.
+STOPPING: after a signal, an operator's request or the end of a drain. Nothing is claimed, unstarted jobs go back, and
+running jobs may end. CUT_OFF: the grace time is over, or a second signal came. Children are killed, and their jobs run
+again elsewhere. FLUSHING: all children have ended. Their last reports are recorded.
 """
 
 import logging
@@ -19,14 +18,14 @@ from jobq.runtime.supply import Supply
 log = logging.getLogger("jobq.worker")
 
 FLUSH_SECONDS = 10.0
-"""How long the last reports may take on the way out, where the database is away."""
+"""Maximum seconds for recording the last reports if the database is down."""
 
 SECOND_SIGNAL_EXIT_CODES: dict[int, int] = {signal.SIGINT: 130, signal.SIGQUIT: 131, signal.SIGTERM: 143}
-"""The signals of which a second one cuts off. A terminal that is closed sends SIGHUP more than once."""
+"""Signals of which a second one cuts off. A terminal that is closed sends SIGHUP more than once."""
 
 SAME_STOP_SECONDS = 1.0
-"""A signal of another kind within this time is the same stop: Ctrl-C reaches every process of a terminal, and a process
-manager among them sends SIGTERM to its own."""
+"""A signal of another kind within this time belongs to the same stop: Ctrl-C reaches every process of a terminal, and a
+process manager among them sends SIGTERM to its own."""
 
 
 class Phase(Enum):
@@ -47,7 +46,7 @@ class Shutdown:
         self._services = services
         self._grace_seconds = grace_seconds
         self._since = 0.0  # when the phase began
-        self._signalled: tuple[int, float] | None = None  # the first signal, and when it came
+        self._signalled: tuple[int, float] | None = None  # the first signal, and its time
         self._is_cut_off = False  # also later, while the last reports are recorded
         self._forced_exit_code = 0
 
@@ -68,21 +67,22 @@ class Shutdown:
             self._cut_off(f"the worker was told to stop at once ({name})")
 
     def _is_urgent(self, number: int) -> bool:
-        """Whether it is a second signal. The first one may find the worker stopping, as an operator wanted."""
+        """Whether it is a second signal. At the first one the worker may be stopping already, after an operator's
+        request."""
         if self._signalled is None or number not in SECOND_SIGNAL_EXIT_CODES:
             return False
         first, at = self._signalled
         return number == first or monotonic() - at >= SAME_STOP_SECONDS
 
     def begin(self) -> None:
-        """Nothing is claimed, what is not begun goes back, what runs may end."""
+        """Nothing is claimed, unstarted jobs go back, running jobs may end."""
         self._enter(Phase.STOPPING)
         self._services.hooks.are_taken = False
         self._supply.stop_claiming()
         self._children.dispatcher.recall_all()
         self._give_back()
         self._children.crew.close()
-        self._services.heartbeat.wake()  # its row says so at once
+        self._services.heartbeat.wake()  # writes it into the worker's row at once
         log.info("stopping running=%s grace_seconds=%g", self._children.roster.count_held(), self._grace_seconds)
 
     def go_on(self) -> None:

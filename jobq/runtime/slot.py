@@ -1,4 +1,4 @@
-"""One place among the processes: the child that works it, and the one that will take over from it."""
+"""One place for a process: its child, and the one that will take over from it."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -26,7 +26,7 @@ class Slot:
             self.child, self.successor = self.successor, None
 
     def failed(self) -> None:
-        """Another try comes ever later."""
+        """Each try comes later than the last one."""
         self.failures += 1
         self.restart_at = monotonic() + min(0.5 * 2**self.failures, MAX_RESTART_DELAY_SECONDS)
 
@@ -34,7 +34,7 @@ class Slot:
         self.failures = self.deaths = 0
 
     def begin_anew(self) -> Child | None:
-        """The code has changed: a successor of the old code is not needed."""
+        """The code has changed: a successor with the old code is not needed."""
         self.failures, self.deaths, self.restart_at = 0, 0, 0.0
         successor, self.successor = self.successor, None
         return successor

@@ -1,4 +1,4 @@
-"""Makes what the interpreter writes of its threads' stacks readable: as a traceback, without jobq's own frames."""
+"""Makes the interpreter's dump of its threads' stacks readable: as a traceback, without jobq's own frames."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ FUNCTIONS = str(Path(__file__).parents[1] / "functions.py")
 
 FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
 TASK = "Coroutine"
-"""Begins the lines of one coroutine, as others begin those of a thread."""
+"""Starts the lines of one coroutine, like the first line of a thread."""
 
 IN_TRACEBACK = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?), in (?P<function>.*)$')
 NOT_SHOWN = ("<frozen importlib", str(Path(__file__).parents[1]) + "/", "<string>")
@@ -23,7 +23,7 @@ MACHINERY = ("<frozen runpy>", OWN_FOLDER, FUNCTIONS)
 def readable(written: str) -> str:
     """The threads of a process with their frames, the innermost last as in a traceback.
 
-    Coroutines come first, then the main thread. What a job wrote among it is told in a form that PostgreSQL stores.
+    Coroutines come first, then the main thread. Text that a job wrote among them is made storable for PostgreSQL.
     """
     tasks, threads = blocks(written.replace("\0", "\\x00").encode(errors="backslashreplace").decode())
     *others, main = threads or [[]]  # the interpreter writes the youngest thread first
@@ -56,7 +56,7 @@ def blocks(written: str) -> tuple[list[list[str]], list[list[str]]]:
 
 
 def frames_of(block: list[str]) -> list[str]:
-    """A thread's frames from the user's first one on; where there is none of the user's, all of them."""
+    """A thread's frames from the user's first one on. If it has none of the user's, all of them."""
     frames = block[::-1]
     if frames and frames[0].startswith(BOOT):
         frames = frames[1:]

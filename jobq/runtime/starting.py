@@ -1,4 +1,4 @@
-"""Starts one child: its sockets, its pipe, its shared memory and its process. If one of them fails, none is left."""
+"""Starts one child: its sockets, its pipe, its shared memory and its process. If one of them fails, all are closed."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def start_child(
     on_death: Callable[[Child, Death], None],
     on_returned: Callable[[list[Assignment]], None],
 ) -> Child:
-    """Raises OSError or RuntimeError where the OS refuses a file, a process or a thread. `mark` is for its programs."""
+    """Raises OSError or RuntimeError if the OS refuses a file, a process or a thread. `mark` is for its programs."""
     with ExitStack() as undo, ExitStack() as of_child:
         memory = SharedMemory.of_supervisor()
         undo.callback(memory.close)

@@ -1,6 +1,6 @@
-"""The jobs that were claimed and not sent to a child yet: bounded by count, and given back when no child comes free.
+"""The claimed jobs that have not been sent to a child: limited in number, and given back if no child becomes free.
 
-The bytes of large arguments are bounded by the preparer, which loads them.
+The preparer, which loads large arguments, limits their bytes.
 """
 
 from collections import deque
@@ -14,10 +14,10 @@ from jobq.runtime.ownership import Ownership
 from jobq.runtime.preparer import Preparer
 
 STOCK_SECONDS = 0.05
-"""The stock of claimed jobs is about this much work for all children."""
+"""The stock of claimed jobs is about this many seconds of work for all children."""
 
 STALE_SECONDS = 0.5
-"""Jobs for which no child came free in this time are given back: another worker may be free."""
+"""Jobs that got no child in this time are given back: another worker may have one."""
 
 
 class Stock:
@@ -43,7 +43,7 @@ class Stock:
         self._moved_at = monotonic()
 
     def add_prepared(self) -> None:
-        """What the preparer is done with."""
+        """Jobs that the preparer has finished."""
         if prepared := self.preparer.take():
             self.isolation.add([assignment for assignment in prepared if assignment.suspected])
             self.add([assignment for assignment in prepared if not assignment.suspected])
@@ -51,7 +51,7 @@ class Stock:
             self.isolation.begun(begun)
 
     def put_back(self, assignments: list[Assignment]) -> None:
-        """Jobs that a child gave up unstarted go back to the front, in their order."""
+        """Jobs that a child returned unstarted go back to the front, in their order."""
         if suspects := [assignment for assignment in assignments if assignment.suspected]:
             assignments = [assignment for assignment in assignments if not assignment.suspected]
             self.isolation.add(suspects)
@@ -67,7 +67,7 @@ class Stock:
 
     @property
     def set_apart(self) -> int:
-        """How many jobs are prepared, or wait to run alone."""
+        """The number of jobs that are being prepared, or wait to run alone."""
         return self.preparer.held + len(self.isolation)
 
     @property
@@ -76,7 +76,7 @@ class Stock:
 
     @property
     def is_stale(self) -> bool:
-        """Whether no child has come free for a while, though jobs wait."""
+        """Whether no child has become free for a while, though jobs wait."""
         now = monotonic()
         is_moving = not self.plain or self._dispatcher.free()
         if is_moving and (not self.coroutines or self._dispatcher.free_for_coroutines()):
@@ -86,7 +86,7 @@ class Stock:
     # Going out
 
     def hand_out(self) -> None:
-        """Gives children as much as they have room for, and takes back jobs that wait in vain."""
+        """Gives children as much as they have room for, and takes back jobs that would wait too long."""
         self.isolation.turn(keep_one=bool(self.plain))
         self._dispatcher.dispatch(self.plain)
         if self.coroutines:
@@ -113,7 +113,7 @@ class Stock:
         return plain, coroutines
 
     def drop_all(self) -> None:
-        """Forgets everything: the jobs belong to somebody else."""
+        """Forgets everything: the jobs belong to another worker now."""
         self.plain.clear()
         self.coroutines.clear()
         self.preparer.drop_all()
@@ -127,10 +127,10 @@ def find(waiting: Iterable[Assignment], job_id: int, attempt: int) -> Assignment
 def max_waiting(
     mean_seconds: float | None, seconds_at_current: float | None, *, processes: int, limit_per_process: int
 ) -> int:
-    """How many jobs may wait, by how long they take: none where they are long, hundreds where they are short."""
+    """How many jobs may wait: none if they are long, hundreds if they are short."""
     if mean_seconds is None:
         return 0
     seconds = mean_seconds
     if seconds_at_current is not None and seconds_at_current > RECALL_AFTER_SECONDS:
-        seconds = max(seconds, seconds_at_current)  # until then its end may only not be heard yet
+        seconds = max(seconds, seconds_at_current)  # before that, its end may only not be known yet
     return min(limit_per_process * processes, int(STOCK_SECONDS * processes / max(seconds, 1e-6)))

@@ -1,4 +1,4 @@
-"""The signals by which a person, a terminal or a platform ends a worker. Each of them is a stop."""
+"""The signals by which a person, a terminal or a platform stops a worker."""
 
 import signal
 
@@ -8,21 +8,21 @@ reached. SIGUSR1, SIGUSR2: batch systems (Slurm, LSF, Grid Engine) send them som
 
 STOPS: tuple[int, ...] = tuple(
     [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    # What systemd stops by, as the first process of a container.
+    # systemd, as the first process of a container, stops on this one.
     + ([signal.SIGRTMIN + 3] if hasattr(signal, "SIGRTMIN") else [])
 )
 
 OF_GROUPS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGPWR") if hasattr(signal, name)
 )
-"""Those that come to every process of a terminal, a service or a container, and are for the worker alone."""
+"""Signals that reach every process of a terminal, a service or a container, and are meant for the worker alone."""
 
 ENDED_BY_STOP = frozenset({signal.SIGKILL, *OF_GROUPS})
-"""A child that dies of one of these while its worker stops was ended by the stop, and not by its job."""
+"""If a child dies of one of these while its worker stops, the stop ended it, and not its job."""
 
 
 def name_of(number: int) -> str:
-    """`SIGTERM`, say; of a real-time signal its number."""
+    """`SIGTERM`, for example; the number of a real-time signal."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -1,4 +1,4 @@
-"""One child, as its supervisor sees it: its process, its life, and the jobs that it holds."""
+"""One child, as its supervisor sees it: its process, its life, and its jobs."""
 
 import os
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from jobq.runtime.serial import Serial
 from jobq.runtime.shared_memory import SharedMemory
 
 Jobs = Serial | Concurrent
-"""What a child holds of one of the two kinds."""
+"""A child's jobs of one of the two kinds."""
 
 
 class Child:
-    """One child process. `on_returned` gets the jobs that are taken back from it unstarted."""
+    """One child process. `on_returned` gets unstarted jobs that are taken back from it."""
 
     __slots__ = (
         "buffer",
@@ -54,11 +54,11 @@ class Child:
         self.concurrent = concurrent
         self.kinds: tuple[Jobs, Jobs] = (concurrent, serial)
         self.on_returned = on_returned
-        self.generation = generation  # which state of the application's code it has imported
+        self.generation = generation  # the version of the application's code that it has imported
         self.life = Life()
         self.started_at = monotonic()
-        self.has_said_why = False  # it does not load the application
-        self.buffer = b""  # of what it writes into the pipe, the line that has only begun to arrive
+        self.has_said_why = False  # that it does not load the application
+        self.buffer = b""  # the incomplete last line from its pipe
         self.dispatched = 0
         self.is_reserved = False  # for a suspected job, which runs there alone
 
@@ -66,7 +66,7 @@ class Child:
     def pid(self) -> int:
         return self.process.pid
 
-    # What it holds
+    # Held jobs
 
     @property
     def is_open(self) -> bool:
@@ -78,7 +78,7 @@ class Child:
         return bool(self.serial.held or self.concurrent.held)
 
     def running(self) -> list[Running]:
-        """What runs there at this moment, as far as can be known."""
+        """The running jobs, as far as known."""
         return [*self.serial.running(), *self.concurrent.running()]
 
     def holding(self, job_id: int, attempt: int) -> Jobs | None:
@@ -88,7 +88,7 @@ class Child:
     # Taking back
 
     def recall(self, *kinds: Jobs) -> list[Assignment]:
-        """Takes back what has not begun, of these kinds or of both; `on_returned` gets it."""
+        """Takes back unstarted jobs, of these kinds or of both. `on_returned` gets them."""
         if returned := self.take_unbegun(*kinds):
             self.dispatched -= len(returned)
             self.on_returned(returned)
@@ -100,7 +100,7 @@ class Child:
         return [assignment for jobs in kinds or self.kinds for assignment in jobs.recall()]
 
     def drop_all(self) -> None:
-        """Forgets its jobs: they belong to somebody else by now."""
+        """Forgets its jobs: they belong to another worker now."""
         self.take_unbegun()
         for jobs in self.kinds:
             jobs.drop_all()
@@ -108,13 +108,13 @@ class Child:
     # Ending
 
     def leave(self) -> None:
-        """Lets it go: it ends what it has, and exits."""
+        """Lets it end its jobs and exit."""
         if self.life.leave(monotonic()):
             for jobs in (self.serial, self.concurrent):
                 jobs.shut()
 
     def kill(self, cause: Cause) -> None:
-        """Ends it and all that its jobs started."""
+        """Kills it and everything that its jobs started."""
         self.life.kill(cause)
         self.process.kill()
 

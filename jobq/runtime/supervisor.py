@@ -55,10 +55,10 @@ TICK_SECONDS = 0.25
 ERROR_TYPE = attrgetter("error_type")
 
 LOOK_EVERY_SECONDS = 1.0
-"""The progress of running jobs is stored this often, and services are looked after."""
+"""Seconds between two times that progress is stored and services are checked."""
 
 LEAVE_SECONDS = 2.0
-"""On the way out, children, services and the database are waited for this long each."""
+"""At the end, children, services and the database each get this many seconds."""
 
 
 def run(
@@ -69,14 +69,13 @@ def run(
     reload: Callable[[], Settings] | None = None,
     read_figures: Callable[[], Load] | None = None,
 ) -> int:
-    """Works the queues until a signal ends it, or with `drain` until nothing is due.
+    """Works the queues until a signal stops it, or with `drain` until nothing is due.
 
     With `reload`, which reads the settings again, children are replaced when code or settings change.
 
-    Returns the exit code: 0 after a clean end, 1 where results could not be recorded, or where with `drain` a job came
-    to rest and was not successful, 2 where the application does not
-    import, 130 or 143 where a second SIGINT or SIGTERM cut the running jobs off.
-    Raises DatabaseError where the database cannot be used from the start.
+    Returns the exit code: 0 after a clean end; 1 if results could not be recorded, or if with `drain` a job came to
+    rest without success; 2 if the application does not import; 130 or 143 if a second SIGINT or SIGTERM cut off running
+    jobs. Raises DatabaseError if the database cannot be used from the start.
     """
     interpreter.require()
     logs.configure(settings)
@@ -157,7 +156,7 @@ class Supervisor:
 
     @property
     def exit_code(self) -> int | None:
-        """None: it goes on."""
+        """None: the worker continues."""
         if self.shutdown.exit_code is None and self.application.is_unusable:
             return 2
         if self.shutdown.exit_code == 0 and self.drain is not None:
@@ -181,7 +180,7 @@ class Supervisor:
         self._hear()
         self.supply.receive()
         if not (self.events or self.shutdown.has_begun):
-            self.stock.hand_out()  # first, where nothing else was heard: a lone job waits for no look at other things
+            self.stock.hand_out()  # first, if no other event came: a lone job waits for nothing else
         self.children.keep_up()
         self.janitor.keep_up()
         self._obey()
@@ -196,7 +195,7 @@ class Supervisor:
         self._stop_if_drained()
 
     def _hear(self) -> None:
-        """Waits until there is something to do, and reads what children have written and the database has answered."""
+        """Waits until there is work, and reads the output of children and the answers of the database."""
         if seconds := self.children.dispatcher.seconds_to_gather():
             sleep(seconds)
         for key, _ in self.selector.select(self._seconds_to_wait()):
@@ -218,7 +217,7 @@ class Supervisor:
         return longest if seconds is None else min(longest, seconds)
 
     def _obey(self) -> None:
-        """Does what other threads and signals want."""
+        """Handles events from other threads and signals."""
         changed: set[str] = set()
         for event in self.events.take():
             if isinstance(event, CodeChanged):
@@ -246,12 +245,12 @@ class Supervisor:
             case HooksTaken(hooks):
                 self.stock.add(hooks)
             case QueuesPaused():
-                # What has not started is given back; a claim finds out which of it may be worked.
+                # Unstarted jobs are given back; a claim finds out which of them may run.
                 self.children.dispatcher.recall_all()
                 self.supply.give_back_all()
 
     def _look_after(self) -> None:
-        """What need not happen at every turn."""
+        """Work that is not needed at every turn."""
         now = monotonic()
         if now < self._look_at:
             return
@@ -268,7 +267,7 @@ class Supervisor:
     # Ending
 
     def _leave(self) -> None:
-        """Ends every service and child, and signs off; a database that is away must not hold the exit up."""
+        """Ends every service and child, and signs off. A database that is down must not delay the exit."""
         if self.reloader is not None:
             self.reloader.stop()
         self.children.roster.cut_off_all("the worker has ended")
@@ -284,7 +283,7 @@ class Supervisor:
         self.events.close()
         log.info("stopped worker=%s done=%s", self.ownership.worker_id, self.services.completer.tally.attempts)
 
-    # What children and services say
+    # Messages of children and services
 
     def _on_reports(self, reports: list[Report]) -> None:
         hooks = self.services.hooks
@@ -312,7 +311,7 @@ class Supervisor:
     # Identity
 
     def _drop_all(self, worker_id: int) -> None:
-        """Drops what is no longer ours: the jobs run elsewhere by now, and the fence refuses late reports.
+        """Drops jobs that are no longer ours: they run elsewhere by now, and the fence refuses late reports.
 
         The heartbeat then registers this worker anew: the main loop does not wait for the database.
         """

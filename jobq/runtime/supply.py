@@ -1,4 +1,4 @@
-"""Has jobs claimed for which there is room, and gives back those for which there is none."""
+"""Requests claims for the available room, and gives back jobs for which there is none."""
 
 from jobq.records import ClassRecord
 from jobq.runtime.children import Children
@@ -7,14 +7,14 @@ from jobq.runtime.stock import Stock, max_waiting
 from jobq.settings import Settings
 
 USED_UP = 1 / 3
-"""A claim of less than this part of what may be held costs too much a job."""
+"""A claim of less than this part of the allowed stock costs too much per job."""
 
 MAX_UNRECORDED = 5000
-"""With this many reports not in the database yet, nothing more is claimed until it has caught up, or is back."""
+"""With this many unrecorded reports, nothing more is claimed until the database has caught up, or is back."""
 
 
 class Supply:
-    """Stands between the claimers, which have threads of their own, and the stock."""
+    """Stands between the claimers and the stock."""
 
     def __init__(self, settings: Settings, children: Children, stock: Stock, services: Services) -> None:
         self.stock = stock
@@ -26,14 +26,14 @@ class Supply:
         self._claimers = services.claimers
 
     def receive(self) -> None:
-        """Takes in what was claimed."""
+        """Takes in claimed jobs."""
         for claimer in self._claimers:
             if claimed := claimer.room.take():
                 self.stock.add(claimed)
         self.stock.add_prepared()
 
     def ask_for_more(self) -> None:
-        """From when a part of what may be held is used up a claim is worth it: it then runs while the children work."""
+        """A claim is worth it when this part of the allowed stock is used up: it then runs while the children work."""
         dispatcher, pace, stock = self._children.dispatcher, self._children.pace, self.stock
         waiting = max_waiting(
             pace.mean_seconds,
@@ -54,10 +54,10 @@ class Supply:
             self.give_back_all()
 
     def give_back_all(self) -> None:
-        """What has not been sent goes back into the database."""
+        """Unsent jobs go back into the database."""
         plain, coroutines = self.stock.take_all()
         if coroutines:
-            # By the one that claims them, so that the one happens before the other.
+            # The claimer gives them back itself, so that this comes before its next claim.
             self._coroutine_claimer.give_back(coroutines)
         if plain:
             self._claimer.give_back(self._services.hooks.leave(plain))
@@ -67,7 +67,7 @@ class Supply:
             claimer.look()
 
     def tell_classes(self, classes: tuple[ClassRecord, ...]) -> None:
-        """Coroutines are claimed apart where children run them side by side."""
+        """Coroutines are claimed separately if children run them side by side."""
         coroutines = [record for record in classes if record.is_coroutine and self._settings.concurrency > 1]
         self.stock.coroutine_classes = frozenset(name for record in coroutines for name in record.names)
         self._coroutine_claimer.classes = tuple(self.stock.coroutine_classes)
@@ -78,14 +78,14 @@ class Supply:
             claimer.stop_claiming()
 
     def drop_all(self) -> None:
-        """Forgets everything: the jobs belong to somebody else."""
+        """Forgets everything: the jobs belong to another worker now."""
         for claimer in self._claimers:
             claimer.room.take()
         self.stock.drop_all()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing that was claimed waits, nor is on its way here."""
+        """Whether no claimed job waits here or is on its way here."""
         return self.stock.is_empty and not any(claimer.room.has_delivered for claimer in self._claimers)
 
     @property
@@ -94,11 +94,11 @@ class Supply:
 
     @property
     def is_asking(self) -> bool:
-        """Whether an answer is on its way, which may bring jobs."""
+        """Whether an answer is outstanding, which may bring jobs."""
         return any(claimer.is_asking for claimer in self._claimers)
 
     @property
     def empty_look_began(self) -> float | None:
-        """When the earliest of the last looks began that found nothing; None where one has not found that."""
+        """When the earliest of the last fruitless looks began. None if some claimer has not had one."""
         looks = [claimer.queues.empty_look_began for claimer in self._claimers if claimer.classes]
         return None if None in looks else min((look for look in looks if look is not None), default=None)

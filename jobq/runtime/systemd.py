@@ -1,7 +1,7 @@
-"""systemd's protocol for services: says when the worker is ready, what it does, and that its main loop turns.
+"""systemd's protocol for services: reports when the worker is ready, what it does, and that its main loop turns.
 
-Only where systemd asks for it, by NOTIFY_SOCKET. A few lines of text in datagrams; one that finds no room is dropped,
-so that systemd cannot hold the worker up.
+Only if systemd asks for it, by NOTIFY_SOCKET. A few lines of text in datagrams. One that finds no room is dropped, so
+that systemd cannot block the worker.
 """
 
 import os
@@ -26,22 +26,22 @@ class Systemd:
         return self._socket is not None
 
     def turned(self, now: float) -> None:
-        """The main loop turned: the watchdog is fed, by nothing but that."""
+        """The main loop turned: only that feeds the watchdog."""
         if self._feed_every and now >= self._feed_at and self._say("WATCHDOG=1"):
             self._feed_at = now + self._feed_every
 
     def ready(self) -> None:
-        """Once: what waits for this service may start."""
+        """Sent once: services that wait for this one may start."""
         if not self._is_ready:
             self._is_ready = self._say("READY=1")
 
     def status(self, text: str, now: float, *, is_urgent: bool = False) -> None:
-        """Shown by `systemctl status`; not oftener than every few seconds, but for what is urgent."""
+        """Shown by `systemctl status`; at most every few seconds, unless it is urgent."""
         if (is_urgent or now >= self._status_at) and self._say(f"STATUS={text}"):
             self._status_at = now + STATUS_EVERY_SECONDS
 
     def stopping(self) -> bool:
-        """False: it could not be said now."""
+        """False: it could not be sent now."""
         return self._say("STOPPING=1")
 
     def close(self) -> None:
@@ -53,13 +53,13 @@ class Systemd:
             return False
         try:
             self._socket.sendto(text.encode(), self._address)
-        except OSError:  # no room, or nobody there: it is said again, or is out of date by then
+        except OSError:  # no room, or no receiver: it is sent again, or is out of date by then
             return False
         return True
 
 
 def watchdog_seconds(environment: Mapping[str, str]) -> float:
-    """How long the main loop may be silent; 0: nobody watches this process."""
+    """Maximum seconds that the main loop may be silent; 0: no watchdog."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0
     given = environment.get("WATCHDOG_USEC", "")

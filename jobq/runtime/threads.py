@@ -1,6 +1,6 @@
 """In a child: which job a thread works for. Contexts do not pass into threads by themselves.
 
-A thread that a job starts is noted, and what a job gives to a pool of threads runs as the job's.
+A thread that a job starts belongs to the job, and so does work that it gives to a pool of threads.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""For how long a service or an exchange has been at one tick, and whether that was reported."""
+"""How long a service or an exchange has been in one tick, and whether that was reported."""
 
 import logging
 from time import monotonic
@@ -6,11 +6,11 @@ from time import monotonic
 log = logging.getLogger("jobq.worker")
 
 LONG_SECONDS = 30.0
-"""Whoever is at one tick for longer is reported: the database does not answer, or somebody holds what it wants."""
+"""A tick that takes longer is reported: the database does not answer, or another transaction holds a lock."""
 
 
 class Ticking:
-    """`began` and `ended` are called by whoever ticks, everything else by the main loop."""
+    """The service or exchange calls `began` and `ended`. The main loop calls everything else."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -25,7 +25,7 @@ class Ticking:
 
     @property
     def seconds(self) -> float:
-        """For how long it has been in its tick; 0 where it rests."""
+        """How long it has been in its tick; 0 if it rests."""
         since = self._since
         return 0.0 if since is None else monotonic() - since
 
@@ -34,7 +34,7 @@ class Ticking:
         return self.seconds > LONG_SECONDS
 
     def look_after(self) -> None:
-        """Called from time to time. A long wait is reported once, and ends nothing."""
+        """Called from time to time. Reports a long wait once."""
         is_long = self.is_long
         if is_long and not self._is_told:
             log.warning("service=%s has waited for the database for seconds=%.0f", self._name, self.seconds)

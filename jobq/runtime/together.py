@@ -1,7 +1,7 @@
 """Children that were killed from outside at about the same time.
 
 An operator's `pkill -9`, or the kernel when memory is short, kills several children within milliseconds, and the worker
-notices one after the other. Their jobs were lost together, so a death is judged only when the others are known.
+notices their deaths one by one. Their jobs were lost together, so a death is judged only when the others are known.
 """
 
 import signal
@@ -12,14 +12,14 @@ from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child
 
 TOGETHER_SECONDS = 0.5
-"""Deaths that follow one another within this time are taken for one event."""
+"""Deaths that follow one another within this time count as one event."""
 
 OWN_FAULTS = frozenset(
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS", "SIGXCPU", "SIGXFSZ")
     if hasattr(signal, name)
 )
-"""The kernel sends these for what the process itself did: such a death says nothing about other processes."""
+"""The kernel sends these for an error of the process itself: such a death says nothing about other processes."""
 
 
 class Together:
@@ -28,7 +28,7 @@ class Together:
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
         self._dead: list[tuple[Child, Death]] = []
-        self._others: list[Child] = []  # they were at work when the first one died
+        self._others: list[Child] = []  # they were working when the first one died
         self._last_at = 0.0
 
     def __bool__(self) -> bool:
@@ -43,7 +43,7 @@ class Together:
         child.life.retire()
 
     def take(self) -> list[tuple[Child, Death]]:
-        """Those that died together; none while others may follow."""
+        """The children that died together. Empty while others may follow."""
         if self._may_grow():
             return []
         dead, self._dead, self._others = self._dead, [], []
@@ -57,5 +57,5 @@ class Together:
 
 
 def is_killed_from_outside(child: Child, death: Death) -> bool:
-    """Also where its own job sent the signal: nobody can tell who did."""
+    """Also if its own job sent the signal: the sender is unknown."""
     return child.life.cause is None and death.exit_code < 0 and -death.exit_code not in OWN_FAULTS

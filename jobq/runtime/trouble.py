@@ -1,4 +1,4 @@
-"""What keeps a service from its work: told once until it changes, and how long to wait before the next try."""
+"""The trouble of a service: logs it once until it changes, and decides how long to wait before the next try."""
 
 import logging
 import random
@@ -11,14 +11,14 @@ log = logging.getLogger("jobq.worker")
 FIRST_BACKOFF_SECONDS = 0.1
 
 WELL_SECONDS = 10.0
-"""For how long a service must have worked without a failure before the trouble is over."""
+"""Seconds without a failure after which the trouble is over."""
 
 
 class Trouble:
-    """The troubles of one service, since it last was well for a while.
+    """The troubles of one service since its last good period.
 
-    A success proves little: on a full disk what needs no new page succeeds. So the wait grows from failure to failure,
-    and is halved with each second in which all went well.
+    A success proves little: on a full disk, statements that need no new page succeed. So the wait grows from failure to
+    failure, and is halved with each second in which all went well.
     """
 
     def __init__(self, service: str, database: Database) -> None:
@@ -40,11 +40,11 @@ class Trouble:
             self._backoff, self._well_since = FIRST_BACKOFF_SECONDS, None
 
     def seconds_to_look(self) -> float | None:
-        """When the next success would show that the trouble is over; None where there is none, or it goes on."""
+        """When the next success would show that the trouble is over. None if there is no trouble, or it continues."""
         return None if self._well_since is None else self._well_since + WELL_SECONDS - monotonic()
 
     def failed(self, error: Exception, max_seconds: float) -> float:
-        """Says so where it is new; returns the seconds to wait: ever longer, and never the same for all."""
+        """Logs a new trouble. Returns the seconds to wait: growing, and different for each worker."""
         self._decay()
         kind = kind_of(error)
         if kind not in self._told:
@@ -71,6 +71,6 @@ class Trouble:
 
 
 def kind_of(error: Exception) -> str:
-    """What tells one trouble from another: the condition of the server, or the kind of the error."""
+    """What distinguishes one trouble from another: the condition of the server, or the kind of the error."""
     condition = passing(error)
     return type(error).__name__ if condition is None else condition.name

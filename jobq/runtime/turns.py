@@ -1,10 +1,10 @@
-"""When the main loop last turned: the one proof of life that heartbeats, health probes and watchdogs may give."""
+"""When the main loop last turned: the only proof of life that heartbeats, health probes and watchdogs may use."""
 
 from time import monotonic
 
 
 class Turns:
-    """Marked by the main thread at each turn, and read by any thread: one number, so there is nothing to lock.
+    """Marked by the main thread at each turn, and read by any thread: one number needs no lock.
 
     While nothing happens, the main loop still turns every `supervisor.TICK_SECONDS`.
     """
@@ -13,7 +13,7 @@ class Turns:
         self._last = monotonic()
 
     def mark(self) -> None:
-        """The main loop is at the beginning of a turn."""
+        """The main loop starts a turn."""
         self._last = monotonic()
 
     @property

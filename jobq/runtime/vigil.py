@@ -1,8 +1,8 @@
 """Watches the heartbeats of workers by this worker's own monotonic clock.
 
-The database's clock says when a worker was heard of, and may step: by an hour forward, every live worker is an hour
-silent. So nobody is declared dead of whom this worker has not seen, for the whole timeout, that its heartbeat stands
-still. That takes a new worker as long to find out.
+The database's clock says when a worker wrote its last heartbeat, and may jump: an hour forward, and every live worker
+seems silent for an hour. So a worker is declared dead only if this one has seen its heartbeat stand still for the whole
+timeout. A new worker needs that long to find out.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,8 +16,8 @@ from jobq.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    beat: float  # when the worker was heard of last, by the database's clock
-    since: float  # when this was seen first, by this worker's
+    beat: float  # the last heartbeat, by the database's clock
+    since: float  # when it was first seen, by this worker's clock
 
 
 class Vigil:
@@ -45,11 +45,11 @@ class Vigil:
         return {worker: seen.beat for worker, seen in self._seen.items() if now - seen.since >= self._timeout}
 
     def watch_anew(self, workers: Collection[int]) -> None:
-        """These get as long again to report as they ever have."""
+        """These workers get the whole timeout again to report."""
         now = monotonic()
         self._seen |= {worker: Seen(self._seen[worker].beat, now) for worker in workers if worker in self._seen}
 
     def _is_out_of_touch(self, now: float) -> bool:
-        """Where this worker did not hear of the database for a while, the silence of the others may be the database's:
-        a failover, a recovery, a standstill. They get as long again to report as they ever have."""
+        """If this worker did not reach the database for a while, the others may not have reached it either: a failover,
+        a recovery, a standstill. They get the whole timeout again to report."""
         return now - self._looked_at > self._out_of_touch_seconds

@@ -1,4 +1,4 @@
-"""Says in the worker's row whether it waits: whoever enqueues then notifies it."""
+"""Writes into the worker's row whether it waits: then enqueuers notify it."""
 
 from jobq.runtime.ownership import Ownership
 from jobq.store import claiming
@@ -6,17 +6,17 @@ from jobq.store.callers.steps import Steps
 
 
 class Waiting:
-    """A worker wants to be notified as long as one of its claimers waits."""
+    """A worker wants notifications as long as one of its claimers waits."""
 
     def __init__(self, schema: str, ownership: Ownership) -> None:
         self._schema = schema
         self._ownership = ownership
         self._claimers: set[object] = set()
-        self._said: tuple[int, bool] | None = None  # of which worker; None: nobody knows
+        self._said: tuple[int, bool] | None = None  # the id of the worker, and whether it waits; None: unknown
         self._is_saying = False
 
     def say(self, claimer: object, *, waiting: bool) -> Steps[None]:
-        """Whoever is at it says also what another claimer of this worker wants meanwhile: two statements on two
+        """The claimer that writes also writes the wish of another claimer of this worker: two statements on two
         connections have no order."""
         (self._claimers.add if waiting else self._claimers.discard)(claimer)
         if self._is_saying:

@@ -1,1 +1,1 @@
-"""The store: the only code, with `observe.py`, that executes SQL."""
+"""The store: the only code, besides `observe`, that executes SQL."""

@@ -1,4 +1,4 @@
-"""What happens to rows of `audit` and `kept`: who did what, and what can be undone."""
+"""Changes to rows of `audit` and `kept`: who did what, and what can be undone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,16 +13,16 @@ NAMED_IDS = 20
 """Maximum number of an act's jobs that its row names; the function note_act() has it, too."""
 
 KEPT_SECONDS = 600
-"""What acts took away is deleted after so long: well after it can be undone."""
+"""Jobs that acts removed are deleted after this many seconds: well after they could be undone."""
 
 
 LOOKED_AT = 1000
-"""Of the jobs of an act, so many are looked at to find out whether some can still be brought back."""
+"""Number of an act's jobs that are checked to find out whether some can still be restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """An act that was not undone, and how much of it can still be taken back: counted up to a thousand jobs."""
+    """An act that was not undone, and how many items can still be undone: counted up to a thousand jobs."""
 
     act: int
     verb: str
@@ -53,13 +53,14 @@ def note(
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[psycopg.Transaction]:
-    """The transaction of an act. Where it was to leave nothing, it has, also if the connection went on the way out."""
+    """The transaction of an act. If it was to leave no record, it leaves none even if the connection is lost at the
+    end."""
     with suppress(psycopg.Rollback), connection.transaction() as transaction:
         yield transaction
 
 
 def leave_none(transaction: psycopg.Transaction) -> None:
-    """Ends the transaction of an act in which nothing was done, as if it had not been: that leaves no record."""
+    """Rolls back the transaction of an act in which nothing was done: that leaves no record."""
     raise psycopg.Rollback(transaction)
 
 
@@ -76,7 +77,7 @@ def keep(connection: Connection, schema: str, act: int, kept: Sequence[tuple[int
 
 
 def kept_jobs(connection: Connection, schema: str, act: int) -> list[int]:
-    """The jobs of an act that can still be brought back."""
+    """The jobs of an act that can still be restored."""
     return [job_id for (job_id,) in connection.execute(statement("kept_jobs", schema), {"act": act}).fetchall()]
 
 
@@ -98,13 +99,13 @@ def undone(connection: Connection, name: str, schema: str, act: int, ids: Sequen
 
 
 def undo_pause(connection: Connection, schema: str, act: int) -> list[str]:
-    """Resumes what an act paused; returns those queues."""
+    """Resumes queues that an act paused; returns them."""
     rows = connection.execute(statement("undo_pause", schema), {"act": act, "channel": channel(schema)}).fetchall()
     return sorted(row[0] for row in rows)
 
 
 def undo_resume(connection: Connection, schema: str, act: int) -> list[str]:
-    """Pauses again what an act resumed; returns those queues."""
+    """Pauses queues again that an act resumed; returns them."""
     parameters = {"act": act, "channel": control_channel(schema)}
     return [row[0] for row in connection.execute(statement("undo_resume", schema), parameters).fetchall()]
 
@@ -112,7 +113,7 @@ def undo_resume(connection: Connection, schema: str, act: int) -> list[str]:
 def undoable(
     connection: Connection, schema: str, *, verbs: Sequence[str], seconds: float, who: str | None
 ) -> list[Remaining]:
-    """The acts that were done of late, each with how much of it can still be taken back; the latest first."""
+    """The recent acts, each with the number of items that can still be undone; the latest first."""
     parameters = {"verbs": list(verbs), "seconds": seconds, "who": who, "looked_at": LOOKED_AT}
     return [Remaining(*row) for row in connection.execute(statement("undoable_acts", schema), parameters).fetchall()]
 
@@ -122,7 +123,7 @@ def mark_undone(connection: Connection, schema: str, act: int) -> None:
 
 
 def forget_kept(connection: Connection, schema: str) -> None:
-    """Deletes for good what acts took out of sight some time ago."""
+    """Deletes for good the jobs that acts removed some time ago."""
     quoted = quote_identifier(schema).replace("%", "%%")
     connection.execute(
         f"DELETE FROM {quoted}.kept WHERE kept_at < statement_timestamp() - %s * interval '1 second'".encode(),

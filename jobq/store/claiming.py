@@ -1,6 +1,6 @@
-"""How a worker comes by jobs, and gives them back: as steps, for a loop that waits for no answer.
+"""How a worker claims jobs, and gives them back: as steps, for a loop that never waits for an answer.
 
-`jobs` carries out the same steps on a connection, for those who do wait.
+`jobs` executes the same steps on a connection, for callers that do wait.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,9 +16,9 @@ from jobq.store.statements import channel, statement
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """Where in a queue's order of service a claim begins: at the front, unless a claim left off further on.
+    """Where in a queue's order of service a claim begins: at the front, or where an earlier claim ended.
 
-    Of queues with equal claims, the one whose `last_turn` is lowest comes first.
+    Among equal queues, the one with the lowest `last_turn` comes first.
     """
 
     queue: str
@@ -33,17 +33,17 @@ class QueuePosition:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    queues: tuple[str, ...]  # of the jobs that were made pending
+    queues: tuple[str, ...]  # of the jobs that became pending
     promoted: int
     next_due_seconds: float | None
-    next_expiry_seconds: float | None  # not above 0: there are jobs to be ended by `expire`
-    others: tuple[str, ...]  # in which something was pending before, but for those that were known
+    next_expiry_seconds: float | None  # not above 0: `expire` has jobs to end
+    others: tuple[str, ...]  # queues that had pending jobs before, without the known ones
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
     expired: int
-    owed: int  # calls of on_aborted() that are owed for them
+    owed: int  # calls of on_aborted() owed for them
     next_expiry_seconds: float | None
 
 
@@ -58,7 +58,7 @@ def claim(
 ) -> Steps[list[Assignment]]:
     """Claims up to `most` jobs in the order of service: by priority; within one, the queues take turns.
 
-    Of the claims that are `over`, this worker holds no job any more.
+    This worker holds no job of the claims `over` any more.
     """
     rows = yield (
         statement("claim", schema),
@@ -87,7 +87,7 @@ def claim_announced(
     most: int,
     over: Sequence[int] = (),
 ) -> Steps[list[Assignment]]:
-    """Claims up to `most` jobs from the front of a queue; none where each of these, of that queue, has been taken."""
+    """Claims up to `most` jobs from the front of a queue. Stops when all of `ids` in that queue are taken."""
     rows = yield (
         statement("claim_announced", schema),
         {
@@ -116,7 +116,7 @@ def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
 
 
 def held(schema: str, *, worker_id: int) -> Steps[list[Assignment]]:
-    """Every job that the database says this worker holds."""
+    """Every job that this worker holds according to the database."""
     rows = yield statement("claimed", schema), {"worker_id": worker_id}
     return in_order_of_service([Assignment(*row) for row in rows])
 
@@ -127,7 +127,7 @@ def drop_claims(schema: str, *, worker_id: int, over: Sequence[int]) -> Steps[No
 
 
 def give_back(schema: str, *, worker_id: int, assignments: Sequence[Assignment]) -> Steps[list[str]]:
-    """Puts claimed jobs back that have not started, and wakes workers for their queues. Returns the queues."""
+    """Returns claimed jobs that have not started, and wakes workers for their queues. Returns the queues."""
     rows = yield (
         statement("give_back", schema),
         {
@@ -144,7 +144,7 @@ def give_back(schema: str, *, worker_id: int, assignments: Sequence[Assignment])
 
 
 def promote(schema: str, *, worker_id: int, known: Collection[str] = (), limit: int = 1000) -> Steps[Promotion]:
-    """Makes up to `limit` due jobs pending, and finds queues in which something is, but for those that are known."""
+    """Makes up to `limit` due jobs pending, and finds queues with jobs, without the known ones."""
     (row,) = yield (
         statement("promote", schema),
         {"worker_id": worker_id, "channel": channel(schema), "limit": limit, "known": list(known)},
@@ -154,7 +154,7 @@ def promote(schema: str, *, worker_id: int, known: Collection[str] = (), limit: 
 
 
 def expire(schema: str, *, limit: int = 1000) -> Steps[Expiry]:
-    """Ends up to `limit` jobs that have not started within their time. To be carried out in one transaction."""
+    """Ends up to `limit` jobs that have expired before they started. Must run in one transaction."""
     ((*expiry, minute, counted),) = yield statement("expire", schema), {"limit": limit}
     if counted:
         counts = [
@@ -166,5 +166,5 @@ def expire(schema: str, *, limit: int = 1000) -> Steps[Expiry]:
 
 
 def say_waiting(schema: str, *, worker_id: int, waiting: bool) -> Steps[None]:
-    """Says whether this worker sleeps until it is notified."""
+    """Writes whether this worker sleeps until it is notified."""
     yield statement("waiting", schema), {"worker_id": worker_id, "waiting": waiting}

@@ -1,4 +1,4 @@
-"""What passes between operators and running jobs: requests to stop, progress, stacks, hooks that are owed, pauses."""
+"""Messages between operators and running jobs: stop requests, progress, stacks, owed hooks, pauses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from jobq.store.database import Connection
 from jobq.store.statements import channel, control_channel, statement
 
 MAX_HOOK_TRIES = 3
-"""A call of on_aborted() that takes its worker down so often is dropped."""
+"""A call of on_aborted() that killed its worker this many times is dropped."""
 
 HOOK_SECONDS = 30.0
-"""A call of on_aborted() may take so long: a child is kept from jobs meanwhile."""
+"""Timeout of a call of on_aborted(): its child gets no jobs meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class StackRequest:
 class Wanted:
     to_stop: list[CancelRequest]
     stacks: list[StackRequest]
-    beats: dict[int, float]  # of each live worker: when it said last that it is alive, by the database's clock
-    has_left: bool  # a worker has stopped or was declared dead of late: there may be jobs of its to rescue
+    beats: dict[int, float]  # last heartbeat of each live worker, by the database's clock
+    has_left: bool  # a worker has stopped or was declared dead lately: its jobs may need a rescue
 
 
 @dataclass(frozen=True, slots=True)
 class AskedStack:
-    """A question that was put to a worker."""
+    """A question to a worker about a job."""
 
     id: int
     attempt: int
@@ -53,7 +53,7 @@ class ProgressReport:
 
 
 def wanted(connection: Connection, schema: str, *, worker_id: int) -> Wanted:
-    """What somebody wants of this worker, and what the others say of themselves."""
+    """Requests to this worker, and the state of the others."""
     rows = connection.execute(statement("wanted", schema), {"worker_id": worker_id}).fetchall()
     return Wanted(
         [CancelRequest(job_id, attempt, by) for what, _, job_id, attempt, by, _ in rows if what == "stop"],
@@ -78,7 +78,7 @@ def store_progress(connection: Connection, schema: str, *, worker_id: int, repor
 def take_aborts(
     connection: Connection, schema: str, *, worker_id: int, classes: Sequence[str], limit: int
 ) -> list[Assignment]:
-    """Takes up to `limit` calls of on_aborted() that are owed, as assignments for a child; their ids are negative."""
+    """Takes up to `limit` owed calls of on_aborted(), as assignments for a child. Their ids are negative."""
     parameters = {"worker_id": worker_id, "classes": list(classes), "limit": limit}
     bounds = {"max_tries": MAX_HOOK_TRIES, "longest": MAX_ARGUMENTS_BYTES}
     rows = connection.execute(statement("take_aborts", schema), parameters | bounds).fetchall()
@@ -113,17 +113,17 @@ def hook_of(
 
 
 def leave_aborts(connection: Connection, schema: str, *, worker_id: int, ids: Sequence[int]) -> None:
-    """Lets calls go that were taken up and not begun."""
+    """Gives back calls that were taken and not begun."""
     connection.execute(statement("leave_aborts", schema), {"worker_id": worker_id, "ids": list(ids)})
 
 
 def made_aborts(connection: Connection, schema: str, *, worker_id: int, ids: Sequence[int]) -> None:
-    """Strikes off calls that have been made."""
+    """Removes calls that were made."""
     connection.execute(statement("made_aborts", schema), {"worker_id": worker_id, "ids": list(ids)})
 
 
 def request_stack(connection: Connection, schema: str, job_id: int, *, attempt: int | None = None) -> AskedStack | None:
-    """Asks what a job is doing, or one attempt of it; None where that is not running."""
+    """Asks what a job is doing, or one attempt of it. None if it is not running."""
     parameters = {"job_id": job_id, "attempt": attempt, "channel": control_channel(schema)}
     row = connection.execute(statement("request_stack", schema), parameters).fetchone()
     return AskedStack(*row[:3]) if row else None
@@ -134,7 +134,7 @@ def answer_stack(connection: Connection, schema: str, *, request_id: int, stack:
 
 
 def read_stack(connection: Connection, schema: str, request_id: int) -> str | None:
-    """The answer, once; None while there is none."""
+    """Returns the answer, once. None while there is none."""
     row = connection.execute(statement("read_stack", schema), {"id": request_id}).fetchone()
     return row[0] if row else None
 
@@ -146,7 +146,7 @@ def forget_stacks(connection: Connection, schema: str) -> None:
 def pause_queues(
     connection: Connection, schema: str, queues: Sequence[str], *, paused_by: str, reason: str | None
 ) -> list[str]:
-    """Has nothing claimed from these queues; returns those that were not paused already."""
+    """Stops claims from these queues; returns those that were not paused already."""
     parameters = {
         "queues": list(queues),
         "paused_by": paused_by,
@@ -157,6 +157,6 @@ def pause_queues(
 
 
 def resume_queues(connection: Connection, schema: str, queues: Sequence[str], *, act: int) -> list[str]:
-    """Has these queues worked again; returns those that were paused. How they were is kept for the act's undo."""
+    """Resumes these queues; returns those that were paused. Their settings are kept for the act's undo."""
     parameters = {"queues": list(queues), "act": act, "channel": channel(schema)}
     return [row[0] for row in connection.execute(statement("resume_queues", schema), parameters).fetchall()]

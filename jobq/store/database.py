@@ -1,4 +1,4 @@
-"""Connections to the database that holds the jobs, and its errors in words that help."""
+"""Connections to the database that holds the jobs, and helpful messages for its errors."""
 
 import os
 import select
@@ -30,33 +30,33 @@ Connection = sessions.Connection
 
 OLDEST_SUPPORTED = 15
 
-# A server that vanished without a word is noticed within half a minute or so. The server's half is in `sessions`.
+# A server that vanished is noticed within half a minute or so. The server's side of this is in `sessions`.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 POOL_SECONDS = 15.0
 POOL_LOOK_SECONDS = 2.0
-"""Whoever waits for a connection asks the pool anew so often. Left to itself it tries ever more seldom: after an outage
-of minutes not until minutes after the server was back."""
+"""Seconds between two requests to the pool while waiting for a connection. The pool itself tries at growing intervals:
+after an outage of minutes only minutes after the server was back."""
 
 
 class Database:
-    """The database of one `Settings`: its address, its schema, and a pool for those who enqueue.
+    """The database of one `Settings`: its address, its schema, and a pool for programs that enqueue.
 
-    With no address configured it starts or joins the embedded server, and stays its client until closed.
+    If no address is configured, it starts or joins the embedded server, and stays its client until closed.
     """
 
     def __init__(self, settings: Settings, *, is_of_program: bool = False) -> None:
-        """`is_of_program`: it is that of a program which enqueues, not of a command of jobq's."""
+        """`is_of_program`: the database of a program that enqueues, not of a jobq command."""
         self.settings = settings
-        self.compared: set[Any] = set()  # where connections of callers lead; see `identity`
+        self.compared: set[Any] = set()  # databases that callers' connections lead to; see `identity`
         self._is_of_program = is_of_program
         self._is_told = False
         self.schema = settings.schema
-        self.role = "at hand"  # of the database, once there was a connection
-        self.patience = POOL_SECONDS  # for which whoever needs a connection waits while the server is away
-        self.is_pooled = settings.transaction_pooler  # whether sessions are shared with others
+        self.role = "at hand"  # the database role, after the first connection
+        self.patience = POOL_SECONDS  # seconds to wait for a connection while the server is down
+        self.is_pooled = settings.transaction_pooler  # whether sessions are shared with other clients
         self.refusal: psycopg.Error | None = None  # why the pool's last attempt to connect failed
-        self._lock = threading.RLock()  # opening the pool asks for the address
+        self._lock = threading.RLock()  # opening the pool also asks for the address
         self._embedded: embedded.EmbeddedServer | None = None
         self._pool: OwnPool | None = None
         self._pool_pid = 0
@@ -68,9 +68,9 @@ class Database:
 
     @property
     def url(self) -> str:
-        """The address, starting the embedded server where none is configured.
+        """The address. Starts the embedded server if none is configured.
 
-        Raises ConfigurationError where the embedded server is refused, EmbeddedServerError where it fails.
+        Raises ConfigurationError if the embedded server is refused, EmbeddedServerError if it fails.
         """
         if self.settings.database_url is not None:
             self.tell()
@@ -89,13 +89,13 @@ class Database:
         return addresses.shown(self.settings.database_url)
 
     def tell(self) -> None:
-        """Names the database, once a process, where it was found and not configured."""
+        """Logs, once per process, which database was found, if it was not configured."""
         if not self._is_told:
             self._is_told = True
             notices.tell_found(self.settings)
 
     def prepare(self) -> None:
-        """Gives the embedded database its tables, once a process; nobody has to migrate it by hand."""
+        """Migrates the embedded database, once per process, so that nobody has to do it by hand."""
         if self.is_embedded and not self._prepared:
             from jobq.store import migrations
 
@@ -103,12 +103,12 @@ class Database:
             self._prepared = True
 
     def connect(self, purpose: str, *, walk_indexes: bool = False, lock_seconds: float | None = None) -> Connection:
-        """A new connection in autocommit. Raises psycopg's errors: for those who handle them by themselves.
+        """A new connection in autocommit. Raises psycopg's errors, for callers that handle them.
 
-        `lock_seconds`: no statement waits longer for a row that somebody holds. Behind a pooler both are left out.
+        `lock_seconds`: maximum time that a statement waits for a locked row. Behind a pooler neither is set.
         """
         url = self.url
-        if self._embedded is not None:  # whoever started it may have been killed, and taken it along
+        if self._embedded is not None:  # the process that started it may have been killed, and the server with it
             self._embedded.ensure_running()
         settings = {**sessions.WALK_INDEXES} if walk_indexes else {}
         if lock_seconds is not None:
@@ -118,7 +118,7 @@ class Database:
         return connection
 
     def _begin(self, url: str, parameters: Mapping[str, Any], settings: Mapping[str, str]) -> Connection:
-        """A session of jobq's own; one that is shared where a pooler is configured, or was found."""
+        """A session of jobq's own, or a shared one if a pooler is configured or was found."""
         if not self.is_pooled:
             idle_seconds = self.settings.heartbeat_timeout
             connection = sessions.begin(url, parameters, settings, idle_seconds=idle_seconds)
@@ -129,14 +129,14 @@ class Database:
         return sessions.share(url, parameters)
 
     def message_of(self, error: BaseException | str) -> str:
-        """The message of an error of the driver, on one line and without a password."""
+        """The message of a driver's error, on one line and without a password."""
         return redacted_line(error, self.settings.database_url or "")
 
     @contextmanager
     def connection(self, *, changes: bool = False) -> Iterator[Connection]:
         """A connection of the pool, in autocommit; psycopg's errors become those of `jobq.errors`.
 
-        With `changes`, a connection that goes in the middle raises AnswerLost.
+        With `changes`, a connection that is lost midway raises AnswerLost.
         """
         with self.explained():
             pool = self._open_pool()
@@ -152,7 +152,7 @@ class Database:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turns psycopg's errors inside into those of `jobq.errors`, where the user can do something about them."""
+        """Turns psycopg's errors inside into those of `jobq.errors`, if the user can do something about them."""
         try:
             yield
         except (psycopg.Error, PoolTimeout) as error:
@@ -170,14 +170,14 @@ class Database:
                 self._embedded = None
 
     def parameters(self, purpose: str, *, timeout: int = 10) -> dict[str, Any]:
-        """What libpq is told besides the address; what the address says itself wins. `timeout`: for connecting."""
+        """Parameters for libpq besides the address, which overrides them. `timeout`: for connecting."""
         parameters: dict[str, Any] = {"application_name": f"jobq {purpose}", "client_encoding": "utf8", **KEEPALIVE}
         if self.settings.database_url is None:
             return parameters
         given = addresses.parse(self.settings.database_url, notices.source_of(self.settings) or "database_url")
         parameters["connect_timeout"] = timeout
         if "," in str(given.get("host", "")):
-            # Of several hosts only the primary will do: the others refuse every statement of ours.
+            # Of several hosts only the primary is usable: the others refuse our statements.
             parameters["target_session_attrs"] = "read-write"
         return {name: value for name, value in parameters.items() if name not in given}
 
@@ -202,7 +202,7 @@ class Database:
 
     @contextmanager
     def _first_connection(self) -> Iterator[None]:
-        """Says at once what is wrong with the address, the server or the schema; a pool would retry in silence."""
+        """Reports at once a wrong address, server or schema; a pool would retry silently."""
         with self.connect("client") as connection:
             check_server(connection)
             lineage.require_own(connection, self.schema, self.shown_url)
@@ -230,8 +230,8 @@ def connection_of(pool: OwnPool, patience: float) -> Connection:
 
 
 def connections_of(database: Database) -> type[Connection]:
-    """The class by which a pool connects: each connection begins as the database's own do, also when the address has
-    come to lead to a pooler meanwhile."""
+    """The connection class of a pool. Each connection begins like the database's own, even if the address has come to
+    lead to a pooler meanwhile."""
 
     class Begun(psycopg.Connection[tuple[Any, ...]]):
         @classmethod
@@ -248,7 +248,7 @@ def connections_of(database: Database) -> type[Connection]:
 
 
 def check_connection(connection: Connection) -> None:
-    """Finds out about a dead connection without a round trip: an idle one has nothing to read, but its end."""
+    """Detects a dead connection without a round trip: an idle one is readable only at its end."""
     readable, _, _ = select.select([connection.pgconn.socket], [], [], 0)
     if readable:
         connection.execute("")
@@ -259,7 +259,7 @@ PROBE = b"SELECT 1"
 
 
 def hang_up(connection: Connection) -> None:
-    """Ends a connection from another thread, at once: whoever waits for its answer gets an error."""
+    """Ends a connection from another thread, at once: a thread that waits for its answer gets an error."""
     with suppress(OSError, psycopg.OperationalError):
         end = socket.socket(fileno=os.dup(connection.fileno()))
         with end:
@@ -283,7 +283,7 @@ def answer_lost(error: Exception, database: Database) -> AnswerLost:
 
 
 def explain(error: Exception, database: Database) -> DatabaseError | None:
-    """What the user can do about an error of the database; None where it is a defect of ours."""
+    """What the user can do about an error of the database. None if it is a defect of jobq."""
     where = database.shown_url
     if isinstance(error, PoolTimeout):
         return unserved(database)
@@ -298,14 +298,14 @@ def explain(error: Exception, database: Database) -> DatabaseError | None:
 
 
 def passing(error: BaseException) -> Condition | None:
-    """The condition of the server that an error comes from, and that may pass; None for any other error."""
+    """The server's temporary condition that caused an error. None for any other error."""
     return (
         condition_of(error.sqlstate, str(error)) if isinstance(error, psycopg.Error) and is_transient(error) else None
     )
 
 
 def unserved(database: Database) -> DatabaseError:
-    """Nobody got a connection from the pool in time: what the server said to the pool's own last try is the reason."""
+    """The pool had no connection in time. The reason is the server's message to the pool's own last try."""
     waited = f"no connection within {database.patience:g} s"
     if (refusal := database.refusal) is None:
         return DatabaseUnreachable(f"{database.shown_url} cannot be reached: {waited}.")
@@ -314,7 +314,7 @@ def unserved(database: Database) -> DatabaseError:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may succeed later: the connection went, or the server is busy with itself."""
+    """Whether the same statement may succeed later: the connection was lost, or the server is busy with itself."""
     if not isinstance(error, psycopg.Error):
         return False
     if error.sqlstate is None:
@@ -323,12 +323,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_end_of_connection(error: psycopg.Error) -> bool:
-    """Whether it went while something was asked. Any other error is an answer, which says that nothing was done."""
+    """Whether the connection was lost during a statement. Any other error is an answer, which says that nothing was
+    done."""
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def default_database() -> Database:
-    """The database of the settings found from the working directory: what `run_in_worker()` uses."""
+    """The database of the settings found from the working directory: the one that `run_in_worker()` uses."""
     global _default
     if _chosen is not None:
         return _chosen
@@ -347,7 +348,7 @@ _default: Database | None = None
 
 
 def use_database(database: Database | None) -> None:
-    """Makes `run_in_worker()` use this database from now on; None: the configured one again."""
+    """Makes `run_in_worker()` use this database from now on. None: the configured one again."""
     global _chosen, _default
     _chosen, _default = database, None
 
@@ -358,7 +359,7 @@ def host_name() -> str:
 
 @cache
 def who_am_i() -> str:
-    """The person at this shell, as `user@host`: for the record of an operator's acts."""
+    """The person at this shell, as `user@host`, for the record of acts."""
     import getpass
 
     try:

@@ -1,4 +1,4 @@
-"""How jobs come into the table: one by a statement, many by one or by COPY. On any connection, jobq's or a caller's."""
+"""Inserts jobs into the table: one by a statement, many by one or by COPY. On any connection, jobq's or a caller's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,25 +18,25 @@ from jobq.store.statements import channel, quote_identifier, statement, worker_c
 CHUNK = 2000
 
 MAX_BYTES_AT_ONCE = 64 << 20
-"""Of arguments, in one statement: PostgreSQL takes no message of a gigabyte."""
+"""Maximum size of arguments in one statement: PostgreSQL accepts no message of a gigabyte."""
 
 LEAST_TO_COPY = 100
-"""From so many jobs on, the round trips that a COPY takes more are worth it."""
+"""From this number of jobs on, COPY is worth its additional round trips."""
 
 
 class Added(NamedTuple):
-    """What the database decided about a job that was enqueued."""
+    """What the database decided about an enqueued job."""
 
     id: int
     state: str
     enqueued_at: datetime
     run_at: datetime
     expires_at: datetime | None
-    holder: Holder | None = None  # the key was held, and this is where the job is now
+    holder: Holder | None = None  # the key was held; the job that holds it
 
 
 class Decided(NamedTuple):
-    """The same, of all jobs that are alike."""
+    """The same decision for all jobs that are alike."""
 
     state: str
     enqueued_at: datetime
@@ -45,18 +45,18 @@ class Decided(NamedTuple):
 
 
 Entry = tuple[int, NewJob, str]
-"""A job's place among those that are added with it, what it has in common with others, and its arguments."""
+"""A job's place among those that are added together, the values it shares with others, and its arguments."""
 
 
 def enqueue(connection: psycopg.Connection[Any], schema: str, job: NewJob) -> Added | None:
-    """Adds one job; None where its unique key is held. On any connection of psycopg's, also the caller's own."""
+    """Adds one job. None if its unique key is held. On any connection of psycopg's, also the caller's own."""
     return carry_out(connection, adding(schema, job))
 
 
 def adding(schema: str, job: NewJob, *, is_announced: bool = False) -> Steps[Added | None]:
-    """Adds one job; None where its unique key is held, unless its class says otherwise.
+    """Adds one job. None if its unique key is held, unless its class says otherwise.
 
-    `is_announced`: it is all that its transaction adds, so workers are told of it by name.
+    `is_announced`: its transaction adds nothing else, so workers are told its id.
     """
     if job.key_rules is not None:
         (placed,) = yield from placing(schema, [(job, job.arguments)])
@@ -97,12 +97,12 @@ def text_of(time: datetime | None) -> str | None:
 
 
 def enqueue_many(connection: psycopg.Connection[Any], schema: str, jobs: Sequence[NewJob]) -> Sequence[Added | None]:
-    """Adds many jobs in one transaction; the answer is in the order given, None where a unique key was held."""
+    """Adds many jobs in one transaction. The answer is in the given order, with None if a unique key was held."""
     return carry_out(connection, adding_many(schema, jobs), is_atomic=True)
 
 
 def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | None]]:
-    """Adds many jobs; the answer is in the order given, None where a unique key was held."""
+    """Adds many jobs. The answer is in the given order, with None if a unique key was held."""
     new = NewJobs.of(jobs)
     if len(new) >= LEAST_TO_COPY and all(like.unique_key is None for like in new.kinds.values()):
         with suppress(NoCopy):
@@ -112,9 +112,9 @@ def adding_many(schema: str, jobs: Sequence[NewJob]) -> Steps[Sequence[Added | N
 
 
 def copying(schema: str, new: NewJobs) -> Steps[Sequence[Added | None]]:
-    """Adds jobs without unique keys, which none can refuse, by COPY: several times as fast as by a statement.
+    """Adds jobs without unique keys, which are never refused, by COPY: several times as fast as by a statement.
 
-    Raises NoCopy where the role may not choose their ids, as COPY must.
+    Raises NoCopy if the role may not choose their ids, as COPY must.
     """
     ((drawn, now),) = yield (
         statement("draw_ids", schema),
@@ -128,7 +128,7 @@ def copying(schema: str, new: NewJobs) -> Steps[Sequence[Added | None]]:
 
 
 def copying_numbered(schema: str, ids: Sequence[int], new: NewJobs, now: datetime) -> Steps[dict[int, Decided]]:
-    """Copies jobs under these ids; returns what was decided, by their kinds."""
+    """Copies jobs with these ids. Returns the decisions, by kind of job."""
     kinds = new.kinds
     due = {key: like for key, like in kinds.items() if is_due_at_once(like)}
     decided = {key: decided_of(like, now) for key, like in kinds.items() if key not in due}
@@ -146,12 +146,12 @@ def copying_numbered(schema: str, ids: Sequence[int], new: NewJobs, now: datetim
 
 
 def is_due_at_once(job: NewJob) -> bool:
-    """As nearly all are. Of these the database fills in the times: to read them took it a third of the COPY."""
+    """The form of nearly all jobs. The database fills in their times: reading them took a third of the COPY's time."""
     return job.run_at is None and not job.delay and job.expires_in is None and job.expires_at is None
 
 
 def blocks_of(ids: Sequence[int], new: NewJobs, texts: Mapping[int, str]) -> Iterator[bytes]:
-    """The jobs of these kinds as COPY reads them."""
+    """The jobs of these kinds in COPY's format."""
     for start in range(0, len(ids), CHUNK):
         chunk = slice(start, start + CHUNK)
         arguments = new.arguments[chunk]
@@ -166,7 +166,7 @@ def blocks_of(ids: Sequence[int], new: NewJobs, texts: Mapping[int, str]) -> Ite
 
 
 def decided_of(job: NewJob, now: datetime) -> Decided:
-    """What the database decides otherwise, by the same rules."""
+    """Decides by the same rules as the database."""
     run_at = job.run_at or now + timedelta(seconds=job.delay)
     expires_at = job.expires_at
     if expires_at is None and job.expires_in is not None:
@@ -181,7 +181,7 @@ def times_of(decided: Decided) -> tuple[str | None, ...]:
 
 
 def fields_of(job: NewJob, *times: str | None) -> str:
-    """All columns but the number and the arguments."""
+    """All columns but the id and the arguments."""
     values = (
         *(job.job_class, job.queue, job.priority, job.retries, job.source, job.trace_context, job.timeout),
         *(job.has_abort_hook, *times),
@@ -190,7 +190,7 @@ def fields_of(job: NewJob, *times: str | None) -> str:
 
 
 def copied(text: str) -> str:
-    """Text as COPY reads it."""
+    """Text in COPY's format."""
     if is_plain(text):
         return text
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
@@ -201,7 +201,7 @@ def is_plain(text: str) -> bool:
 
 
 def inserting(schema: str, entries: list[Entry]) -> Steps[dict[int, Added]]:
-    """Adds jobs by a statement, those whose unique keys are held left out; returns those that were added, by place."""
+    """Adds jobs by a statement, without those whose unique keys are held. Returns the added ones, by place."""
     added: dict[int, Added] = {}
     for portion in portions(entries):
         rows = yield statement("enqueue_many", schema), columns_of(portion)
@@ -210,7 +210,8 @@ def inserting(schema: str, entries: list[Entry]) -> Steps[dict[int, Added]]:
 
 
 def portions(entries: list[Entry]) -> Iterator[list[Entry]]:
-    """All at once, but for arguments of many megabytes. Then by unique key, over all portions: see enqueue_many.sql."""
+    """All at once, except for arguments of many megabytes. Then by unique key, over all portions: see
+    enqueue_many.sql."""
     if sum(len(arguments) for _, _, arguments in entries) > MAX_BYTES_AT_ONCE:
         entries = sorted(entries, key=order_of_insertion)
     start = size = 0
@@ -224,7 +225,7 @@ def portions(entries: list[Entry]) -> Iterator[list[Entry]]:
 
 
 def adding_entries(schema: str, entries: list[Entry]) -> Steps[dict[int, Added]]:
-    """Adds jobs. Those with rules for a held key are one statement: it locks in one order all that it meets."""
+    """Adds jobs. Those with rules for a held key are one statement, which locks everything in one order."""
     ruled = [entry for entry in entries if entry[1].key_rules is not None]
     if not ruled:
         return (yield from inserting(schema, entries))
@@ -235,7 +236,7 @@ def adding_entries(schema: str, entries: list[Entry]) -> Steps[dict[int, Added]]
 
 
 def order_of_insertion(entry: Entry) -> tuple[str, str, int]:
-    """By unique key. Of two with one key the first comes first."""
+    """By unique key. Of two jobs with one key the first comes first."""
     place, job, _ = entry
     return (job.job_class, job.unique_key, place) if job.unique_key else ("", "", place)
 
@@ -261,7 +262,7 @@ def columns_of(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def adding_all(schema: str, jobs: Sequence[NewJob], *, is_announced: bool = False) -> Steps[Sequence[Added | None]]:
-    """Adds one job or many, each in the way that is the fastest; `is_announced` as for `adding`."""
+    """Adds one job or many, each in the fastest way. `is_announced` as for `adding`."""
     if len(jobs) == 1:
         return [(yield from adding(schema, jobs[0], is_announced=is_announced))]
     return (yield from adding_many(schema, jobs))

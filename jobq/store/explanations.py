@@ -17,7 +17,7 @@ from jobq.store.statements import quote_identifier, quote_literal
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A state of the server in which it cannot do what is asked, and which may pass."""
+    """A temporary state of the server in which it cannot do what is asked."""
 
     name: str
     error: type[DatabaseError]
@@ -26,7 +26,8 @@ class Condition:
     states: tuple[str, ...] = ()
     """SQLSTATEs."""
     words: tuple[str, ...] = ()
-    """In what the server says. They count first: a refused connection has no SQLSTATE, and one may mean several."""
+    """Parts of the server's message. They count first: a refused connection has no SQLSTATE, and one SQLSTATE may have
+    several meanings."""
 
     def explained(self, where: str, detail: str) -> DatabaseError:
         return self.error(self.sentence.replace("{where}", where).replace("{detail}", detail))
@@ -39,7 +40,7 @@ OUT_OF_TIME = {
     "25P04": "transaction_timeout",
     "57P05": "idle_session_timeout",
 }
-"""What an administrator can limit, by the error of which it is the reason."""
+"""Limits set by an administrator, by the SQLSTATE of their error."""
 
 AWAY = Condition(
     "lost",
@@ -157,14 +158,14 @@ TRANSIENT_STATES = {state for condition in CONDITIONS for state in condition.sta
 
 
 def condition_of(state: str | None, detail: str) -> Condition:
-    """The condition of the server that an error speaks of which may not come again."""
+    """The temporary condition of the server behind an error."""
     by_words = (condition for condition in CONDITIONS if any(word in detail for word in condition.words))
     by_state = (condition for condition in CONDITIONS if state in condition.states)
     return next(by_words, None) or next(by_state, AWAY)
 
 
 def rights_remedy(detail: str) -> str:
-    """What gives a role its rights. Only the first `migrate` makes a schema, which the grants do not cover."""
+    """How to grant a role its rights. Only the first `migrate` makes a schema, which the grants do not cover."""
     if "permission denied for database" in detail:
         return (
             "To make jobq's schema, a role needs the right to create in the database. As its owner: "
@@ -177,7 +178,7 @@ def rights_remedy(detail: str) -> str:
 
 
 def explanation(state: str | None, detail: str, *, where: str, role: str, schema: str) -> DatabaseError | None:
-    """What is wrong for good, in words that help; None where it is not known, or may be over the next time."""
+    """A lasting error, in helpful words. None if it is unknown, or may be over the next time."""
     match state:
         case "25006":
             return DatabaseReadOnly(
@@ -206,5 +207,5 @@ def explanation(state: str | None, detail: str, *, where: str, role: str, schema
 
 
 def redacted_line(error: BaseException | str, address: str = "") -> str:
-    """The message of an error of the driver, on one line and without a password; `address` may be quoted in it."""
+    """The message of a driver's error, on one line and without a password. It may quote `address`."""
     return redacted(" ".join(str(error).split()), address)

@@ -1,7 +1,7 @@
 """The partitions of the history: made ahead by the day, dropped by the day.
 
-Days are days of UTC. Nothing depends on this being done in time: what no partition takes goes to the default
-partition, and moves into its day's partition when that is made.
+Days are days of UTC. Nothing depends on this being done in time: rows without a partition go to the default one, and
+move into their day's partition when that is made.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -17,16 +17,16 @@ WORKERS_KEPT_DAYS = 30
 
 
 def make_partitions(connection: Connection, schema: str) -> list[date]:
-    """Makes the partitions of today and the days ahead that are missing, and returns their days."""
+    """Makes the missing partitions of today and the days ahead, and returns their days."""
     existing = partition_days(connection, schema)
     wanted = [today(connection) + timedelta(days=offset) for offset in range(DAYS_AHEAD + 1)]
     return [day for day in wanted if day not in existing and make_partition(connection, schema, day)]
 
 
 def make_partition(connection: Connection, schema: str, day: date) -> bool:
-    """Makes one day's partition and moves into it what the default partition caught of that day.
+    """Makes one day's partition and moves the rows of that day from the default partition into it.
 
-    False where somebody else made it, or where the table was too busy to wait for: the next round tries again.
+    False if another worker made it, or if the table was too busy to wait for: the next round tries again.
     """
     try:
         with connection.transaction():
@@ -41,7 +41,7 @@ def make_partition(connection: Connection, schema: str, day: date) -> bool:
 
 
 def drop_old_partitions(connection: Connection, schema: str, *, keep_days: int) -> list[date]:
-    """Drops the days older than `keep_days`, and what the default partition holds of them; 0 keeps all."""
+    """Drops days older than `keep_days`, and such rows of the default partition. 0 keeps all."""
     if keep_days == 0:
         return []
     oldest_kept = today(connection) - timedelta(days=keep_days)
@@ -60,7 +60,7 @@ def drop_old_partitions(connection: Connection, schema: str, *, keep_days: int) 
 def drop_partition(connection: Connection, schema: str, day: date) -> bool:
     try:
         with connection.transaction():
-            # Waiting for the parent's lock would make every writer behind us wait too.
+            # A wait for the parent's lock would make every writer behind it wait too.
             connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}".encode())
             take_lock(connection, schema)
             connection.execute(statement("drop_partition", schema), {"day": day})
@@ -70,7 +70,7 @@ def drop_partition(connection: Connection, schema: str, day: date) -> bool:
 
 
 def forget_workers(connection: Connection, schema: str, *, keep_days: int) -> None:
-    """Forgets workers that are long gone, with the history that names them."""
+    """Deletes workers that ended long ago, like the history that names them."""
     connection.execute(
         f"DELETE FROM {escaped(quote_identifier(schema))}.workers "
         "WHERE stopped_at < now() - %s * interval '1 day'".encode(),
@@ -99,10 +99,10 @@ def today(connection: Connection) -> date:
 
 
 def take_lock(connection: Connection, schema: str) -> None:
-    """One at a time, for as long as the transaction lasts: it also holds through a pooler."""
+    """One at a time, until the transaction ends: this also works through a pooler."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq history {schema}"])
 
 
 def escaped(text: str) -> str:
-    """For statements with parameters, in which a percent sign would read as a placeholder."""
+    """For statements with parameters, in which a percent sign would be read as a placeholder."""
     return text.replace("%", "%%")

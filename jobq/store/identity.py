@@ -1,4 +1,4 @@
-"""Whether a connection of the caller's leads to jobq's own database: compared once for each place that one leads to."""
+"""Checks whether a caller's connection leads to jobq's own database: once for each target."""
 
 import logging
 from dataclasses import dataclass
@@ -17,15 +17,16 @@ from jobq.store.statements import statement
 log = logging.getLogger("jobq")
 
 LOOK_SECONDS = 2
-"""For connecting to jobq's own database, while the caller's transaction is open."""
+"""Seconds for connecting to jobq's own database, while the caller's transaction is open."""
 
 MAX_PLACES = 32
-"""An application with more of them makes one for each connection; to look on would cost a round trip each time."""
+"""Maximum number of targets: an application with more makes a new one for each connection, and each check costs a round
+trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One database of one server, as the server says."""
+    """One database of one server, according to the server."""
 
     database: str
     started: str
@@ -33,7 +34,7 @@ class Identity:
     port: str | None
 
     def is_that_of(self, other: "Identity") -> bool:
-        """A server that was restarted between two looks has its address still; one behind a pooler its start."""
+        """A server that was restarted between two looks keeps its address; one behind a pooler keeps its start time."""
         if self.database != other.database:
             return False
         place = (self.address, self.port)
@@ -44,7 +45,7 @@ class Identity:
 
 
 def compare_once(database: Database, given: Any) -> None:
-    """Warns where jobs that are enqueued on this connection would not be seen by workers of the configured database."""
+    """Warns if workers of the configured database would not see jobs that are enqueued on this connection."""
     if is_new(database, given):
         warn_of_other(database, callers.on(given, identifying()))
 
@@ -58,7 +59,7 @@ async def compare_once_async(database: Database, given: Any) -> None:
 
 
 def is_new(database: Database, given: Any) -> bool:
-    """Whether this is the first connection to where it leads."""
+    """Whether this is the first connection to its target."""
     place = place_of(given)
     if place in database.compared or len(database.compared) >= MAX_PLACES:
         return False
@@ -68,7 +69,7 @@ def is_new(database: Database, given: Any) -> bool:
 
 
 def place_of(given: Any) -> Any:
-    """What connections to one database have in common, found without asking anybody."""
+    """Properties that all connections to one database share, read without a query."""
     if isinstance(alias := getattr(given, "alias", None), str):  # Django's
         return alias
     if (engine := getattr(given, "engine", None) or getattr(given, "bind", None)) is not None:  # SQLAlchemy's
@@ -95,7 +96,7 @@ def warn_of_other(database: Database, theirs: Identity) -> None:
 
 
 def own_identity(database: Database) -> Identity | None:
-    """None where it is the embedded database, and that does not run."""
+    """None if it is the embedded database, and that does not run."""
     url = database.settings.database_url
     if url is None:
         url = embedded.status(embedded.default_home(database.settings.root)).url

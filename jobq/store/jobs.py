@@ -1,4 +1,4 @@
-"""What workers do to rows of `jobs`: each function makes one transition of `states.py`, for one job or for many."""
+"""Changes of rows in `jobs` by workers: each function makes one transition of `states.py`, for one job or for many."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from jobq.store.statements import channel, statement
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a statement recorded of the reports it was given: how many were still ours, and the same by kind."""
+    """How a statement recorded its reports: how many were still ours, and the same by kind."""
 
     attempts: int
     counts: tuple[Count, ...]
 
 
 def carried_out(connection: Connection, steps: Steps[Result]) -> Result:
-    """Executes the steps, also where a test lends its own connection, which is of any driver."""
+    """Executes the steps, also on a connection of any driver that a test lends."""
     return take(steps, lambda statement, parameters: connection.execute(statement, cast(Any, parameters)).fetchall())
 
 
@@ -42,18 +42,18 @@ def claim(
     most: int,
     over: Sequence[int] = (),
 ) -> list[Assignment]:
-    """As `claiming.claim` says."""
+    """See `claiming.claim`."""
     steps = claiming.claim(schema, worker_id=worker_id, positions=positions, classes=classes, most=most, over=over)
     return carried_out(connection, steps)
 
 
 def give_back(connection: Connection, schema: str, *, worker_id: int, assignments: Sequence[Assignment]) -> list[str]:
-    """As `claiming.give_back` says."""
+    """See `claiming.give_back`."""
     return carried_out(connection, claiming.give_back(schema, worker_id=worker_id, assignments=assignments))
 
 
 def finish(connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float) -> Recorded:
-    """Ends attempts that end their jobs; `now` is this machine's monotonic clock."""
+    """Ends attempts that end their jobs. `now` is this machine's monotonic clock."""
     reports = sorted(reports, key=itemgetter(0))
     if all(is_plain_success(report) for report in reports):
         parameters = {"worker_id": worker_id, **measures_of(reports, now)}
@@ -67,7 +67,7 @@ def finish_parameters(worker_id: int, reports: Sequence[Report], now: float) -> 
 
 
 def is_plain_success(report: Report) -> bool:
-    """Whether nothing is to be said of a success but when it was, and what it took."""
+    """Whether a success has nothing but its times and its usage."""
     rest = (report.value, report.error_type, report.error_message)
     return report.outcome == Outcome.SUCCESSFUL.value and rest == (None, None, None)
 
@@ -79,7 +79,7 @@ def completing(schema: str, worker_id: int, report: Report) -> Steps[bool]:
 
 
 def retry(connection: Connection, schema: str, *, worker_id: int, reports: Sequence[Report], now: float) -> Recorded:
-    """Ends attempts that another follows, `retry_delay` seconds from now."""
+    """Ends attempts that are followed by another, `retry_delay` seconds from now."""
     reports = sorted(reports, key=itemgetter(0))
     cursor = connection.execute(
         statement("retry", schema),
@@ -114,7 +114,7 @@ def columns_of_reports(reports: Sequence[Report], now: float) -> dict[str, Any]:
 
 
 def measures_of(reports: Sequence[Report], now: float) -> dict[str, Any]:
-    """Which attempts, when they began and ended, and what they took."""
+    """The attempts with their begin, end and usage."""
     return {
         "ids": numbers([report.id for report in reports]),
         "attempts": numbers([report.attempt for report in reports]),
@@ -126,7 +126,7 @@ def measures_of(reports: Sequence[Report], now: float) -> dict[str, Any]:
 
 
 def numbers(values: Iterable[object]) -> str:
-    """An array of numbers as PostgreSQL reads it; psycopg takes ten times as long over a list."""
+    """An array of numbers in PostgreSQL's format; psycopg takes ten times as long for a list."""
     return "{" + ",".join(map(str, values)) + "}"
 
 
@@ -135,19 +135,19 @@ def numbers_or_null(values: list[int | None]) -> str:
 
 
 def texts(values: list[str | None]) -> list[str | None] | None:
-    """A column of texts; None where there is none: unnest() fills the shorter columns up with NULL."""
+    """A column of texts. None if all are empty: unnest() fills the shorter columns up with NULL."""
     return None if values.count(None) == len(values) else values
 
 
 def promote(
     connection: Connection, schema: str, *, worker_id: int, known: Collection[str] = (), limit: int = 1000
 ) -> Promotion:
-    """As `claiming.promote` says."""
+    """See `claiming.promote`."""
     return carried_out(connection, claiming.promote(schema, worker_id=worker_id, known=known, limit=limit))
 
 
 def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
-    """As `claiming.expire` says."""
+    """See `claiming.expire`."""
     with connection.transaction():
         return carried_out(connection, claiming.expire(schema, limit=limit))
 
@@ -155,7 +155,7 @@ def expire(connection: Connection, schema: str, *, limit: int = 1000) -> Expiry:
 def count_pending(
     connection: Connection, schema: str, *, queues: Sequence[str] = (), limit: int = 100_000
 ) -> tuple[int, bool]:
-    """How many jobs are pending, and whether there are more than were counted."""
+    """The number of pending jobs, and whether there are more than were counted."""
     row = connection.execute(statement("count_pending", schema), {"queues": list(queues), "limit": limit}).fetchone()
     assert row is not None
     return row[0], row[0] == limit
@@ -170,7 +170,7 @@ def unknown_classes(
 
 
 def is_refusal_of_data(error: BaseException) -> bool:
-    """Whether PostgreSQL refused a value of ours, so that trying again would be refused again."""
+    """Whether PostgreSQL refused a value, so that it would refuse it again."""
     return isinstance(error, psycopg.DataError | pg.CheckViolation | pg.ProgramLimitExceeded)
 
 
@@ -180,7 +180,7 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 
 def limit_lock_waits(connection: Connection, seconds: float) -> None:
-    """Until this transaction ends, no statement waits longer than that for a row that somebody holds."""
+    """Until this transaction ends, no statement waits longer than that for a locked row."""
     connection.execute(f"SET LOCAL lock_timeout = {round(seconds * 1000)}".encode())
 
 

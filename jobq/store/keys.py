@@ -1,7 +1,7 @@
 """Adds jobs whose classes have rules for a held key. `enqueueing` adds all others, with one statement.
 
-The rules themselves are functions of the database: they wait for locks and look again, which takes
-several statements, and plain SQL obeys them too.
+The rules themselves are functions of the database: they wait for locks and look again, which takes several statements,
+and plain SQL obeys them too.
 """
 
 import json
@@ -16,7 +16,7 @@ from jobq.store.statements import statement
 
 
 class Holder(NamedTuple):
-    """The job that held the key, and what was done with it. It is not the one that was to be added."""
+    """The job that held the key, and what was done with it. It is not the job that was to be added."""
 
     verdict: str  # held: left alone; replaced; followed: it runs, and the new one comes after it
     queue: str
@@ -25,7 +25,7 @@ class Holder(NamedTuple):
     retries: int
     started_at: datetime | None
     timeout: float | None
-    arguments: str | None  # JSON text; None where the role at hand may not read them
+    arguments: str | None  # JSON text; None if the role may not read them
 
 
 class Placed(NamedTuple):
@@ -43,12 +43,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(microseconds: int) -> datetime:
-    """A time as statements answer it that run on callers' connections: no setting and no codec changes a number."""
+    """A time as statements on callers' connections return it: no setting and no codec changes a number."""
     return EPOCH + timedelta(microseconds=microseconds)
 
 
 def placing(schema: str, jobs: Iterable[tuple[NewJob, str]]) -> Steps[list[Placed | None]]:
-    """Adds jobs, given with their arguments, each by the rules of its class; None where it is not enqueued."""
+    """Adds jobs with their arguments, each by the rules of its class. None if it is not enqueued."""
     items = [item_of(place, *job) for place, job in enumerate(jobs)]
     rows = yield statement("enqueue_held", schema), {"jobs": f"[{','.join(items)}]"}
     placed: list[Placed | None] = [None] * len(items)
@@ -68,7 +68,7 @@ def holder_of(
 
 
 def item_of(place: int, job: NewJob, arguments: str) -> str:
-    """A job and the rules of its class as `enqueue_by_rules()` takes them: JSON text, the arguments as they are."""
+    """A job and the rules of its class as `enqueue_by_rules()` takes them: JSON text, with the arguments unchanged."""
     assert job.key_rules is not None
     fields: dict[str, Any] = {
         "place": place,
@@ -90,5 +90,5 @@ def item_of(place: int, job: NewJob, arguments: str) -> str:
 
 
 def forget_throttles(connection: Connection, schema: str) -> None:
-    """Deletes the time spans of `unique_for` that are over."""
+    """Deletes the expired time spans of `unique_for`."""
     connection.execute(statement("forget_throttles", schema), {})

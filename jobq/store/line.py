@@ -1,7 +1,7 @@
-"""A connection on which nobody waits: a loop sends a statement, goes on, and reads the answer when it comes.
+"""A connection on which nobody waits: a loop sends a statement, continues, and reads the answer when it arrives.
 
-On libpq itself: what psycopg's cursors do about each statement takes a tenth of the time until a lone job begins.
-Statements are those of `callers.steps`: they name the types of their parameters, which are sent as text.
+It uses libpq directly: psycopg's cursors would take a tenth of the time until a lone job begins. Statements are those
+of `callers.steps`: they name the types of their parameters, which are sent as text.
 """
 
 import re
@@ -20,8 +20,8 @@ PLACEHOLDER = re.compile(rb"%\((\w+)\)s|%%")
 
 
 class Line:
-    """Asks one statement at a time. Everything here returns at once, and raises psycopg's errors: then the connection
-    is of no use any more.
+    """Sends one statement at a time. Everything here returns at once, and raises psycopg's errors: after one the
+    connection is unusable.
 
     `on_notified` gets the channel and the text of each notification.
     """
@@ -30,16 +30,17 @@ class Line:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._pgconn.nonblocking = 1
-        self._fd = self._pgconn.socket  # libpq forgets it where it finds the connection lost
+        self._fd = self._pgconn.socket  # libpq forgets it when it finds the connection lost
         self._on_notified = on_notified
         self._may_prepare = connection.prepare_threshold is not None
-        self._prepared: dict[bytes, bytes] = {}  # the names of statements
+        self._prepared: dict[bytes, bytes] = {}  # names of prepared statements
         self._transformer = Transformer(connection)
         self._is_asking = False
-        self._to_execute: tuple[bytes, list[bytes | None]] | None = None  # by its name, once that is prepared
+        # the statement to execute, by name, once it is prepared
+        self._to_execute: tuple[bytes, list[bytes | None]] | None = None
         self._answer: pq.abc.PGresult | None = None
         self.has_to_write = False
-        """Whether a part of the statement is still to be sent: it is to be heard when there is room for that, too."""
+        """Whether a part of the statement is still unsent: then the loop also waits for room to write."""
 
     def fileno(self) -> int:
         return self._fd
@@ -49,7 +50,7 @@ class Line:
         return not self._is_asking
 
     def ask(self, statement: bytes, parameters: Mapping[str, Any]) -> None:
-        """Sends a statement; one that has parameters is prepared at its first use."""
+        """Sends a statement. One with parameters is prepared at its first use."""
         query, names = numbered(statement)
         values = [encoded(parameters[name]) for name in names]
         self._is_asking, self._answer = True, None
@@ -64,7 +65,7 @@ class Line:
         self._flush()
 
     def hear(self) -> None:
-        """Reads what has come: of an answer, or notifications."""
+        """Reads arrived data: parts of an answer, or notifications."""
         if self.has_to_write:
             self._flush()
         self._pgconn.consume_input()
@@ -76,7 +77,7 @@ class Line:
             raise psycopg.OperationalError("the connection is lost")
 
     def rows(self) -> Rows:
-        """The answer, once it is there."""
+        """The answer, once it is complete."""
         answer = self._answer
         if answer is None or answer.status != pq.ExecStatus.TUPLES_OK:
             return []
@@ -90,7 +91,7 @@ class Line:
         self.has_to_write = self._pgconn.flush() != 0
 
     def _take(self, result: "pq.abc.PGresult | None") -> None:
-        """A part of the answer; None: that was all."""
+        """A part of the answer. None: that was all."""
         if result is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
                 raise errors.error_from_result(result)
@@ -121,7 +122,7 @@ def numbered(statement: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def encoded(value: Any) -> bytes | None:
-    """A parameter as text, as PostgreSQL reads it."""
+    """A parameter as text, in PostgreSQL's format."""
     if value is None:
         return None
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Tells a schema that jobq's releases made from one that other migrations made, which nothing here can work with."""
+"""Tells a schema of jobq's releases from one that other migrations made, which this code cannot use."""
 
 from psycopg import errors as pg
 
@@ -12,7 +12,7 @@ FIRST_MIGRATION = "0001_schema"
 
 
 def require_own(connection: Connection, schema: str, where: str) -> None:
-    """Raises SchemaForeign. Passes a schema without the table of migrations, and where the role may not read it."""
+    """Raises SchemaForeign. Accepts a schema without the table of migrations, and one that the role may not read."""
     text = f"SELECT name FROM {quote_identifier(schema)}.migrations WHERE version = 1"
     try:
         row = connection.execute(text.encode()).fetchone()

@@ -1,7 +1,7 @@
-"""What happens to rows of `metrics` and `levels`: figures by the minute, added up, put together and forgotten.
+"""Changes to rows of `metrics` and `levels`: figures by the minute are added, folded and deleted.
 
-Minutes are kept for some hours, then five of them are folded into one row, and after a day twelve of those into an
-hour's: a chart reads a month from about twice as many rows as a day.
+Minutes are kept for some hours, then five of them are folded into one row, and after a day twelve of those into one of
+an hour: a chart of a month reads about twice as many rows as one of a day.
 """
 
 from collections import Counter
@@ -17,19 +17,19 @@ from jobq.store.database import Connection
 from jobq.store.statements import quote_identifier, statement
 
 LEVEL_LIMIT = 2_000_000
-"""Jobs of one queue are counted up to here once a minute: some tenths of a second of one connection."""
+"""Once a minute, jobs of one queue are counted up to this number: some tenths of a second of one connection."""
 
 MINUTES_KEPT = timedelta(hours=2)
 FIVES_KEPT = timedelta(hours=26)
-"""Figures that are younger have a row for each minute, or for every five; older ones a row for each hour."""
+"""Younger figures have a row for each minute, or for every five; older ones a row for each hour."""
 
 FOLD_LIMIT = 10_000
-"""So many rows are folded at once, which takes some tenths of a second."""
+"""Number of rows that are folded at once, which takes some tenths of a second."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What is to be added to the row of one minute, queue and class."""
+    """The addition to the row of one minute, queue and class."""
 
     minute: datetime
     queue: str
@@ -75,7 +75,7 @@ def gather(gathered: Gathered, counts: Iterable[Count]) -> None:
 
 
 def figures_of(counts: Iterable[Count]) -> list[Figures]:
-    """Counts put together by minute, queue and class."""
+    """Counts summed by minute, queue and class."""
     found: Gathered = {}
     gather(found, counts)
     return list(found.values())
@@ -89,14 +89,14 @@ def add(
     worker_id: int | None = None,
     number: int = 0,
 ) -> None:
-    """Adds figures. What a worker sends has a number, higher each time: under the same it counts once."""
+    """Adds figures. A worker's batch has a number, higher each time: a number counts once."""
     connection.execute(*adding(schema, figures, worker_id=worker_id, number=number))
 
 
 def adding(
     schema: str, figures: Sequence[Figures], *, worker_id: int | None = None, number: int = 0
 ) -> tuple[bytes, dict[str, Any]]:
-    """The statement that does, and its parameters."""
+    """The statement for that, and its parameters."""
     return statement("add_metrics", schema), {
         "worker_id": worker_id,
         "number": number,
@@ -113,13 +113,13 @@ def adding(
 
 
 def take_levels(connection: Connection, schema: str, *, limit: int = LEVEL_LIMIT) -> int:
-    """Notes what each queue holds, where nobody has in this minute. Returns for how many queues."""
+    """Records the level of each queue, once a minute. Returns the number of queues."""
     cursor = connection.execute(statement("take_levels", schema), {"lock": f"jobq levels {schema}", "limit": limit})
     return cursor.rowcount
 
 
 def fold(connection: Connection, schema: str, *, limit: int = FOLD_LIMIT) -> int:
-    """Folds rows that are old enough, the oldest first. Returns how many: at the limit there may be more."""
+    """Folds rows that are old enough, the oldest first. Returns their number: at the limit there may be more."""
     row = connection.execute(
         statement("fold_metrics", schema), {"minutes_kept": MINUTES_KEPT, "fives_kept": FIVES_KEPT, "limit": limit}
     ).fetchone()
@@ -129,7 +129,7 @@ def fold(connection: Connection, schema: str, *, limit: int = FOLD_LIMIT) -> int
 
 
 def span_at(moment: datetime, now: datetime) -> timedelta:
-    """How long a time the rows of a moment stand for, at most: they begin at multiples of it."""
+    """Maximum span that a row of this time stands for: rows begin at multiples of it."""
     if moment >= floor(now - MINUTES_KEPT, timedelta(minutes=5)):
         return timedelta(minutes=1)
     if moment >= floor(now - FIVES_KEPT, timedelta(hours=1)):
@@ -138,12 +138,12 @@ def span_at(moment: datetime, now: datetime) -> timedelta:
 
 
 def floor(moment: datetime, span: timedelta) -> datetime:
-    """Where the span begins that holds the moment; as PostgreSQL's date_bin() has it."""
+    """The beginning of the span that holds the moment, as PostgreSQL's date_bin() has it."""
     return moment - (moment - datetime.fromtimestamp(0, UTC)) % span
 
 
 def forget(connection: Connection, schema: str, *, keep_days: int) -> None:
-    """Forgets figures older than the history; 0 keeps all."""
+    """Deletes figures older than the history. 0 keeps all."""
     if keep_days == 0:
         return
     quoted = quote_identifier(schema).replace("%", "%%")

@@ -1,7 +1,7 @@
 """Brings the schema up to date: numbered files, forward only, each in its own transaction under one lock.
 
 Each migration says in a line `-- min_version: N` which releases still work after it: those that know migration N. The
-schema keeps that number, and a release that is older refuses to start. So the release before goes on, and comes back.
+schema keeps that number, and an older release refuses to start. So the previous release keeps working, and can return.
 """
 
 import re
@@ -17,10 +17,10 @@ from jobq.store.database import Connection, Database, check_server
 from jobq.store.statements import migration_texts, quote_identifier, statement
 
 LOCK_SECONDS = 1.0
-"""A migration waits no longer than this for the lock of a table: whoever comes after it waits behind it meanwhile."""
+"""Maximum seconds that a migration waits for a table lock: later statements wait behind it meanwhile."""
 
 PAUSE_SECONDS = 2.0
-"""Before it tries again it lets those pass."""
+"""Seconds between two tries, which let those statements pass."""
 
 TRIES = 20
 
@@ -43,12 +43,12 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The state of a schema, beside what this release knows."""
+    """The state of a schema, compared with what this release knows."""
 
     known: list[Migration]
     applied: frozenset[int]
     min_version: int
-    """The newest migration that a release must know to work with this schema; 0 where there are no tables."""
+    """The newest migration that a release must know to work with this schema; 0 if there are no tables."""
 
     @property
     def version(self) -> int:
@@ -69,21 +69,22 @@ class Standing:
 
     @property
     def min_version_after(self) -> int:
-        """`min_version` once what is missing has been applied."""
+        """`min_version` after the missing migrations."""
         return max([self.min_version, *(migration.min_version for migration in self.missing)])
 
 
 def known(schema: str) -> list[Migration]:
-    """Every migration that this version of jobq has, in order."""
+    """Every migration of this version of jobq, in order."""
     return [Migration(*entry) for entry in migration_texts(schema)]
 
 
 def migrate(database: Database) -> list[Migration]:
-    """Applies what is missing, and returns it. Safe from any number of places at once: one applies, the rest wait.
+    """Applies the missing migrations, and returns them. Safe from any number of places at once: one applies, the rest
+    wait.
 
-    Raises DatabaseError where the server is unreachable, read-only, too old, or forbids it, DatabaseBusy where somebody
-    holds a table for too long, SchemaAhead where this release is too old for the schema, and SchemaForeign where other
-    migrations made it.
+    Raises DatabaseError if the server is unreachable, read-only, too old, or forbids it, DatabaseBusy if a table stays
+    locked for too long, SchemaAhead if this release is too old for the schema, and SchemaForeign if other migrations
+    made it.
     """
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
@@ -97,7 +98,7 @@ def migrate(database: Database) -> list[Migration]:
 
 
 def search_path_remedy(database: Database) -> str | None:
-    """The statement that has the tables of an application made outside of jobq's schema; None where they are.
+    """The statement that makes an application's tables go outside of jobq's schema. None if they do already.
 
     `search_path` begins with "$user", so a role with the name of the schema leads there.
     """
@@ -110,7 +111,7 @@ def search_path_remedy(database: Database) -> str | None:
 
 
 def apply_in_a_gap(connection: Connection, schema: str, migration: Migration) -> bool:
-    """Applies one migration as soon as nobody holds the tables; see `apply`."""
+    """Applies one migration as soon as the tables are not locked; see `apply`."""
     for _ in range(TRIES - 1):
         try:
             return apply(connection, schema, migration)
@@ -126,7 +127,7 @@ def apply_in_a_gap(connection: Connection, schema: str, migration: Migration) ->
 
 
 def held_by(connection: Connection, schema: str) -> str:
-    """Whose transaction is the oldest that holds a lock there, in words; nothing where there is none any more."""
+    """The session whose transaction has held a lock there longest, in words. Empty if there is none any more."""
     row = connection.execute(statement("lock_holders", schema), {"schema": quote_identifier(schema)}).fetchone()
     if row is None:
         return ""
@@ -138,17 +139,18 @@ def held_by(connection: Connection, schema: str) -> str:
 
 
 def apply(connection: Connection, schema: str, migration: Migration) -> bool:
-    """Applies one migration, unless it has been. The lock is the transaction's: it also works through a pooler."""
+    """Applies one migration, unless it has been applied. The lock belongs to the transaction: it also works through a
+    pooler."""
     quoted = quote_identifier(schema)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobq_migrate {schema}"])
         if migration.version in applied_to(connection, schema):
             return False
-        # A session that a pooler shares has a search path of somebody else's.
+        # A session that a pooler shares may have another client's search path.
         connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}".encode())
         connection.execute(f"SET LOCAL search_path = {sessions.SEARCH_PATH}".encode())
         if migration.version == 1:
-            if not schema_exists(connection, schema):  # asking for it IF NOT EXISTS needs the right to create schemas
+            if not schema_exists(connection, schema):  # IF NOT EXISTS would need the right to create schemas
                 connection.execute(f"CREATE SCHEMA {quoted}".encode())
             connection.execute(bookkeeping(schema).encode())
         connection.execute(migration.text.encode())
@@ -164,21 +166,21 @@ def record(connection: Connection, table: str, migration: Migration) -> None:
 
 
 def look(database: Database) -> Standing:
-    """Where the schema stands now. Raises SchemaForeign where other migrations made it."""
+    """The current state of the schema. Raises SchemaForeign if other migrations made it."""
     with database.explained(), database.connect("migrate") as connection:
         check_server(connection)
         return standing(connection, database)
 
 
 def plan(database: Database) -> list[Migration]:
-    """What `migrate` would apply now."""
+    """The migrations that `migrate` would apply now."""
     return look(database).missing
 
 
 def require_current(database: Database) -> Standing:
-    """Checks that this release works with the schema; the embedded database is migrated by itself.
+    """Checks that this release works with the schema. The embedded database is migrated automatically.
 
-    A schema may be ahead: the release before works with it. Raises SchemaMissing, SchemaBehind, SchemaAhead or
+    A schema may be ahead: the previous release works with it. Raises SchemaMissing, SchemaBehind, SchemaAhead or
     SchemaForeign, which say what to do.
     """
     found = look(database)
@@ -215,8 +217,8 @@ def standing(connection: Connection, database: Database) -> Standing:
 
 
 def applied_to(connection: Connection, schema: str) -> dict[int, int]:
-    """What has been applied, in whatever order, each with its `min_version`; nothing where there are no tables."""
-    # From the catalog itself: to_regclass() may remember, within a transaction, that there was no such table before.
+    """The applied migrations, each with its `min_version`. Empty if there are no tables."""
+    # From the catalog itself: within a transaction, to_regclass() may remember that there was no such table before.
     ((is_there,),) = connection.execute(
         "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
         "WHERE nspname = %s AND relname = 'migrations')",

@@ -7,7 +7,7 @@ from jobq.store.statements import statement
 
 
 def mute(connection: Connection, schema: str, groups: Sequence[str], *, seconds: float, muted_by: str) -> list[str]:
-    """Mutes groups for so long from now; returns those that the history has."""
+    """Mutes groups for this many seconds; returns those that the history has."""
     parameters = {"groups": list(groups), "seconds": seconds, "muted_by": muted_by}
     return named(connection, "mute_failures", schema, parameters)
 
@@ -18,7 +18,7 @@ def unmute(connection: Connection, schema: str, groups: Sequence[str]) -> list[s
 
 
 def undo_mute(connection: Connection, schema: str, act: int) -> list[str]:
-    """Unmutes what an act muted; returns those groups."""
+    """Unmutes groups that an act muted; returns them."""
     return named(connection, "undo_mute", schema, {"act": act})
 
 

@@ -1,4 +1,4 @@
-"""What a process is told, once, about the database that it uses."""
+"""Messages to a process, once each, about the database that it uses."""
 
 import os
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _write: Callable[[str], None] = write_to_stderr
 
 
 def write_with(write: Callable[[str], None]) -> None:
-    """From now on notices are written by this function: a worker must not wait for whoever reads its log."""
+    """From now on this function writes the notices: a worker must not wait for a reader of its log."""
     global _write
     _write = write
 
@@ -42,7 +42,7 @@ def tell_found(settings: Settings) -> None:
 
 
 def tell_embedded(settings: Settings, home: Path) -> None:
-    """For a program that enqueues: whoever looks for its jobs may look elsewhere."""
+    """For a program that enqueues: people may look for its jobs elsewhere."""
     if settings.found is not None:
         announce_once(
             f"no database is configured{reasons(settings)}: jobs go to the embedded PostgreSQL in {home}, which "
@@ -51,7 +51,7 @@ def tell_embedded(settings: Settings, home: Path) -> None:
 
 
 def tell_pooler(address: str) -> None:
-    """For an address at which sessions are shared with other programs, though nobody has said so."""
+    """For an address whose sessions are shared with other programs, though that was not configured."""
     announce_once(
         f"{address} is a pooler: sessions are shared, so jobq sets and prepares nothing there, and workers poll "
         "instead of being woken. JOBQ_TRANSACTION_POOLER=true says the same without this line."
@@ -59,12 +59,12 @@ def tell_pooler(address: str) -> None:
 
 
 def source_of(settings: Settings) -> str:
-    """Where an address is from that was found though none is configured for jobq; empty for any other."""
+    """The origin of an address that was found though none is configured for jobq. Empty for any other."""
     found = settings.found
     return found.source if found is not None and found.url == settings.database_url else ""
 
 
 def reasons(settings: Settings) -> str:
-    """Why the places were passed over where a database was looked for."""
+    """Why possible places of a database were skipped."""
     notes = settings.found.notes if settings.found is not None else ()
     return f" ({'; '.join(notes)})" if notes else ""

@@ -1,6 +1,6 @@
-"""The pool of those who enqueue, which writes nothing into the log of the user's program.
+"""The pool for programs that enqueue. It writes nothing into the log of the user's program.
 
-Whoever asked for a connection is told by an error. Another pool of the same program keeps all its messages.
+A caller that asked for a connection gets an error. Other pools of the program keep all their messages.
 """
 
 import logging
@@ -12,11 +12,11 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 NAME = "jobq's own pool"
-"""Its threads have this name, too, with a number."""
+"""Its threads have this name too, with a number."""
 
 
 class Silence(threading.local):
-    """Around what the pool does in the thread of whoever asks it."""
+    """Wraps the work that the pool does in the caller's thread."""
 
     depth = 0
 
@@ -48,14 +48,14 @@ class OwnPool(ConnectionPool[psycopg.Connection[tuple[Any, ...]]]):
             super().close(timeout)
 
     def __del__(self) -> None:
-        """At the end of the interpreter its threads no longer run: to wait for each of them would take 5 seconds."""
+        """At the end of the interpreter its threads no longer run: waiting for each of them would take 5 seconds."""
         if not sys.is_finalizing():
             with silence:
                 super().__del__()
 
 
 class NotOfOwnPool(logging.Filter):
-    """Told by where a message is logged: many of them name neither the pool nor a connection."""
+    """Recognized by where a message is logged: many of them name neither the pool nor a connection."""
 
     def filter(self, _record: logging.LogRecord) -> bool:
         return not (silence.depth or threading.current_thread().name.startswith(NAME))

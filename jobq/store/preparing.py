@@ -1,4 +1,4 @@
-"""What a claimed job may need of the database before it can be handed out: its arguments, or its begin committed."""
+"""Database work that a claimed job may need before it can be handed out: load its arguments, or commit its begin."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from jobq.store.database import Connection
 from jobq.store.statements import statement
 
 UNREADABLE = (pg.ProgramLimitExceeded, pg.InternalError_)
-"""How PostgreSQL refuses to make a text of what somebody wrote by hand."""
+"""How PostgreSQL refuses to make a text of a value that was written by hand."""
 
 
 class Loaded(NamedTuple):
-    """Arguments that were read."""
+    """Loaded arguments."""
 
     id: int
     attempt: int
@@ -24,7 +24,7 @@ class Loaded(NamedTuple):
 def load(
     connection: Connection, schema: str, *, worker_id: int, ids: Sequence[int], most_bytes: int, longest: int
 ) -> list[Loaded]:
-    """Reads the arguments of the first of these jobs, and of as many more as come to `most_bytes` as text.
+    """Reads the arguments of the first of these jobs, and of more, up to `most_bytes` of text.
 
     Jobs that are not this worker's any more are left out. Arguments of more than `longest` bytes are not read.
     """
@@ -35,7 +35,7 @@ def load(
 def begin(
     connection: Connection, schema: str, *, worker_id: int, assignments: Sequence[Assignment]
 ) -> set[tuple[int, int]]:
-    """Commits that these suspected jobs begin; returns those that are still this worker's, by id and attempt."""
+    """Commits that these suspected jobs begin. Returns those that are still this worker's, by id and attempt."""
     parameters = {
         "worker_id": worker_id,
         "ids": [assignment.id for assignment in assignments],

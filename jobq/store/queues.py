@@ -1,4 +1,4 @@
-"""Which queues there are: the database has no list of them, since a job's queue is a name and no more."""
+"""The names of queues: the database has no list of them, since a job's queue is only a name."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from jobq.store.statements import statement
 
 
 def never_seen(connection: Connection, schema: str, names: Sequence[str]) -> list[str]:
-    """Those of the queues that never held a job, and that no class of a live worker names."""
+    """Those of the queues that never had a job, and that no class of a live worker names."""
     rows = connection.execute(statement("never_seen_queues", schema), {"names": list(names)}).fetchall()
     return [name for (name,) in rows]
 
 
 def known(connection: Connection, schema: str) -> list[str]:
-    """The names of queues that live workers' classes name, and of those of the last hour."""
+    """The queues that classes of live workers name, and the queues of the last hour."""
     return [name for (name,) in connection.execute(statement("known_queues", schema), {}).fetchall()]

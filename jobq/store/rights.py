@@ -1,9 +1,9 @@
-"""Rights in the database: the least that each kind of role needs, and which of them a role lacks.
+"""Rights in the database: the minimum that each kind of role needs, and those that a role lacks.
 
-Nobody needs to own anything: what only an owner may do, or what nobody may do freely, views and functions do with the
-rights of their owner (see the migrations). Functions are named without parameters: each name has one function.
-Partitions of results need no grants of their own, nor default privileges for those to come: they are read and written
-through results, whose rights count then.
+No role needs to own anything: views and functions do, with the rights of their owner, what only an owner may do or what
+must be limited (see the migrations). Functions are named without parameters: each name has one function. Partitions of
+results need no grants or default privileges of their own: they are read and written through results, whose rights count
+then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from jobq.store.statements import quote_identifier, statement
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A privilege on one thing in the schema: a table, one of its columns, a sequence, a function."""
+    """A privilege on one object in the schema: a table, one of its columns, a sequence, a function."""
 
     privilege: str
     thing: str
@@ -33,7 +33,7 @@ def on(thing: str, *privileges: str, columns: Sequence[str] = ()) -> tuple[Right
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A kind of role: what it does, and all the rights that takes."""
+    """A kind of role: what it does, and all the rights that it needs."""
 
     name: str
     does: str
@@ -44,10 +44,10 @@ NEW_JOB = (
     "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
     "is_due", "timeout", "expires_at", "has_abort_hook",
 )  # fmt: skip
-"""The columns of jobs that enqueueing fills; the id is the sequence's, and the rest is what workers write."""
+"""The columns of jobs that enqueueing fills. The id comes from the sequence, and workers write the rest."""
 
 ANSWER = ("id", "state", "queue", "enqueued_at", "run_at", "expires_at", "job_class", "unique_key")
-"""What enqueueing returns, and what decides whether a unique key is held."""
+"""The columns that enqueueing returns, and those that decide whether a unique key is held."""
 
 FIRED_JOB = (
     "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
@@ -63,7 +63,7 @@ SEEN_OF_RESULTS = (
     "id", "job_class", "queue", "priority", "outcome", "attempt", "retries", "retried", "enqueued_at", "run_at",
     "started_at", "ended_at", "timeout", "error_type", "cpu_seconds", "peak_memory_kilobytes",
 )  # fmt: skip
-"""How a job stands: the columns that observe_job_state.sql and observe_attempt_states.sql read."""
+"""A job's state: the columns that observe_job_state.sql and observe_attempt_states.sql read."""
 
 OWED_HOOK = (
     "job_id", "attempt", "enqueued_at", "job_class", "queue", "priority", "arguments", "result"
@@ -80,7 +80,7 @@ DECLARED = (
     "name", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "timeout", "has_abort_hook",
     "key_rules", "expression", "timezone", "missed", "overlap", "jitter", "next_at",
 )  # fmt: skip
-"""The columns of schedules that say what the code declares, and when it is due."""
+"""The columns of schedules with the declaration and the due time."""
 
 ACT = ("begin_act", "note_act", "mark_undone")
 """The functions that write the audit."""
@@ -92,7 +92,7 @@ ENQUEUE_BY_RULES = (*on("enqueue_by_rules", "EXECUTE"), *on("arguments_of", "EXE
 ENQUEUE = (
     *on("new_jobs", "INSERT", columns=NEW_JOB),
     *on("new_jobs", "SELECT", columns=ANSWER),
-    # Who sleeps, and is to be woken.
+    # To find workers that sleep and must be woken.
     *on("workers", "SELECT", columns=("id", "waiting", "stopped_at", "queues", "class_names")),
     *on("enqueue", "EXECUTE"),
     *on("enqueue_many", "EXECUTE"),
@@ -102,7 +102,7 @@ ENQUEUE = (
 BOUNDED = on("bounded_text", "EXECUTE")
 
 LOOK = ("bounded_text", "readable", "is_impossible", "works", "wanted_processes")
-"""The functions by which looks read what somebody else wrote, and what autoscalers ask."""
+"""The functions by which looks read values written by hand, and those that autoscalers call."""
 
 READ = (
     *(right for function in LOOK for right in on(function, "EXECUTE")),
@@ -129,7 +129,7 @@ WORKER = Role(
     "works the queues, fires schedules, keeps the history; its jobs may enqueue, and end in their own transaction",
     (
         *on("jobs", "SELECT", "DELETE"),
-        # Claimed, given back, retried, rescued; and how far it is.
+        # Claimed, given back, retried, rescued; and its progress.
         *on("jobs", "UPDATE", columns=("is_due", "attempt", "worker_id", "started_at", "run_at", "excused", "losses")),
         *on("jobs", "UPDATE", columns=("progress", "suspected", "begun_at")),
         *on("claims", "SELECT", "INSERT", "DELETE"),
@@ -138,7 +138,7 @@ WORKER = Role(
         *on("works", "EXECUTE"),
         *on("wanted_processes", "EXECUTE"),  # for /metrics
         *on("results", "SELECT", "INSERT"),
-        *on("results_default", "SELECT", "DELETE"),  # what is too old, and has no partition of its own
+        *on("results_default", "SELECT", "DELETE"),  # rows that are too old, and have no partition
         *on("workers", "SELECT", "DELETE"),
         *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes", "class_names")),
         *on("workers", "INSERT", "UPDATE", columns=("has_namesake",)),
@@ -203,7 +203,7 @@ OPERATOR = Role(
         *on("stacks", "INSERT", columns=("job_id", "attempt", "worker_id")),
         *on("kept", "SELECT", "DELETE"),
         *on("kept", "INSERT", columns=("act", "id", "attempt", "row")),
-        *on("metrics", "INSERT"),  # what is cancelled counts, too
+        *on("metrics", "INSERT"),  # cancelled jobs count, too
         *on("metrics", "UPDATE", columns=FIGURES),
         # … by a part of that statement; and workers are asked to stop, or declared dead.
         *on("workers", "UPDATE", columns=("metrics_sent", "stop_requested_at", "stop_requested_by")),
@@ -219,7 +219,7 @@ ROLES = {role.name: role for role in (ENQUEUER, WEB, WORKER, READER, OPERATOR)}
 
 
 def grants(role: Role, schema: str, grantee: str) -> str:
-    """The statements that give a role of the database what that kind of role needs."""
+    """The statements that give a role of the database the rights of that kind of role."""
     quoted, to = quote_identifier(schema), quote_identifier(grantee)
     lines = [f"-- The {role.name} {role.does}.", f"GRANT USAGE ON SCHEMA {quoted} TO {to};"]
     for thing in dict.fromkeys(right.thing for right in role.rights):
@@ -237,7 +237,7 @@ def privilege_text(right: Right) -> str:
 
 
 def lacking(connection: Connection, schema: str, rights: Iterable[Right]) -> list[Right]:
-    """Those of the rights that the role at hand does not have."""
+    """Those of the rights that the current role does not have."""
     wanted = list(rights)
     parameters = {
         "privileges": [right.privilege for right in wanted],
@@ -248,7 +248,7 @@ def lacking(connection: Connection, schema: str, rights: Iterable[Right]) -> lis
 
 
 def require(database: Database, role: Role) -> None:
-    """Raises DatabaseForbidden where the database's role lacks something that such a role needs, and names it."""
+    """Raises DatabaseForbidden if the database's role lacks a right that such a role needs, and names it."""
     with database.explained(), database.connect("rights") as connection:
         missing = lacking(connection, database.schema, role.rights)
     if missing:

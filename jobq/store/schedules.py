@@ -1,4 +1,4 @@
-"""What happens to rows of `schedules` and `ticks`: what workers declare is kept, and what is due is served."""
+"""Changes to rows of `schedules` and `ticks`: keeps the workers' declarations, and serves due ticks."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -17,7 +17,7 @@ from jobq.ticks import Due
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A schedule that is declared otherwise than it is kept; `kept` fields are None where it is not kept yet."""
+    """A schedule whose declaration differs from its row. `kept` fields are None if it has no row yet."""
 
     name: str
     expression: str
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class NextTick:
-    """A schedule's next tick, and all that decides what becomes of it."""
+    """A schedule's next tick, and everything that decides about it."""
 
     name: str
     expression: str
@@ -48,7 +48,7 @@ class NextTick:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A schedule that is due, and what is to be done about it."""
+    """A due schedule, and the decision about it."""
 
     tick: NextTick
     due: Due
@@ -56,7 +56,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What became of one tick."""
+    """The result of one tick."""
 
     tick_at: datetime
     verdict: str
@@ -65,7 +65,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class RunByHand:
-    """What came of a run out of turn: its job, or the verdict that says why there is none."""
+    """The result of a run out of turn: its job, or the verdict that says why there is none."""
 
     job_id: int | None
     verdict: str
@@ -93,7 +93,7 @@ def declare(
     schedules: Sequence[DeclaredSchedule],
     since: datetime | None,
 ) -> datetime | None:
-    """Says what a worker's code declares; returns since when. None: the worker was declared dead."""
+    """Writes the declarations of a worker's code; returns since when. None: the worker was declared dead."""
     row = connection.execute(
         statement("schedule_declare", schema),
         {"worker_id": worker_id, "schedules": json.dumps([asdict(one) for one in schedules]), "since": since},
@@ -102,15 +102,14 @@ def declare(
 
 
 def survey(connection: Connection, schema: str) -> list[Change]:
-    """The schedules that are declared otherwise than they are kept."""
+    """The schedules whose declarations differ from their rows."""
     return [Change(*row) for row in connection.execute(statement("schedule_survey", schema), {}).fetchall()]
 
 
 def adopt(connection: Connection, schema: str, changes: Sequence[tuple[Change, datetime]]) -> list[str]:
-    """Keeps schedules as they are declared, each with its next tick; returns those that were kept.
+    """Writes declared schedules, each with its next tick; returns those that were written.
 
-    The others have changed since the survey, or somebody has them locked. Raises ScheduleError where the database
-    refuses one of them.
+    The others have changed since the survey, or are locked. Raises ScheduleError if the database refuses one of them.
     """
     with refusal_explained():
         rows = connection.execute(
@@ -134,9 +133,9 @@ def undeclare(connection: Connection, schema: str) -> list[str]:
 def next_ticks(
     connection: Connection, schema: str, *, left_out: Collection[str] = (), limit: int = 100, seed: int = 0
 ) -> list[NextTick]:
-    """The ticks that come next, the earliest first; those whose `seconds` are not positive are due.
+    """The next ticks, the earliest first. Those whose `seconds` are not positive are due.
 
-    Ticks of one time come in an order that the `seed` decides.
+    The `seed` decides the order of ticks at the same time.
     """
     rows = connection.execute(
         statement("schedule_next", schema), {"left_out": sorted(left_out), "limit": limit, "seed": seed}
@@ -145,10 +144,10 @@ def next_ticks(
 
 
 def fire(connection: Connection, schema: str, firings: Sequence[Firing]) -> dict[str, list[Served]]:
-    """Serves due ticks, by the names of their schedules; of one that is paused, nothing.
+    """Serves due ticks, by the names of their schedules. Paused ones enqueue nothing.
 
-    Those left out are no longer as they were seen, or another is at them. Raises ScheduleError where the database
-    refuses one of the jobs: then nothing was served.
+    Schedules that changed since they were seen, or that another worker serves, are left out. Raises ScheduleError if
+    the database refuses one of the jobs: then nothing was served.
     """
     ticks = [
         (firing.tick.name, tick_at, place)
@@ -190,7 +189,7 @@ def run(connection: Connection, schema: str, *, name: str, run_by: str) -> RunBy
 
 
 def standing(connection: Connection, schema: str, names: Sequence[str]) -> list[Standing]:
-    """Where these schedules stand; those that there are not are left out."""
+    """The state of these schedules; unknown ones are left out."""
     rows = connection.execute(statement("schedule_standing", schema), {"names": list(names)}).fetchall()
     return [Standing(*row) for row in rows]
 
@@ -210,7 +209,7 @@ def resume(connection: Connection, schema: str, seen: Standing, *, next_at: date
 
 
 def forget(connection: Connection, schema: str, *, days: int) -> list[str]:
-    """Forgets ticks that are older than so many days, and schedules not declared for as long; 0 keeps all."""
+    """Deletes ticks older than this many days, and schedules not declared for as long. 0 keeps all."""
     if days == 0:
         return []
     forgotten = connection.execute(statement("schedule_forget", schema), {"days": days}).fetchall()
@@ -220,7 +219,7 @@ def forget(connection: Connection, schema: str, *, days: int) -> list[str]:
 
 @contextmanager
 def refusal_explained() -> Iterator[None]:
-    """A value that PostgreSQL refuses is the schedule's fault: trying again would be refused again."""
+    """The schedule's value is at fault: the database would refuse it again."""
     try:
         yield
     except (psycopg.DataError, psycopg.IntegrityError) as error:

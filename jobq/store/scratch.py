@@ -1,4 +1,4 @@
-"""A schema for a while: `jobq bench` measures in one, and leaves nothing behind."""
+"""A temporary schema: `jobq bench` measures in one, and leaves nothing behind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +15,13 @@ PREFIX = "jobq_bench_"
 
 @contextmanager
 def scratch(database: Database) -> Iterator[Database]:
-    """A database like this one, with a schema of its own that is dropped in the end.
+    """A database like this one, with a schema of its own that is dropped at the end.
 
-    What a run left that was killed is dropped before: while a run lives, it holds a lock on its schema's name. Raises
-    DatabaseError where the server is unreachable, or does not let a schema be made.
+    Schemas that killed runs left are dropped before: a live run holds a lock on its schema's name. Raises DatabaseError
+    if the server is unreachable, or forbids a new schema.
     """
     with database.explained(), database.connect("bench") as connection:
-        if database.is_pooled:  # the lock would stay with whoever is given the session next
+        if database.is_pooled:  # the lock would stay with the next client of the session
             raise ConfigurationError(
                 f"{database.shown_url} is a pooler, and a measurement needs sessions of its own. Give the address of "
                 "the server itself, by --database-url."
@@ -39,7 +39,7 @@ def scratch(database: Database) -> Iterator[Database]:
 
 
 def drop_abandoned(connection: Connection) -> list[str]:
-    """Drops the schemas of runs that no longer live; returns their names."""
+    """Drops the schemas of runs that are no longer alive; returns their names."""
     names = connection.execute(
         "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s) AND pg_has_role(nspowner, 'USAGE')", [PREFIX]
     ).fetchall()
@@ -58,7 +58,7 @@ def drop(connection: Connection, schema: str) -> None:
 
 
 def ended(database: Database) -> tuple[int, int, float]:
-    """Of what has ended well: attempts, jobs, and the seconds from the first start to the last end."""
+    """The jobs that ended well: attempts, jobs, and the seconds from the first start to the last end."""
     with database.connection() as connection:
         row = connection.execute(statement("bench_ended", database.schema)).fetchone()
     assert row is not None
@@ -66,6 +66,6 @@ def ended(database: Database) -> tuple[int, int, float]:
 
 
 def values(database: Database) -> dict[int, float]:
-    """What each job that has ended returned: a number."""
+    """The return value of each ended job: a number."""
     with database.connection() as connection:
         return dict(connection.execute(statement("bench_values", database.schema)).fetchall())

@@ -1,8 +1,8 @@
-"""How jobq's own connections begin: with settings where the session is its own, with none where a pooler shares it.
+"""How jobq's own connections begin: with settings if the session is its own, with none if a pooler shares it.
 
-Settings travel in the start of a connection, and are never set afterwards: what is set on a session that is shared
-stays there for the next client. A pooler gives itself away before anything was set: it refuses the settings, or the
-server process that answers is not the one that greeted.
+Settings are sent with the start of a connection, and never set afterwards: on a shared session they would stay for the
+next client. A pooler shows itself before anything was set: it refuses the settings, or the server process that answers
+is not the one that greeted.
 """
 
 import os
@@ -19,11 +19,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 SEARCH_PATH = "pg_catalog, pg_temp"
 
-# A role, a database or a server may have been set otherwise. Psycopg reads no times but ISO's, and arrays
-# are sent with NULL in them; where statements meet, as two claims do, they count on seeing what the other has just
-# committed; and what they call are PostgreSQL's own functions, not what somebody has put under the same names where the
-# role looks first. A policy that hides rows is an error that says so: an empty queue would be a lie. And plans are not
-# compiled: that takes longer than what they do, but is what the estimates for a long queue bring about.
+# A role, a database or a server may have other defaults. Psycopg reads only ISO times, and arrays are sent with NULL in
+# them. Where statements meet, as two claims do, they must see what the other has just committed. They must call
+# PostgreSQL's own functions, not others with the same names in the role's search path. A policy that hides rows must be
+# an error: an empty queue would be wrong. And JIT is off: it takes longer than the statements, but the estimates for a
+# long queue trigger it.
 AS_WE_READ_AND_WRITE = {
     "datestyle": "ISO",
     "array_nulls": "on",
@@ -33,8 +33,8 @@ AS_WE_READ_AND_WRITE = {
     "jit": "off",
 }
 
-# Else the rows that a vanished machine has locked stay locked for hours, which is the kernel's own idea of how long to
-# wait. The other half of it is in begin_session.sql.
+# Otherwise rows locked by a vanished machine stay locked for hours, which is the kernel's default timeout. The other
+# half of this is in begin_session.sql.
 LET_GO_OF_THE_VANISHED = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -42,9 +42,9 @@ LET_GO_OF_THE_VANISHED = {
     "tcp_user_timeout": "30000",
 }
 
-# Every hot statement is a walk along one index. A plan made while the tables were nearly empty would be a scan of
-# the whole, and would stay in use until the next ANALYZE, however many jobs had come in by then. And since there is
-# only one good plan, it is made once: planning the claim anew each time took longer than the claim.
+# Every hot statement is a walk along one index. A plan made while the tables were nearly empty would be a full scan,
+# and would stay in use until the next ANALYZE, however many jobs had come in by then. And since there is only one good
+# plan, it is made once: planning the claim anew each time took longer than the claim.
 WALK_INDEXES = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -54,7 +54,7 @@ WALK_INDEXES = {
 }
 
 PREPARED_AFTER = 2
-"""Uses of a statement, in a session of jobq's own."""
+"""Number of uses after which a statement is prepared, in a session of jobq's own."""
 
 REFUSALS = ("unsupported startup parameter", "not support command-line options")
 """How pgbouncer and Amazon's proxy refuse a connection that begins with settings."""
@@ -63,10 +63,9 @@ REFUSALS = ("unsupported startup parameter", "not support command-line options")
 def begin(
     address: str, parameters: Mapping[str, Any], settings: Mapping[str, str], *, idle_seconds: float
 ) -> Connection | None:
-    """A session of jobq's own; None where a pooler shares it, on which nothing was set then.
+    """A session of jobq's own. None if a pooler shares it; then nothing was set on it.
 
-    `idle_seconds`: how long its transactions may stand still, where no administrator has said it. Raises psycopg's
-    errors.
+    `idle_seconds`: maximum idle time of its transactions, unless an administrator has set one. Raises psycopg's errors.
     """
     options = merged(options_of(address), {**AS_WE_READ_AND_WRITE, **LET_GO_OF_THE_VANISHED, **settings})
     own = {**parameters, "options": options, "prepare_threshold": PREPARED_AFTER}
@@ -87,10 +86,10 @@ def begin(
 
 
 def share(address: str, parameters: Mapping[str, Any]) -> Connection:
-    """A connection on which nothing is set, and nothing prepared: others use the same sessions."""
+    """A connection on which nothing is set or prepared: others use the same sessions."""
     connection = psycopg.connect(address, autocommit=True, prepare_threshold=None, **parameters)
     if "ISO" not in (connection.info.parameter_status("DateStyle") or "ISO"):
-        connection.execute("SET datestyle = 'ISO'")  # poolers keep this one apart for each client
+        connection.execute("SET datestyle = 'ISO'")  # poolers track this setting for each client
     return connection
 
 
@@ -112,14 +111,15 @@ def takes_settings(connection: Connection, idle_seconds: float) -> bool:
 
 
 def is_alone(connection: Connection) -> bool:
-    """Whether no pooler stands between: the server process that answers is the one that greeted."""
+    """Whether there is no pooler in between: the server process that answers is the one that greeted."""
     return connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone() == (connection.info.backend_pid,)
 
 
 def options_of(address: str) -> str:
-    """The settings that the user has a connection begin with: in the address, in PGOPTIONS, or in a service's file.
+    """The user's settings for a connection: from the address, PGOPTIONS, or a service file.
 
-    libpq itself says which: it reads all of these before it looks for the server, here in a place where none is.
+    libpq itself returns them: it reads all of these before it looks for the server, here in a place where there is
+    none.
     """
     nowhere = make_conninfo(address, host=os.devnull, hostaddr="", port="1")
     attempt = pq.PGconn.connect_start(nowhere.encode())
@@ -130,11 +130,11 @@ def options_of(address: str) -> str:
 
 
 def merged(given: str, settings: Mapping[str, str]) -> str:
-    """What the user has sessions begin with, then jobq's: of two, the later counts."""
+    """The user's settings for sessions, then jobq's: if one occurs twice, the later counts."""
     ours = " ".join(f"-c {name}={escaped(value)}" for name, value in settings.items())
     return f"{given} {ours}".strip()
 
 
 def escaped(value: str) -> str:
-    """As PostgreSQL reads it in such a list, which blanks part."""
+    """In PostgreSQL's format for such a list, which is separated by blanks."""
     return value.replace("\\", "\\\\").replace(" ", "\\ ")

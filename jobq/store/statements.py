@@ -1,4 +1,4 @@
-"""The statements of `jobq/sql/`, with the schema's name put in."""
+"""The statements of `jobq/sql/`, with the schema's name inserted."""
 
 from functools import lru_cache
 from importlib import resources
@@ -10,20 +10,21 @@ BOUNDS = "'{" + ",".join(f"{bound:g}" for bound in histograms.BOUNDS) + "}'::flo
 
 
 RUNNING = "worker_id IS NOT NULL AND id = ANY (ARRAY(SELECT unnest(job_ids) FROM {schema}.claims))"
-"""A job runs. Found by its claim and the primary key, for no index mentions what a claim changes.
+"""A job runs. Found by its claim and the primary key, since no index has the columns that a claim changes.
 
 As an array: the plan is then along that key, however wrong the statistics of a table are that turns over all the time.
 """
 
 PENDING = "is_due AND worker_id IS NULL"
-"""A job may be claimed. The index jobs_due has those that run, too."""
+"""A job may be claimed. The index jobs_due has running jobs, too."""
 
 SOMEBODY_WAITS = """
     EXISTS (SELECT FROM {schema}.workers WHERE waiting AND stopped_at IS NULL) AND pg_notification_queue_usage() < 0.9
 """.strip()
-"""Whether a notification wakes a worker, and the server's queue of them has room: a full one fails the commit.
+"""Whether a notification wakes a worker, and the server's notification queue has room: a full one makes the commit
+fail.
 
-Those that have stopped are ruled out for the index workers_alive: thousands are kept, and each enqueue read them all.
+Stopped workers are excluded for the index workers_alive: thousands are kept, and each enqueue read them all.
 """
 
 SCHEDULED = "NOT is_due AND worker_id IS NULL"
@@ -65,7 +66,7 @@ RETURNING
 """.strip()
 """How every claim ends: notes the `chosen` jobs in one row of `claims`, and makes them the worker's, if it is `alive`.
 
-Claims that are over lose their rows. Of arguments only small ones come with the claim: claim.sql says why.
+The rows of claims that are over are deleted. Of arguments only small ones come with the claim: claim.sql says why.
 """
 
 DECLARED = """
@@ -78,7 +79,7 @@ DECLARED = """
     ) AS told
     CROSS JOIN LATERAL jsonb_array_elements(told.schedules) AS entry
 """.strip()
-"""The names of the schedules that live workers declare. Of workers that declare the same, one is read."""
+"""The names of the schedules that live workers declare. Of workers with equal declarations, one is read."""
 
 YOUNGEST_DECLARATIONS = """
     SELECT DISTINCT ON (entry.name) entry.*
@@ -95,13 +96,13 @@ YOUNGEST_DECLARATIONS = """
     )
     ORDER BY entry.name, told.schedules_at DESC, told.id DESC
 """.strip()
-"""What live workers declare. Of several declarations of one name the youngest counts.
+"""The declarations of live workers. Of several declarations of one name the youngest counts.
 
-In a rolling deploy that is the new code's, whoever asks, so old and new workers never undo each other's work.
+In a rolling deploy that is the new code's, on every worker, so old and new workers never undo each other's work.
 """
 
 NAME = "WORKERS.host || '/' || WORKERS.pid || CASE WHEN WORKERS.has_namesake THEN '#' || WORKERS.id ELSE '' END"
-"""A worker's name: host/pid, with its number where another worker of this host and pid lived at the same time."""
+"""A worker's name: host/pid, with its id if another worker of this host and pid was alive at the same time."""
 
 
 def worker_name(table: str = "workers") -> str:
@@ -110,7 +111,7 @@ def worker_name(table: str = "workers") -> str:
 
 
 CLOCK = "statement_timestamp()"
-"""How statements ask for the time: always the database's, and never that of the transaction's begin."""
+"""How statements read the time: always the database's, and never the transaction's begin."""
 
 PARTS = {
     "running": RUNNING,
@@ -122,25 +123,26 @@ PARTS = {
     "worker_name": worker_name(),
     "owner_name": worker_name("owner"),
 }
-"""What several statements say, by the name under which it stands in them."""
+"""Parts that several statements share, by their names there."""
 
 _clock = CLOCK
 
 
 def read_time_from(expression: str | None) -> None:
-    """Has every statement read the time from this expression from now on; None: PostgreSQL's clock again. For tests."""
+    """Makes every statement read the time from this expression from now on. None: PostgreSQL's clock again. For
+    tests."""
     global _clock
     _clock = CLOCK if expression is None else expression
     statement.cache_clear()
 
 
 def quote_identifier(name: str) -> str:
-    """A schema's or table's name as SQL reads it, whatever characters it holds."""
+    """A schema's or table's name, quoted for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def quote_literal(text: str) -> str:
-    """Text as SQL reads it, whatever characters it holds, and whatever standard_conforming_strings is."""
+    """Text as an SQL literal, for any characters and any setting of standard_conforming_strings."""
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
@@ -151,19 +153,19 @@ def statement(name: str, schema: str) -> bytes:
     for name_of_part, part in PARTS.items():
         text = text.replace(f"{{{name_of_part}}}", part)
     text = text.replace(CLOCK, _clock)
-    # A percent sign in the schema's name would read as a placeholder. The bounds of the histograms are a constant of
-    # the plan: as a parameter they would be read anew each time, which takes longer than the rest of the counting.
+    # A percent sign in the schema's name would be read as a placeholder. The bounds of the histograms are a constant of
+    # the plan: as a parameter they would be read each time, which takes longer than the rest of the counting.
     return text.replace("{bounds}", BOUNDS).replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
 
 
 def filtered(name: str, schema: str, condition: str) -> bytes:
-    """A statement with a condition put in: text of ours, in which values stand as placeholders."""
+    """A statement with a condition inserted: our own text, in which values are placeholders."""
     own = condition.replace(CLOCK, _clock.replace("{schema}", quote_identifier(schema).replace("%", "%%")))
     return statement(name, schema).replace(b"{condition}", own.encode())
 
 
 def with_rows(name: str, rows: bytes) -> bytes:
-    """A statement over the rows of another, whose text is put in."""
+    """A statement over the rows of another, whose text is inserted."""
     return statement(name, "").replace(b"{rows}", rows)
 
 
@@ -185,23 +187,23 @@ def migration_texts(schema: str) -> list[tuple[int, str, str]]:
 
 
 def channel(schema: str) -> str:
-    """The NOTIFY channel of a schema; its payload is the queue in which there is something to do.
+    """The NOTIFY channel of a schema. Its payload is the queue in which there is work.
 
-    A channel's name is cut by PostgreSQL at 63 bytes, a schema's too; a long one is told apart by its hash.
+    PostgreSQL limits a channel's name to 63 bytes, like a schema's. A long name ends with a hash.
     """
     return channel_name(f"jobq:{schema}", schema)
 
 
 def worker_channel(schema: str) -> str:
-    """What the NOTIFY channels of single workers begin with; a worker's id follows. The payload is a job that was
-    enqueued, the worker's place among those that are told, the job's queue and its class, as a list of JSON."""
+    """The prefix of the NOTIFY channels of single workers; a worker's id follows. The payload is a job that was
+    enqueued, the worker's place among those that are told, the job's queue and its class, as a JSON list."""
     return channel_name(f"jobq-worker:{schema}:", schema, longest=43)
 
 
 def control_channel(schema: str) -> str:
-    """The NOTIFY channel for the word of operators; its payload is the worker that is meant, or nothing for all.
+    """The NOTIFY channel for operators' requests. Its payload is the worker that is meant, or empty for all.
 
-    A channel of its own: workers of earlier releases take every payload of the other one for a queue's name.
+    A channel of its own: workers of earlier releases read every payload of the other one as a queue's name.
     """
     return channel_name(f"jobq-control:{schema}", schema)
 

@@ -1,4 +1,4 @@
-"""A job with its attempts, read on the caller's own connection: in its transaction, with what is not committed yet."""
+"""A job with its attempts, read on the caller's own connection: in its transaction, including uncommitted changes."""
 
 import json
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class TaskAttempt:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A job as it stands. `started_at` and `worker` are those of the attempt that runs now."""
+    """The current state of a job. `started_at` and `worker` belong to the running attempt."""
 
     id: int
     job_class: str
@@ -36,7 +36,7 @@ class TaskRow:
     state: str
     outcome: str | None
     attempt: int
-    arguments: str  # JSON text, its secrets included: never to be shown
+    arguments: str  # JSON text with its secrets: never for display
     enqueued_at: datetime
     run_at: datetime
     started_at: datetime | None
@@ -46,7 +46,7 @@ class TaskRow:
 
 
 def reading(schema: str, job_id: int) -> Steps[TaskRow | None]:
-    """Reads one job; None where there is none."""
+    """Reads one job. None if there is none."""
     rows = yield statement("task_result", schema), {"id": job_id}
     if not rows:
         return None

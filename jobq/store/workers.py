@@ -1,4 +1,4 @@
-"""What happens to rows of `workers`: who is alive, who has gone silent, and the rescue of what they left behind."""
+"""Changes to rows of `workers`: which are alive, which have gone silent, and the rescue of their jobs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class SilentWorker:
 
 @dataclass(frozen=True, slots=True)
 class Silenced:
-    """What came of declaring workers dead: those that were, and the ids of those whose rows are locked."""
+    """The result of declaring workers dead: those that were, and the ids of those whose rows are locked."""
 
     silenced: list[SilentWorker]
     locked: list[int]
@@ -84,20 +84,21 @@ def known_classes(connection: Connection, schema: str) -> tuple[ClassRecord, ...
 
 
 def stored_name(connection: Connection, schema: str, name: str) -> str:
-    """The name under which jobs of a class are stored, by what workers said of it last; the name itself: none did."""
+    """The name under which jobs of a class are stored, according to the last report of workers; else the name
+    itself."""
     row = connection.execute(statement("stored_name", schema), {"name": name}).fetchone()
     return row[0] if row and row[0] else name
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What a worker hears when it says that it is alive."""
+    """The answer to a worker's heartbeat."""
 
-    stop_requested_by: str | None  # somebody wants it to stop
+    stop_requested_by: str | None  # the operator who wants it to stop
 
 
 def heartbeat(connection: Connection, schema: str, *, worker_id: int, status: Mapping[str, Any]) -> Pulse | None:
-    """Says that this worker is alive. None: it was declared dead, and owns nothing any more."""
+    """Writes a heartbeat. None: the worker was declared dead, and owns nothing any more."""
     row = connection.execute(
         statement("heartbeat", schema), {"worker_id": worker_id, "status": json.dumps(status)}
     ).fetchone()
@@ -111,7 +112,7 @@ def request_stop(connection: Connection, schema: str, ids: Sequence[int], *, req
 
 
 def listening(schema: str, worker_id: int) -> list[bytes]:
-    """The statements after which a connection is notified of what concerns this worker, or all."""
+    """The statements that make a connection receive notifications for this worker, or for all."""
     names = (channel(schema), control_channel(schema), f"{worker_channel(schema)}{worker_id}")
     return [f"LISTEN {quote_identifier(name)}".encode() for name in names]
 
@@ -127,21 +128,22 @@ def forget_claims(connection: Connection, schema: str) -> None:
 
 
 def note_claims(connection: Connection, schema: str) -> dict[int, int]:
-    """Notes claims of running jobs that have none; returns how many there are of each worker. Reads the whole table."""
+    """Notes claims of running jobs that have none; returns their number for each worker. Reads the whole table."""
     return dict(connection.execute(statement("note_claims", schema), {}).fetchall())
 
 
 def declare_dead(connection: Connection, schema: str, ids: Sequence[int], *, silent: float) -> list[int]:
-    """Declares these workers dead, as far as they have been silent for `silent` seconds; returns those."""
+    """Declares these workers dead if they have been silent for `silent` seconds; returns those."""
     rows = connection.execute(statement("declare_dead", schema), {"ids": list(ids), "silent": silent})
     return [row[0] for row in rows.fetchall()]
 
 
 def silence(connection: Connection, schema: str, beats: Mapping[int, float], *, timeout: float) -> Silenced:
     """Declares workers dead whose last heartbeats are still these, and older than `timeout` seconds. A worker whose row
-    somebody holds is left alone: it cannot report for as long.
+    is locked is left alone: it cannot report.
 
-    The caller has seen them stand still for as long: it must not believe the database's clock alone, which may step.
+    The caller has seen the heartbeats stand still for as long: the database's clock alone is not proof, since it may
+    jump.
     """
     rows = connection.execute(
         statement("silence_workers", schema),
@@ -153,9 +155,9 @@ def silence(connection: Connection, schema: str, beats: Mapping[int, float], *, 
 def rescue(
     connection: Connection, schema: str, *, max_losses: int, spread: float = 0.0, limit: int = 1000
 ) -> list[Rescued]:
-    """Takes up to `limit` running jobs from workers that are gone; those lost before wait up to `spread` seconds.
+    """Takes up to `limit` running jobs from workers that are gone. Those lost before wait up to `spread` seconds.
 
-    How long they ran nobody knows: they count with the time they waited.
+    Their run time is unknown: they count with the time that they waited.
     """
     with connection.transaction():
         rows = connection.execute(
@@ -178,7 +180,7 @@ def rescue(
 
 
 def told_of(classes: Sequence[ClassRecord]) -> dict[str, Any]:
-    """What the row of a worker says of the classes that it knows."""
+    """A worker's report on the classes that it knows."""
     return {
         "classes": json.dumps([asdict(record) for record in classes]),
         "class_names": [name for record in classes for name in record.names],

@@ -1,4 +1,4 @@
-"""The screens and the dialogs. Each is imported when it is first asked for: the console opens sooner without them."""
+"""The screens and the dialogs. Each is imported on first use, so that the console opens sooner."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Who did what: the record of operators' acts, and the way back from the last of them."""
+"""Who did what: the record of operators' acts, and the undo of the last ones."""
 
 from typing import ClassVar
 
@@ -130,7 +130,7 @@ class Activity(ConsoleScreen):
 
     def why_not(self, action: Action) -> str | None:
         act = self.rows.current
-        if action.name == "undo" and isinstance(act, ActRecord):  # that one, not the last
+        if action.name == "undo" and isinstance(act, ActRecord):  # undoes that act, not the last one
             return self.why_not_undone(act) or self.why_barred(action) or self.console.acting.why_not()
         if action.name in ("open", "undo") and not isinstance(act, ActRecord):
             return "there is no act"

@@ -1,4 +1,4 @@
-"""What all screens have in common: the frame, the keys that work now, and why the others do not."""
+"""The base of all screens: the frame, the keys that work now, and why the others do not."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -23,19 +23,19 @@ REPLAY = ("step_back", "step_on", "minute_back", "minute_on", "speed")
 COMMON = (*REPLAY, "freeze", "actions", "palette", "help", "quit")
 
 TINY = (60, 18)
-"""Columns and lines below which a window has no room but for a list."""
+"""In a window with fewer columns or lines there is room only for a list."""
 
 
 class ConsoleScreen(Screen[None]):
-    """Draws the last snapshot; waits for nothing."""
+    """Draws the last snapshot, and waits for nothing."""
 
     AUTO_FOCUS = ""
-    NAME: ClassVar[str] = ""  # of the tab that it is, or belongs to
-    WORDS: ClassVar[str | None] = None  # what it is called, where that is not its tab's name
-    MAIN: ClassVar[str] = ""  # the list that is left where the window is very small
+    NAME: ClassVar[str] = ""  # of its tab
+    WORDS: ClassVar[str | None] = None  # its name, if it is not the tab's
+    MAIN: ClassVar[str] = ""  # the only list shown in a very small window
     ACTIONS: ClassVar[tuple[str, ...]] = ()
     VERBS: ClassVar[dict[str, str]] = VERBS
-    FILTER_HELP: ClassVar[tuple[tuple[str, str], ...]] = ()  # where it has a filter: its words
+    FILTER_HELP: ClassVar[tuple[tuple[str, str], ...]] = ()  # help for its filter, if it has one: words
     is_tiny = False
     _leads_to: Place | None = None
 
@@ -48,30 +48,30 @@ class ConsoleScreen(Screen[None]):
     def body(self) -> ComposeResult:
         raise NotImplementedError
 
-    # What a screen does of its own
+    # Overridden by each screen
 
     def paint(self) -> None:
-        """Draws everything anew from what is known."""
+        """Draws everything again from the current state."""
         self.paint_frame()
 
     def looked(self) -> None:
-        """There is a new snapshot: ask for what only this screen shows."""
+        """A new snapshot has arrived: asks for what only this screen shows."""
 
     def acted(self, report: Report) -> None:
-        """An act that began here, or elsewhere, is over."""
+        """An act that started here, or elsewhere, is over."""
 
     def lead_to(self, place: Place) -> None:
-        """Goes to a place on this screen: once it is there, where it has never been opened before."""
+        """Goes to a place on this screen, or does so after the screen has been opened for the first time."""
         if self.query("#foot"):
             self.show_place(place)
         else:
             self._leads_to = place
 
     def show_place(self, place: Place) -> None:
-        """Goes to a list, a filter or a row of its own."""
+        """Goes to a list, a filter or a row of this screen."""
 
     def why_not(self, action: Action) -> str | None:
-        """Why an action cannot be done now; None where it can."""
+        """Why an action cannot be done now. None if it can."""
         if (why := self.why_barred(action)) is not None:
             return why
         if action.name == "undo" and (why := self.console.state.undo_off) is not None:
@@ -79,14 +79,14 @@ class ConsoleScreen(Screen[None]):
         return self.console.acting.why_not() if action.writes else None
 
     def why_barred(self, action: Action) -> str | None:
-        """Why an action cannot be done whatever is on the screen: the database's role, or this console's access."""
+        """Why an action is impossible whatever is shown: the database's role, or this console's access."""
         if self.console.state.replay is not None:
             return None
         verb = self.VERBS.get(action.name)
         why = self.console.state.forbidden(verb) if verb is not None else None
         return why or (self.console.source.access.why_not() if action.writes else None)
 
-    # What the others need
+    # Used by other parts
 
     @property
     def console(self) -> Context:
@@ -107,7 +107,7 @@ class ConsoleScreen(Screen[None]):
         return [name for name in names if BY_NAME[name].needs is None or BY_NAME[name].needs in abilities]
 
     def menu(self) -> list[Entry]:
-        """Everything that can be done here, with what forbids it now."""
+        """All actions here, with what forbids each of them now."""
         key = self.console.shown_key
         return [
             Entry(key(action.name), action.words, action.help, self.why_not(action), self.runner(action.name))
@@ -120,14 +120,14 @@ class ConsoleScreen(Screen[None]):
         return getattr(owners[0], f"action_{name}")  # type: ignore[no-any-return]  # a method
 
     def allowed(self, name: str) -> bool:
-        """Whether an action can be done now; says why where it cannot."""
+        """Whether an action can be done now. If not, says why."""
         why = self.why_not(BY_NAME[name])
         if why is not None:
             self.console.tell(f"{BY_NAME[name].words}: {why}", is_bad=True)
         return why is None
 
     def on_refused(self, message: Refused) -> None:
-        """A question came to nothing. Where the database is lost, the frame says so already."""
+        """A question failed. If the database is lost, the frame says so already."""
         message.stop()
         if self.console.state.lost is None:
             self.console.tell(str(message.error), is_bad=True)
@@ -148,7 +148,7 @@ class ConsoleScreen(Screen[None]):
         self.call_after_refresh(self.paint)
 
     def _make_room(self) -> None:
-        """In a very small window there are only the list that matters and one line of keys."""
+        """A very small window shows only the main list and one line of keys."""
         size = self.app.size
         self.is_tiny = size.width < TINY[0] or size.height < TINY[1]
         self.set_class(self.is_tiny, "-tiny")

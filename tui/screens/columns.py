@@ -1,4 +1,4 @@
-"""Which columns a list has: one after the other, with a mark at those that are shown."""
+"""The choice of a list's columns, with a mark at those that are shown."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from .dialog import Dialog
 
 
 class Columns(Dialog[None]):
-    """`changed` is told the titles that are left out, at once: the list beneath shows it."""
+    """`changed` gets the titles of the hidden columns at once, so that the list beneath shows the change."""
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("space", "switch", show=False),

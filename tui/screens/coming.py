@@ -1,4 +1,4 @@
-"""What the schedules will enqueue in the next hours, in its order."""
+"""What the schedules will enqueue in the next hours, in order of time."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Asks before an act. The set is fixed: what was counted here is what it is done to."""
+"""Asks for confirmation of an act. The set is fixed: the act is on the jobs that were counted here."""
 
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ REASON_LENGTH = 200
 
 
 class Confirm(Dialog[bool]):
-    """Nothing happens by accident: the focus is on leaving, or on a number that must be typed."""
+    """Prevents accidents: the focus is on leaving, or on a number that must be typed."""
 
     IS_SEEN_FIRST: ClassVar[bool] = True
     BINDINGS: ClassVar[list[Any]] = [
@@ -31,7 +31,7 @@ class Confirm(Dialog[bool]):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
-        self.reason = ""  # as it was typed, where one may be given
+        self.reason = ""  # as it was typed, if the act takes one
 
     def heading(self) -> str:
         return self.plan.title
@@ -76,7 +76,7 @@ class Confirm(Dialog[bool]):
 
     @property
     def line_width(self) -> int:
-        """The room inside the box, as its style has it: it is asked for before there is a layout."""
+        """The width inside the box, computed from its style: it is needed before there is a layout."""
         return max(INDENT + 10, min(78, self.app.size.width * 96 // 100) - 6)
 
     def _prompt(self) -> Text:
@@ -87,7 +87,7 @@ class Confirm(Dialog[bool]):
         )
 
     def _go_on(self) -> None:
-        """The reason is typed."""
+        """The reason is complete."""
         if self.plan.tier is Tier.TYPED:
             self.query_one("#count", Input).focus()
         else:

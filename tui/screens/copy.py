@@ -1,4 +1,4 @@
-"""What can be copied of a job: to the terminal's clipboard, also over ssh."""
+"""Copies parts of a job to the terminal's clipboard, also over ssh."""
 
 import json
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Choice:
 def choices(
     job: JobRecord, detail: JobDetail | None, attempt: AttemptRecord | None, command: str | None
 ) -> list[Choice]:
-    """What there is to copy of a job, and of the attempt that is shown."""
+    """The parts of a job, and of the shown attempt, that can be copied."""
     found = [
         Choice("i", "the id", str(job.id)),
         Choice("a", "the arguments", json.dumps(job.arguments, ensure_ascii=False)),
@@ -85,7 +85,7 @@ class Copy(Dialog[None]):
                 self._copy(choice)
 
     def action_again(self) -> None:
-        """The key that opened this copies what is shown; where that is no choice, it closes."""
+        """The key that opened this dialog copies what is shown. If that is not a choice, it closes the dialog."""
         shown = next((choice for choice in self.choices if choice.key == "y"), None)
         if shown is None:
             self.dismiss(None)

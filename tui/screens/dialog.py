@@ -1,4 +1,4 @@
-"""What the dialogs have in common: a box in the middle, its lines, escape to leave."""
+"""The base of the dialogs: a box in the middle, its lines, escape to leave."""
 
 import math
 from typing import Any, ClassVar, TypeVar
@@ -19,7 +19,7 @@ class Dialog(ModalScreen[Result]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[Any]] = [Binding("escape", "leave", show=False)]
     HEADING: ClassVar[str] = ""
-    IS_SEEN_FIRST: ClassVar[bool] = False  # it asks, or comes by itself: keys typed before it was shown are not for it
+    IS_SEEN_FIRST: ClassVar[bool] = False  # it asks, or opens by itself: ignores keys typed before it was visible
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Dialog(ModalScreen[Result]):
         box.border_title = Content(f" {self.heading()} ")
 
     def on_screen_suspend(self) -> None:
-        """Another is on top of it now: it has to be seen again."""
+        """Another dialog covers it now: it must become visible again before it takes keys."""
         if self.IS_SEEN_FIRST:
             self.takes_keys_since = math.inf
 
@@ -47,7 +47,7 @@ class Dialog(ModalScreen[Result]):
         self.call_after_refresh(self._is_seen)
 
     def _compositor_refresh(self) -> None:
-        self._is_seen()  # not after the picture was drawn: who sees it may be fast
+        self._is_seen()  # not after the picture was drawn: people may react fast
         super()._compositor_refresh()
 
     def _is_seen(self) -> None:

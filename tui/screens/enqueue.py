@@ -1,4 +1,4 @@
-"""A new job of a class that a worker knows: its fields are checked while they are typed."""
+"""A new job of a class that a worker knows. Its fields are checked while they are typed."""
 
 import json
 import os
@@ -30,16 +30,16 @@ from .dialog import Dialog
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What the new job is to be like, as far as nothing else is typed."""
+    """The model of the new job: its values apply where nothing else is typed."""
 
     heading: str
     job_class: str
     arguments: dict[str, Any]
-    options: dict[str, str]  # in words, as the class's own are shown
+    options: dict[str, str]  # as words, like those of the class
     job_id: int | None = None
 
     def differing(self, own: dict[str, str]) -> dict[str, str]:
-        """The options that are not what the class itself chooses, as far as that is known."""
+        """The options that differ from the class's own choice, as far as that is known."""
         return {name: text for name, text in self.options.items() if text not in (formats.NO_OPTION, own.get(name))}
 
 
@@ -66,7 +66,7 @@ LABEL = 16
 
 
 class Field(Horizontal):
-    """A label, what is typed, and what is wrong with it."""
+    """A label, the typed text, and the error in it."""
 
     def __init__(self, name: str, label: str, hint: str, value: str = "", suggester: Suggester | None = None) -> None:
         super().__init__(classes="field")
@@ -88,7 +88,7 @@ class Field(Horizontal):
         return self.query_one(Input).value.strip()
 
     def say(self, problem: str | None, own: str | None = None) -> None:
-        """What is wrong with it, or right; where it is left open, what the class itself chooses."""
+        """Shows the error in the field, or what the class chooses if the field is left open."""
         if problem is None and own is not None and not self.text:
             self.query_one(".problem", Static).update(Text(f"= {own}", theme.style(theme.TEAL), no_wrap=True))
             return
@@ -99,7 +99,7 @@ class Field(Horizontal):
 
 
 class Enqueue(Dialog[None]):
-    """Every class with its parameters is known from the workers' heartbeats; nothing of it is imported here."""
+    """Classes and their parameters come from the workers' heartbeats. The console imports none of them."""
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("ctrl+s", "enqueue", show=False, priority=True),
@@ -113,10 +113,10 @@ class Enqueue(Dialog[None]):
         self.like = like
         self.known: dict[str, ClassRecord] = {}
         self.chosen: ClassRecord | None = None
-        self.planned: tuple[NewJob, PlannedJob] | None = None  # what a form as it was would enqueue
+        self.planned: tuple[NewJob, PlannedJob] | None = None  # what the form, as it was, would enqueue
         self._asked: NewJob | None = None
-        self._sending: NewJob | None = None  # it is enqueued once it is known what it will be
-        self._is_like = like is None or like.job_id is None  # the options of the model are in the fields
+        self._sending: NewJob | None = None  # enqueued as soon as its plan is known
+        self._is_like = like is None or like.job_id is None  # the fields have the options of the model
 
     def heading(self) -> str:
         return "Enqueue" if self.like is None else self.like.heading
@@ -158,7 +158,8 @@ class Enqueue(Dialog[None]):
         self.console.tell(str(message.error), is_bad=True)
 
     def _take_options(self) -> None:
-        """Once it is known what the class chooses for the arguments of the old job: what the old job had otherwise."""
+        """Fills in the options of the old job that differ from the class's choice for its arguments, once that is
+        known."""
         assert self.like is not None
         assert self.planned is not None
         self._is_like = True
@@ -167,7 +168,7 @@ class Enqueue(Dialog[None]):
                 self._field(name).query_one(Input).value = text
 
     async def _choose(self) -> None:
-        """Shows the parameters of the class that was typed, once it is known."""
+        """Shows the parameters of the typed class, once it is known."""
         chosen = self.known.get(self._field("class").text)
         if chosen is not self.chosen or chosen is None:
             self.chosen = chosen
@@ -226,7 +227,7 @@ class Enqueue(Dialog[None]):
         return problems
 
     def _plan(self, new: NewJob) -> dict[str, str]:
-        """What is wrong with it by its class; asked where that is not known."""
+        """The errors according to its class. Asks for them if they are not known."""
         if self.planned is not None and self.planned[0] == new:
             return self.planned[1].problems
         if new != self._asked:
@@ -235,7 +236,7 @@ class Enqueue(Dialog[None]):
         return {}
 
     def _nearest(self, begun: str) -> str:
-        """Some classes that are known, those that have in them what was typed first."""
+        """Some known classes, first those that contain the typed text."""
         if not self.known:
             return ""
         near = [name for name in self.known if begun.lower() in name.lower()] or list(self.known)
@@ -258,7 +259,7 @@ class Enqueue(Dialog[None]):
         fields[((places[0] if places else -1) + step) % len(fields)].focus()
 
     def action_edit(self) -> None:
-        """The arguments as JSON in the editor of this person; what comes back is in the fields."""
+        """Opens the arguments as JSON in the person's editor, and puts the result into the fields."""
         if self.chosen is None:
             self.console.tell("choose a class first", is_bad=True)
             return
@@ -296,7 +297,7 @@ class Enqueue(Dialog[None]):
 
 
 class Known(Suggester):
-    """The classes that workers know; what is typed may be the start of the name, or of its last part."""
+    """The classes that workers know. The typed text may be the start of the name, or of its last part."""
 
     def __init__(self, form: Enqueue) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
@@ -307,21 +308,21 @@ class Known(Suggester):
 
 
 def edited_json(value: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object, as $VISUAL or $EDITOR left it. Raises OSError, or ValueError where it is none any more."""
+    """Edits a JSON object with $VISUAL or $EDITOR. Raises OSError, or ValueError if the result is not a JSON object."""
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with tempfile.NamedTemporaryFile("w+", prefix="jobq-", suffix=".json", encoding="utf-8") as file:
         json.dump(value, file, ensure_ascii=False, indent=2)
         file.flush()
         if code := subprocess.call([*editor, file.name]):
             raise OSError(f"{editor[0]} ended with code {code}")
-        edited = json.loads(Path(file.name).read_text(encoding="utf-8"))  # many editors put another file in its place
+        edited = json.loads(Path(file.name).read_text(encoding="utf-8"))  # many editors replace the file by another one
     if not isinstance(edited, dict):
         raise ValueError("it must be a JSON object")
     return edited
 
 
 def typed(value: Any) -> str:
-    """A stored argument as one would type it."""
+    """A stored argument as a person would type it."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

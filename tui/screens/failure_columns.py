@@ -1,4 +1,4 @@
-"""The columns of the groups of failures, and what stands in their cells."""
+"""The columns of the groups of failures, and the text of their cells."""
 
 from collections.abc import Callable
 

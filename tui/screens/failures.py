@@ -1,4 +1,4 @@
-"""What broke, since when? Failures in groups of those that are alike."""
+"""What broke, since when? Failures in groups of similar ones."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ from .sorting import next_order, sorted_by
 from .traceback_text import traceback_lines
 
 ALIKE = 50
-"""So many jobs of a group are compared."""
+"""Number of jobs of a group that are compared."""
 
 
 ON_GROUPS = ("open", "mark", "mark_range", "match_all", "retry", "purge", "mute", "copy", "fold")
@@ -63,10 +63,10 @@ class Failures(ConsoleScreen):
         self.is_folded = True
         self.sort: tuple[str, bool] | None = None
         self._wanted: str | None = None
-        self._order: list[Hashable] = []  # in which the groups stand, as long as somebody is at one of them
+        self._order: list[Hashable] = []  # the order of the groups, kept while the cursor is on one of them
         self._example: str | None = None
         self._alike: tuple[str, str] = ("", "")  # a group, and what its jobs have in common
-        self._asked = ""  # the group that was asked about last
+        self._asked = ""  # the last group that was compared
 
     def body(self) -> ComposeResult:
         yield Line(id="failures-title", classes="heading")
@@ -90,7 +90,7 @@ class Failures(ConsoleScreen):
         return self.query_one("#groups", Rows)
 
     def show_place(self, place: Place) -> None:
-        """A group by its name, else a filter."""
+        """Goes to a group by its name, else sets a filter."""
         if ":" in place.filter:
             self.call_later(self._choose, place.filter)
             return
@@ -137,7 +137,7 @@ class Failures(ConsoleScreen):
             message.prevent_default()
 
     def _ask_alike(self, group: FailureGroup) -> None:
-        """Once for each group that somebody comes to."""
+        """Asks once for each group that the cursor reaches."""
         if self._asked == group.group or not group.at_rest:
             return
         self._asked = group.group
@@ -214,7 +214,7 @@ class Failures(ConsoleScreen):
         lines.put(
             [*evidence, *([Text(common, theme.style(theme.DIM))] if common else [])],
             keep_place=group.group == self._example,
-            is_end_first=True,  # a traceback says at its end what was wrong
+            is_end_first=True,  # the end of a traceback says what was wrong
         )
         self._example = group.group
 
@@ -237,12 +237,12 @@ class Failures(ConsoleScreen):
             return
         if group.at_rest:
             self.console.navigation.go(Place("jobs", "finished", self._selected(group)))
-        else:  # the list of what is at rest would be empty
+        else:  # the list of jobs at rest would be empty
             self.console.navigation.open_job(group.example_id)
 
     @property
     def chosen_groups(self) -> list[FailureGroup]:
-        """Those that are marked, whether the filter shows them or not; else the one under the cursor."""
+        """The marked groups, also those that the filter hides; else the one under the cursor."""
         marked = [group for group in self.groups if group.group in self.marks.ids]
         return marked or ([self.rows.current] if isinstance(self.rows.current, FailureGroup) else [])
 
@@ -260,7 +260,7 @@ class Failures(ConsoleScreen):
             self.paint()
 
     def action_match_all(self) -> None:
-        """Marks all groups that are shown, or none where they are."""
+        """Marks all shown groups. If all are marked, unmarks them."""
         shown = {group.group for group in self.rows.items}
         if shown <= self.marks.ids:
             self.marks.unmark()
@@ -275,7 +275,7 @@ class Failures(ConsoleScreen):
         self._do("purge")
 
     def _do(self, name: str) -> None:
-        """The jobs that the rows of the groups count: those that failed in the period and are at rest."""
+        """The jobs that a group's row counts: those that failed in the period and are at rest."""
         groups = self.chosen_groups
         if groups and self.allowed(name):
             query = self.console.source.query(VIEW_BY_NAME["finished"], self._selected(*groups))
@@ -290,7 +290,7 @@ class Failures(ConsoleScreen):
         self.query_one("#filter-bar", FilterBar).open(self.filter)
 
     def check_filter(self, text: str) -> list[Term]:
-        """No term is slow here. Raises FilterError where it is no filter of groups."""
+        """No term is slow here. Raises FilterError if it is not a filter of groups."""
         search.group_filter(text)
         return []
 
@@ -302,7 +302,7 @@ class Failures(ConsoleScreen):
         self.rows.focus()
 
     def action_back(self) -> None:
-        """First what is marked, then the filter."""
+        """Clears the marks first, then the filter."""
         if self.marks:
             self.marks.unmark()
             self.paint()
@@ -347,7 +347,7 @@ class Failures(ConsoleScreen):
 
 
 def alike(arguments: Sequence[Mapping[str, Any]]) -> str:
-    """In which arguments some jobs differ, and which they have in common; nothing of one job alone."""
+    """The arguments in which the jobs differ, and those that they share. Empty for a single job."""
     if len(arguments) < 2:
         return ""
     names = list(dict.fromkeys(name for one in arguments for name in one))
@@ -360,7 +360,7 @@ def alike(arguments: Sequence[Mapping[str, Any]]) -> str:
 
 
 def about(groups: Sequence[FailureGroup]) -> str:
-    """What an act on groups is on, in words."""
+    """The target of an act on groups, in words."""
     if len(groups) == 1:
         return f"{groups[0].job_class}  {groups[0].error_type or 'failed'}"
     causes = dict.fromkeys(f"{group.error_type or 'failed'} of {group.job_class}" for group in groups)
@@ -368,7 +368,7 @@ def about(groups: Sequence[FailureGroup]) -> str:
 
 
 def mute(console: Context, groups: Sequence[FailureGroup]) -> None:
-    """Mutes groups for a day, or unmutes them where all are muted; at once, except on production."""
+    """Mutes groups for a day, or unmutes them if all are muted. Asks first only on production."""
     verb, target = ("mute" if any(one.muted_until is None for one in groups) else "unmute"), console.source.target
     named = {one.group: f"{one.error_type or 'failures'} of {one.job_class}" for one in groups}
     plan = None

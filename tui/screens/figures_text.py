@@ -1,4 +1,4 @@
-"""What screens say of the figures of queues, classes and running jobs. Pure."""
+"""The figures of queues, classes and running jobs, as screens show them. Pure."""
 
 from datetime import UTC, datetime
 
@@ -15,13 +15,13 @@ from ..troubles import growths, workers_of
 from .silent_text import silent_worker
 
 MAX_TREND = 60
-"""Cells of a trend, at most."""
+"""Maximum cells of a trend."""
 
 
 def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, none: str) -> tuple[str, str]:
-    """When a queue will be empty at its pace, in a word and a colour; a dash where that cannot be known.
+    """When a queue will be empty at its current rate, as a word and a colour. A dash if that is unknown.
 
-    Jobs of classes that nobody works are left out: they stay, however fast the others go.
+    Jobs of classes that no worker knows are left out: they stay, however fast the others run.
     """
     if queue.paused:
         return "paused", theme.WAIT
@@ -42,8 +42,8 @@ def empty_in(queue: QueueStats, samples: Samples, snapshot: Snapshot | None, non
 
 
 def workable(queue: QueueStats, snapshot: Snapshot) -> int | None:
-    """Pending jobs that some worker may run; of a queue too long to count, by its count of the last minute. None where
-    there is none, and where so many are unknown that they may be more than were looked at."""
+    """Pending jobs that some worker can run. For a queue too long to count: its count of the last minute. None if there
+    is no such count, or if the jobs of unknown classes may be more than were counted."""
     unknown = sum(
         count
         for one in snapshot.stats.unknown_classes
@@ -61,7 +61,7 @@ def workable(queue: QueueStats, snapshot: Snapshot) -> int | None:
 
 
 def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs) -> Text:
-    """How many waited in a queue since the console was opened, between the fewest and the most."""
+    """The pending jobs of a queue since the console was opened, between the minimum and the maximum."""
     values = samples.waiting(queue.name, min(width, MAX_TREND))
     least, most = min(values, default=0.0), max(values, default=0.0)
     if most == 0:
@@ -72,7 +72,7 @@ def trend(queue: QueueStats, samples: Samples, width: int, glyphs: theme.Glyphs)
 
 
 def trend_words(samples: Samples) -> Text:
-    """Of which time the trends are."""
+    """The time that the trends cover."""
     if samples.span is None:
         return Text("")
     since, until = samples.span
@@ -80,29 +80,31 @@ def trend_words(samples: Samples) -> Text:
 
 
 def ended_filter(job_class: str, since: datetime | None) -> str:
-    """Selects the jobs of a class that its row counts: those that ended since the period began, at a whole minute."""
+    """Selects the jobs that a class's row counts: those that ended since the period began, at a whole minute."""
     chosen = term("class", job_class)
     return chosen if since is None else f"{chosen} since:{since.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def p95(seconds: float | None, few: int | None, none: str) -> str:
-    """A 95th percentile. Of few attempts it would be the longest: the cell says of how many, and MAX has it."""
+    """A 95th percentile. With few attempts it would be the maximum: then the cell has their number, and MAX the
+    value."""
     return formats.duration(seconds, none) if few is None else f"of {few}"
 
 
 def figures_of(snapshot: Snapshot | None, queue: str) -> Figures | None:
-    """What ended in the period of one queue."""
+    """What ended in one queue in the period."""
     return next((one for one in snapshot.period.queues if one.name == queue), None) if snapshot else None
 
 
 def usual_of(job_class: str, snapshot: Snapshot | None) -> Figures | None:
-    """What is usual of a class: the 95th percentile of the period, of few attempts the longest. None where none ran."""
+    """The usual run time of a class: the 95th percentile of the period, or the maximum of a few attempts. None if none
+    ran."""
     classes = snapshot.period.classes if snapshot else ()
     return next((one for one in classes if one.name == job_class and one.longest_run is not None), None)
 
 
 def elapsed_text(job: JobRecord, snapshot: Snapshot | None, now: datetime, glyphs: theme.Glyphs) -> Text:
-    """How long a running job has run; with a mark where that is longer than is usual of its class, or unknown."""
+    """The elapsed time of a running job, with a mark if it is unusual for its class, or if that is unknown."""
     word = formats.between(job.started_at, now, glyphs.none)
     if silent_worker(job, snapshot) is not None:
         return Text(f"{glyphs.silent} {word}", theme.style(theme.BAD))
@@ -114,7 +116,7 @@ def elapsed_text(job: JobRecord, snapshot: Snapshot | None, now: datetime, glyph
 
 
 def usual_text(job: JobRecord, snapshot: Snapshot | None, glyphs: theme.Glyphs) -> Text:
-    """What `elapsed_text` compares with."""
+    """The reference that `elapsed_text` compares with."""
     usual = usual_of(job.job_class, snapshot)
     if usual is None:
         return Text(glyphs.none, theme.style(theme.DIM))
@@ -127,13 +129,13 @@ def growth_of(queue: QueueStats, samples: Samples, snapshot: Snapshot | None) ->
 
 
 def flow_of(snapshot: Snapshot | None, queue: str) -> QueueFlow | None:
-    """What is known of what came into a queue and left it; None where it was not counted twice."""
+    """The jobs that came into a queue and left it, if known. None if it was not counted twice."""
     flows = snapshot.period.flows if snapshot is not None else ()
     return next((one for one in flows if one.name == queue and one.seconds > 0), None)
 
 
 def ended_per_minute(period: Period) -> float | None:
-    """Of the last whole step, and the one that has begun."""
+    """For the last whole step, and the current one."""
     steps = period.steps[-2:]
     if not steps:
         return None

@@ -1,4 +1,4 @@
-"""The first two lines of every screen: the database, how old what is shown is, and the tabs."""
+"""The first two lines of every screen: the database, the age of the data, and the tabs."""
 
 from rich.text import Text
 
@@ -15,7 +15,7 @@ STALE_SECONDS = 5.0
 
 
 def target_text(console: Context, *, is_wide: bool) -> Text:
-    """Which database it is, what may be done there, and what is being done."""
+    """The database, whether it may be changed, and the current act."""
     target = console.source.target
     text = Text.assemble((" jobq ", theme.style(theme.KEY, bold=True, reverse=True)), no_wrap=True)
     if target.is_production:
@@ -37,7 +37,7 @@ def target_text(console: Context, *, is_wide: bool) -> Text:
 
 
 def live_text(console: Context, *, is_wide: bool) -> Text:
-    """How old what is shown is, and whether it moves."""
+    """The age of the data, and whether it is updated."""
     glyphs = console.glyphs
     clock = f"  {formats.clock(console.state.now)}{' UTC' if is_wide else ''} "
     if console.state.snapshot is None:
@@ -65,7 +65,7 @@ def live_text(console: Context, *, is_wide: bool) -> Text:
 
 
 def pace_text(replay: Replay, glyphs: Glyphs, *, is_lost: bool) -> str:
-    """How a recording is being shown."""
+    """How a recording is being played."""
     lost = f"{glyphs.trouble} the database was lost   " if is_lost else ""
     if replay.is_paused:
         return f"{lost}{glyphs.frozen} paused"
@@ -88,7 +88,7 @@ def tabs_of(state: State, here: str, *, is_long: bool) -> Text:
 
 
 def figure_of(state: State, name: str) -> tuple[str, bool]:
-    """What stands behind the name of a screen in the tabs, and whether it is bad."""
+    """The text behind the name of a screen in the tabs, and whether it is bad news."""
     snapshot = state.snapshot
     if snapshot is None:
         return "", False

@@ -1,4 +1,4 @@
-"""What the keys do, read from the table of actions."""
+"""What the keys do, from the table of actions."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from ..widgets.lines import Lines
 from .dialog import Dialog
 
 KEYS = 16
-"""Cells that the keys have, at least."""
+"""Minimum number of cells for the keys."""
 
 
 class Help(Dialog[None]):
@@ -21,7 +21,7 @@ class Help(Dialog[None]):
     def __init__(
         self, names: list[str], where: str, off: dict[str, str], filter_help: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        """`off` are those of the names that are barred, with the reason."""
+        """`off` are the names of forbidden actions, with the reason."""
         super().__init__()
         self.filter_help = filter_help
         self.off = off

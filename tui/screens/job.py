@@ -1,4 +1,4 @@
-"""One job: what happened to it, attempt by attempt, and the evidence."""
+"""One job: its history, attempt by attempt, and the evidence."""
 
 from typing import Any, ClassVar
 
@@ -62,7 +62,7 @@ class JobPage(JobScreen):
         self.why: Why | None = None
         self.problem = ""
         self.section = 0
-        self.attempt: int | None = None  # a place among the attempts; None: the last
+        self.attempt: int | None = None  # index of the attempt; None: the last
         self.is_folded = True
 
     def body(self) -> ComposeResult:
@@ -116,13 +116,13 @@ class JobPage(JobScreen):
         self.console.feed.ask(self, "job", lambda source: source.job(job_id))
 
     def _ask_section(self, *, is_again: bool = False) -> None:
-        """What only one section shows is asked when somebody looks at it."""
+        """Data of one section only is read when somebody opens that section."""
         if self.detail is not None and SECTIONS[self.section] == "Why":
             job_id = self.job_id
             self.console.feed.ask(self, "why", lambda source: source.why(job_id), is_again=is_again)
 
     def _ask_acts(self) -> None:
-        """What operators did is no busy thing: it is asked after each act, and each time that the job has moved."""
+        """Operators act rarely: their acts are read after each act, and whenever the job has changed."""
         if self.detail is not None:
             job_id, since = self.job_id, first_enqueued_at(self.detail)
             self.console.feed.ask(self, "acts", lambda source: (job_id, source.acts_on(job_id, since)))
@@ -175,7 +175,7 @@ class JobPage(JobScreen):
         facts.put(self.timeline.facts(self.detail, self.acts))
         facts.styles.height = min(facts.length, 12 if self.app.size.height > 30 else 7)
         self.query_one("#sections", Line).update(self._sections(self.detail))
-        is_end_first = SECTIONS[self.section] == "Attempts"  # a traceback says at its end what was wrong
+        is_end_first = SECTIONS[self.section] == "Attempts"  # the end of a traceback says what was wrong
         lines.put(self._lines(self.detail), keep_place=keep_place, is_end_first=is_end_first)
         self.query_one("#beside", Lines).put(self._beside(self.detail))
         self.paint_foot()
@@ -206,7 +206,7 @@ class JobPage(JobScreen):
         return evidence(detail.attempts[self._attempt_place(detail)], detail, is_folded=self.is_folded)
 
     def _beside(self, detail: JobDetail) -> list[Text]:
-        """What a broad window has room for, beside the section: the arguments, or what is longer than the head's."""
+        """What a wide window shows beside the section: the arguments, or the longer text."""
         if SECTIONS[self.section] == "Arguments":
             return self.timeline.history(detail, self.acts)
         title = Text("arguments", theme.style(theme.DIM))
@@ -283,7 +283,7 @@ class JobPage(JobScreen):
 
 
 def standing_of(detail: JobDetail | None) -> object:
-    """What changes whenever somebody has acted on the job, or may have."""
+    """A value that changes whenever somebody has acted on the job, or may have."""
     if detail is None:
         return None
     return detail.job.state, detail.job.enqueued_at, detail.job.cancel_requested_at, len(detail.attempts)

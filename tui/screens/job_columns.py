@@ -1,4 +1,4 @@
-"""The columns of the lists of jobs: which ones each list has, and what stands in their cells."""
+"""The columns of the lists of jobs: those of each list, and the text of their cells."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ ORDERS = {
     "WAITS": "run_at", "ELAPSED": "started_at", "WORKER": "worker", "ENDED": "ended_at", "RAN": "ran",
     "OUTCOME": "outcome",
 }  # fmt: skip
-"""What the database orders a list by, for each title."""
+"""For each title, the database's order."""
 
 
 class JobColumns:
@@ -31,12 +31,12 @@ class JobColumns:
         self._is_wide = is_wide
 
     def shown(self, view: View) -> list[Column]:
-        """Those of a list which this person has not left out."""
+        """The columns of a list that this person has not hidden."""
         hidden = self._console.preferences.hidden.get(view.name, ())
         return [column for column in self.of(view) if column.is_fixed or column.title not in hidden]
 
     def of(self, view: View) -> list[Column]:
-        """Each list has the columns that serve it."""
+        """The columns of each list."""
         if view.which == State.RUNNING:
             return self._running()
         return self._finished(view) if view.which == FINISHED else self._waiting(view)
@@ -85,11 +85,11 @@ class JobColumns:
     # Cells
 
     def _class_name(self, job: JobRecord) -> str:
-        """Where there is little room, without the module."""
+        """Without the module, where there is little room."""
         return formats.class_name(job.job_class, is_wide=self._is_wide())
 
     def _matter(self, job: JobRecord) -> Text:
-        """What tells this job from the next: its error, else its arguments."""
+        """What distinguishes jobs from each other: the error, else the arguments."""
         if job.error_type and job.outcome != "successful":
             return Text.assemble((error_of(job), theme.style(theme.BAD if job.outcome else theme.WAIT)))
         return Text(formats.arguments(job.arguments), theme.style(theme.DIM))
@@ -107,7 +107,7 @@ class JobColumns:
         return worker_text(job, self._console.state.snapshot, self._glyphs)
 
     def _progress(self, job: JobRecord) -> Text:
-        """What matters most of it: whether anybody can know, and whether it shall go on."""
+        """The most important fact: whether its worker is silent, and whether it was asked to end."""
         if (worker := silent_worker(job, self._console.state.snapshot)) is not None:
             return silence_text(worker, self._glyphs)
         if job.cancel_requested_at is not None:

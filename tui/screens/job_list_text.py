@@ -1,4 +1,4 @@
-"""The lines around a list of jobs: the strip of lists, the filter, and what is marked or held."""
+"""The lines around a list of jobs: the strip of lists, the filter, and marked or held jobs."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,7 +18,7 @@ from ..theme import Glyphs
 from ..window import PAGE
 
 Counts = Mapping[str, tuple[int | None, str]]
-"""Of each list, by its name, how many jobs are in it, with a sign: about, or at least. None: not known yet."""
+"""The number of jobs in each list, by its name, with a sign: about, or at least. None: not known yet."""
 
 ABOUT = "~"
 
@@ -35,7 +35,7 @@ def counts_of(snapshot: Snapshot | None) -> Counts:
 
 
 def matches_of(counts: MatchCounts, glyphs: Glyphs) -> Counts:
-    """Of each list how many match the filter; a sign where they are being counted, or could not be."""
+    """The number of matches in each list, with a sign while they are being counted, or if that failed."""
     shown: dict[str, tuple[int | None, str]] = {}
     for view in VIEWS:
         found = counts.of(view)
@@ -55,7 +55,7 @@ def other_list_words(empty: View, view: View, counts: MatchCounts) -> str:
 
 
 def strip(shown: View, counts: Counts, glyphs: Glyphs, width: int, *, has_colours: bool) -> Text:
-    """The lists with their counts, the one that is shown told from the others."""
+    """The lists with their counts. The shown one stands out."""
     for names in (lambda view: view.name, lambda view: view.short, lambda view: view.short if view is shown else ""):
         drawn = strip_of(shown, counts, glyphs, names, has_colours=has_colours)
         if drawn.cell_len <= width:
@@ -89,7 +89,7 @@ def view_text(view: View, counts: Counts, glyphs: Glyphs, name: str, *, is_here:
 
 
 def filter_text(query: Query | None) -> Text:
-    """The filter; what no job of this list can fit is grey, and named."""
+    """The filter. Terms that no job of this list can match are grey, and named."""
     if query is None or not query.text:
         return Text.assemble((" / ", theme.style(theme.KEY, bold=True)), ("filter", theme.style(theme.DIM)))
     text = Text.assemble((" / ", theme.style(theme.KEY, bold=True)))
@@ -104,7 +104,7 @@ def filter_text(query: Query | None) -> Text:
 
 
 def chips(views: Sequence[SavedView], jobs: JobList, room: int, more: str) -> Text:
-    """The saved views, as many as there is room for; the one that is shown told from the others."""
+    """The saved views that fit. The shown one stands out."""
     drawn = Text()
     for saved in views:
         is_here = (saved.view, saved.filter) == (jobs.view.name, jobs.filter)
@@ -118,7 +118,7 @@ def chips(views: Sequence[SavedView], jobs: JobList, room: int, more: str) -> Te
 
 
 def match_text(jobs: JobList, loaded: int, glyphs: Glyphs) -> Text:
-    """How many are loaded, and in which order they are."""
+    """The number of loaded jobs, and their order."""
     if not jobs.window.is_loaded:
         return Text("looking ", theme.style(theme.DIM))
     order = "newest first"
@@ -133,7 +133,7 @@ def match_text(jobs: JobList, loaded: int, glyphs: Glyphs) -> Text:
 
 
 def marked_text(jobs: JobList, marks: Marks, loaded: Sequence[JobRecord], keymap: Keymap, glyphs: Glyphs) -> Text:
-    """What the next act will be on."""
+    """The target of the next act."""
     if marks.is_all:
         return Text.assemble(
             (f" {glyphs.mark} all that match", theme.style(theme.KEY, bold=True)),
@@ -149,7 +149,7 @@ def marked_text(jobs: JobList, marks: Marks, loaded: Sequence[JobRecord], keymap
 
 
 def place_text(jobs: JobList, current: JobRecord | None, cursor: int, loaded: int) -> Text:
-    """Where the cursor is."""
+    """The position of the cursor."""
     if current is not None and jobs.window.is_gone(current.id):
         words = f" #{current.id} has left this list; enter shows what became of it"
         return Text(words, theme.style(theme.WAIT))
@@ -157,7 +157,7 @@ def place_text(jobs: JobList, current: JobRecord | None, cursor: int, loaded: in
 
 
 def newer_text(jobs: JobList, keymap: Keymap, glyphs: Glyphs) -> Text:
-    """How many new ones are held back."""
+    """The number of new jobs that are held back."""
     newer = jobs.window.newer
     if not newer or jobs.is_following:
         return Text("")
@@ -169,7 +169,7 @@ def newer_text(jobs: JobList, keymap: Keymap, glyphs: Glyphs) -> Text:
 
 
 def emptiness(jobs: JobList, keymap: Keymap, more: str) -> str:
-    """What stands where there are no rows."""
+    """The text shown when there are no rows."""
     if not jobs.window.is_loaded:
         return jobs.problem or "looking" + more
     back = keymap.shown("back")

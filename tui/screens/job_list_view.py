@@ -1,4 +1,4 @@
-"""A list of jobs with its strip, its filter, the peek and its status: reads what is on the screen, and draws it."""
+"""A list of jobs with its strip, filter, peek and status line: reads the visible jobs, and draws them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,12 +27,12 @@ WIDE = 100
 
 class JobListView(Vertical):
     def __init__(self, painted: Callable[[], None]) -> None:
-        """`painted` is called when other keys may work now."""
+        """`painted` is called when different keys may work now."""
         super().__init__(id="job-list")
         self.marks = Marks()
         self.jobs = JobList(self._ask, lambda: self.rows.cursor == 0 and not self.marks)
         self.counts = MatchCounts(self._ask)
-        self._is_seeking = False  # a filter was typed: the list in which something matches is looked for
+        self._is_seeking = False  # a filter was typed: looking for a list with a match
         self._painted = painted
 
     def compose(self) -> ComposeResult:
@@ -66,7 +66,7 @@ class JobListView(Vertical):
     # Which list
 
     def show(self, view: View, text: str) -> None:
-        """Another list, or another filter on it, from its top."""
+        """Shows another list, or another filter on it, from its top."""
         try:
             query = self.console.source.query(view, text)
         except FilterError as error:
@@ -142,7 +142,7 @@ class JobListView(Vertical):
             self.console.tell(str(message.error), is_bad=True)
 
     def _counted(self) -> None:
-        """Goes to the first list in which something matches, where the one that is shown has nothing."""
+        """Goes to the first list with a match, if the shown one has none."""
         here, view = self.counts.of(self.jobs.view), self.counts.first_view
         if self._is_seeking and here is not None and here.number:
             self._is_seeking = False
@@ -155,7 +155,7 @@ class JobListView(Vertical):
         self.paint_lines()
 
     def fill(self) -> None:
-        """Puts what is loaded into the rows, in the order that was chosen."""
+        """Puts the loaded jobs into the rows, in the chosen order."""
         current: JobRecord | None = self.rows.current
         rows = self.jobs.rows({*self.marks.ids, current.id if current is not None else None})
         if self.jobs.is_following:
@@ -195,10 +195,10 @@ class JobListView(Vertical):
         self._painted()
 
     def on_resize(self) -> None:
-        """What a smaller window had no room for."""
+        """Draws what a smaller window had no room for."""
         self.call_after_refresh(self._look_closer)
 
-    # What the rows and the filter bar say
+    # Messages of the rows and the filter bar
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         if self.rows.cursor >= len(self.rows.items) - 1:

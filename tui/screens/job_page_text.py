@@ -1,4 +1,4 @@
-"""The page of a job in words: its title, its sections, and what an attempt left behind."""
+"""The page of a job in words: its title, its sections, and the result of an attempt."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def title_text(job: JobRecord, glyphs: Glyphs) -> Text:
 
 
 def place_text(job_id: int, ids: Sequence[int]) -> Text:
-    """Where the job is among its neighbours in the list."""
+    """The job's place among its neighbours in the list."""
     if job_id not in ids or len(ids) < 2:
         return Text("")
     place = f"{ids.index(job_id) + 1} of {formats.count(len(ids))} "
@@ -35,7 +35,7 @@ def place_text(job_id: int, ids: Sequence[int]) -> Text:
 
 
 def sections_text(shown: int, place: int, attempts: int) -> Text:
-    """The sections; the first one says which attempt it is of, `place` of so many."""
+    """The sections. The first one says which attempt it shows: number `place` of `attempts`."""
     text = Text(" ", no_wrap=True)
     for number, section in enumerate(SECTIONS):
         words = section
@@ -54,7 +54,7 @@ def sections_text(shown: int, place: int, attempts: int) -> Text:
 
 
 def evidence(attempt: AttemptRecord, detail: JobDetail, *, is_folded: bool) -> list[Text]:
-    """What one attempt left behind: its traceback, or what it returned."""
+    """The result of one attempt: its traceback, or its return value."""
     lines = []
     same = [other.attempt for other in detail.attempts if is_same(other, attempt) and other is not attempt]
     if same:

@@ -1,4 +1,4 @@
-"""What can be done with a job, wherever it is shown: in the list, and on its own page."""
+"""The actions on a job, wherever it is shown: in the list, and on its own page."""
 
 from typing import Any
 
@@ -15,16 +15,16 @@ from .stack import LiveStack
 
 
 class JobScreen(ConsoleScreen):
-    # What a screen says of its job
+    # What a screen says about its job
 
     @property
     def job(self) -> JobRecord | None:
-        """The job that the keys are about."""
+        """The job that the keys act on."""
         raise NotImplementedError
 
     @property
     def job_detail(self) -> JobDetail | None:
-        """What is known of it beyond its row, once that has been read."""
+        """Details of the job beyond its row, once they have been read."""
         raise NotImplementedError
 
     @property
@@ -34,22 +34,22 @@ class JobScreen(ConsoleScreen):
 
     @property
     def list_command(self) -> str | None:
-        """The command line that shows the same list, where there is one."""
+        """The command line that shows the same list, if there is one."""
         return None
 
     @property
     def shown_text(self) -> str:
-        """What of it is on the screen, to be copied; empty where that is a line of a list."""
+        """The shown text of the job, for copying. Empty in a list."""
         return ""
 
     @property
     def shown_attempt(self) -> AttemptRecord | None:
-        """The attempt whose traceback is copied: the last that has one, where none is shown."""
+        """The attempt whose traceback is copied: by default the last that has one."""
         attempts = self.job_detail.attempts if self.job_detail is not None else ()
         return next((attempt for attempt in reversed(attempts) if attempt.traceback), None)
 
     def answered(self, name: str, value: Any) -> None:
-        """A question of the screen's own has its answer."""
+        """The answer to a question of this screen."""
         raise NotImplementedError
 
     # Keys
@@ -93,7 +93,7 @@ class JobScreen(ConsoleScreen):
             self.answered(message.name, message.value)
 
     def why_not_in(self, action: Action, words: str, state: str) -> str | None:
-        """Why an action cannot be done in a state; None where it can."""
+        """Why an action cannot be done in a state. None if it can."""
         if action.name == "stack" and state != State.RUNNING:
             return "only a running job has one"
         if action.act is None or state in action.act.states:

@@ -1,4 +1,4 @@
-"""A job and its attempts in words, as the list and the job's own page show them."""
+"""A job and its attempts in words, for the list and the job's own page."""
 
 from rich.text import Text
 
@@ -14,7 +14,7 @@ def error_of(record: JobRecord | AttemptRecord) -> str:
 
 
 def unknown_words(job: JobRecord) -> str:
-    """Of a pending job whose class no live worker has."""
+    """For a pending job whose class no live worker knows."""
     return f"no live worker knows {job.job_class}: the job cannot run until one does"
 
 
@@ -24,14 +24,14 @@ def call_of(job: JobRecord) -> Text:
 
 
 def used(attempt: AttemptRecord) -> str:
-    """What an attempt took of the machine."""
+    """The CPU time and memory that an attempt used."""
     cpu = f"  cpu {formats.duration(attempt.cpu_seconds)}" if attempt.cpu_seconds is not None else ""
     memory = attempt.peak_memory_bytes
     return cpu + (f"  peak {formats.size(memory)}" if memory is not None else "")
 
 
 def progress_text(job: JobRecord, glyphs: theme.Glyphs) -> Text:
-    """How far a running job is: a bar and a share, or what it has done, and its own words."""
+    """The progress of a running job: a bar and a share, or a count, and its own message."""
     progress = job.progress
     if progress is None:
         return Text("")

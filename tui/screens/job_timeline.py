@@ -1,4 +1,4 @@
-"""What happened to a job, in lines: where it stands, its attempts, and what operators did to it."""
+"""The history of a job, line by line: its state, its attempts, and what operators did to it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,21 +17,21 @@ from .job_text import error_of, progress_text, unknown_words, used
 from .silent_text import silence_text
 
 SHORTEST_BACKOFF = 0.05
-"""Seconds. A job that is tried again without a delay is due a moment after the attempt's end was noted."""
+"""Seconds. A job that is retried without a delay is due a moment after the end of the attempt was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Drawn at one moment, into a window of one size."""
+    """Drawn at one moment, for a window of one size."""
 
     glyphs: Glyphs
     now: datetime
     width: int
     height: int
-    silent: WorkerRecord | None = None  # the worker that holds the job, where nobody hears of it
+    silent: WorkerRecord | None = None  # the worker that has the job, if it is silent
 
     def facts(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
-        """Where it stands, and how it came there."""
+        """Its state, and how it came there."""
         job, now = detail.job, self.now
         facts = Text.assemble(
             *named("queue", job.queue), *named("priority", str(job.priority)), *named("retries", str(job.retries)),
@@ -43,7 +43,7 @@ class Timeline:
         return [facts, *self.timeline(detail, acts), *standing(detail, now)]
 
     def timeline(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
-        """From the first enqueueing to the end, a line for each event; the middle of many is left out."""
+        """From the first enqueue to the end, a line for each event. The middle of a long history is left out."""
         lines = [self.one_line(text) for text in self.events(detail, acts)]
         most = 7 if self.height > 30 else 4
         if len(lines) > most:
@@ -57,7 +57,7 @@ class Timeline:
         return formats.cut(text, max(20, self.width - 3), self.glyphs.more)
 
     def history(self, detail: JobDetail, acts: JobActs | None) -> list[Text]:
-        """All that happened to it, in its order: what operators did stands among the attempts."""
+        """All events in order: operators' acts stand among the attempts."""
         lines = self.events(detail, acts)
         if acts is None:
             return [*lines, Text(f"looking what operators did{self.glyphs.more}", theme.style(theme.DIM))]
@@ -102,7 +102,7 @@ class Timeline:
         )
 
     def begun_line(self, event: Begun, job: JobRecord) -> Text:
-        """What the attempt that has not ended is doing."""
+        """What the current attempt is doing."""
         text = Text.assemble(
             self.moment(event.at),
             state_text(self.glyphs, job.state),
@@ -120,7 +120,7 @@ class Timeline:
         return text
 
     def tried_line(self, event: Tried) -> Text:
-        """An attempt that ended: how long it waited, ran, and what followed. A narrow window has no room for more."""
+        """An attempt that ended: its wait, its run time, and what followed. A narrow window has no room for more."""
         attempt, is_wide = event.attempt, self.width >= 100
         ran = formats.between(attempt.started_at, attempt.ended_at, "")
         text = Text.assemble(
@@ -138,7 +138,7 @@ class Timeline:
         return text
 
     def act_line(self, act: ActRecord, job_id: int) -> Text:
-        """What an operator did, to how many, and which those were."""
+        """An operator's act: the number of its jobs, and which they were."""
         text = Text.assemble(
             self.moment(act.at),
             (f"{self.glyphs.hand} {act.verb}", theme.style(theme.KEY)),
@@ -165,7 +165,7 @@ def backoff(seconds: float) -> str:
 
 
 def standing(detail: JobDetail, now: Any) -> list[Text]:
-    """What it waits for, as far as one can tell."""
+    """What the job waits for, as far as known."""
     job = detail.job
     if job.state == State.SCHEDULED:
         why = "waits for its next try" if job.attempt else "waits for its time"

@@ -1,4 +1,4 @@
-"""Where is my job? The lists by state, with a filter, marks, and acts on what is marked or matches."""
+"""Where is my job? The lists by state, with a filter, marks, and acts on marked jobs or matches."""
 
 from typing import Any, ClassVar
 
@@ -72,7 +72,7 @@ class Jobs(JobScreen):
     def list_command(self) -> str:
         return search.command(self.list_view.jobs.view, self.list_view.jobs.filter)
 
-    # What the console says
+    # Messages of the console
 
     def show_place(self, place: Place) -> None:
         if place.is_typing:
@@ -126,7 +126,7 @@ class Jobs(JobScreen):
         self.list_view.paint_lines()
 
     def action_back(self) -> None:
-        """One thing after the other: what is marked, the order, the filter."""
+        """Clears one thing at a time: the marks, the order, the filter."""
         jobs = self.list_view.jobs
         if self.list_view.marks:
             self.list_view.marks.unmark()
@@ -137,7 +137,7 @@ class Jobs(JobScreen):
             self.list_view.show(jobs.view, "")
 
     def action_sort(self) -> None:
-        """The next column, rising or falling: first as one most likely wants it."""
+        """Orders by the next column, first in the direction that is more useful."""
         self.list_view.sort_by(next_order(self.list_view.rows.columns, self.list_view.jobs.sort, self.size.width))
 
     def action_columns(self) -> None:
@@ -168,7 +168,7 @@ class Jobs(JobScreen):
         self.query_one("#filter-bar", FilterBar).open(self.list_view.jobs.filter)
 
     def check_filter(self, text: str) -> list[Term]:
-        """The terms that would take long here. Raises FilterError where it is no filter."""
+        """The terms that would be slow here. Raises FilterError if it is not a filter."""
         view = self.list_view.jobs.view
         self.console.source.query(view, text)
         return search.slow(view, text) if is_long(view, self.console.state.snapshot) else []

@@ -1,4 +1,4 @@
-"""Whether to quit: what Ctrl-C asks, wherever it is pressed."""
+"""Asks whether to quit, after Ctrl-C on any screen."""
 
 from typing import Any, ClassVar
 

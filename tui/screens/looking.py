@@ -1,4 +1,4 @@
-"""What a person asked is being looked up: said at once, and left by escape, however long the answer takes."""
+"""Shown while a question of a person is being answered. Escape leaves it, however long the answer takes."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from .dialog import Dialog
 
 
 def look_up(asker: Screen[Any], name: str, words: str, question: Callable[[Source], Any]) -> None:
-    """Asks what may take long; a dialog says so at once. The answer goes to `asker`, where it is still wanted."""
+    """Asks a question that may take long, and shows a dialog at once. `asker` gets the answer if it is still wanted."""
 
     def hand_on(message: Message | None) -> None:
         if message is not None:
@@ -25,7 +25,7 @@ def look_up(asker: Screen[Any], name: str, words: str, question: Callable[[Sourc
 
 
 class Looking(Dialog[Message]):
-    """Ends with the answer, or the refusal; with None where the person did not wait for it."""
+    """Its result is the answer or the refusal, or None if the person left it."""
 
     BINDINGS: ClassVar[list[Any]] = [Binding("q", "leave", show=False)]
 

@@ -1,4 +1,4 @@
-"""What came of an act where it was not all that was meant: how many, and for each of the others why not."""
+"""The result of an act that left some jobs alone: the numbers, and the reason for each of the others."""
 
 from typing import Any, ClassVar
 

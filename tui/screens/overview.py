@@ -100,7 +100,7 @@ class Overview(ConsoleScreen):
         troubles.put(self.console.state.troubles)
         self.query_one("#running", Rows).put(snapshot.running)
         self._paint_titles(snapshot)
-        self.paint_foot()  # what the cursor is on decides what can be done
+        self.paint_foot()  # the row under the cursor decides what can be done
 
     def _paint_titles(self, snapshot: Snapshot) -> None:
         number = len(self.console.state.troubles)
@@ -132,7 +132,7 @@ class Overview(ConsoleScreen):
                 (f"{block} successful  ", theme.style(theme.GOOD)),
                 (f"{block} failed", theme.style(theme.BAD)),
             ),
-            # Where there is room for two charts, the head says it.
+            # In a window with two charts, the head shows this.
             None if self.is_wide else Text(f"last {self.console.period.words} ", theme.style(theme.DIM)),
         )
         self.query_one("#run-time-chart", Curves).put(
@@ -175,7 +175,7 @@ class Overview(ConsoleScreen):
         return text
 
     def _p95(self, what: str, seconds: float | None, few: int | None, *, wide: bool) -> tuple[str, str]:
-        """Words and value. Of few attempts it is the longest, and says so."""
+        """Words and value. With few attempts it is the maximum, and says so."""
         word, value = formats.duration(seconds, self.glyphs.none), "p95" if wide else "95"
         if few is not None:
             return (f"{what} max", f"{word} of {few}") if wide else (f"{what}max", word)
@@ -210,7 +210,7 @@ class Overview(ConsoleScreen):
         ]
 
     def failing(self, one: Figures) -> Text:
-        """Of the jobs that ended, not of the attempts."""
+        """The share of the jobs that ended, not of the attempts."""
         share = 100 * one.failed_share
         return Text(f"{share:.1f}", theme.style(theme.BAD if share >= 1 else theme.TEXT))
 
@@ -275,7 +275,7 @@ class Overview(ConsoleScreen):
             pause(self.console, queue)
 
     def _queue(self) -> QueueStats | None:
-        """The queue that the cursor is on, in their list or among what needs somebody."""
+        """The queue under the cursor, in the list of queues or among the needs."""
         current = self.focused.current if isinstance(self.focused, Rows) else None
         snapshot = self.console.state.snapshot
         if isinstance(current, Trouble) and current.place.screen == "queues" and snapshot is not None:
@@ -283,7 +283,7 @@ class Overview(ConsoleScreen):
         return current if isinstance(current, QueueStats) else None
 
     def _failing(self) -> FailureGroup | None:
-        """The group of failures that the cursor is on, among what needs somebody."""
+        """The group of failures under the cursor, among the needs."""
         trouble = self.focused.current if isinstance(self.focused, Rows) else None
         snapshot = self.console.state.snapshot
         if not isinstance(trouble, Trouble) or trouble.place.screen != "failures" or snapshot is None:

@@ -1,4 +1,4 @@
-"""Everything that can be done, found by its words; what is off says why."""
+"""All actions, found by their words. Those that are off say why."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -66,7 +66,7 @@ class Palette(Dialog[None]):
         self._say()
 
     def _say(self) -> None:
-        """In full, what a row may have no room for."""
+        """The full text, where a row may have no room for it."""
         entry = self.query_one(Rows).current
         self.query_one("#about", Static).update(Text(said(entry) if entry is not None else ""))
 
@@ -105,5 +105,5 @@ def said(entry: Entry) -> str:
 
 
 def is_like(words: str, text: str) -> bool:
-    """Every word is somewhere in it."""
+    """Whether it contains every word."""
     return all(word in text for word in words.split())

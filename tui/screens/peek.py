@@ -1,4 +1,4 @@
-"""The job under the cursor at a glance, beneath the list: its arguments, and how its last attempt ended."""
+"""A preview of the job under the cursor, beneath the list: its arguments, and the end of its last attempt."""
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -16,13 +16,13 @@ from .job_text import call_of, error_of, unknown_words
 from .traceback_text import traceback_lines
 
 LAST_LINES = 7
-"""Of a traceback, at least: its end, which says what was wrong."""
+"""Minimum number of lines of a traceback: its end says what was wrong."""
 
 
 class Peek(Vertical):
     def __init__(self) -> None:
         super().__init__(id="peek")
-        self.detail: JobDetail | None = None  # the last that was read, of this job or of one before it
+        self.detail: JobDetail | None = None  # the last one read, of this job or of an earlier one
         self._shown: int | None = None
 
     def compose(self) -> ComposeResult:
@@ -30,11 +30,11 @@ class Peek(Vertical):
         yield Lines(id="peek-lines")
 
     def detail_of(self, job: JobRecord | None) -> JobDetail | None:
-        """What is known of a job beyond its row; None where that has not been read yet."""
+        """Details of a job beyond its row. None if they have not been read yet."""
         return self.detail if job is not None and self.detail is not None and self.detail.job.id == job.id else None
 
     def put(self, job: JobRecord | None, glyphs: Glyphs) -> None:
-        """The whole of it is of one moment: as the job was read, and as its row says until then."""
+        """Everything is of one moment: when the job was read, or its row until then."""
         detail = self.detail_of(job)
         if detail is not None:
             job = detail.job
@@ -52,7 +52,7 @@ class Peek(Vertical):
 
 
 def peek_lines(job: JobRecord, detail: JobDetail | None, room: int) -> list[Text]:
-    """The end of the last traceback, so many lines of it, else what there is to say."""
+    """The last `lines` lines of the last traceback, else another description."""
     facts = Text.assemble(
         ("args ", theme.style(theme.DIM)), formats.compact(job.arguments, 300),
         *((("  on ", theme.style(theme.DIM)), job.worker) if job.worker else ()),
@@ -62,7 +62,7 @@ def peek_lines(job: JobRecord, detail: JobDetail | None, room: int) -> list[Text
     last = last_of(job, detail)
     if last is not None and last.traceback:
         lines = traceback_lines(last.traceback, is_folded=True, key=None)[-room:]
-        if job.state != FINISHED:  # it goes on: this is of an attempt before
+        if job.state != FINISHED:  # it continues: this is of an earlier attempt
             lines = [Text(f"attempt {last.attempt} {last.outcome}:", theme.style(theme.DIM)), *lines]
         return [facts, *lines]
     if job.error_type and job.outcome != Outcome.SUCCESSFUL:
@@ -78,7 +78,7 @@ def peek_lines(job: JobRecord, detail: JobDetail | None, room: int) -> list[Text
 
 
 def last_of(job: JobRecord, detail: JobDetail | None) -> AttemptRecord | None:
-    """The attempt whose traceback is shown: how the job ended, else the last that failed before it goes on."""
+    """The attempt whose traceback is shown: the one that ended the job, else the last that failed."""
     attempts = detail.attempts if detail is not None else ()
     if job.state == FINISHED:
         return attempts[-1] if attempts else None

@@ -92,7 +92,7 @@ class Queues(ConsoleScreen):
         self.paint_foot()
 
     def _paint_queue(self) -> None:
-        """What there is to see of the queue under the cursor."""
+        """Details of the queue under the cursor."""
         queue, snapshot = self.rows.current, self.console.state.snapshot
         name = queue.name if isinstance(queue, QueueStats) else ""
         running = [job for job in snapshot.running if job.queue == name] if snapshot is not None else []
@@ -147,12 +147,12 @@ class Queues(ConsoleScreen):
         return Text(queue.name)
 
     def running(self, queue: QueueStats) -> str:
-        """Of how many that could, were there nothing else to do."""
+        """Out of the processes that could work it if there were nothing else to do."""
         processes = sum(worker.processes for worker in workers_of(queue, self.console.state.snapshot))
         return f"{formats.count(queue.running)}/{formats.count(processes)}"
 
     def scheduled(self, queue: QueueStats) -> str:
-        """Those of all queues are counted together: where there are too many, each queue may have more."""
+        """All queues are counted together: if there are too many jobs, each queue may have more."""
         snapshot = self.console.state.snapshot
         more = "+" if snapshot is not None and "scheduled" in snapshot.stats.estimated else ""
         return f"{formats.count(queue.scheduled)}{more}"
@@ -175,7 +175,7 @@ class Queues(ConsoleScreen):
         return self.glyphs.none if flow is None else per_minute(flow.came_in, flow.seconds, self.glyphs.none)
 
     def went_out(self, queue: QueueStats) -> str:
-        """Over the same time as what came in, where that is known."""
+        """Over the same time as the jobs that came in, if that is known."""
         snapshot, figures = self.console.state.snapshot, figures_of(self.console.state.snapshot, queue.name)
         if (flow := flow_of(snapshot, queue.name)) is not None:
             return per_minute(flow.went_out, flow.seconds, self.glyphs.none)
@@ -219,7 +219,7 @@ class Queues(ConsoleScreen):
             pause(self.console, queue)
 
     def action_cancel(self) -> None:
-        """All that wait in the queue."""
+        """All pending jobs of the queue."""
         queue = self.rows.current
         if isinstance(queue, QueueStats) and self.allowed("cancel"):
             query = self.console.source.query(VIEW_BY_NAME["pending"], term("queue", queue.name))
@@ -237,7 +237,7 @@ class Queues(ConsoleScreen):
 
 
 def pause(console: Context, queue: QueueStats) -> None:
-    """Asks, and pauses a queue for a reason; or resumes one that is paused."""
+    """Asks, and pauses a queue for a reason, or resumes a paused one."""
     plan, name = plan_of_pause(console, queue), queue.name
     console.acting.do_for_reason(plan, lambda source, reason: source.act_on_queues(plan.verb, [name], reason or None))
 

@@ -1,4 +1,4 @@
-"""The columns of a short list of what runs, beside other lists."""
+"""The columns of a short list of running jobs, beside other lists."""
 
 from .. import formats
 from ..context import Context

@@ -147,7 +147,8 @@ class Schedules(ConsoleScreen):
         )
 
     def p95(self, record: ScheduleRecord) -> str:
-        """Of its last runs. As everywhere, of few runs it would be the longest: the cell says of how many."""
+        """The usual run time of its last runs. As everywhere, with few runs it would be the maximum: then the cell has
+        their number."""
         ran = sorted(tick.run_seconds for tick in record.runs if tick.run_seconds is not None)
         if not ran:
             return self.glyphs.none
@@ -169,7 +170,7 @@ class Schedules(ConsoleScreen):
         return Text("on", theme.style(theme.GOOD))
 
     def strip(self, record: ScheduleRecord, width: int) -> Text:
-        """The last runs, the youngest at the right."""
+        """The last runs, the latest on the right."""
         text = Text("")
         for tick in reversed(record.runs[:width]):
             glyph, colour = self.look_of(tick)
@@ -243,7 +244,7 @@ class Schedules(ConsoleScreen):
         self.console.acting.do_named(plan, lambda source: source.act_on_schedules("run", [name]))
 
     def action_edit(self) -> None:
-        """The schedule itself is the application's code; what an operator may have otherwise is one job of it."""
+        """A schedule is the application's code. To change it for once, an operator enqueues one job of it."""
         from .enqueue import Enqueue, model_of_schedule
 
         record = self.rows.current
@@ -290,7 +291,7 @@ def named(name: str, value: str) -> tuple[tuple[str, Any], str]:
 
 
 def local(moment: datetime, timezone: str, now: datetime) -> str:
-    """A time as the schedule's own clocks show it; with the date where it is another day."""
+    """A time in the schedule's own time zone, with the date if it is another day."""
     try:
         zone: Any = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""The mark of what a silent worker holds: it counts as running, and nobody knows whether it does."""
+"""The mark of a silent worker's jobs: they count as running, but may not be."""
 
 from rich.text import Text
 
@@ -11,7 +11,7 @@ from ..theme import Glyphs
 
 
 def silent_worker(job: JobRecord, snapshot: Snapshot | None) -> WorkerRecord | None:
-    """The worker that holds the job, where it has been silent for too long."""
+    """The worker that has the job, if it is silent."""
     if snapshot is None or job.state != State.RUNNING:
         return None
     return next((one for one in snapshot.stats.workers if one.is_silent and one.name == job.worker), None)
@@ -23,7 +23,7 @@ def silence_text(worker: WorkerRecord, glyphs: Glyphs) -> Text:
 
 
 def worker_text(job: JobRecord, snapshot: Snapshot | None, glyphs: Glyphs) -> Text:
-    """The worker's name, with a mark where it is silent."""
+    """The worker's name, with a mark if it is silent."""
     if silent_worker(job, snapshot) is None:
         return Text(job.worker or "")
     return Text(f"{glyphs.silent} {job.worker}", theme.style(theme.BAD))

@@ -6,7 +6,7 @@ from ..widgets.rows import Column
 
 
 def next_order(columns: list[Column], order: tuple[str, bool] | None, width: int) -> tuple[str, bool] | None:
-    """The order after this one: each column that has one, rising and falling, then none."""
+    """The next order: each column that has one, ascending and descending, then none."""
     orders: list[tuple[str, bool]] = [
         (column.title, is_falling)
         for column in columns

@@ -1,4 +1,4 @@
-"""What a running job is doing at this moment."""
+"""What a running job is doing now."""
 
 from typing import Any, ClassVar
 

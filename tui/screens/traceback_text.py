@@ -30,7 +30,7 @@ def fold_line(frames: int, key: str | None) -> Text:
 
 
 def line_colour(line: str) -> str:
-    """The last lines of a traceback, which say what was wrong, and the source lines, are told from the rest."""
+    """Distinguishes the last lines of a traceback, which say what was wrong, from source lines."""
     if line.startswith((" ", "Traceback")):
         return theme.TEXT if line.startswith("    ") else theme.DIM
     return theme.BAD

@@ -1,4 +1,4 @@
-"""The saved views: a name for the list and filter that are shown, and the ones there are, to go to or to forget."""
+"""The saved views: names the current list and filter, and lists the views to open or forget."""
 
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from .dialog import Dialog
 
 
 class Views(Dialog[SavedView]):
-    """Its result is a view to go to."""
+    """Its result is the view to open."""
 
     HEADING = "Saved views"
     BINDINGS: ClassVar[list[Any]] = [

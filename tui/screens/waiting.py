@@ -1,4 +1,4 @@
-"""Before there is anything to show: no database yet, or none of our tables in it."""
+"""Shown while there is nothing else: no database yet, or no tables of jobq in it."""
 
 from typing import Any, ClassVar
 
@@ -72,4 +72,4 @@ class Waiting(Dialog[None]):
         self.app.exit()
 
     def action_nothing(self) -> None:
-        """There is nothing behind this to go back to."""
+        """There is no screen behind this one."""

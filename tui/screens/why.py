@@ -1,4 +1,4 @@
-"""Why a job has not run yet: every reason, with what helps."""
+"""Why a job has not run yet: every reason, with its remedy."""
 
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class Why(Dialog[None]):
 
 
 def reasons(answer: Answer, glyphs: theme.Glyphs) -> list[Text]:
-    """Every reason with what helps, and what goes before it: in lines, those of a reason apart from the next."""
+    """Every reason with its remedy, and the jobs before this one. Reasons are separated."""
     lines: list[Text] = []
     for reason in answer.reasons:
         lines.append(Text.assemble((f"{glyphs.trouble} ", theme.style(theme.WAIT)), reason.text))

@@ -32,7 +32,7 @@ class Workers(ConsoleScreen):
         super().__init__()
         self.sort: tuple[str, bool] | None = None
         self._looked_for: set[int] = set()  # jobs of children that are not among the longest
-        self._found: tuple[JobRecord, ...] = ()  # those of them that run
+        self._found: tuple[JobRecord, ...] = ()  # those of them that are running
 
     def body(self) -> ComposeResult:
         yield Line(id="workers-title", classes="heading")
@@ -161,7 +161,7 @@ class Workers(ConsoleScreen):
         self._look_for_jobs()
 
     def _look_for_jobs(self) -> None:
-        """A look reads only the jobs that have run the longest; those of this worker's children may be others."""
+        """A look reads only the jobs that have run longest. Jobs of this worker's children may be missing there."""
         worker, snapshot = self.rows.current, self.console.state.snapshot
         if not isinstance(worker, WorkerRecord) or snapshot is None:
             return
@@ -219,7 +219,7 @@ class Workers(ConsoleScreen):
             ("runs", f"{running}, within its shutdown_grace; the rest runs elsewhere"),
             ("undo", "none; what keeps it up, such as systemd, may start it again"),
         ]
-        if worker.is_silent:  # it would hear of nothing
+        if worker.is_silent:  # it would not get the request
             verb, title = "declare dead", f"Declare {name} dead{where}"
             lines = [
                 ("silent", f"for {formats.duration(worker.heartbeat_seconds)}"),
@@ -249,7 +249,7 @@ class Workers(ConsoleScreen):
 
 
 def children_of(worker: WorkerRecord) -> list[dict[str, Any]]:
-    """What the last heartbeat said of each child, as far as it says it in the words of this release."""
+    """The last heartbeat's report on each child, as far as this release understands it."""
     children = worker.status.get("children")
     found = [child for child in children if isinstance(child, dict)] if isinstance(children, list) else []
     return [

@@ -1,4 +1,4 @@
-"""Allows changes on production for a while, to who types its name."""
+"""Allows changes on production for a while, to a person who types its name."""
 
 from typing import ClassVar
 

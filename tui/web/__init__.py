@@ -1,1 +1,1 @@
-"""The console in a browser: a server for the same machine, and one process of the console for each tab."""
+"""The console in a browser: a server for the same machine, and one console process for each tab."""

@@ -1,14 +1,13 @@
-"""The server of `jobq tui --web`: for a browser on this machine, and for nobody else.
+"""The server of `jobq tui --web`: for browsers on this machine only.
 
-textual-serve brings the terminal of the page, and no more: its own server lets everybody in, so any page that an
-operator visits could press keys in it. Here each request must name this machine (a name of the attacker's own that
-leads to this machine is refused), and must not come from another page. The page itself is open to everybody and holds
-nothing.
+Only the terminal in the page comes from textual-serve: its own server admits everybody, so any page that an operator
+visits could press keys in it. Here each request must name this machine (so an attacker's own name for this machine is
+refused), and must not come from another page. The page itself is open to everybody and holds no data.
 
 The first message of its socket must hold a secret: the token of the printed address, which works once, or the session
-that was given for it. The token stands behind the # of the address, which browsers do not send. The session is kept in
+that was issued for it. The token stands behind the # of the address, which browsers do not send. The session is kept in
 the page's sessionStorage. Both belong to the origin, and so to the port. A cookie would not: browsers send a cookie to
-every port of a host, also to one that another user of this machine serves.
+every port of a host, even to one that another user of this machine serves.
 """
 
 import asyncio
@@ -30,22 +29,22 @@ from .tab import Tab
 
 ADDRESS = "127.0.0.1"
 NAMES = (ADDRESS, "localhost")
-"""What a browser on this machine, or at the end of a tunnel that leads here, may call it."""
+"""The names that a browser on this machine, or at the end of a tunnel to it, may use."""
 
 MAX_WAITING = 8
-"""Sockets whose first message has not come yet."""
+"""Maximum number of sockets whose first message has not arrived."""
 
 FIRST_MESSAGE_SECONDS = 10.0
-"""How long the first message may take."""
+"""Seconds within which the first message must arrive."""
 
 NOT_LET_IN, TAKEN_OVER = 4003, 4001
-"""Codes with which a socket is closed. The page shows the reason that comes with them."""
+"""Codes for closing a socket. The page shows the reason that comes with them."""
 
 MOST_BYTES = 1 << 20
-"""Of one message of a browser: what is pasted comes as one."""
+"""Maximum size of a browser's message: pasted text comes as one."""
 
 HEARTBEAT_SECONDS = 10.0
-"""A tab that vanished without a word, with its machine or its tunnel, is missed after about so long."""
+"""Seconds after which a tab that vanished silently, with its machine or its tunnel, is noticed."""
 
 FONT_SIZES = range(6, 65)
 
@@ -59,7 +58,7 @@ FILES = {
     "mono.ttf": (THEIRS / "fonts" / "RobotoMono-VariableFont_wght.ttf", "font/ttf"),
     "mono-italic.ttf": (THEIRS / "fonts" / "RobotoMono-Italic-VariableFont_wght.ttf", "font/ttf"),
 }
-"""Everything else that the page needs. There is no other file, and no list of these."""
+"""All other files of the page. No other file is served, and there is no listing."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -69,15 +68,15 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""The browser itself sees to it that nothing is fetched from elsewhere, and that no other page frames this one."""
+"""Makes the browser fetch nothing from elsewhere, and lets no other page frame this one."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class WebConsole:
-    """Serves the console that `command` runs, until it is told to stop.
+    """Serves the console that `command` runs, until a signal stops it.
 
-    `tell` is called with the address, and with the next one whenever that was used.
+    `tell` is called with the address, and with a new one whenever the last was used.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class WebConsole:
         self._waiting = 0
 
     def serve(self) -> None:
-        """Until SIGINT, SIGTERM or SIGHUP. Raises UsageError where the port is taken."""
+        """Runs until SIGINT, SIGTERM or SIGHUP. Raises UsageError if the port is taken."""
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
@@ -123,7 +122,7 @@ class WebConsole:
 
     @property
     def address(self) -> str:
-        """The address that lets in the first who opens it."""
+        """The address that admits the first browser that opens it."""
         return f"http://{ADDRESS}:{self._port}/#token={self._token}"
 
     def _application(self) -> web.Application:
@@ -139,7 +138,7 @@ class WebConsole:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.getall("Host", []) not in [[f"{name}:{self._port}"] for name in NAMES]:
             raise refusal(f"This is {ADDRESS}:{self._port}, and answers to no other name.")
-        # A page elsewhere must say where it is whenever it asks for more than to show what it cannot read.
+        # A foreign page must send its origin with every request whose answer it could read.
         origins = request.headers.getall("Origin", [])
         if origins != [f"http://{request.host}"] and (origins or request.path == "/ws"):
             raise refusal("This is for its own page only.")
@@ -179,7 +178,7 @@ class WebConsole:
         return socket
 
     async def _let_in(self, socket: web.WebSocketResponse) -> bool:
-        """Whether the first message holds the token or the session. If not, the socket is closed with the reason."""
+        """Whether the first message holds the token or the session. If not, closes the socket with the reason."""
         self._waiting += 1
         try:
             kind, value = words_of(await socket.receive(FIRST_MESSAGE_SECONDS))
@@ -201,7 +200,7 @@ class WebConsole:
         return True
 
     async def _take_over(self, socket: web.WebSocketResponse) -> None:
-        """There is one client at a time: an earlier one is told, and closed."""
+        """There is one client at a time: an earlier one gets the reason, and is closed."""
         earlier, self._client = self._client, socket
         if earlier is not None:
             await earlier.close(code=TAKEN_OVER, message=b"The console was opened in another page, and goes on there.")
@@ -223,14 +222,14 @@ class WebConsole:
 
 
 async def show(tab: Tab, socket: web.WebSocketResponse) -> None:
-    """Has the browser draw what the console draws. The tab is closed when the console has ended."""
-    with suppress(ConnectionError):  # the browser is gone: `listen` sees that, too
+    """Sends the console's output to the browser. Closes the tab when the console has ended."""
+    with suppress(ConnectionError):  # the browser is gone: `listen` notices that, too
         await tab.show()
     await socket.close()
 
 
 async def listen(tab: Tab, socket: web.WebSocketResponse) -> None:
-    """Gives the console what the browser sends, until it is gone, or sends what no page of ours does."""
+    """Passes the browser's input to the console, until the browser is gone or sends an invalid message."""
     async for message in socket:
         try:
             kind, value = words_of(message)
@@ -243,7 +242,7 @@ async def listen(tab: Tab, socket: web.WebSocketResponse) -> None:
 
 
 def words_of(message: WSMessage) -> tuple[str, Any]:
-    """A kind of message and its value; some have none. Raises ValueError."""
+    """A message's kind and its value; some kinds have none. Raises ValueError."""
     words = message.json() if message.type is WSMsgType.TEXT else None
     if not isinstance(words, list) or not words or not isinstance(words[0], str):
         raise ValueError(words)

@@ -1,7 +1,7 @@
-"""One tab of a browser: the process that runs its console, and what passes between the two.
+"""One browser tab: the process that runs its console, and the data between the two.
 
-The process speaks Textual's protocol for browsers: packets of a letter, a length and a payload, D for what a terminal
-would get or send, M for words about it.
+The process speaks Textual's protocol for browsers: packets of a letter, a length and a payload. D is for data from and
+to the terminal, M for messages about it.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from typing import Any
 from .driver import NAME
 
 PRELUDE = b"__GANGLION__\n"
-"""What the process writes before its first packet."""
+"""Written by the process before its first packet."""
 
 GRACE_SECONDS = 3.0
-"""A console that was told to end and has not ended by then is killed: it hangs."""
+"""Seconds after which a console that was asked to end is killed: it hangs."""
 
 SMALLEST, LARGEST = 2, 1000
-"""Columns or lines that a browser may ask for."""
+"""Maximum columns or lines that a browser may request."""
 
 
 class Tab:
-    """A console's process, from `start` to `end`. What it draws is given to `draw`."""
+    """A console's process, from `start` to `end`. `draw` gets its output."""
 
     def __init__(self, process: Process, draw: Callable[[bytes], Awaitable[None]]) -> None:
         self._process = process
@@ -45,18 +45,18 @@ class Tab:
             "COLUMNS": str(columns),
             "ROWS": str(lines),
         }
-        # A session of its own: Ctrl-C in the terminal is the server's, which ends its tabs in order. What goes wrong in
-        # one is written where the server writes.
+        # A session of its own: Ctrl-C in the terminal goes to the server, which ends its tabs in order. Errors of a tab
+        # go to the server's stderr.
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, env={**environment, **drawing}, start_new_session=True
         )
         return cls(process, draw)
 
     async def show(self) -> None:
-        """Passes on what the process draws until it has ended."""
+        """Passes on the process's output until it ends."""
         stdout = self._process.stdout
         assert stdout is not None
-        with suppress(asyncio.IncompleteReadError):  # it has ended
+        with suppress(asyncio.IncompleteReadError):  # the process has ended
             await stdout.readuntil(PRELUDE)
             while True:
                 kind = await stdout.readexactly(1)
@@ -67,7 +67,7 @@ class Tab:
                     return
 
     async def take(self, kind: str, value: Any) -> None:
-        """Passes on what the browser sends. Raises ValueError for what no page of ours does."""
+        """Passes on the browser's input. Raises ValueError for an invalid message."""
         match kind, value:
             case "stdin", str(text):
                 await self._send(b"D", text.encode())
@@ -79,7 +79,7 @@ class Tab:
                 raise ValueError(kind)
 
     async def end(self) -> None:
-        """Tells the console to end, and sees it gone. Nothing is read from it any more."""
+        """Asks the console to end, and waits until it is gone. Its output is discarded."""
         await self._tell({"type": "quit"})
         try:
             await asyncio.wait_for(self._drained(), GRACE_SECONDS)
@@ -89,7 +89,7 @@ class Tab:
             await self._drained()
 
     async def _drained(self) -> None:
-        """Waits for its end. Until then it may draw, and would wait for ever where nobody reads that."""
+        """Waits for its end. Meanwhile reads its output: the process would block for ever if nobody did."""
         assert self._process.stdout is not None
         while await self._process.stdout.read(65536):
             pass
@@ -101,7 +101,7 @@ class Tab:
     async def _send(self, kind: bytes, payload: bytes) -> None:
         stdin = self._process.stdin
         assert stdin is not None
-        with suppress(ConnectionError):  # it has ended: `show` says so
+        with suppress(ConnectionError):  # the process has ended: `show` says so
             stdin.write(kind + len(payload).to_bytes(4, "big") + payload)
             await stdin.drain()
 

@@ -1,1 +1,1 @@
-"""What the screens are made of, named after what is seen."""
+"""The widgets of the screens, named after what people see."""

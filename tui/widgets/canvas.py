@@ -1,4 +1,4 @@
-"""A widget that is drawn line by line, and sends only the lines to the terminal that look different from before."""
+"""A widget that is drawn line by line, and sends to the terminal only the lines that changed."""
 
 from typing import Self
 
@@ -13,7 +13,7 @@ CLOSE = 16
 
 
 class Canvas(Widget):
-    """Keeps the lines that are on the screen. `repaint` draws them anew and compares."""
+    """Keeps the lines that are on the screen. `repaint` draws them again and compares."""
 
     _drawn_size = Size(0, 0)
     _is_due = False
@@ -28,7 +28,7 @@ class Canvas(Widget):
 
     @property
     def ground(self) -> Style:
-        """The style of what nothing is drawn on: Textual goes through all that surrounds a widget to find it."""
+        """The style of the empty background: Textual goes through all parents of a widget to find it."""
         if self._ground is None:
             self._ground = self.rich_style
         return self._ground
@@ -41,13 +41,13 @@ class Canvas(Widget):
         return self._drawn[y]
 
     def repaint(self) -> None:
-        """Draws what is seen of it once more, after everything that changes it now; other lines go to the terminal."""
+        """Redraws the visible part after all current changes. Only changed lines go to the terminal."""
         if not self._is_due:
             self._is_due = True
             self.call_next(self._compare)
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """As Textual calls it, where the colours, the focus or the size may be different: all lines are drawn anew."""
+        """Textual calls it when colours, focus or size may have changed: redraws all lines."""
         if not regions:
             self._drawn, self._ground = {}, None
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
@@ -55,7 +55,7 @@ class Canvas(Widget):
     def _compare(self) -> None:
         self._is_due = False
         if self._drawn_size != self.size or not self.screen.is_current:
-            self.refresh()  # Textual has it drawn when it is seen
+            self.refresh()  # Textual draws it when it becomes visible
             return
         before, self._ground = self._drawn, None
         self._drawn = {y: self.draw_line(y) for y in before}
@@ -65,7 +65,7 @@ class Canvas(Widget):
 
 
 def changed_parts(before: Strip, after: Strip, y: int) -> list[Region]:
-    """Where a line is different; parts that are close to each other are one."""
+    """The parts of a line that changed. Parts that are close to each other are joined."""
     if before is after or before == after:
         return []
     one, other = cells_of(before), cells_of(after)
@@ -83,7 +83,7 @@ def changed_parts(before: Strip, after: Strip, y: int) -> list[Region]:
 
 
 def cells_of(strip: Strip) -> list[tuple[str, Style | None]]:
-    """What is in each cell. Both cells of a wide character have all of it: none of them may be left out."""
+    """The content of each cell. Both cells of a wide character have all of it: neither may be left out."""
     cells: list[tuple[str, Style | None]] = []
     for text, style, _ in strip:
         for character in text:

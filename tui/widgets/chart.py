@@ -1,6 +1,6 @@
-"""Charts: columns, what went well below and what went wrong on top of it; and two figures over time as lines.
+"""Charts: columns with successes below and failures on top, and two figures over time as lines.
 
-Where they are told of which time they are, their last line says it.
+If they know the time that they cover, their last line shows it.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from .canvas import Canvas
 
 LABEL = 7
 BELOW = "▒"
-"""What wrong columns are drawn with where there is no colour to tell them by."""
+"""The glyph of failures where there is no colour."""
 
 
 Span = tuple[datetime, datetime]
@@ -24,7 +24,7 @@ Span = tuple[datetime, datetime]
 
 
 class Columns(Canvas):
-    """The youngest value is at the right."""
+    """The latest value is on the right."""
 
     def __init__(self, colour: str, above: str = theme.BAD, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -40,7 +40,7 @@ class Columns(Canvas):
 
     @property
     def room(self) -> int:
-        """How many values can be shown."""
+        """The number of values that fit."""
         return max(1, self.size.width - LABEL - 1)
 
     def draw_line(self, y: int) -> Strip:
@@ -69,7 +69,7 @@ class Columns(Canvas):
         return f"{text:>{LABEL - 1}} "
 
     def _cell(self, low: float, high: float, floor: int, is_last: bool) -> Segment:
-        """One character: its lower part is what went well, what is above it what did not."""
+        """One character: its lower part shows successes, its upper part failures."""
         blocks = self.app.glyphs.blocks  # type: ignore[attr-defined]  # the console has them
         below, above = self._colours
         filled, reached = min(8, max(0, round(low - floor))), min(8, max(0, round(high - floor)))
@@ -88,10 +88,10 @@ class Columns(Canvas):
 
 
 class Curves(Canvas):
-    """Two figures over time as lines, the youngest at the right; a gap where nothing is known.
+    """Two figures over time as lines, the latest on the right; a gap where a value is missing.
 
-    A cell has two by four dots of Braille; two halves of a block, where the font has no Braille; or one dot, where the
-    terminal has plain characters only.
+    A cell has two by four dots of Braille; two halves of a block, if the font has no Braille; or one dot, if the
+    terminal has only ASCII.
     """
 
     def __init__(self, colours: tuple[str, str], label: Callable[[float], str], *, id: str | None = None) -> None:  # noqa: A002
@@ -148,7 +148,7 @@ class Curves(Canvas):
         return [[cell(x, y) for x in range(width)] for y in range(height)]
 
     def _cell(self, dots: list[list[int]], grid: str) -> Segment:
-        """One character, in the colour of the upper line where both pass through it."""
+        """One character, in the colour of the upper line if both cross it."""
         bits = sum(1 << bit for bit in {*dots[0], *dots[1]})
         for which, found in enumerate(dots):
             if found:
@@ -158,13 +158,13 @@ class Curves(Canvas):
 
 
 def part_of(span: Span, shown: int, all_of_them: int) -> Span:
-    """The time of the last `shown` columns, where there is no room for all."""
+    """The time of the last `shown` columns, if not all fit."""
     since, until = span
     return until - (until - since) * shown / max(1, all_of_them), until
 
 
 def axis_text(span: Span, width: int) -> str:
-    """The first moment at the left, the last at the right, and one between where there is room; in UTC."""
+    """The first moment on the left, the last on the right, and one between if it fits; in UTC."""
     since, until = span
     seconds = (until - since).total_seconds()
     form = "%H:%M:%S" if seconds < SHORT_SPAN else "%H:%M" if seconds < LONG_SPAN else "%d %b %H:%M"
@@ -179,22 +179,22 @@ def axis_text(span: Span, width: int) -> str:
 
 
 SHORT_SPAN = 600.0
-"""Seconds up to which minutes alone would say the same at both ends."""
+"""Up to this many seconds, labels need seconds: minutes alone would be the same at both ends."""
 
 LONG_SPAN = 20 * 3600.0
-"""Seconds from which on the time of the day alone would not say which day."""
+"""From this many seconds on, labels need the date."""
 
 GRIDS = {"braille": (2, 4), "blocks": (1, 2), "ascii": (1, 1)}
-"""How many dots a character has, across and down."""
+"""Number of dots in a character, across and down."""
 
 HALVES = " ▀▄█"
 
 BITS = ((0, 3), (1, 4), (2, 5), (6, 7))
-"""Of a character of Braille, from its upper to its lower dots: the bit of the left one and of the right one."""
+"""The bits of a Braille character, from its upper to its lower dots: the left one and the right one."""
 
 
 def dots_of(values: Sequence[float | None], width: int, height: int, top: float) -> list[range]:
-    """For each column of dots, the rows that the line takes, counted from below: from where the one before it ended."""
+    """For each column of dots, the rows that the line takes, counted from below: it starts where the last one ended."""
     taken: list[range] = []
     last: int | None = None
     for x in range(width):

@@ -1,4 +1,4 @@
-"""The line in which a filter is typed: what is wrong with it is said while it is typed, and how it may go on."""
+"""The line in which a filter is typed. Shows errors and completions while it is typed."""
 
 import re
 from typing import Any, ClassVar
@@ -23,10 +23,10 @@ from .frame import Line
 MOST_REMEMBERED = 50
 
 MOST_COMPLETIONS = 3
-"""Ways to go on that are shown; the first of them is the key's."""
+"""Number of completions shown; a key takes the first."""
 
 CLASS = re.compile(r"(?:^| )class:([^\s,*\"]+) ")
-"""A class that was typed to its end."""
+"""A complete class was typed."""
 
 
 class FilterBar(Vertical):
@@ -38,27 +38,27 @@ class FilterBar(Vertical):
     ]
 
     class Changed(Message):
-        """A filter was typed to its end."""
+        """A complete filter was typed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Left(Message):
-        """It stays as it was."""
+        """The filter stays as it was."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.history: list[str] = []
         self._place = 0
-        self._class = ""  # of which values were looked for last
+        self._class = ""  # the class for which values were last looked up
         self._marks = Marks()
 
     def compose(self) -> ComposeResult:
         field = Input(
             placeholder="queue:mail class:shop.jobs.Send since:1h  or words of an error",
             highlighter=self._marks,
-            select_on_focus=False,  # what is typed goes on from what is there
+            select_on_focus=False,  # typing continues the existing text
         )
         field.cursor_blink = False
         yield field
@@ -85,10 +85,10 @@ class FilterBar(Vertical):
         if (found := CLASS.search(self.field.value)) is not None and found[1] != self._class:
             self._learn(found[1])
 
-    # What it may be completed with
+    # Completion
 
     def _learn(self, job_class: str = "") -> None:
-        """Looks for it beside the typing, which waits for nothing."""
+        """Looks up values beside the typing, which never waits."""
         self._class = job_class
         context_of(self).feed.ask(self, "learn", lambda source: source.learn(job_class))
 
@@ -97,7 +97,7 @@ class FilterBar(Vertical):
         self._check()
 
     def on_refused(self, message: Refused) -> None:
-        """Nothing more is known than before."""
+        """Nothing new was found."""
         message.stop()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -126,14 +126,14 @@ class FilterBar(Vertical):
 
     @property
     def completions(self) -> list[str]:
-        """How what is typed may go on."""
+        """Completions of the typed text."""
         value = self.field.value
         if not value or value.endswith(" "):
             return []
         return context_of(self).source.suggestions(value)
 
     def _check(self) -> None:
-        """What is wrong with it and what of it is slow, marked in its place and said beneath."""
+        """Errors and slow terms: marks them in place, and explains them beneath."""
         text = self.field.value
         self._marks.mistake, self._marks.slow = None, []
         try:
@@ -164,7 +164,7 @@ class FilterBar(Vertical):
 
 
 class Marks(Highlighter):
-    """Underlines a mistake, and what is slow, where they are in what is typed."""
+    """Underlines errors and slow terms in the typed text."""
 
     def __init__(self) -> None:
         self.mistake: FilterError | None = None

@@ -1,4 +1,4 @@
-"""The three lines that every screen has: where one is and how old it is; the screens; the keys that work now."""
+"""The three lines of every screen: place and age of the data; the screens; the keys that work now."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from ..formats import cut
 
 
 class Line(Static):
-    """One line of styled text, cut with a mark where it is too long. Never markup."""
+    """One line of styled text, cut with a mark if it is too long. Never markup."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__("", id=id, classes=classes, markup=False)
@@ -22,7 +22,7 @@ class Line(Static):
         self.update(spread(left, right, width, more))
 
     def update(self, content: VisualType = "", *, layout: bool = False) -> None:
-        """Shows another text; nothing is drawn where it is the same one. It is one line and as wide as before."""
+        """Shows another text, and draws nothing if it is the same. The line keeps its height and width."""
         shown = self.content
         if not (isinstance(content, Text) and isinstance(shown, Text) and is_same(content, shown)):
             super().update(content, layout=layout)
@@ -34,7 +34,7 @@ def is_same(one: Text, other: Text) -> bool:
 
 
 def spread(left: Text, right: Text | None, width: int, more: str = "…") -> Text:
-    """Two texts at the two ends of a line; the left one gives way."""
+    """Two texts at the two ends of a line. The left one is cut if there is no room."""
     room = width - (right.cell_len if right is not None else 0)
     drawn = left.copy() if left.cell_len <= room else cut(left, room - 1, more)
     drawn.no_wrap = True
@@ -47,13 +47,13 @@ def spread(left: Text, right: Text | None, width: int, more: str = "…") -> Tex
 OFF = "off: "
 
 KEPT, MUCH_ROOM = 3, 100
-"""So many barred keys have their place in a line of so many columns."""
+"""Number of forbidden keys shown, by the number of columns."""
 
 
 def keys_line(keys: Iterable[tuple[str, str]], width: int, barred: Iterable[tuple[str, str]] = ()) -> Text:
-    """Keys and their words, as many as there is room for; the last three, which lead on, are always there.
+    """Keys and their words, as many as fit. The last three, which lead on, are always shown.
 
-    Those that are barred are grey and called off: the first of them where there is much room, the rest in what is left.
+    Forbidden ones are grey: the first of them in a wide window, the others if there is room left.
     """
     pairs, greys = list(keys), [f"{key} {words}  " for key, words in barred]
     always, others = pairs[-3:], pairs[:-3]

@@ -1,4 +1,4 @@
-"""Text of many lines to scroll in: tracebacks, arguments, help. Folded to the width, drawn a line at a time."""
+"""Text of many lines that scrolls: tracebacks, arguments, help. Folded to the width, drawn line by line."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -27,17 +27,17 @@ class Lines(Canvas, can_focus=True):
     ]
 
     def __init__(self, *, hang: int = 2, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        """What follows the first line of a text that is folded is set in by `hang` cells."""
+        """When a line is folded, the following lines are indented by `hang` cells."""
         super().__init__(id=id)
         self._hang = hang
         self._texts: list[Text] = []
         self._folded: list[Text] = []
         self._width = 0
         self.top = 0
-        self._is_at_end = False  # stays there, whatever the size
+        self._is_at_end = False  # stays at the end, whatever the size
 
     def put(self, texts: Iterable[Text], *, keep_place: bool = True, is_end_first: bool = False) -> None:
-        """Without `keep_place` they are shown from their start; or from their end, with `is_end_first`."""
+        """Shown from the start, or from the end with `is_end_first`. `keep_place` keeps the position."""
         self._texts = list(texts)
         self._width = 0
         if not keep_place:
@@ -51,7 +51,7 @@ class Lines(Canvas, can_focus=True):
 
     @property
     def below(self) -> int:
-        """Lines that do not fit."""
+        """The number of lines that do not fit."""
         return max(0, len(self._folded) - self.top - self.size.height)
 
     def on_resize(self) -> None:
@@ -85,7 +85,7 @@ class Lines(Canvas, can_focus=True):
         self.repaint()
 
     def _settle(self) -> None:
-        """In its place among other lines, or in another size."""
+        """Its place among other lines, or in another size."""
         last = max(0, len(self._folded) - self.size.height)
         self.top = last if self._is_at_end else max(0, min(self.top, last))
 
@@ -125,7 +125,7 @@ class Lines(Canvas, can_focus=True):
 
 
 def folded(text: Text, width: int, hang: int = 2) -> list[Text]:
-    """A line as lines of this width at the most; what follows the first is set in."""
+    """A line folded to this width. Following lines are indented."""
     if text.cell_len <= width:
         return [text]
     hang = hang if hang < width // 2 else 2
@@ -146,7 +146,7 @@ def set_in(text: Text, cells: int) -> Text:
 
 
 def cut_at(text: str, width: int) -> int:
-    """How many characters fit; where possible, up to the end of a word."""
+    """The number of characters that fit; if possible, up to the end of a word."""
     from rich.cells import get_character_cell_size
 
     taken = 0

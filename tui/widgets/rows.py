@@ -1,4 +1,4 @@
-"""A list of rows under a line of titles: drawn a line at a time, so that its length costs nothing."""
+"""A list of rows under a line of titles: drawn line by line, so that its length costs nothing."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,25 +29,25 @@ def nothing(_item: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its title, what stands in it, and how it gives way where there is little room.
+    """One column: its title, its cells, and how it gives way where there is little room.
 
-    A cell is a text or a styled one; one column, at the most, takes what room is left.
+    A cell is a text or a styled one. One column at most takes the remaining room.
     """
 
     title: str
     cell: Callable[[Any], str | Text] = nothing
-    most: int = 14  # cells that its content may take
+    most: int = 14  # maximum width of its content
     right: bool = False
-    least: int = 0  # it is shown where the list is at least so wide
+    least: int = 0  # shown if the list has at least this width
     is_rest: bool = False
-    fill: Callable[[Any, int], str | Text] | None = None  # in so many cells; `cell` then only asks for room
-    order: Callable[[Any], Any] | None = None  # what it is sorted by
-    is_fixed: bool = False  # nobody may leave it out
+    fill: Callable[[Any, int], str | Text] | None = None  # for a given width; `cell` is then used only to ask for room
+    order: Callable[[Any], Any] | None = None  # the sort key
+    is_fixed: bool = False  # it cannot be hidden
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a list is drawn in: the columns that have room, with their cells, and the lines of its thumb."""
+    """What a list is drawn with: the columns that fit, with their cells, and the lines of the scroll thumb."""
 
     columns: tuple[Column, ...]
     widths: tuple[int, ...]
@@ -56,7 +56,7 @@ class Layout:
 
 
 class Rows(Canvas, can_focus=True):
-    """The cursor, the marks and the place on the screen belong to rows by their keys, and stay with them."""
+    """The cursor, the marks and the place on the screen belong to rows by their keys, and follow them."""
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("down,j", "move(1)", show=False),
@@ -85,7 +85,7 @@ class Rows(Canvas, can_focus=True):
         """A row was chosen."""
 
     class Topped(Moved):
-        """The first row was asked for."""
+        """The first row was requested."""
 
     def __init__(
         self,
@@ -106,16 +106,16 @@ class Rows(Canvas, can_focus=True):
         self.cursor = 0
         self.top = 0
         self.dim: Callable[[Any], bool] = lambda _item: False
-        self.sorted_by: tuple[str, bool] | None = None  # a title, and whether it falls
+        self.sorted_by: tuple[str, bool] | None = None  # a title, and whether descending
         self._head = 1 if has_titles else 0
         self._widest: dict[Column, int] = {}
-        self._layout: Layout | None = None  # as long as nothing changes
-        self._rows: dict[int, tuple[object, Strip]] = {}  # by line: all that it was drawn from, and what was drawn
+        self._layout: Layout | None = None  # kept while nothing changes
+        self._rows: dict[int, tuple[object, Strip]] = {}  # by line: everything it was drawn from, and the result
 
-    # What is in it
+    # Content
 
     def put(self, items: Iterable[Any]) -> None:
-        """Other rows; the cursor stays on the same one, which stays on the same line of the screen."""
+        """Takes other rows. The cursor stays on its row, which keeps its line on the screen."""
         current = self.current_key
         line = self.cursor - self.top
         self.items = list(items)
@@ -127,7 +127,7 @@ class Rows(Canvas, can_focus=True):
         self._settle()
 
     def stay_on_top(self, items: Iterable[Any]) -> None:
-        """Other rows; the cursor is on the first line before and after, whatever row that is."""
+        """Takes other rows. The cursor stays on the first line, whatever row that is."""
         self.items = list(items)
         self.cursor = self.top = 0
         self._settle()
@@ -212,7 +212,7 @@ class Rows(Canvas, can_focus=True):
         self._settle(moved=True)
 
     def _settle(self, *, moved: bool = False) -> None:
-        """The cursor on a row, and the row in sight."""
+        """Moves the cursor to a row, and scrolls to it."""
         last, lines = max(0, len(self.items) - 1), self.lines_in_sight
         self.cursor = min(max(0, self.cursor), last)
         self.top = min(max(0, self.top), max(0, len(self.items) - lines))
@@ -252,7 +252,7 @@ class Rows(Canvas, can_focus=True):
         return self._strip([Segment("".join(parts), theme.style(theme.DIM))], layout.width)
 
     def _row(self, place: int, layout: "Layout") -> Strip:
-        """A row that looks as it did is the strip that it was."""
+        """A row that looks the same reuses its strip."""
         item, line, glyphs = self.items[place], place - self.top, self.glyphs
         is_current, is_marked = place == self.cursor, self.key(item) in self.marks
         ground = (theme.CURSOR if self.has_focus else theme.CURSOR_AWAY) if is_current else None
@@ -299,14 +299,14 @@ class Rows(Canvas, can_focus=True):
     def _strip(
         self, segments: list[Segment], width: int, base: Style | None = None, edge: Segment | None = None
     ) -> Strip:
-        # Every segment gets a style: those without one crash Textual's filter for NO_COLOR.
+        # Every segment gets a style: Textual's filter for NO_COLOR fails on segments without one.
         strip = Strip(segments).adjust_cell_length(width - 1 if edge else width, base or self.ground)
         if edge is not None:
             strip = Strip([*strip, edge])
         return strip.apply_style(self.ground)
 
     def _thumb(self) -> range | None:
-        """The lines that show where in what is loaded one is; None where all of it can be seen."""
+        """The lines of the scroll thumb. None if all rows are visible."""
         count, lines = len(self.items), self.lines_in_sight
         if count <= lines:
             return None
@@ -322,7 +322,7 @@ class Rows(Canvas, can_focus=True):
         return Segment(glyph, theme.style(theme.DIM if is_thumb else theme.CURSOR_AWAY))
 
     def _widths(self, shown: Sequence[Column], width: int) -> list[int]:
-        """Columns as wide as what they show, never narrower than they were, within the room there is."""
+        """Columns as wide as their content, never narrower than before, within the available room."""
         room = width - LEAD - GAP * len(shown) - 1
         in_sight = self.in_sight
         for column in shown:
@@ -353,12 +353,12 @@ def look(colour: str, ground: str | None = None) -> Style:
 
 
 def compared(content: str | Text) -> object:
-    """What a cell looks like, to be compared: Rich leaves a text's own style out of that."""
+    """The look of a cell, for comparison: Rich ignores a text's own style there."""
     return content if isinstance(content, str) else (content.plain, content.spans, content.style)
 
 
 def held(items: Iterable[Any], key: Callable[[Any], Hashable], order: Sequence[Hashable]) -> list[Any]:
-    """Items in the order in which they were; those that are new come last."""
+    """The items in their former order, new ones last."""
     places = {known: place for place, known in enumerate(order)}
     return sorted(items, key=lambda item: places.get(key(item), len(places)))
 
@@ -371,7 +371,7 @@ class Piece:
 
 
 def spans_of(text: Text) -> list[Piece]:
-    """A styled text as pieces one after the other, as `Text.assemble` makes them."""
+    """A styled text as consecutive pieces, as `Text.assemble` makes them."""
     pieces: list[Piece] = []
     place = 0
     for span in sorted(text.spans):

@@ -1,12 +1,8 @@
-"""Runs one job in this process and says how it ended.
+"""Runs one job in this process and decides its outcome.
 
-attempt     everything around one attempt, from the first step to the report
-build       makes the job again from its arguments
-perform     calls run() or a hook, with the middleware around it
-running     what the job knows of itself meanwhile
-classify    names the outcome
-measure     CPU time and memory
-redact      text that may be stored
+attempt     one attempt, from the first step to the report build       makes the job from its arguments perform
+calls run() or a hook, with the middleware around it running     what the job knows about itself meanwhile classify
+decides the outcome measure     CPU time and memory redact      text that may be stored
 """
 
 from jobq.runtime.execution.attempt import execute, execute_async, leave_if_forked

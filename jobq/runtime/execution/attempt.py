@@ -28,10 +28,10 @@ def execute(
     *,
     on_error: Callable[[BaseException], None] | None = None,
 ) -> Report:
-    """Looks up the class, makes the job again from its arguments, runs it, and names the outcome.
+    """Looks up the class, makes the job from its arguments, runs it, and decides the outcome.
 
-    Whatever the user's code raises, SystemExit and KeyboardInterrupt included, ends in a report. Who calls from a
-    test or a shell may want the exception itself: `on_error` gets it, and may raise.
+    Whatever the user's code raises, SystemExit and KeyboardInterrupt included, ends in a report. A caller in a test or
+    a shell may want the exception itself: `on_error` gets it, and may raise.
     """
     guard = guard or Guard()
     if not observers.chosen and (assignment.hook is not None or not telemetry.is_on()):  # as for nearly all
@@ -73,7 +73,7 @@ def attempt(
             note_failure(assignment, report, error, watch, process)
         else:
             report = running.successful(value)
-        leave_if_forked(process)  # the report too asks code of the user's, such as get_retry_delay()
+        leave_if_forked(process)  # the report too calls the user's code, such as get_retry_delay()
         if surroundings.are_needed:
             surroundings.leave()
     finally:
@@ -82,10 +82,10 @@ def attempt(
 
 
 def surrounded(assignment: Assignment, registry: Registry, running: "Running", guard: Guard) -> Any:
-    """What `run` returned, with what the application and its frameworks want around an attempt.
+    """The result of `run`, called inside the context managers of the application and its frameworks.
 
-    None where a context manager takes an error upon itself. A copy that the job forked ends in here: it must not leave
-    the surroundings of its parent too.
+    None if a context manager swallows an error. A copy that the job forked ends in here: it must not leave its parent's
+    context managers too.
     """
     process = os.getpid()
     with surroundings.entered():
@@ -143,13 +143,13 @@ async def surrounded_beside_others(assignment: Assignment, registry: Registry, r
 def note_failure(
     assignment: Assignment, report: Report, error: BaseException, watch: Watch | None, process: int
 ) -> None:
-    leave_if_forked(process)  # the report asked code of the user's, as below
+    leave_if_forked(process)  # the report called code of the user's, as below
     if watch is not None:
         watch.error = error
     attempts_log.tell_in_child(assignment, report, error)
 
 
 def leave_if_forked(process: int) -> None:
-    """A job that forked and came back here twice must report once: the copy ends without a word."""
+    """A job that forked and returned here twice must report once: the copy ends silently."""
     if os.getpid() != process:
         os._exit(0)

@@ -1,4 +1,4 @@
-"""Makes the job again from its class and its arguments."""
+"""Makes the job from its class and its arguments."""
 
 import inspect
 from collections.abc import Callable
@@ -28,7 +28,8 @@ def build_in_turn(
 def in_session_of(job_class: type[Job], load: Callable[[], Result], guard: Guard | None = None) -> Result:
     """Calls a function that loads the rows of a job.
 
-    A coroutine's rows come from the loop that it will run in, where the application's sessions belong to loops.
+    If the application's sessions belong to an event loop, a coroutine's rows are loaded in the loop in which it will
+    run.
     """
     if not references.belong_to_loops or not inspect.iscoroutinefunction(job_class.run):
         return load()
@@ -37,7 +38,7 @@ def in_session_of(job_class: type[Job], load: Callable[[], Result], guard: Guard
 
 
 async def built_beside_others(assignment: Assignment, registry: Registry, running: "Running") -> Job:
-    """Rows are loaded in a thread: the database that they come from must not hold the others up."""
+    """Loads rows in a thread: a slow database must not delay the other coroutines."""
     if not references.may_be_in(assignment.arguments):
         return build(assignment, registry, running)
     if references.are_of_loops(assignment.arguments):

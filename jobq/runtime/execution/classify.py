@@ -1,6 +1,6 @@
-"""Names the outcome of an attempt: the only place that does so in a child.
+"""Decides the outcome of an attempt: the only place in a child that does so.
 
-Of attempts that could not see their own end, the supervisor's `endings` does.
+For attempts that could not report their own end, the supervisor's `endings` does it.
 """
 
 import sys
@@ -70,14 +70,14 @@ def ended_by(error: BaseException, assignment: Assignment, job: Job | None, orde
         return report._replace(
             error_type=TIMED_OUT,
             error_message=order.message,
-            fingerprint=fingerprint(assignment.job_class, TIMED_OUT),  # wherever it was at that moment
+            fingerprint=fingerprint(assignment.job_class, TIMED_OUT),  # the same, wherever the job was at that moment
             aborted=job is None,
         )
     return failed(assignment, job, error)
 
 
 def not_committed(assignment: Assignment) -> Report:
-    """The job has recorded its success. If that is not so in the end, its effects are not there either."""
+    """The job has recorded its success. If that record was not committed, its effects were not either."""
     error = RuntimeError("self.complete() was called, but its transaction was not committed")
     return failed(assignment, None, error)._replace(error_type=NOT_COMMITTED, traceback=None)
 
@@ -138,9 +138,9 @@ def failed(assignment: Assignment, job: Job | None, error: BaseException, *, may
 
 
 def delay_of(job: Job | None, assignment: Assignment) -> tuple[float, str]:
-    """The seconds that the job itself wants before the next attempt, and what went wrong in asking it.
+    """The delay that the job itself wants before the next attempt, and an error in asking it.
 
-    A job that could not be made again, or whose answer is none, waits a usual time.
+    A job that could not be made, or that gives no valid answer, waits a default time.
     """
     tries = assignment.tries
     usual = exponential(tries)
@@ -157,7 +157,7 @@ def delay_of(job: Job | None, assignment: Assignment) -> tuple[float, str]:
 
 
 def retries_gone_rows(assignment: Assignment, job: Job | None) -> bool:
-    """Where the job could not be made again, for want of the row, its class is asked."""
+    """If the job could not be made because a row is missing, its class is asked."""
     job_class = known.find(assignment.job_class) if job is None else job
     return bool(getattr(job_class, "retry_when_row_is_gone", False))
 

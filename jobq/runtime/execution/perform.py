@@ -16,7 +16,7 @@ from jobq.runtime.guard import Guard
 
 
 def run(job: Job, guard: Guard | None = None) -> Any:
-    """Runs a job with its middleware around it, as the one that runs here."""
+    """Runs a job with its middleware around it, as the current job of this context."""
     token = CURRENT.set(job._attempt)
     try:
         return call(job, guard or Guard())
@@ -32,14 +32,14 @@ def call(job: Job, guard: Guard) -> Any:
 
 
 def awaited(value: Any, guard: Guard) -> Any:
-    """The value itself, or what a coroutine comes to."""
+    """The value itself, or the result of a coroutine."""
     if not inspect.iscoroutine(value):
         return value
     return loop.run(value, guard)
 
 
 def call_hook(job: Job, hook: str, guard: Guard) -> Any:
-    """Tells the job of an attempt that could not see its own end."""
+    """Tells a job about an attempt that could not report its own end."""
     result = json.loads(hook)["result"]
     for name in ("started_at", "ended_at"):
         result[name] = datetime.fromisoformat(result[name]) if result.get(name) else None
@@ -48,7 +48,7 @@ def call_hook(job: Job, hook: str, guard: Guard) -> Any:
 
 
 def run_here(job: Job) -> Any:
-    """Runs a job here and now, outside any worker: it knows itself as attempt 1 of job 0."""
+    """Runs a job here and now, outside any worker, as attempt 1 of job 0."""
     name, now = name_of(type(job)), int(datetime.now(UTC).timestamp() * 1e6)
     assignment = Assignment(0, 1, 0, 0, 0, job.get_priority(), now, job.get_queue(), name, "{}")
     object.__setattr__(job, "_attempt", Running(assignment, Guard()))

@@ -21,13 +21,13 @@ OWN_CODE = (
     *(str(PACKAGE / folder) + os.sep for folder in ("runtime", "frameworks", "cli", "django")),
     str(PACKAGE / "functions.py"),
 )
-"""Where the code lies that calls the user's."""
+"""The folder of the code that calls the user's."""
 ASYNCIO = str(Path(traceback.__file__).with_name("asyncio")) + os.sep
-"""Where the loop's own code lies, which calls jobq's."""
+"""The folder of the event loop's code, which calls jobq's."""
 
 
 def as_json(value: Any, assignment: Assignment) -> str:
-    """What run() returned, as JSON; a note in its place where it cannot be kept."""
+    """The return value of run() as JSON, or a note if it cannot be stored."""
     try:
         return arguments.encode_value(value, max_bytes=MAX_VALUE_BYTES)
     except ArgumentsError as error:
@@ -45,7 +45,7 @@ def type_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException, assignment: Assignment | None = None) -> str:
-    """Its text, without the secrets of the assignment: they are masked before anything is cut."""
+    """The error's text without the secrets of the assignment. They are masked before the text is cut."""
     try:
         text = str(error)
     except Exception as second:  # noqa: BLE001 - the user's __str__ may raise anything
@@ -54,7 +54,7 @@ def message_of(error: BaseException, assignment: Assignment | None = None) -> st
 
 
 def traceback_of(error: BaseException, assignment: Assignment | None = None) -> str:
-    """The whole traceback, causes and contexts included, from the user's first frame on; as `message_of`, masked."""
+    """The whole traceback with causes and contexts, from the user's first frame on. Masked like `message_of`."""
     try:
         described = traceback.TracebackException.from_exception(error, compact=True)
         described.stack = traceback.StackSummary.from_list(without_own_frames(described.stack))
@@ -70,14 +70,14 @@ def without_secrets(text: str, assignment: Assignment | None) -> str:
 
 
 def without_own_frames(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
-    """A traceback begins where the user's code does. Where it never got there, jobq's frames are the story."""
+    """A traceback starts with the user's code. If that was never reached, jobq's own frames are kept."""
     listed = list(frames)
     others = [frame for frame in listed if not frame.filename.startswith(OWN_CODE)]
     return list(dropwhile(lambda frame: frame.filename.startswith(ASYNCIO), others)) or listed
 
 
 def storable(text: str, max_characters: int) -> str:
-    """Text as PostgreSQL takes it: no NUL, no lone surrogate, and not without end."""
+    """Text that PostgreSQL accepts: no NUL, no lone surrogate, limited length."""
     if len(text) > max_characters:
         half = max_characters // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"

@@ -1,4 +1,4 @@
-"""An attempt while it runs: what the job knows of itself, and what is measured of it."""
+"""A running attempt: what the job knows about itself, and the measurement."""
 
 import json
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ class Running:
         self._guard.tell(self._assignment.id, self._assignment.attempt, said)
 
     def completion(self, value: Any) -> Completion | None:
-        """The success of this attempt, for the job to record it itself; None where no worker would."""
+        """The success report of this attempt, which the job can record itself. None outside a worker."""
         worker_id = self._guard.worker_id
         if worker_id is None or self._assignment.id <= 0:
             return None
@@ -64,7 +64,7 @@ class Running:
         return self._measured(succeeded(self._assignment, value, self._started))
 
     def _measured(self, report: Report) -> Report:
-        """What a process used while it ran several jobs is not one's own."""
+        """The usage of a process that ran several jobs at once is not that of one job."""
         return report._replace(cpu_microseconds=None) if self._guard.is_shared else report
 
     def unsuccessful(self, report: Report) -> Report:

@@ -1,1 +1,1 @@
-"""What a worker tells the platform that it runs on: that it lives, that it works, and its figures."""
+"""A worker's report to its platform: whether it is alive and ready, and its figures."""

@@ -1,6 +1,6 @@
-"""Whether this worker lives, and whether it is ready: the one place that decides, for every way in which it is asked.
+"""Decides whether this worker is alive, and whether it is ready: the one place, for all kinds of probes.
 
-Nothing here asks the database. A worker whose database is away is alive: to restart it would mend nothing.
+Nothing here asks the database. A worker whose database is down is alive: a restart would not help.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from jobq.settings import Settings
 
 
 class Condition:
-    """`connected` are the services and exchanges that must have a connection, and `heartbeat` is the service that asks
-    the database all the time; `count_ready` tells how many children have loaded the application."""
+    """`connected` are the services and exchanges that must have a connection. `heartbeat` is the service that asks the
+    database all the time. `count_ready` returns the number of children that have loaded the application."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Condition:
 
     @property
     def is_live(self) -> bool:
-        """The main loop turned lately."""
+        """Whether the main loop turned lately."""
         return self.turns.seconds_since_last <= self.limit_seconds
 
     @property
@@ -48,7 +48,7 @@ class Condition:
         return f"the main loop last turned {self.turns.seconds_since_last:.0f} s ago"
 
     def why_not_ready(self) -> str | None:
-        """The first reason why no work should be expected of it; None where it is ready."""
+        """The first reason why the worker cannot be expected to work. None if it is ready."""
         if self.is_stopping:
             return "it is stopping"
         if (why := self.why_not_live()) is not None:
@@ -61,6 +61,7 @@ class Condition:
 
     @property
     def is_in_touch(self) -> bool:
-        """No connection is lost, and the heartbeat had an answer lately: others ask only where there is room."""
+        """Whether no connection is lost, and the heartbeat had an answer lately. Other services ask only when there is
+        room."""
         is_connected = all(service.is_connected for service in self._connected)
         return is_connected and monotonic() - self._heartbeat.answered_at <= self.limit_seconds

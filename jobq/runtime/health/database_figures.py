@@ -1,7 +1,7 @@
-"""The database's own figures for /metrics: read by a thread of its own, and no oftener than every few seconds.
+"""The database's figures for /metrics, read by a thread of its own, at most every few seconds.
 
-However many scrapers there are and however often they come, the database is asked at one pace, and only while somebody
-scrapes. While it does not answer, its last figures are shown, with their age.
+However many scrapers there are, the database is asked at one rate, and only while somebody scrapes. While it does not
+answer, its last figures are shown, with their age.
 """
 
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger("jobq.worker.health")
 FRESH_SECONDS = 10.0
 
 FIRST_SECONDS = 1.0
-"""How long the first scrape waits for figures."""
+"""Seconds that the first scrape waits for figures."""
 
 
 class DatabaseFigures:
@@ -40,7 +40,7 @@ class DatabaseFigures:
         self._wanted.set()
 
     def latest(self) -> Load | None:
-        """What was seen last; newer figures will be there at the next scrape. None: there are none yet."""
+        """The last figures. Newer ones are there at the next scrape. None: there are none yet."""
         if monotonic() - self._asked_at >= FRESH_SECONDS:
             self._wanted.set()
         if not self._first.is_set():

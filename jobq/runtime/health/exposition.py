@@ -1,7 +1,7 @@
 """/metrics: figures of this worker and of the database as Prometheus reads them, by prometheus-client.
 
-Only what is told here at each scrape: no metric is kept in this process, and none is told by a child. So a worker is
-one target, whatever number of processes it has.
+The metrics are made at each scrape: none is kept in this process, and children report none. So a worker is one target,
+however many processes it has.
 """
 
 import os
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 MAX_QUEUES = 100
-"""Queues of the database with figures of their own: those that hold the most. The others are counted together."""
+"""Maximum number of queues with figures of their own: the largest ones. The others are counted together."""
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Where the application's own metrics are, of all its processes, if it has prometheus-client write them there."""
+"""The folder of the application's own metrics, from all its processes, if prometheus-client writes them to files."""
 
 SAME_SECONDS = 1.0
-"""Within this time everybody gets the same text: to make it costs some milliseconds."""
+"""Seconds for which all scrapers get the same text: making it costs some milliseconds."""
 
 INSTALL = "/metrics needs the package prometheus-client: pip install 'jobq[prometheus]'\n"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerFacts:
-    """What the worker is at this moment."""
+    """The worker's current state."""
 
     name: str
     processes: int
@@ -153,7 +153,7 @@ QUEUE_GAUGES: tuple[tuple[str, str, Callable[[QueueStats], float]], ...] = (
 
 
 def bounded(queues: Iterable[QueueStats]) -> list[QueueStats]:
-    """The queues that hold the most, by name, and the rest as one."""
+    """The largest queues by name, and the rest as one."""
     ranked = sorted(queues, key=lambda queue: (-(queue.pending + queue.running + queue.scheduled), queue.name))
     kept, rest = ranked[:MAX_QUEUES], ranked[MAX_QUEUES:]
     if rest:

@@ -1,4 +1,4 @@
-"""What this worker's attempts came to, since its start: counts and histograms by queue and class, for /metrics."""
+"""The results of this worker's attempts since its start: counts and histograms by queue and class, for /metrics."""
 
 import threading
 from collections import Counter
@@ -10,18 +10,18 @@ from jobq.histograms import BUCKETS, MIDDLES
 from jobq.records import Count
 
 MAX_PAIRS = 100
-"""Pairs of queue and class with figures of their own. More are counted together: names may be anybody's, and each pair
-is some forty lines in every scrape."""
+"""Maximum pairs of queue and class with figures of their own. Others are counted together: names can be arbitrary, and
+each pair takes some forty lines in every scrape."""
 
 OTHER = "(other)"
 
 BOUNDS = (0.001, 0.01, 0.1, 0.32, 1.0, 3.2, 10.0, 32.0, 100.0, 320.0, 1000.0, 3200.0, 10000.0)
-"""Seconds at which the buckets of /metrics end: each is a bound of jobq's own, finer histograms."""
+"""Bounds of the buckets of /metrics, in seconds. Each is also a bound of jobq's own, finer histograms."""
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Durations, in jobq's own buckets. What a bucket holds counts with the duration in its middle."""
+    """Durations, in jobq's own buckets. Each value of a bucket counts with the duration in its middle."""
 
     counts: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
@@ -34,7 +34,7 @@ class Histogram:
         return sum(count * middle for count, middle in zip(self.counts, MIDDLES, strict=True))
 
     def cumulated(self) -> list[tuple[str, float]]:
-        """How many took at most so long, as Prometheus has it."""
+        """The number of durations up to this bound, as Prometheus counts them."""
         found = [(f"{bound:g}", float(sum(self.counts[: FINE_BOUNDS.index(bound) + 1]))) for bound in BOUNDS]
         return [*found, ("+Inf", float(sum(self.counts)))]
 

@@ -1,4 +1,4 @@
-"""All that a worker tells of its health: at each turn of the main loop, and over HTTP where that is asked."""
+"""The worker's health reports: at each turn of the main loop, and over HTTP if that is configured."""
 
 import os
 import socket
@@ -24,14 +24,14 @@ from jobq.store.database import host_name
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Where probes are answered, and how the database's figures are read for them."""
+    """The server of the probes, and the reader of the database's figures."""
 
     listener: socket.socket
     read: Callable[[], Load]
 
     @classmethod
     def at(cls, address: str, read: Callable[[], Load]) -> "Probes":
-        """Listens from now on. Raises UsageError where that cannot be."""
+        """Starts to listen. Raises UsageError if it cannot."""
         return cls(listen(parsed(address)), read)
 
 

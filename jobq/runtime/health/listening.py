@@ -1,4 +1,4 @@
-"""Where `jobq run --health` listens: a port of one address, of all, or a socket in the file system."""
+"""The address of `jobq run --health`: a port of one address, of all, or a socket in the file system."""
 
 import os
 import socket
@@ -37,7 +37,7 @@ def parsed(text: str) -> Address:
 
 
 def listen(address: Address) -> socket.socket:
-    """Raises UsageError where that cannot be listened at."""
+    """Raises UsageError if the address cannot be used."""
     try:
         return listen_at_path(address.path) if address.path else listen_at_port(address)
     except OSError as error:
@@ -55,7 +55,7 @@ def listen_at_port(address: Address) -> socket.socket:
 
 
 def listen_at_path(path: str) -> socket.socket:
-    """What a killed worker left in the file system goes; a socket at which somebody listens stays."""
+    """Removes a socket that a killed worker left. A socket with a listener stays."""
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.stat(path).st_mode) and not is_answered(path):
             Path(path).unlink()

@@ -1,4 +1,4 @@
-"""What each path of `jobq run --health` answers."""
+"""The answer of each path of `jobq run --health`."""
 
 from jobq.runtime.health.condition import Condition
 from jobq.runtime.health.exposition import INSTALL, Exposition

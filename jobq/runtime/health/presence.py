@@ -1,4 +1,4 @@
-"""Shows at each turn of the main loop that it turned: to systemd, and to who reads the worker's vitals."""
+"""Reports each turn of the main loop to systemd and to the vitals file."""
 
 import logging
 import os

@@ -1,8 +1,8 @@
-"""Answers HTTP for probes and scrapers, on a thread of its own: GET, one answer a connection, and no more.
+"""Answers HTTP for probes and scrapers, in a thread of its own: GET only, one answer per connection.
 
-Whoever asks may be slow or hostile. A connection has a few seconds for all it says and hears; there is a limit of
-them, beyond which the oldest goes; a request is a few kilobytes; and answers are paced, so that a flood of requests
-leaves the processor to the worker.
+Clients may be slow or hostile. So a connection has a few seconds; their number is limited, and the oldest is closed
+first; a request is at most a few kilobytes; and answers are paced, so that a flood of requests leaves the processor to
+the worker.
 """
 
 import logging
@@ -22,7 +22,7 @@ MAX_REQUEST_BYTES = 8192
 CONNECTION_SECONDS = 5.0
 MAX_ANSWERS_AT_ONCE = 50
 ANSWERS_PER_SECOND = 100.0
-"""Beyond a burst, the thread rests between answers."""
+"""After a burst, the thread pauses between answers."""
 
 WAIT_SECONDS = 1.0
 
@@ -59,7 +59,7 @@ class Connection:
 
 
 class Server:
-    """`pages` are asked by this thread, each by its path."""
+    """`pages` maps paths to functions, which this thread calls."""
 
     def __init__(self, listener: socket.socket, pages: Mapping[str, Page]) -> None:
         self._listener = listener
@@ -110,7 +110,7 @@ class Server:
             accepted, _ = self._listener.accept()
         except BlockingIOError:
             return
-        except OSError:  # no descriptor is left, say
+        except OSError:  # for example, no descriptor is left
             self._is_stopping.wait(0.1)
             return
         accepted.setblocking(False)
@@ -128,7 +128,7 @@ class Server:
                 self._say(connection)
         except BlockingIOError:
             return
-        except OSError:  # it has gone
+        except OSError:  # the client has gone
             self._close(connection)
 
     def _hear(self, connection: Connection) -> None:

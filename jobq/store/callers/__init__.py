@@ -1,4 +1,4 @@
-"""Connections of the caller's own: `connection=` of everything that enqueues, completes or reads a job.
+"""The caller's own connections: `connection=` of everything that enqueues, completes or reads a job.
 
 Each kind has a module here. None imports a library that the application has not imported itself.
 """
@@ -11,10 +11,9 @@ from jobq.store.callers.steps import Result, Steps
 
 
 def on(given: Any, steps: Steps[Result], *, is_atomic: bool = False) -> Result:
-    """Carries out the steps on a connection of the caller's, as part of its transaction.
+    """Executes the steps on a connection of the caller's, as part of its transaction.
 
-    In autocommit, steps that are atomic are a transaction of their own. Raises EnqueueError where it is no connection
-    that jobq can use.
+    In autocommit, atomic steps get a transaction of their own. Raises EnqueueError if jobq cannot use the connection.
     """
     kind = kind_of(given)
     if kind is None or kind.on is None:
@@ -31,9 +30,10 @@ async def on_async(given: Any, steps: Steps[Result], *, is_atomic: bool = False)
 
 
 def when_committed(given: Any, call: Callable[[], None]) -> None:
-    """Calls when the caller's transaction commits, and not at all when it rolls back.
+    """Calls when the caller's transaction commits, and not at all if it rolls back.
 
-    Drivers do not tell: with a connection of psycopg, psycopg2 or asyncpg, or none, it is called at once.
+    Drivers do not tell when they commit: with a connection of psycopg, psycopg2 or asyncpg, or none, it is called at
+    once.
     """
     kind = kind_of(given)
     if kind is None:
@@ -43,7 +43,7 @@ def when_committed(given: Any, call: Callable[[], None]) -> None:
 
 
 async def when_committed_async(given: Any, call: Callable[[], None]) -> None:
-    """The same where an event loop runs."""
+    """The same in an event loop."""
     kind = kind_of(given)
     if kind is not None and kind.when_committed_async is not None:
         await kind.when_committed_async(given, call)

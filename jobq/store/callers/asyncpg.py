@@ -10,8 +10,8 @@ from jobq.store.callers.steps import NoCopy, Parameters, Result, Rows, Steps, ta
 
 
 async def on_async(connection: Any, steps: Steps[Result], is_atomic: bool) -> Result:
-    """Carries out the steps, in one transaction if they are atomic: the caller's, where there is one."""
-    record = sys.modules["asyncpg"].Record  # the caller's connection may have a class of records of its own
+    """Executes the steps, in one transaction if they are atomic: the caller's, if there is one."""
+    record = sys.modules["asyncpg"].Record  # the caller's connection may have its own class of records
 
     async def answer(statement: bytes, parameters: Parameters) -> Rows:
         if not isinstance(parameters, dict):

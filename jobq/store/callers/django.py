@@ -1,4 +1,4 @@
-"""Django's connections, with whichever driver Django uses: through Django's own cursor, which keeps the books."""
+"""Django's connections, with any driver: through Django's own cursor, so that its bookkeeping stays right."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from jobq.store.callers.steps import NoCopy, Parameters, Result, Rows, Steps, ta
 
 
 def on(connection: Any, steps: Steps[Result], is_atomic: bool) -> Result:
-    """Carries out the steps, in one transaction if they are atomic: the caller's, where there is one."""
+    """Executes the steps, in one transaction if they are atomic: the caller's, if there is one."""
     if connection.vendor != "postgresql":
         raise EnqueueError(
             f"connection is Django's to {connection.display_name}, and jobq's jobs are in PostgreSQL. Give one to "
@@ -50,9 +50,9 @@ def copied(connection: Any, cursor: Any, statement: str, blocks: Any) -> Rows:
 
 
 async def on_async(connection: Any, steps: Steps[Result], is_atomic: bool) -> Result:
-    """The same from an event loop, in the thread that Django uses for what is synchronous there.
+    """The same from an event loop, in the thread that Django uses for synchronous code.
 
-    Its connections are each thread's own: of that thread's, it is the one with the same alias.
+    Each thread has its own connections: this uses the one of that thread with the same alias.
     """
     from asgiref.sync import sync_to_async
 
@@ -70,7 +70,7 @@ def of_thread(alias: str) -> Any:
 def when_committed(connection: Any, call: Callable[[], None]) -> None:
     if connection.in_atomic_block:
         connection.on_commit(call)
-    else:  # it is in, or in a transaction that Django was told to leave alone
+    else:  # it is in autocommit, or in a transaction that Django was told to leave alone
         call()
 
 

@@ -1,4 +1,4 @@
-"""Errors of a caller's connection: those that nobody's retry mends are explained, as the shell explains them."""
+"""Errors of a caller's connection: those that no retry repairs are explained, as the shell explains them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ WHERE = "The database of this connection"
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Explains errors of jobq's own statements; the driver's is then the cause.
+    """Explains errors of jobq's own statements, with the driver's error as the cause.
 
     A lost connection, a deadlock, a serialization failure, a limit of the caller's and a transaction that had failed
-    before are raised as they are: the caller knows what to do about them.
+    before are raised unchanged: the caller knows how to handle them.
     """
     try:
         yield
@@ -27,7 +27,7 @@ def explained() -> Iterator[None]:
 
 
 def origin_of(error: BaseException) -> tuple[BaseException, str | None]:
-    """The driver's own error in what frameworks made of it, and the SQLSTATE of PostgreSQL."""
+    """The driver's own error inside a framework's error, and PostgreSQL's SQLSTATE."""
     origin, state = error, None
     seen: BaseException | None = error
     while seen is not None:
@@ -38,7 +38,7 @@ def origin_of(error: BaseException) -> tuple[BaseException, str | None]:
 
 
 def sqlstate_of(error: BaseException) -> str | None:
-    """Where each driver has it: psycopg and asyncpg, psycopg2, pg8000."""
+    """The attribute of each driver: psycopg and asyncpg, psycopg2, pg8000."""
     found = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or fields_of(error).get("C")
     return found if isinstance(found, str) else None
 

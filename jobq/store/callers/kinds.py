@@ -1,4 +1,4 @@
-"""What a caller may give as `connection=`: told by the names of its classes, so that no library is imported for it."""
+"""The kinds of `connection=`, recognized by the names of their classes, so that no library is imported for it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class OnAsync(Protocol):
 
 
 def at_once(_connection: Any, call: Callable[[], None]) -> None:
-    """For drivers: they do not tell when a transaction commits."""
+    """For drivers, which do not tell when a transaction commits."""
     call()
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How steps are carried out on one kind of connection."""
+    """How steps are executed on one kind of connection."""
 
     on: On | None = None
     on_async: OnAsync | None = None
@@ -58,7 +58,7 @@ KINDS = {
     ("django", "BaseDatabaseWrapper"): DJANGO,
     ("django", "ConnectionProxy"): DJANGO,
 }
-"""By package and name of a class or of one that it inherits from."""
+"""By package and name of a class or of one of its base classes."""
 
 TAKEN = (
     "a Connection or Session of SQLAlchemy (with any driver for PostgreSQL), Django's connection, or a connection of "
@@ -81,7 +81,7 @@ REMEDIES = {
     ("asyncpg", "Pool"): "Take one of its connections: async with pool.acquire() as connection: …",
     ("django", "ConnectionHandler"): 'Take one of them: connections["default"].',
 }
-"""For what holds connections, and is none: how to come by one."""
+"""For objects that hold connections and are not connections: how to get one from them."""
 
 
 def kind_of(given: Any) -> Kind | None:
@@ -90,12 +90,12 @@ def kind_of(given: Any) -> Kind | None:
 
 @lru_cache(maxsize=256)
 def names_of(cls: type) -> tuple[tuple[str, str], ...]:
-    """The package and the name of a class, and of those that it inherits from."""
+    """The package and the name of a class, and of its base classes."""
     return tuple((base.__module__.partition(".")[0], base.__name__) for base in cls.__mro__)
 
 
 def refusal(given: Any, kind: Kind | None, *, is_async: bool) -> EnqueueError:
-    """Why a connection cannot be used, and which can be."""
+    """Why a connection cannot be used, and which ones can."""
     cls = given.__class__
     name = f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins.")
     article = "an" if name[0].lower() in "aeiou" else "a"

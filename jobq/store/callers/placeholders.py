@@ -9,7 +9,7 @@ PLACEHOLDER = re.compile(r"%%|%\((\w+)\)s")
 
 @lru_cache(maxsize=256)
 def numbered(statement: bytes) -> tuple[str, tuple[str, ...]]:
-    """A statement with `$1` and so on, and the names of what these stand for, in order."""
+    """A statement with `$1` and so on, and the names of these parameters, in order."""
     names: list[str] = []
     text = []
     for literal, name in pieces(statement):

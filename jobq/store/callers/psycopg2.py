@@ -10,12 +10,12 @@ from jobq.store.callers.steps import NoCopy, Parameters, Result, Rows, Steps, ta
 
 
 def on(connection: Any, steps: Steps[Result], is_atomic: bool) -> Result:
-    """Carries out the steps, in one transaction if they are atomic: the caller's, where there is one."""
+    """Executes the steps, in one transaction if they are atomic: the caller's, if there is one."""
     extensions = sys.modules["psycopg2.extensions"]
     if connection.async_:
         raise EnqueueError("connection is an async one of psycopg2, which jobq cannot use. Open one without async.")
     is_idle = connection.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE
-    # The caller's connection may have a kind of cursors of its own.
+    # The caller's connection may have its own class of cursors.
     with connection.cursor(cursor_factory=extensions.cursor) as cursor, explained():
 
         def answer(statement: bytes, parameters: Parameters) -> Rows:

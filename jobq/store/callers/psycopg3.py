@@ -1,4 +1,4 @@
-"""Psycopg 3: also how jobq works on its own connections."""
+"""Psycopg 3, also for jobq's own connections."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -12,8 +12,8 @@ from jobq.store.callers.steps import NoCopy, Parameters, Result, Rows, Steps, ta
 
 
 def on(connection: psycopg.Connection[Any], steps: Steps[Result], is_atomic: bool) -> Result:
-    """Carries out the steps on a caller's connection."""
-    if is_in_pipeline(connection):  # an error of what it was sent before is the caller's own
+    """Executes the steps on a caller's connection."""
+    if is_in_pipeline(connection):  # an error of earlier statements is the caller's own
         carry_out(connection, answered())
     with explained():
         return carry_out(connection, steps, is_atomic=is_atomic)
@@ -32,8 +32,8 @@ def answered() -> Steps[None]:
 
 
 def carry_out(connection: psycopg.Connection[Any], steps: Steps[Result], *, is_atomic: bool = False) -> Result:
-    """Executes the steps, in one transaction if they are atomic: the caller's, where there is one."""
-    # The caller's connection may have a row factory of its own.
+    """Executes the steps, in one transaction if they are atomic: the caller's, if there is one."""
+    # The caller's connection may have its own row factory.
     with (
         connection.transaction() if is_atomic and connection.autocommit else nullcontext(),
         psycopg.Cursor(connection, row_factory=tuple_row) as cursor,

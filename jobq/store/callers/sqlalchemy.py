@@ -1,6 +1,6 @@
-"""SQLAlchemy's connections and sessions, with whichever driver: through SQLAlchemy itself.
+"""SQLAlchemy's connections and sessions, with any driver: through SQLAlchemy itself.
 
-So its events, its log and its errors are those of any other statement of the caller's.
+So its events, its log and its errors are the same as for the caller's other statements.
 """
 
 import sys
@@ -19,11 +19,11 @@ from jobq.store.callers.placeholders import pieces
 from jobq.store.callers.steps import NoCopy, Parameters, Result, Rows, Steps, take, transaction
 
 AT_ONCE = {"stream_results": False, "yield_per": None}
-"""A connection may be set to read through cursors of the server, which are for queries only."""
+"""A connection may be set to use server-side cursors, which are for queries only."""
 
 
 def on(given: Any, steps: Steps[Result], is_atomic: bool) -> Result:
-    """Carries out the steps, in one transaction if they are atomic: the caller's, where there is one."""
+    """Executes the steps, in one transaction if they are atomic: the caller's, if there is one."""
     connection = connection_of(given)
     if connection.dialect.name != "postgresql":
         raise EnqueueError(
@@ -51,31 +51,32 @@ async def on_async(given: Any, steps: Steps[Result], is_atomic: bool) -> Result:
 
 
 def current(given: Any) -> Any:
-    """The session of a scoped_session, which every thread, request or task has of its own; anything else as it is."""
+    """The current session of a scoped_session, which each thread, request or task has. Other values are returned as
+    they are."""
     return given() if hasattr(given, "registry") and callable(given) else given
 
 
 def connection_of(given: Any) -> Any:
-    """The Connection of a Session; a Connection as it is."""
+    """The Connection of a Session. A Connection is returned as it is."""
     given = current(given)
     return given.connection() if hasattr(given, "get_bind") else given
 
 
 def is_in_autocommit(connection: Any) -> bool:
-    """Whether `isolation_level="AUTOCOMMIT"` is set, where a transaction of SQLAlchemy's is none."""
+    """Whether `isolation_level="AUTOCOMMIT"` is set: then SQLAlchemy's transactions are not real ones."""
     return bool(getattr(connection.connection.dbapi_connection, "autocommit", False))
 
 
 @lru_cache(maxsize=256)
 def clause(statement: bytes) -> Any:
-    """A statement with parameters bound as SQLAlchemy does it, whose types the statement itself names."""
+    """A statement with parameters in SQLAlchemy's style. The statement itself names their types."""
     import sqlalchemy
 
     text, names = [], []
     for literal, name in pieces(statement):
         text.append(literal.replace(":", "\\:"))
         if name:
-            # A cast that follows at once would be read as part of the name.
+            # A cast right after the name would be read as part of it.
             text.append(f"(:{name})")
             names.append(name)
     bound = [sqlalchemy.bindparam(name, type_=sqlalchemy.types.NullType()) for name in dict.fromkeys(names)]
@@ -83,7 +84,7 @@ def clause(statement: bytes) -> Any:
 
 
 class Unshown(str):
-    """A text that SQLAlchemy's errors and log do not show, as they show all parameters: a secret may be in it."""
+    """A text that SQLAlchemy's errors and log do not show, as they show all parameters: it may contain a secret."""
 
     __slots__ = ()
 
@@ -103,7 +104,7 @@ def hidden(value: Any) -> Any:
 
 
 def copied(connection: Any, statement: bytes, blocks: Iterable[bytes]) -> Rows:
-    """Runs a COPY past SQLAlchemy, which has none, where the driver is psycopg 3."""
+    """Runs a COPY on psycopg 3 directly, since SQLAlchemy has none."""
     driver = connection.connection.driver_connection
     try:
         if isinstance(driver, psycopg.Connection):
@@ -127,11 +128,11 @@ def copying(statement: bytes, blocks: Iterable[bytes]) -> Callable[[psycopg.Asyn
     return copy
 
 
-# What waits for a commit
+# Calls that wait for a commit
 
 
 class Pending:
-    """What to call when the transaction of a Connection commits; each call with the savepoint that it belongs to."""
+    """The calls for the commit of a Connection's transaction, each with its savepoint."""
 
     def __init__(self, connection: Any) -> None:
         self._calls: list[tuple[int, Callable[[], None]]] = []
@@ -156,7 +157,7 @@ class Pending:
         self._calls = []
 
     def _savepoint_rolled_back(self, _connection: Any, name: str, _context: Any) -> None:
-        """With a savepoint all that were set after it are rolled back, the released ones too."""
+        """A rollback to a savepoint also rolls back all later savepoints, including released ones."""
         self._calls = [(number, call) for number, call in self._calls if number < number_of(name)]
 
 

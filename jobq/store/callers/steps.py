@@ -1,7 +1,7 @@
-"""What is done with a connection, as the statements that it takes: written once, carried out by each driver.
+"""Database work as steps: the statements that it takes, written once, and executed by each driver.
 
-Such statements name the type of every parameter (`%(queue)s::text`), take times and JSON as text, and answer in numbers
-and texts: neither a session's settings nor a driver's codecs can change what these mean.
+Such statements name the type of every parameter (`%(queue)s::text`), take times and JSON as text, and return numbers
+and texts: so no setting of a session and no codec of a driver can change their meaning.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
@@ -13,20 +13,20 @@ Result = TypeVar("Result")
 Parameters = dict[str, Any] | Iterable[bytes]
 
 Call = tuple[bytes, Parameters]
-"""A statement and its parameters; or a COPY and the blocks that it takes."""
+"""A statement and its parameters, or a COPY and its blocks of data."""
 
 Rows = list[tuple[Any, ...]]
 
 Steps = Generator[Call, Rows, Result]
-"""The statements one after another, each answered by its rows."""
+"""The statements one after another; each gets its rows."""
 
 
 class NoCopy(Exception):
-    """Raised in the steps that yielded a COPY: this driver has none, and nothing was done."""
+    """Raised inside steps that yielded a COPY: this driver has none, and nothing was done."""
 
 
 def take(steps: Steps[Result], answer: Callable[[bytes, Parameters], Rows]) -> Result:
-    """Takes the steps to their end; `answer` executes a statement."""
+    """Runs the steps to their end. `answer` executes a statement."""
     try:
         call = next(steps)
         while True:
@@ -42,7 +42,7 @@ def take(steps: Steps[Result], answer: Callable[[bytes, Parameters], Rows]) -> R
 
 
 async def take_async(steps: Steps[Result], answer: Callable[[bytes, Parameters], Awaitable[Rows]]) -> Result:
-    """The same where a statement is to be awaited."""
+    """The same if a statement must be awaited."""
     try:
         call = next(steps)
         while True:
@@ -59,12 +59,12 @@ async def take_async(steps: Steps[Result], answer: Callable[[bytes, Parameters],
 
 @contextmanager
 def transaction(execute: Callable[[str], object]) -> Iterator[None]:
-    """A transaction on a connection in autocommit, by its statements."""
+    """A transaction on a connection in autocommit, with SQL statements."""
     execute("BEGIN")
     try:
         yield
     except BaseException:
-        with suppress(Exception):  # the connection has gone, and the transaction with it: the first error says so
+        with suppress(Exception):  # the connection is lost, and the transaction with it: the first error says so
             execute("ROLLBACK")
         raise
     execute("COMMIT")
