@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobq.web import lifespan, worker
 
 __all__ = [
+    "Alert",
     "AttemptRecord",
     "Cancel",
     "Command",
@@ -63,7 +64,7 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("Cancel", "Defer", "Fail", "JobCancelled", "JobInterrupted", "JobTimedOut"), "jobq.directives"),
     **dict.fromkeys(("enqueue_many", "enqueue_many_async"), "jobq.enqueueing"),
-    **dict.fromkeys(("AttemptRecord", "FoundJob", "JobAct", "JobRecord"), "jobq.records"),
+    **dict.fromkeys(("Alert", "AttemptRecord", "FoundJob", "JobAct", "JobRecord"), "jobq.records"),
     **dict.fromkeys(("JobNotFinished", "JobNotFound", "JobqError"), "jobq.errors"),
     **dict.fromkeys(("find", "find_async", "get", "get_async", "wait", "wait_async"), "jobq.handles"),
     **dict.fromkeys(("lifespan", "worker"), "jobq.web"),

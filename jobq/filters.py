@@ -22,6 +22,9 @@ MAX_NUMBER = 2**63 - 1
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
+DEPLOY = "deploy"
+"""The time of the last deploy, as `since:deploy` means it."""
+
 STATES = (*(state.value for state in State), FINISHED)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
@@ -52,10 +55,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time: so many seconds ago by the database's clock, or a time with its zone."""
+    """A time: so many seconds ago by the database's clock, a time with its zone, or that of the last deploy."""
 
     seconds_ago: float = 0.0
     at: datetime | None = None
+    is_deploy: bool = False
 
 
 Value = Pattern | Comparison | Moment
@@ -335,6 +339,8 @@ def moment_of(reader: Reader, raw: Raw) -> Moment:
 
 def moment(text: str) -> Moment:
     """A time, or so long ago. Raises ValueError, which says what is wrong."""
+    if text == DEPLOY:
+        return Moment(is_deploy=True)
     seconds = seconds_of(text)
     if seconds is not None:
         if seconds > MAX_SECONDS:
@@ -344,7 +350,7 @@ def moment(text: str) -> Moment:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{line(text, 40)!r} is neither a duration (90s, 5m, 1h30m, 2d) nor a time (2026-12-01T09:00Z)."
+            f"{line(text, 40)!r} is neither a duration (90s, 5m, 1h30m, 2d) nor a time (2026-12-01T09:00Z) nor deploy."
         ) from None
     if at.tzinfo is None:
         whole = at.isoformat(timespec="auto" if at.second or at.microsecond else "minutes")  # a date takes no zone
@@ -373,6 +379,7 @@ KINDS: dict[str, Callable[[Reader, Raw], Value]] = {
     "error": pattern_of,
     "group": pattern_of,
     "worker": pattern_of,
+    "build": pattern_of,
     "key": pattern_of,
     "id": number_of,
     "args": pattern_of,
@@ -396,6 +403,8 @@ def written(value: Value, *, is_free: bool = False) -> str:
             return "*".join(quoted(part, is_free=is_free) for part in value.parts) or '""'
         case Comparison():
             return f"{value.word}{value.number if isinstance(value.number, int) else in_seconds(value.number)}"
+        case Moment(is_deploy=True):
+            return DEPLOY
         case Moment():
             return value.at.isoformat() if value.at else in_seconds(value.seconds_ago)
 

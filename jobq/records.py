@@ -223,6 +223,7 @@ class AttemptRecord:
     run_at: datetime | None = None  # when it was due
     source: str | None = None  # who enqueued the job, or the line that did
     hidden: tuple[str, ...] = ()
+    build: str | None = None  # of the application that ran it; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +441,7 @@ class WorkerRecord:
     stop_requested_at: datetime | None = None  # since when somebody wants it to stop
     stop_requested_by: str | None = None
     is_silent: bool = False  # unheard of for longer than Settings.silent_after
+    build: str | None = None  # of the application; None: unknown
 
     @property
     def is_stopping(self) -> bool:
@@ -601,6 +603,27 @@ class Count(NamedTuple):
     attempts: int
     longest_wait: float | None = None  # seconds
     longest_run: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something needs somebody, or does not any more: what the job that is set as `alerts` is called with."""
+
+    kind: str  # as in the console's list: failed, growing, dead worker …
+    text: str  # one line for people
+    place: str  # where the console shows it: jobq tui PLACE
+    since: datetime | None = None
+    is_over: bool = False
+
+    def as_text(self) -> dict[str, str]:
+        """Its fields for programs that read text."""
+        return {
+            "kind": self.kind,
+            "text": self.text,
+            "place": self.place,
+            "since": self.since.isoformat() if self.since else "",
+            "is_over": "true" if self.is_over else "false",
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,13 @@ class Settings:
     schema: str = setting("jobq", "Schema that holds jobq's tables.")
     app: tuple[str, ...] = setting((), "Modules that define jobs, in addition to jobs.py and {package}/jobs.py.")
     middleware: tuple[str, ...] = setting((), "Functions that surround every run. The first is the outermost.")
+    build: str | None = setting(
+        None, "The build of the application. Default: the short git commit of its folder, else its installed version."
+    )
+    alerts: str | None = setting(
+        None, "A job class that is enqueued with an Alert when something needs somebody, and when that is over."
+    )
+    alert_command: str | None = setting(None, "A shell command that a worker runs instead, or as well.")
     env: str = setting("development", "With `production`, the embedded PostgreSQL is refused.")
     transaction_pooler: bool = setting(
         False, "The address is that of a pooler in transaction mode. jobq also detects this by itself."
@@ -254,6 +261,10 @@ def check(name: str, value: Any, where: str) -> None:
             zone_of(value)
         except ScheduleError as error:
             raise ConfigurationError(f"{where}: timezone: {error}") from None
+    if name == "build" and value is not None and not is_build(value):
+        raise ConfigurationError(
+            f"{where}: build is {value!r}, but must be 1 to 100 characters without spaces; the first is none of <>=."
+        )
     if name == "schema":
         if not is_identifier(value):
             raise ConfigurationError(
@@ -261,6 +272,10 @@ def check(name: str, value: Any, where: str) -> None:
             )
         if value.startswith("pg_"):
             raise ConfigurationError(f"{where}: schema is {value!r}, but PostgreSQL keeps names with pg_ for itself.")
+
+
+def is_build(name: str) -> bool:
+    return 0 < len(name) <= 100 and name.isprintable() and " " not in name and name[0] not in "<>="
 
 
 def is_identifier(name: str) -> bool:

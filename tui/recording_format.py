@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobq.observe import (
+    Deploy,
     Failing,
     FailureGroup,
     Figures,
     Matches,
+    Origin,
     Period,
     Position,
     Preview,
@@ -108,7 +110,7 @@ ATTEMPT = record(
     field("error_message", either(TEXT)), field("traceback", either(TEXT)), field("value", JSON),
     maybe("cpu_seconds", NUMBER), maybe("peak_memory_bytes", INTEGER), maybe("value_note", TEXT),
     maybe("enqueued_at", MOMENT), maybe("due_at", MOMENT, "run_at"), maybe("source", TEXT),
-    maybe("hidden", listed(TEXT)),
+    maybe("hidden", listed(TEXT)), maybe("build", TEXT),
 )  # fmt: skip
 
 DETAIL = record(
@@ -162,6 +164,7 @@ WORKER = record(
     field("processes", INTEGER), field("queues", listed(TEXT)), field("started_at", MOMENT),
     field("heartbeat_seconds", NUMBER), field("running", INTEGER), field("status", OBJECT),
     maybe("stop_requested_at", MOMENT), maybe("stop_requested_by", TEXT), maybe("is_silent", FLAG),
+    maybe("build", TEXT),
 )  # fmt: skip
 
 UNKNOWN_CLASS = record(
@@ -206,6 +209,14 @@ PREVIEW = record(
 
 # Figures
 
+ORIGIN = record(
+    Origin,
+    field("at", MOMENT), field("build", either(TEXT)), field("attempts_before", INTEGER), maybe("builds", listed(TEXT)),
+    maybe("back_in", TEXT), maybe("quiet_in", listed(TEXT)),
+)  # fmt: skip
+
+DEPLOY = record(Deploy, field("at", MOMENT), field("build", TEXT))
+
 GROUP = record(
     FailureGroup,
     field("group", TEXT), field("attempts", INTEGER), field("at_rest", INTEGER), field("first_at", MOMENT),
@@ -213,7 +224,7 @@ GROUP = record(
     field("class", TEXT, "job_class"), field("error_type", either(TEXT)), field("error_message", either(TEXT)),
     field("frame", either(TEXT)), field("queue", TEXT), field("example", INTEGER, "example_id"),
     field("traceback", either(TEXT)), field("arguments", OBJECT), maybe("muted_until", MOMENT),
-    maybe("muted_by", TEXT), maybe("outcome", TEXT),
+    maybe("muted_by", TEXT), maybe("outcome", TEXT), maybe("origin", ORIGIN),
 )  # fmt: skip
 
 FAILING = record(Failing, field("groups", listed(GROUP)), maybe("more_groups", INTEGER), maybe("more_at_rest", INTEGER))
@@ -253,7 +264,7 @@ PERIOD = record(
     Period,
     field("since", MOMENT), field("until", MOMENT), field("step_seconds", NUMBER), field("total", FIGURES),
     field("queues", listed(FIGURES)), field("classes", listed(FIGURES)), field("flows", listed(FLOW)),
-    field("steps", listed(STEP)),
+    field("steps", listed(STEP)), maybe("deploys", listed(DEPLOY)),
 )  # fmt: skip
 
 STATS = record(

@@ -15,13 +15,13 @@ from .source import Query, View
 WORDS = filters.KEYS
 
 HELP = (
-    ("queue:mail,slow", "of one of these queues; class: error: worker: key: id: likewise"),
+    ("queue:mail,slow", "of one of these queues; class: error: worker: build: key: id: likewise"),
     ("-error:Deadlock", "not with this; text of an error, anywhere in it"),
     ("class:shop.jobs.*", "* stands for anything; quotes take text as it is"),
     ("args.order_id:7", "with this argument"),
     ("=42", "with this value of any argument"),
     ("outcome:errored", "ended so; state: likewise. Lists in which no job can fit are left"),
-    ("since:1h until:30m", "enqueued, or ended, in this time: also 2026-12-01T09:00Z"),
+    ("since:1h until:30m", "enqueued, or ended, in this time: also 2026-12-01T09:00Z, deploy"),
     ("tries:>3 ran:>5s", "how often it was tried, how long it ran; wait: likewise"),
     ('"free text"', "somewhere in its class, queue, key, error or arguments"),
 )
@@ -49,7 +49,7 @@ def applies(view: View, term: Term) -> bool:
         return (view.outcome in named) != term.is_negated
     if term.key in ("outcome", "group"):
         return view.which == FINISHED
-    return term.is_negated or term.key not in ("worker", "ran") or view.which in (FINISHED, State.RUNNING)
+    return term.is_negated or term.key not in ("worker", "build", "ran") or view.which in (FINISHED, State.RUNNING)
 
 
 GROUP_KEYS = ("", "class", "error", "queue")

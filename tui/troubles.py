@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from jobq import observe
-from jobq.commands import term
 from jobq.observe import Kind, Need
 from jobq.records import QueueStats, WorkerRecord
 
@@ -65,31 +64,13 @@ def troubles(snapshot: Snapshot, samples: Samples, period: str) -> tuple[Trouble
             count_limit=COUNT_LIMIT,
         )
     )
-    return tuple(Trouble(need, GLYPHS.get(need.kind, "trouble"), place_of(need)) for need in found)
+    return tuple(Trouble(need, GLYPHS.get(need.kind, "trouble"), Place(*observe.place_of_need(need))) for need in found)
 
 
 def growths(snapshot: Snapshot, samples: Samples) -> dict[str, float]:
     """The growth of each queue, if known: as the console saw it, else as recorded in the period."""
     seen = {queue.name: samples.growth_per_minute(queue.name) for queue in snapshot.stats.queues}
     return observe.growths(snapshot.period) | {name: growth for name, growth in seen.items() if growth is not None}
-
-
-def place_of(need: Need) -> Place:
-    match need.kind:
-        case Kind.NO_WORKER:
-            return Place("workers")
-        case Kind.STRANDED:
-            return Place("jobs", "running", term("worker", need.name) if "/" in need.name else "")
-        case Kind.DEAD_WORKER | Kind.SILENT_WORKER | Kind.WAITING_WORKER:
-            return Place("workers", filter=need.name)
-        case Kind.UNWORKED | Kind.GROWING | Kind.PAUSED:
-            return Place("queues", filter=need.name)
-        case Kind.UNKNOWN_CLASS:
-            return Place("jobs", "pending", need.filter)
-        case Kind.SCHEDULE:
-            return Place("schedules", filter=need.name)
-        case Kind.LOST | Kind.FAILED | Kind.MORE_FAILED:
-            return Place("failures", filter=need.subject)
 
 
 def workers_of(queue: QueueStats, snapshot: Snapshot | None) -> list[WorkerRecord]:

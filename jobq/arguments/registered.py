@@ -15,6 +15,7 @@ from jobq.arguments.secrets import SECRET, Secret
 from jobq.arguments.words import safe_repr
 from jobq.errors import ArgumentsError
 from jobq.names import name_of
+from jobq.records import Alert
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -185,6 +186,12 @@ register_type(
 )
 register_type(Decimal, name="decimal", dump=str, load=Decimal)
 register_type(uuid.UUID, name="uuid", dump=str, load=uuid.UUID)
+register_type(
+    Alert,
+    name="jobq.Alert",
+    dump=lambda alert: {field.name: getattr(alert, field.name) for field in dataclasses.fields(alert)},
+    load=lambda stored: Alert(**stored),
+)
 register_type(Secret, name=SECRET, dump=Secret.reveal, load=Secret)
 register_type(
     bytes,

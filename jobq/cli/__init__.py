@@ -37,6 +37,7 @@ COMMANDS = {
     "stats": ("jobq.cli.stats", "Show jobs by state and outcome, queues and workers."),
     "queues": ("jobq.cli.stats", "List the queues."),
     "workers": ("jobq.cli.stats", "List the workers."),
+    "builds": ("jobq.cli.builds", "List the builds that workers ran, and when each came."),
     "jobs": ("jobq.cli.stats", "List the registered job classes."),
     "schedules": ("jobq.cli.schedules", "List the schedules, and run, pause, resume or preview them."),
     "doctor": ("jobq.cli.doctor", "Find problems, and name the command that helps."),
@@ -52,7 +53,7 @@ COMMANDS = {
 
 GROUPS = {
     "Start": ("init", "enqueue", "run", "perform", "tui", "demo"),
-    "Look": ("list", "show", "why", "wait", "stack", "stats", "queues", "workers", "jobs", "schedules"),
+    "Look": ("list", "show", "why", "wait", "stack", "stats", "queues", "workers", "builds", "jobs", "schedules"),
     "Find what is wrong": ("doctor", "failures", "replay", "audit"),
     "Act": ("retry", "cancel", "purge", "pause", "resume", "stop", "undo"),
     "Set up and deploy": ("migrate", "check", "health", "config", "db", "completion", "bench"),

@@ -47,9 +47,15 @@ def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--arguments", metavar="JSON", help="Enqueue a new job like ID with these arguments; the old one stays as it is."
 )
+@click.option(
+    "--on-build",
+    metavar="BUILD",
+    help="Not now, but once a worker of this build lives; of one that came after it: '>BUILD'.",
+    shell_complete=completing.builds,
+)
 @app_option
 @act_options
-def retry(arguments: str | None, app: tuple[str, ...], **chosen: Any) -> None:
+def retry(arguments: str | None, on_build: str | None, app: tuple[str, ...], **chosen: Any) -> None:
     """Queue finished jobs again, by ID or by filter: jobq retry 'outcome:errored since:1h'.
 
     A job keeps its id, its arguments and its history, and gets one more attempt.
@@ -60,6 +66,11 @@ def retry(arguments: str | None, app: tuple[str, ...], **chosen: Any) -> None:
         from jobq.cli.edit import run_again
 
         run_again(arguments, app, **chosen)
+        return
+    if on_build is not None:
+        from jobq.cli.on_build import retry_on_build
+
+        retry_on_build(on_build, **chosen)
         return
     act("retry", "retried", operate.retry, [FINISHED], **chosen)
 

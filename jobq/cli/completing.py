@@ -45,6 +45,10 @@ def workers(ctx: click.Context, _parameter: click.Parameter, typed: str) -> list
     return items(asked(ctx, known_workers), typed)
 
 
+def builds(ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    return items(asked(ctx, known_builds), typed)
+
+
 def schedules(ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     return items(asked(ctx, known_schedules), typed)
 
@@ -83,7 +87,13 @@ def first_words(ctx: click.Context, before: list[str]) -> Known:
 
 
 def values_of(ctx: click.Context, key: str) -> Known:
-    ask = {"queue": known_queues, "class": known_classes, "group": known_groups, "worker": known_workers}.get(key)
+    ask = {
+        "queue": known_queues,
+        "class": known_classes,
+        "group": known_groups,
+        "worker": known_workers,
+        "build": known_builds,
+    }.get(key)
     if ask is not None:
         return asked(ctx, ask)
     return {"state": known_states, "outcome": known_outcomes}.get(key, list)()
@@ -180,6 +190,12 @@ def known_workers(database: "Database") -> Known:
     from jobq import observe
 
     return [(worker.name, f"{worker.running:,} running") for worker in observe.workers(database)]
+
+
+def known_builds(database: "Database") -> Known:
+    from jobq import observe
+
+    return [(build.name, f"{build.workers:,} workers") for build in observe.builds(database)]
 
 
 def known_schedules(database: "Database") -> Known:

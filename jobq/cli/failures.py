@@ -1,6 +1,7 @@
 """`jobq failures`: what broke, in groups of what is alike."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -96,10 +97,22 @@ def show_groups(groups: "tuple[FailureGroup, ...]") -> None:
     ]
     columns = ["GROUP", "ATTEMPTS", "AT REST", "", "FIRST", "LAST", "EXAMPLE", "CLASS", "PLACE", "ERROR"]
     table(columns, rows, right=["ATTEMPTS", "AT REST", "EXAMPLE"], elastic=["ERROR", "PLACE"])
+    say_origins(groups)
     for group in groups:
         if group.muted_until is not None:
             until = f"{group.muted_until:%Y-%m-%d %H:%M %Z}"
             say(f"{line(group.group)} is muted by {line(group.muted_by or '')} until {until}")
+
+
+def say_origins(groups: "tuple[FailureGroup, ...]") -> None:
+    """Since which build each is there, where builds are known."""
+    from jobq.observe import origin_text
+
+    now = datetime.now(UTC)
+    for group in groups:
+        origin = group.origin
+        if origin is not None and (origin.build or origin.builds):
+            click.echo(f"{line(group.group)}  {line(origin_text(origin, now), 300)}")
 
 
 def show_examples(groups: "tuple[FailureGroup, ...]") -> None:

@@ -1,5 +1,6 @@
 """`jobq run`: the worker."""
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,11 @@ from jobq.cli.options import app_option
 from jobq.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jobq.queue_choice import QueueChoice
     from jobq.records import Load
+    from jobq.store.database import Database
 
 MAX_WANTED = 20
 """Queues for which /metrics says how many processes they want: each is a question of its own."""
@@ -53,6 +57,7 @@ def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, reload: boo
     them back. The log goes to stderr.
     """
     from jobq.queue_choice import QueueChoice, parsed
+    from jobq.runtime.supervisor import Duties
     from jobq.runtime.supervisor import run as work
     from jobq.settings import load
 
@@ -61,7 +66,35 @@ def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, reload: boo
     read_again = partial(load, **flags) if reload else None
     choice = QueueChoice(parsed(queues))
     figures = partial(database_figures, settings, choice) if settings.health else None
-    ctx.exit(work(settings, queues=choice, drain=drain, reload=read_again, read_figures=figures))
+    duties = Duties(partial(do_waiting_retries, settings), partial(tell_alerts, settings))
+    ctx.exit(work(settings, queues=choice, drain=drain, reload=read_again, read_figures=figures, duties=duties))
+
+
+def do_waiting_retries(settings: Settings) -> None:
+    """Those that somebody left to the workers until a build lives."""
+    from jobq import operate
+
+    with database_for_a_while(settings) as database:
+        operate.do_waiting_retries(database)
+
+
+def tell_alerts(settings: Settings) -> None:
+    from jobq import operate
+
+    with database_for_a_while(settings) as database:
+        operate.look_and_tell(database)
+
+
+@contextmanager
+def database_for_a_while(settings: Settings) -> "Iterator[Database]":
+    """One of its own, with a pool that goes with it."""
+    from jobq.store.database import Database
+
+    database = Database(settings)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def observe_queues(settings: Settings) -> None:
@@ -80,12 +113,8 @@ def database_figures(settings: Settings, choice: "QueueChoice") -> "Load":
     """What /metrics tells of the database."""
     from jobq import observe
     from jobq.records import Load
-    from jobq.store.database import Database
 
-    database = Database(settings)
-    try:
+    with database_for_a_while(settings) as database:
         queues = observe.queues(database)
         worked = sorted(queue.name for queue in queues if queue.name in choice)[:MAX_WANTED]
         return Load(queues, observe.workers(database), observe.wanted_processes(database, worked))
-    finally:
-        database.close()

@@ -162,12 +162,13 @@ def show_workers(workers: tuple[WorkerRecord, ...]) -> None:
             ", ".join(worker.queues) or "all",
             f"{duration(worker.heartbeat_seconds)} ago{' (silent)' if worker.is_silent else ''}",
             ago(worker.started_at),
+            worker.build or "",
             worker.version,
             "; ".join(filter(None, (stopping_text(worker), waiting_text(worker.waiting)))),
         )
         for worker in workers
     ]
-    columns = ["WORKER", "PROCESSES", "RUNNING", "QUEUES", "HEARD OF", "STARTED", "VERSION", "NOTE"]
+    columns = ["WORKER", "PROCESSES", "RUNNING", "QUEUES", "HEARD OF", "STARTED", "BUILD", "VERSION", "NOTE"]
     table(columns, rows, right=["PROCESSES", "RUNNING"], elastic=["NOTE"])
 
 

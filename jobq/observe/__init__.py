@@ -2,6 +2,7 @@
 
 from jobq.histograms import FEW
 from jobq.observe.acts import act, acts_on, audit
+from jobq.observe.builds import Build, Deploy, Origin, builds, origin_text, waiting_retries
 from jobq.observe.doctor import Finding, Verdict, doctor
 from jobq.observe.facts import facts_of, growths, needs_now, stuck
 from jobq.observe.failures import Failing, FailureGroup, failing, failures
@@ -21,7 +22,18 @@ from jobq.observe.jobs import (
     show,
 )
 from jobq.observe.looks import LOOK, Matches, matches, search
-from jobq.observe.needs import Kind, Need, StoppedSchedule, Stranded, Stuck, at_rest_filter, is_old, needs, workers_of
+from jobq.observe.needs import (
+    Kind,
+    Need,
+    StoppedSchedule,
+    Stranded,
+    Stuck,
+    at_rest_filter,
+    is_old,
+    needs,
+    place_of_need,
+    workers_of,
+)
 from jobq.observe.orders import MAX_SORTED, Order, among, sorted_page
 from jobq.observe.overview import FRONT_LIMIT, classes, queues, stats, unknown_classes, wanted_processes, workers
 from jobq.observe.schedules import PREVIEW_LIMIT, RUNS, Preview, preview, require_all, schedules
@@ -51,6 +63,8 @@ __all__ = [
     "Acted",
     "Asked",
     "Begun",
+    "Build",
+    "Deploy",
     "Ended",
     "Enqueued",
     "Event",
@@ -62,6 +76,7 @@ __all__ = [
     "Matches",
     "Need",
     "Order",
+    "Origin",
     "Page",
     "Period",
     "Position",
@@ -83,6 +98,7 @@ __all__ = [
     "among",
     "at_rest_filter",
     "audit",
+    "builds",
     "classes",
     "doctor",
     "ended",
@@ -105,6 +121,8 @@ __all__ = [
     "needs",
     "needs_now",
     "not_found",
+    "origin_text",
+    "place_of_need",
     "possible_acts",
     "preview",
     "queues",
@@ -123,6 +141,7 @@ __all__ = [
     "stuck",
     "unfinished",
     "unknown_classes",
+    "waiting_retries",
     "wanted_processes",
     "why",
     "workers",

@@ -1,11 +1,12 @@
 """What broke, since when: the failures of a period in groups of those that are alike (see `jobq/fingerprints.py`)."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from jobq.filters import Moment
-from jobq.observe.reading import dicts, now, reading
+from jobq.observe.builds import Origin, origins
+from jobq.observe.reading import dicts, now, reading, time_of
 from jobq.store.database import Database
 
 STEPS = 24
@@ -34,6 +35,7 @@ class FailureGroup:
     muted_until: datetime | None = None  # somebody knows of it
     muted_by: str | None = None
     outcome: str = "errored"  # of the last one: errored, or lost
+    origin: Origin | None = None  # since which build it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +65,25 @@ def failing(
     """The groups as `failures` has them, and how many there are besides. Without steps, a long period costs a third."""
     with reading(database) as connection:
         at = now(connection)
-        first = since.at or at - timedelta(seconds=since.seconds_ago)
-        last = at if until is None else until.at or at - timedelta(seconds=until.seconds_ago)
+        first = time_of(connection, database.schema, since, at)
+        last = at if until is None else time_of(connection, database.schema, until, at)
         step = max((last - first).total_seconds() / STEPS, 1.0) if has_steps else None
         asked = {"since": first, "until": last, "step": step, "limit": limit}
         rows = dicts(connection, "observe_failures", database.schema, asked)
+        came = origins(connection, database.schema, rows)
     groups_at_rest = rows[0]["groups_at_rest"] if rows else 0
     all_at_rest = rows[0]["all_at_rest"] if rows else 0
-    groups = tuple(group_of(row, first, step) for row in rows)
+    groups = tuple(group_of(row, first, step, came.get(row["group"])) for row in rows)
     shown = [group.at_rest for group in groups if group.at_rest and group.muted_until is None]
     return Failing(groups, groups_at_rest - len(shown), all_at_rest - sum(shown))
 
 
-def group_of(row: dict[str, Any], first: datetime, step: float | None) -> FailureGroup:
+def group_of(row: dict[str, Any], first: datetime, step: float | None, origin: Origin | None) -> FailureGroup:
     fields = {name: value for name, value in row.items() if name not in ("groups_at_rest", "all_at_rest", "steps_at")}
     return FailureGroup(
         **fields | {"steps": parts_of(first, step, row["steps_at"], row["steps"])},
         is_new=row["ever_first_at"] >= first,
+        origin=origin,
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from jobq.filters import Moment
 from jobq.histograms import FEW, mean, quantile, unpacked
-from jobq.observe.reading import dicts, now, reading
+from jobq.observe.builds import Deploy, deploys
+from jobq.observe.reading import dicts, now, reading, time_of
 from jobq.states import Outcome
 from jobq.store import metrics
 from jobq.store.database import Database
@@ -132,6 +133,7 @@ class Period:
     classes: tuple[Figures, ...]
     flows: tuple[QueueFlow, ...]
     steps: tuple[Step, ...]
+    deploys: tuple[Deploy, ...] = ()
 
     @property
     def minutes(self) -> float:
@@ -154,7 +156,11 @@ def figures(
         at = now(connection)
         if job_class is not None:
             job_class = stored_name(connection, database.schema, job_class)
-        first, last = whole_spans(at, since, until)
+        first, last = whole_spans(
+            at,
+            time_of(connection, database.schema, since, at),
+            None if until is None else time_of(connection, database.schema, until, at),
+        )
         step = step_of(last - first, metrics.span_at(first, at))
         asked = {"since": first, "until": last, "queue": queue, "job_class": job_class, "step": step}
         rows = dicts(connection, "observe_metrics", database.schema, asked)
@@ -162,6 +168,7 @@ def figures(
         runs = dicts(connection, "observe_runs", database.schema, asked)
         # Levels belong to queues: the number of waiting jobs of one class is unknown.
         levels = dicts(connection, "observe_levels", database.schema, asked) if job_class is None else []
+        came = deploys(connection, database.schema, first, last)
     flows = flows_of(levels, chart, first, step)
     return Period(
         since=first,
@@ -172,17 +179,14 @@ def figures(
         classes=grouped("job_class", rows),
         flows=flows,
         steps=steps_of(first, last, step, chart, levels, {row["at"]: row for row in runs}),
+        deploys=came,
     )
 
 
-def whole_spans(at: datetime, since: Moment, until: Moment | None) -> tuple[datetime, datetime]:
-    def moment(given: Moment) -> datetime:
-        return given.at or at - timedelta(seconds=given.seconds_ago)
-
-    first = moment(since)
-    last = at if until is None else moment(until)
+def whole_spans(at: datetime, since: datetime, until: datetime | None) -> tuple[datetime, datetime]:
+    last = at if until is None else until
     span = metrics.span_at(last, at)
-    return metrics.floor(first, metrics.span_at(first, at)), metrics.floor(last, span) + span
+    return metrics.floor(since, metrics.span_at(since, at)), metrics.floor(last, span) + span
 
 
 def step_of(length: timedelta, span: timedelta) -> float:

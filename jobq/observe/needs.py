@@ -11,7 +11,7 @@ from enum import Enum
 
 from jobq.commands import command, term
 from jobq.names import suggestion
-from jobq.observe.failures import Failing
+from jobq.observe.failures import Failing, FailureGroup
 from jobq.observe.words import many, spoken, waiting_text
 from jobq.queue_choice import works
 from jobq.records import TOO_LARGE, QueueStats, UnknownClass, WorkerRecord
@@ -241,7 +241,7 @@ def failures(facts: Facts) -> Iterator[Need]:
             continue
         seen = group.first_at if group.is_new else group.last_at
         when = f"{'new' if group.is_new else 'last'} {spoken((facts.at - seen).total_seconds())} ago"
-        text = f"{group.job_class}: {group.at_rest:,} × {group.error_type or 'failed'}, {when}"
+        text = f"{group.job_class}: {group.at_rest:,} × {group.error_type or 'failed'}, {when}{since_build(group)}"
         chosen = at_rest_filter(group.group, facts.since)
         kind = Kind.LOST if group.outcome == Outcome.LOST else Kind.FAILED
         verb = "purge" if group.error_type == TOO_LARGE else "retry"  # a job that no worker can read ends so again
@@ -254,9 +254,41 @@ def failures(facts: Facts) -> Iterator[Need]:
         yield Need(Kind.MORE_FAILED, "", text, command("failures", "--since", facts.since), at_rest)
 
 
+def since_build(group: FailureGroup) -> str:
+    """Where a build brought it, or brought it back."""
+    origin = group.origin
+    if origin is None or (origin.back_in or origin.build) is None:
+        return ""
+    return f", back in {origin.back_in}" if origin.back_in else f", first in {origin.build}"
+
+
 def at_rest_filter(group: str, since: str) -> str:
     """Selects the jobs of a group of failures that are at rest: exactly those that its row counts."""
     return f"group:{group} since:{since}"
+
+
+def place_of_need(need: Need) -> tuple[str, str, str]:
+    """Where in the console it is to be seen: a screen, the list on it, and a filter."""
+    match need.kind:
+        case Kind.NO_WORKER:
+            return "workers", "", ""
+        case Kind.STRANDED:
+            return "jobs", "running", term("worker", need.name) if "/" in need.name else ""
+        case Kind.DEAD_WORKER | Kind.SILENT_WORKER | Kind.WAITING_WORKER:
+            return "workers", "", need.name
+        case Kind.UNWORKED | Kind.GROWING | Kind.PAUSED:
+            return "queues", "", need.name
+        case Kind.UNKNOWN_CLASS:
+            return "jobs", "pending", need.filter
+        case Kind.SCHEDULE:
+            return "schedules", "", need.name
+        case Kind.LOST | Kind.FAILED | Kind.MORE_FAILED:
+            return "failures", "", need.subject
+
+
+def written_place(need: Need) -> str:
+    """As `jobq tui` takes it: failures/1f2e3d4c5b6a."""
+    return "/".join(filter(None, place_of_need(need)))
 
 
 CHECKS = (no_worker, stranded, silent_workers, waiting_workers, queues_at_rest, unknown_classes, schedules, failures)

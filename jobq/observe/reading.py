@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import errors as pg
@@ -11,7 +11,8 @@ from psycopg.types.json import set_json_loads
 
 from jobq.arguments import legible, without_secrets
 from jobq.commands import command
-from jobq.errors import QueryTooSlow
+from jobq.errors import QueryTooSlow, UsageError
+from jobq.filters import Moment
 from jobq.store.database import Connection, Database
 from jobq.store.statements import statement
 
@@ -66,6 +67,17 @@ def shown(stored: str | bytes) -> Any:
 def tuples(connection: Connection, name: str, schema: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor(row_factory=tuple_row) as cursor:
         return cursor.execute(statement(name, schema), parameters, prepare=False).fetchall()
+
+
+def time_of(connection: Connection, schema: str, moment: Moment, at: datetime) -> datetime:
+    """When that was. Raises UsageError where it is the last deploy, and none is known."""
+    if not moment.is_deploy:
+        return moment.at or at - timedelta(seconds=moment.seconds_ago)
+    row = tuples(connection, "observe_last_deploy", schema, {})
+    if not row:
+        raise UsageError("No deploy is known: no worker has started that knows its build. See: jobq builds")
+    deployed: datetime = row[0][0]
+    return deployed
 
 
 def now(connection: Connection) -> datetime:

@@ -152,6 +152,10 @@ def was_run_by(_term: Term, value: Value, _table: Table, parameters: Parameters)
     return f"worker_id IN (SELECT workers.id FROM SCHEMA.workers WHERE {named})"
 
 
+def was_of_build(_term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
+    return f"worker_id IN (SELECT workers.id FROM SCHEMA.workers WHERE {matches('build', value, parameters)})"
+
+
 def has_argument(term: Term, value: Value, _table: Table, parameters: Parameters) -> str:
     if term.is_of_any_argument:
         return has_value(value, parameters)
@@ -193,6 +197,8 @@ def compares_duration(which: str) -> Meaning:
 def compares_time(word: str) -> Meaning:
     def compared(_term: Term, value: Value, table: Table, parameters: Parameters) -> str:
         assert isinstance(value, Moment)
+        if value.is_deploy:
+            return f"{table.time} {word} (SELECT at FROM SCHEMA.deploys ORDER BY id DESC LIMIT 1)"
         if value.at is not None:
             return f"{table.time} {word} {parameters.add(value.at, 'timestamptz')}"
         age = f"{parameters.add(value.seconds_ago, 'float8')} * interval '1 second'"
@@ -232,6 +238,7 @@ MEANINGS: dict[str, Meaning] = {
     "class": is_of_class,
     "error": has_error,
     "worker": was_run_by,
+    "build": was_of_build,
     "id": compares_number("id"),
     "args": has_argument,
     "since": compares_time(">="),

@@ -1,12 +1,14 @@
 """The acts of operators. Each reports exactly what it did, and records who did it."""
 
 from jobq.operate.acting import Act, Part, acting, acting_as
+from jobq.operate.alerting import look_and_tell
 from jobq.operate.editing import run_again, stored_name
 from jobq.operate.enqueueing import add, argument_of, enqueue, plan_without_code, unknown_options
 from jobq.operate.failures import MUTE_SECONDS, mute_failures, unmute_failures
 from jobq.operate.jobs import Acted, Progress, cancel, purge, retry
 from jobq.operate.planning import plan
 from jobq.operate.queues import pause_queues, resume_queues
+from jobq.operate.retrying_on_build import Awaited, awaited_of, do_waiting_retries, retry_on_build
 from jobq.operate.rights import refusals
 from jobq.operate.schedules import ActedOnSchedules, pause_schedule, resume_schedule, run_schedule
 from jobq.operate.stacks import Stack, stack
@@ -24,6 +26,7 @@ __all__ = [
     "Acted",
     "ActedOnSchedules",
     "ActedOnWorkers",
+    "Awaited",
     "Part",
     "Progress",
     "Stack",
@@ -31,9 +34,12 @@ __all__ = [
     "acting_as",
     "add",
     "argument_of",
+    "awaited_of",
     "cancel",
     "declare_dead",
+    "do_waiting_retries",
     "enqueue",
+    "look_and_tell",
     "mute_failures",
     "pause_queues",
     "pause_schedule",
@@ -45,6 +51,7 @@ __all__ = [
     "resume_queues",
     "resume_schedule",
     "retry",
+    "retry_on_build",
     "run_again",
     "run_schedule",
     "stack",

@@ -17,6 +17,7 @@ JOB_AGAIN = on("numbered_jobs", "INSERT", "SELECT")
 
 NEEDS: dict[str, tuple[Right, ...]] = {
     "retry": (*JOB_AGAIN, *on("results", "UPDATE"), *on("kept", "INSERT"), *RECORD),
+    "retry on build": (*on("waiting_retries", "INSERT"), *RECORD),
     "cancel": (
         *on("jobs", "UPDATE", "DELETE"), *on("results", "INSERT"), *on("aborts", "INSERT"), *on("kept", "INSERT"),
         *on("metrics", "INSERT", "UPDATE"), *on("workers", "UPDATE"), *RECORD,
@@ -39,7 +40,8 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     # Any act.
     "undo": (
         *JOB_AGAIN, *on("jobs", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
-        *on("mutes", "DELETE"), *on("aborts", "DELETE"), *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"),
+        *on("mutes", "DELETE"), *on("aborts", "DELETE"), *on("waiting_retries", "DELETE"),
+        *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"),
         *on("mark_undone", "EXECUTE"), *RECORD,
     ),
 }  # fmt: skip

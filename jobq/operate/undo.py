@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from jobq import observe
 from jobq.commands import command
 from jobq.errors import ActNotUndone
+from jobq.operate import retrying_on_build
 from jobq.operate.acting import Act, Part, acting, who_acts
 from jobq.operate.jobs import Acted, in_chunks
 from jobq.operate.rights import permitted
 from jobq.operate.schedules import resume_one
 from jobq.records import ActRecord
 from jobq.states import FINISHED, State
-from jobq.store import audit, mutes
+from jobq.store import audit, mutes, waiting_retries
 from jobq.store.database import Connection, Database
 
 UNDO_SECONDS = 60.0
@@ -56,6 +57,8 @@ def why_not(act: ActRecord) -> str | None:
         return "there is no way back from it"
     if act.undone_at is not None:
         return "it was undone already"
+    if act.verb in WAITING:
+        return None
     if act.seconds_ago > UNDO_SECONDS:
         return f"it was done {act.seconds_ago:.0f} s ago, and that is possible for {UNDO_SECONDS:g} s"
     return None
@@ -115,6 +118,14 @@ def undo_pause_of_schedules(database: Database, found: ActRecord) -> Acted:
     return Acted(act=act.id)
 
 
+def call_off(database: Database, found: ActRecord) -> Acted:
+    """A retry that waits for a build: it is not done."""
+    with acting(database, "undo", undoes=found.id) as act:
+        is_called_off = waiting_retries.forget(act.connection, database.schema, found.id)
+        act.did(names=found.names if is_called_off else ())
+    return Acted(act=act.act if is_called_off else None)
+
+
 def has_begun(state: str) -> str:
     if state == FINISHED:
         return "it has ended since"
@@ -139,8 +150,12 @@ UNDONE_BY_NAME: dict[str, Callable[[Database, ActRecord], Acted]] = {
     "resume": by_statement(audit.undo_resume),
     "mute": by_statement(mutes.undo_mute),
     "pause schedule": undo_pause_of_schedules,
+    retrying_on_build.VERB: call_off,
 }
 """Acts on things with a name."""
+
+WAITING = frozenset({retrying_on_build.VERB})
+"""Acts that can be called off as long as they wait, however old they are."""
 
 UNDOABLE = frozenset({*UNDONE_BY_JOB, *UNDONE_BY_NAME})
 
@@ -152,5 +167,6 @@ GONE = {
     "resume": "it was paused again since",
     "mute": "it was unmuted since",
     "pause schedule": "it was resumed since",
+    retrying_on_build.VERB: "it was done, or called off",
 }
 """Why nothing of an act can be undone any more, by its verb."""

@@ -8,10 +8,11 @@ from time import monotonic
 from jobq.names import suggestion
 from jobq.queue_choice import QueueChoice
 from jobq.runtime import attempts_log
+from jobq.runtime.duties import NO_DUTIES, Duties
 from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.service import Service, jittered
 from jobq.runtime.vigil import Vigil
-from jobq.store import audit, control, history, jobs, keys, metrics, queues, workers
+from jobq.store import audit, control, history, jobs, keys, metrics, queues, waiting_retries, workers
 from jobq.store.database import Connection, Database
 
 log = logging.getLogger("jobq.worker.maintenance")
@@ -32,8 +33,16 @@ class Maintenance(Service):
     name = "maintain"
     keeps_connection = False
 
-    def __init__(self, database: Database, choice: QueueChoice, *, on_owed_hooks: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        choice: QueueChoice,
+        duties: Duties = NO_DUTIES,
+        *,
+        on_owed_hooks: Callable[[], None],
+    ) -> None:
         super().__init__(database)
+        self._duties = duties
         self._on_owed_hooks = on_owed_hooks
         self._vigil = Vigil(database.settings)
         self._history_at = 0.0
@@ -63,6 +72,7 @@ class Maintenance(Service):
             do(connection, "jobs that were set running by hand", lambda: self._note_claims(connection))
             self._unnoted_at = monotonic() + jittered(UNNOTED_EVERY_SECONDS)
         is_rescued = do(connection, "the rescue of jobs", lambda: self._rescue(connection))
+        do(connection, "retries that wait for a build", lambda: self._retry_for_operators(connection))
         do(connection, "levels", lambda: metrics.take_levels(connection, schema))
         if monotonic() >= self._history_at:
             self._keep_history(connection)
@@ -108,10 +118,15 @@ class Maintenance(Service):
             self._vigil.watch_anew(found.locked)
             log.warning("workers that may not be able to report: their rows are locked workers=%s", found.locked)
 
+    def _retry_for_operators(self, connection: Connection) -> None:
+        if waiting_retries.is_any_due(connection, self.database.schema):
+            self._duties.do_waiting_retries()
+
     def _keep_history(self, connection: Connection) -> None:
         schema, days, do = self.database.schema, self.database.settings.job_history_days, self.locks.do
         do(connection, "partitions of the history", lambda: self._keep_partitions(connection, days))
         do(connection, "old workers", lambda: history.forget_workers(connection, schema, keep_days=days))
+        do(connection, "old deploys", lambda: history.forget_deploys(connection, schema, keep_days=days))
         do(connection, "old questions", lambda: control.forget_stacks(connection, schema))
         do(connection, "old figures", lambda: metrics.forget(connection, schema, keep_days=days))
         do(connection, "what acts kept", lambda: audit.forget_kept(connection, schema))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import jobq
+from jobq.builds import build_of
 from jobq.queue_choice import QueueChoice
 from jobq.records import ClassRecord
 from jobq.runtime.ownership import Ownership
@@ -21,6 +22,7 @@ class Registration:
         self._ownership = ownership
         self._queues = queues
         self._processes = processes
+        self._build = build_of(database.settings)
 
     def register_first(self) -> int:
         """At the start of the worker. Raises JobqError."""
@@ -41,10 +43,11 @@ class Registration:
             processes=self._processes,
             queues=self._queues.terms,
             classes=classes,
+            build=self._build,
         )
         log.info(
-            "worker started worker=%s host=%s pid=%s processes=%s queues=%s",
-            *(worker_id, host, pid, self._processes, self._queues),
+            "worker started worker=%s host=%s pid=%s processes=%s queues=%s build=%s",
+            *(worker_id, host, pid, self._processes, self._queues, self._build or "unknown"),
         )
         return worker_id
 

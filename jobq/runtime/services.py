@@ -11,10 +11,12 @@ from typing import Any
 
 from jobq.queue_choice import QueueChoice
 from jobq.records import ClassRecord, DeclaredSchedule, Report
+from jobq.runtime import alerts
 from jobq.runtime.announced import Announcement
 from jobq.runtime.claimer import Claimer, CoroutineClaimer
 from jobq.runtime.completer import Completer
 from jobq.runtime.control import Control
+from jobq.runtime.duties import Duties
 from jobq.runtime.events import (
     CancelsRequested,
     DeclaredDead,
@@ -57,6 +59,7 @@ class Services:
         on_reports: Callable[[list[Report]], None],
         status: Callable[[], dict[str, Any]],
         count_ready: Callable[[], int],
+        duties: Duties,
     ) -> None:
         self._database = database
         self.ownership = ownership
@@ -66,7 +69,7 @@ class Services:
         self._selector = selector
         self._make_recording()
         self.preparer = Preparer(database, ownership, on_prepared=events.wake, on_impossible=on_reports)
-        self.maintenance = Maintenance(database, queues, on_owed_hooks=self.control.look)
+        self.maintenance = Maintenance(database, queues, duties, on_owed_hooks=self.control.look)
         self.heartbeat = Heartbeat(
             database,
             ownership,
@@ -83,7 +86,7 @@ class Services:
         self._make_claimers()
         self._all: list[Service] = [*(self.completer, self.heartbeat, self.control, self.maintenance, self.scheduler)]
         self.exchanges: list[Exchange] = [*self.claimers]  # by the main loop itself
-        self._make_optional(count_ready)
+        self._make_optional(count_ready, duties)
 
     def _make_recording(self) -> None:
         self.completer = Completer(
@@ -126,7 +129,7 @@ class Services:
             self.claimers.append(self.coroutine_claimer)
             self.claimer.other, self.coroutine_claimer.other = self.coroutine_claimer, self.claimer
 
-    def _make_optional(self, count_ready: Callable[[], int]) -> None:
+    def _make_optional(self, count_ready: Callable[[], int], duties: Duties) -> None:
         database, settings = self._database, self._database.settings
         if settings.listen and not settings.transaction_pooler:
             self.listener = Listener(
@@ -140,6 +143,8 @@ class Services:
                 on_connected_again=self._look_everywhere,
             )
             self.exchanges.append(self.listener)
+        if alerts.are_set(settings):
+            self._all.append(alerts.Alerts(database, duties))
         if settings.stats_every:
             self._all.append(
                 Reporter(

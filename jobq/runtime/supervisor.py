@@ -16,6 +16,8 @@ from jobq.runtime.child_settings import child_settings
 from jobq.runtime.children import Children
 from jobq.runtime.dispatcher import RECALL_AFTER_SECONDS
 from jobq.runtime.drain import Drain
+from jobq.runtime.duties import NO_DUTIES as NO_DUTIES
+from jobq.runtime.duties import Duties as Duties  # whoever starts a worker gives it some
 from jobq.runtime.events import (
     CancelsRequested,
     CodeChanged,
@@ -68,6 +70,7 @@ def run(
     drain: bool = False,
     reload: Callable[[], Settings] | None = None,
     read_figures: Callable[[], Load] | None = None,
+    duties: Duties = NO_DUTIES,
 ) -> int:
     """Works the queues until a signal stops it, or with `drain` until nothing is due.
 
@@ -86,7 +89,7 @@ def run(
         with telemetry.quiet():
             rights.require(database, rights.WORKER)
             migrations.require_current(database)
-            return Supervisor(database, queues, drain=drain, reload=reload, probes=probes).run()
+            return Supervisor(database, queues, drain=drain, reload=reload, probes=probes, duties=duties).run()
     finally:
         database.close()
         logs.flush()
@@ -105,6 +108,7 @@ class Supervisor:
         drain: bool,
         reload: Callable[[], Settings] | None = None,
         probes: Probes | None = None,
+        duties: Duties = NO_DUTIES,
     ) -> None:
         settings = database.settings
         processes = settings.max_processes or usable_cpus()
@@ -123,16 +127,13 @@ class Supervisor:
             on_stack=lambda job_id, stack: self.requests.answer(job_id, stack),
         )
         self.services = services = Services(
-            database,
-            self.ownership,
-            queues,
-            self.events,
-            self.turns,
+            *(database, self.ownership, queues, self.events, self.turns),
             Registration(database, self.ownership, queues, processes),
             self.selector,
             on_reports=self._on_reports,
             status=self._status,
             count_ready=self.children.crew.count_ready,
+            duties=duties,
         )
         self.stock = Stock(self.children.dispatcher, self.ownership, services.preparer, settings.max_losses)
         self.supply = Supply(settings, self.children, self.stock, services)

@@ -5,9 +5,9 @@ WITH namesake AS (
     WHERE host = %(host)s AND pid = %(pid)s AND stopped_at IS NULL
     RETURNING id
 )
-INSERT INTO {schema}.workers (host, pid, version, processes, queues, classes, class_names, has_namesake)
+INSERT INTO {schema}.workers (host, pid, version, processes, queues, classes, class_names, build, has_namesake)
 VALUES (
-    %(host)s, %(pid)s, %(version)s, %(processes)s, %(queues)s, %(classes)s::jsonb, %(class_names)s::text[],
+    %(host)s, %(pid)s, %(version)s, %(processes)s, %(queues)s, %(classes)s::jsonb, %(class_names)s::text[], %(build)s,
     EXISTS (SELECT FROM namesake)
 )
 RETURNING id

@@ -31,6 +31,7 @@ SELECT
         WHEN 'mute' THEN (
             SELECT count(*) FROM {schema}.mutes WHERE fingerprint = ANY (audit.names) AND muted_at <= audit.ended_at
         )
+        WHEN 'retry on build' THEN (SELECT count(*) FROM {schema}.waiting_retries WHERE act = audit.id)
         WHEN 'pause schedule' THEN (
             SELECT count(*) FROM {schema}.schedules WHERE name = ANY (audit.names) AND paused_at <= audit.ended_at
         )

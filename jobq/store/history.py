@@ -78,6 +78,16 @@ def forget_workers(connection: Connection, schema: str, *, keep_days: int) -> No
     )
 
 
+def forget_deploys(connection: Connection, schema: str, *, keep_days: int) -> None:
+    """Forgets deploys of workers that are forgotten, but never the last one."""
+    quoted = escaped(quote_identifier(schema))
+    connection.execute(
+        f"DELETE FROM {quoted}.deploys WHERE at < now() - %s * interval '1 day' "
+        f"AND id < (SELECT max(id) FROM {quoted}.deploys)".encode(),
+        [max(keep_days, WORKERS_KEPT_DAYS)],
+    )
+
+
 def partition_days(connection: Connection, schema: str) -> set[date]:
     rows = connection.execute(
         "SELECT child.relname FROM pg_inherits "

@@ -108,9 +108,29 @@ READ = (
     *(right for function in LOOK for right in on(function, "EXECUTE")),
     *(right for table in (
         "jobs", "claims", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics",
-        "all_metrics", "levels", "audit", "mutes", "migrations",
+        "all_metrics", "levels", "audit", "mutes", "migrations", "deploys", "waiting_retries",
     ) for right in on(table, "SELECT")),
 )  # fmt: skip
+
+RETRY_FOR_OPERATORS = (
+    *on("waiting_retries", "SELECT", "DELETE"),
+    *on("waiting_retries", "UPDATE", columns=("begun_at", "selection")),
+    *on("results", "UPDATE", columns=("retried",)),
+    *on("numbered_jobs", "INSERT", "SELECT", columns=("attempt",)),
+    *on("kept", "INSERT", columns=("act", "id", "attempt")),
+    *on("readable", "EXECUTE"),
+    *on("begin_act", "EXECUTE"),
+    *on("note_act", "EXECUTE"),
+)
+"""What a worker needs for a retry that an operator left to it."""
+
+TELL_ALERTS = (
+    *on("alerts", "SELECT", "INSERT", "UPDATE", "DELETE"),
+    *on("turns", "SELECT", "INSERT", "UPDATE"),
+    *on("mutes", "SELECT"),
+    *on("all_metrics", "SELECT"),
+)
+"""What a worker needs to see what needs somebody, and to tell it once."""
 
 ENQUEUER = Role("enqueuer", "enqueues jobs, and reads nothing of others", ENQUEUE)
 
@@ -141,7 +161,10 @@ WORKER = Role(
         *on("results_default", "SELECT", "DELETE"),  # rows that are too old, and have no partition
         *on("workers", "SELECT", "DELETE"),
         *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes", "class_names")),
+        *on("workers", "INSERT", columns=("build",)),
         *on("workers", "INSERT", "UPDATE", columns=("has_namesake",)),
+        *on("deploys", "SELECT", "DELETE"),
+        *on("deploys", "INSERT", columns=("build",)),
         *on("workers", "UPDATE", columns=("heartbeat_at", "stopping_at", "status", "waiting", "metrics_sent")),
         *on("workers", "UPDATE", columns=("classes", "class_names")),
         *on("workers", "UPDATE", columns=("schedules", "schedules_at", "schedules_digest")),
@@ -171,6 +194,8 @@ WORKER = Role(
         *on("throttles", "SELECT", "DELETE"),
         *on("throttles", "UPDATE", columns=("until",)),  # to lock those that are over
         *on("migrations", "SELECT"),
+        *RETRY_FOR_OPERATORS,
+        *TELL_ALERTS,
         *on("make_partition", "EXECUTE"),
         *on("drop_partition", "EXECUTE"),
         *ENQUEUE,
@@ -196,6 +221,8 @@ OPERATOR = Role(
         *on("mutes", "INSERT", columns=("fingerprint", "muted_until", "muted_by")),
         *on("mutes", "UPDATE", columns=("muted_at", "muted_until", "muted_by")),
         *on("mutes", "DELETE"),
+        *on("waiting_retries", "INSERT", columns=("act", "left_by", "selection", "build", "is_younger")),
+        *on("waiting_retries", "DELETE"),
         *on("ticks", "INSERT", columns=("schedule", "tick_at", "by_hand", "verdict", "job_id")),
         *on("aborts", "INSERT", columns=OWED_HOOK),
         *on("aborts", "DELETE"),

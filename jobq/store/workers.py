@@ -51,6 +51,7 @@ def register(
     processes: int,
     queues: Sequence[str],
     classes: Sequence[ClassRecord],
+    build: str | None = None,
 ) -> int:
     """Adds a worker and returns its id. A worker that was declared dead registers anew, under another id."""
     with connection.transaction():
@@ -63,11 +64,15 @@ def register(
                 "version": version,
                 "processes": processes,
                 "queues": list(queues),
+                "build": build,
                 **told_of(classes),
             },
         ).fetchone()
-    assert row is not None
-    worker_id: int = row[0]
+        assert row is not None
+        worker_id: int = row[0]
+        if build is not None:
+            connection.execute(statement("lock_worker_name", schema), {"name": f"jobq deploys {schema}"})
+            connection.execute(statement("note_deploy", schema), {"build": build, "worker_id": worker_id})
     return worker_id
 
 

@@ -23,11 +23,13 @@ from jobq.filters import Filter, Moment, of
 from jobq.observe.orders import Order
 from jobq.operate.rights import NEEDS
 from jobq.records import ClassRecord, KeyRules, NewJob
-from jobq.store import enqueueing, history, migrations, rights
+from jobq.store import enqueueing, history, migrations, rights, workers
 from jobq.store.database import Database, use_database
 from jobq.store.rights import ENQUEUER, OPERATOR, READER, WEB, WORKER, Right, Role
 
 JOB_CLASS = "shop.jobs.Work"
+
+AWAITED = operate.Awaited("a41c9e2", is_younger=False)
 
 BOTH = (Filter(), of("state", "finished"))
 """The jobs that have not ended, and those that have."""
@@ -237,6 +239,8 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "needs_now": observe.needs_now,
         "preview": lambda database: observe.preview(database, timedelta(hours=1)),
         "queues": observe.queues,
+        "builds": observe.builds,
+        "waiting_retries": observe.waiting_retries,
         "require_all": lambda database: observe.require_all(database, ["nightly"], {"nightly"}),
         "schedules": observe.schedules,
         "search": lambda database: [observe.search(database, one, limit=9) for one in BOTH],
@@ -274,6 +278,7 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
 
     return {
         "retry": lambda database: operate.retry(database, [failed]),
+        "retry on build": lambda database: operate.retry_on_build(database, of("outcome", "errored"), AWAITED),
         "cancel": lambda database: operate.cancel(database, [waiting]),
         "purge": lambda database: operate.purge(database, [purged]),
         "enqueue": lambda database: operate.enqueue(database, JOB_CLASS, {}, queue="default"),
@@ -476,3 +481,18 @@ def test_grants_are_quoted_whatever_the_names(role: Role, store: Any) -> None:
     with granted(role, store, name=name, schema=schema) as database, database.connect("test") as connection:
         assert rights.lacking(connection, schema, role.rights) == []
         refused(connection, "SELECT FROM jobq.migrations")
+
+
+def test_a_worker_does_a_retry_that_an_operator_left_to_it(store: Any, report: Any) -> None:
+    worker, failed = store.worker(), store.add()
+    store.finish(worker, *(report(one, "errored") for one in store.claim(worker)))
+    with granted(OPERATOR, store) as database:
+        operate.retry_on_build(database, of("outcome", "errored"), AWAITED)
+    with granted(WORKER, store) as database:
+        with database.connect("test") as connection:
+            workers.register(
+                connection, "jobq", host="there", pid=7, version="1", processes=1, queues=[], classes=[],
+                build=AWAITED.build,
+            )  # fmt: skip
+        operate.do_waiting_retries(database)
+    assert [job.id for job in store.unfinished()] == [failed]

@@ -30,6 +30,9 @@ SOME_VALUES = {
     "health": (":8080", ":8080"),
     "heartbeat_timeout": ("77", 77.0),
     "timezone": ("Europe/Berlin", "Europe/Berlin"),
+    "alerts": ("shop.jobs.Tell", "shop.jobs.Tell"),
+    "alert_command": ("notify-send jobq", "notify-send jobq"),
+    "build": ("a41c9e2", "a41c9e2"),
     "middleware": ("shop.timed,shop.logged", ("shop.timed", "shop.logged")),
 }
 """For the settings that are not simply numbers: a text, and what it means."""

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from jobq.commands import command
 from jobq.errors import FilterError
 from jobq.filters import Filter, Term
-from jobq.observe import FailureGroup, at_rest_filter
+from jobq.observe import FailureGroup, at_rest_filter, origin_text
 
 from .. import formats, search, theme
 from ..actions import Action, Tier, bindings
@@ -212,11 +212,19 @@ class Failures(ConsoleScreen):
         common = self._alike[1] if self._alike[0] == group.group else ""
         evidence = self._evidence(group)
         lines.put(
-            [*evidence, *([Text(common, theme.style(theme.DIM))] if common else [])],
+            [*self._origin(group), *evidence, *([Text(common, theme.style(theme.DIM))] if common else [])],
             keep_place=group.group == self._example,
             is_end_first=True,  # the end of a traceback says what was wrong
         )
         self._example = group.group
+
+    def _origin(self, group: FailureGroup) -> list[Text]:
+        """Since which build it is there, where builds are known."""
+        origin = group.origin
+        if origin is None or not (origin.build or origin.builds):
+            return []
+        colour = theme.BAD if origin.back_in else theme.WAIT
+        return [Text(origin_text(origin, self.console.state.now), theme.style(colour))]
 
     def _evidence(self, group: FailureGroup) -> list[Text]:
         evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []

@@ -122,6 +122,7 @@ class Overview(ConsoleScreen):
             [step.outcomes.get(Outcome.SUCCESSFUL, 0) / minutes for step in steps],
             [(step.outcomes.get(Outcome.ERRORED, 0) + step.outcomes.get(Outcome.LOST, 0)) / minutes for step in steps],
             span,
+            [deploy.at for deploy in snapshot.period.deploys],
         )
         backlog = self.query_one("#backlog-chart", Columns)
         backlog.put(samples.totals(backlog.room), span=samples.span)
@@ -132,8 +133,7 @@ class Overview(ConsoleScreen):
                 (f"{block} successful  ", theme.style(theme.GOOD)),
                 (f"{block} failed", theme.style(theme.BAD)),
             ),
-            # In a window with two charts, the head shows this.
-            None if self.is_wide else Text(f"last {self.console.period.words} ", theme.style(theme.DIM)),
+            self._beside_throughput(snapshot),
         )
         self.query_one("#run-time-chart", Curves).put(
             [step.run(0.95) for step in steps], [step.run(0.5) for step in steps], span
@@ -147,6 +147,16 @@ class Overview(ConsoleScreen):
             )
         )
         self.query_one("#backlog-title", Line).put(Text(" PENDING"))
+
+    def _beside_throughput(self, snapshot: Snapshot) -> Text | None:
+        """The last deploy of the period, each of which the axis marks; else the period, unless the head shows it."""
+        if not snapshot.period.deploys:
+            return None if self.is_wide else Text(f"last {self.console.period.words} ", theme.style(theme.DIM))
+        last = snapshot.period.deploys[-1]
+        return Text.assemble(
+            (f"{self.glyphs.up} ", theme.style(theme.KEY)),
+            (f"{last.build} {formats.since(last.at, self.console.state.now)} ", theme.style(theme.DIM)),
+        )
 
     def _figures(self, snapshot: Snapshot, *, is_long: bool) -> Text:
         stats, total, wide, none = snapshot.stats, snapshot.period.total, is_long, self.glyphs.none

@@ -106,6 +106,7 @@ class Workers(ConsoleScreen):
                    order=lambda worker: worker.running),
             Column("STARTED", lambda worker: formats.since(worker.started_at, self.console.state.now), right=True,
                    order=lambda worker: worker.started_at),
+            Column("BUILD", lambda worker: worker.build or self.glyphs.none, least=110),
             Column("VERSION", lambda worker: worker.version, least=96),
             Column("QUEUES", lambda worker: ", ".join(worker.queues) or "all", is_rest=True),
         ]  # fmt: skip

@@ -31,11 +31,18 @@ class Columns(Canvas):
         self._colours = (colour, above)
         self._values: list[tuple[float, float]] = []
         self._span: Span | None = None
+        self._marks: tuple[datetime, ...] = ()  # moments that the axis marks
 
-    def put(self, below: Sequence[float], above: Sequence[float] | None = None, span: Span | None = None) -> None:
+    def put(
+        self,
+        below: Sequence[float],
+        above: Sequence[float] | None = None,
+        span: Span | None = None,
+        marks: Sequence[datetime] = (),
+    ) -> None:
         values = list(zip(below, above or [0.0] * len(below), strict=True))
-        if (values, span) != (self._values, self._span):
-            self._values, self._span = values, span
+        if (values, span, tuple(marks)) != (self._values, self._span, self._marks):
+            self._values, self._span, self._marks = values, span, tuple(marks)
             self.repaint()
 
     @property
@@ -50,8 +57,10 @@ class Columns(Canvas):
         if self._span is not None:
             height -= 1
             if y == height:
-                axis = axis_text(part_of(self._span, len(values), len(self._values)), len(values))
-                segments = [Segment(" " * (LABEL + room - len(values)) + axis, theme.style(theme.DIM))]
+                shown = part_of(self._span, len(values), len(self._values))
+                axis = axis_text(shown, len(values))
+                segments = [Segment(" " * (LABEL + room - len(values)), theme.style(theme.DIM))]
+                segments += self._marked(axis, places_of(self._marks, shown, len(values)))
                 return Strip(segments).adjust_cell_length(width, self.ground).apply_style(self.ground)
         top = nice(max((low + high for low, high in values), default=0.0))
         segments = [Segment(self._label(y, height, top), theme.style(theme.DIM))]
@@ -61,6 +70,12 @@ class Columns(Canvas):
         for low, high in values:
             segments.append(self._cell(low / top * height * 8, (low + high) / top * height * 8, floor, y == height - 1))
         return Strip(segments).adjust_cell_length(width, self.ground).apply_style(self.ground)
+
+    def _marked(self, axis: str, places: set[int]) -> list[Segment]:
+        """The axis, with a mark in the place of each moment that has one."""
+        up: str = self.app.glyphs.up  # type: ignore[attr-defined]  # the console has them
+        mark = Segment(up, theme.style(theme.KEY, bold=True))
+        return [mark if x in places else Segment(text, theme.style(theme.DIM)) for x, text in enumerate(axis)]
 
     def _label(self, y: int, height: int, top: float) -> str:
         text = short(top) if y == 0 else ("0" if y == height - 1 else "")
@@ -161,6 +176,17 @@ def part_of(span: Span, shown: int, all_of_them: int) -> Span:
     """The time of the last `shown` columns, if not all fit."""
     since, until = span
     return until - (until - since) * shown / max(1, all_of_them), until
+
+
+def places_of(marks: Sequence[datetime], span: Span, width: int) -> set[int]:
+    """The columns of the moments that are shown."""
+    since, until = span
+    seconds = (until - since).total_seconds()
+    return {
+        min(width - 1, int((mark - since).total_seconds() / seconds * width))
+        for mark in marks
+        if seconds > 0 and since <= mark <= until
+    }
 
 
 def axis_text(span: Span, width: int) -> str:

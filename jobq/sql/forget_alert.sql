@@ -1,0 +1,1 @@
+DELETE FROM {schema}.alerts WHERE key = %(key)s

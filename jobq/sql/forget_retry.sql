@@ -1,0 +1,1 @@
+DELETE FROM {schema}.waiting_retries WHERE act = %(act)s

@@ -1,0 +1,1 @@
+SELECT at FROM {schema}.deploys ORDER BY id DESC LIMIT 1
