@@ -123,9 +123,7 @@ def test_a_group_that_comes_back_after_a_quiet_build_is_named_a_regression(
     assert ", back in c" in need.text
 
 
-def test_failures_of_workers_without_a_build_have_an_unknown_origin(
-    start: Any, fail: Any, database: Database
-) -> None:
+def test_failures_of_workers_without_a_build_have_an_unknown_origin(start: Any, fail: Any, database: Database) -> None:
     fail(start(None))
     (group,) = observe.failures(database, Moment(3600))
     assert group.origin is not None

@@ -102,6 +102,4 @@ def test_an_origin_says_the_build_the_time_and_the_attempts_before_it() -> None:
     assert origin_text(new, at) == "first in a41c9e2, 14:01 UTC; none of 41,200 attempts before it"
     back = replace(new, back_in="c0ffee1", quiet_in=("b22d1aa",), attempts_before=0)
     later = datetime(2026, 12, 2, tzinfo=UTC)
-    assert (
-        origin_text(back, later) == "back in c0ffee1, after none in b22d1aa; first in a41c9e2, 2026-12-01 14:01 UTC"
-    )
+    assert origin_text(back, later) == "back in c0ffee1, after none in b22d1aa; first in a41c9e2, 2026-12-01 14:01 UTC"
