@@ -13,7 +13,7 @@ from jobq import filters, observe, operate
 from jobq.clean import line
 from jobq.errors import DatabaseReadOnly
 from jobq.filters import Filter, Moment, Pattern
-from jobq.observe import FailureGroup, Matches, Position, Preview, Selected, Why
+from jobq.observe import FailureGroup, Forecast, Matches, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED
@@ -154,7 +154,16 @@ class LiveSource:
             forbidden = self._forbidden = (monotonic(), {verb: line(why) for verb, why in refusals.items()})
         undo_off = None if self._may_not_undo else operate.why_nothing(database)
         shown, took = self._running.cleaned(running, self._names), monotonic() - began
-        return Snapshot(cleaned(stats), shown, failing, period, took, forbidden[1], cleaned(stuck), undo_off)
+        coming = self._forecasts(seconds, may_wait=self._kept["period"] is not last)
+        return Snapshot(
+            cleaned(stats), shown, failing, period, took, forbidden[1], cleaned(stuck), coming, undo_off=undo_off
+        )
+
+    def _forecasts(self, seconds: float, *, may_wait: bool) -> tuple[Forecast, ...]:
+        """Not with the first look, which somebody waits for."""
+        if may_wait and "forecasts" not in self._kept:
+            return ()
+        return self._figures("forecasts", seconds, lambda: observe.forecasts(self._database), may_wait=may_wait)
 
     def failures(self, seconds: float) -> tuple[FailureGroup, ...]:
         return self._figures(

@@ -25,8 +25,10 @@ from jobq.observe import (
     Failing,
     FailureGroup,
     Figures,
+    Forecast,
     Matches,
     Origin,
+    Outlook,
     Period,
     Position,
     Preview,
@@ -227,6 +229,13 @@ GROUP = record(
     maybe("muted_by", TEXT), maybe("outcome", TEXT), maybe("origin", ORIGIN),
 )  # fmt: skip
 
+FORECAST = record(
+    Forecast,
+    field("queue", TEXT), field("due", INTEGER), field("incoming_per_minute", NUMBER), field("processes", INTEGER),
+    field("outlooks", listed(record(Outlook, field("processes", INTEGER), field("empty_in", either(NUMBER))))),
+    field("keep_up", INTEGER), maybe("is_paused", FLAG), maybe("most", INTEGER), maybe("held_by", TEXT),
+)  # fmt: skip
+
 FAILING = record(Failing, field("groups", listed(GROUP)), maybe("more_groups", INTEGER), maybe("more_at_rest", INTEGER))
 
 STRANDED = record(Stranded, field("worker", either(TEXT), "name"), field("jobs", INTEGER))
@@ -279,7 +288,7 @@ SNAPSHOT = record(
     Snapshot,
     field("stats", STATS), field("running", listed(JOB)), field("failing", FAILING), field("period", PERIOD),
     field("seconds", NUMBER), maybe("forbidden", table(TEXT)), maybe("stuck", STUCK),
-    maybe("undo_off", TEXT),
+    maybe("forecasts", listed(FORECAST)), maybe("undo_off", TEXT),
 )  # fmt: skip
 
 # Questions

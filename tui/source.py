@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobq.observe import Failing, FailureGroup, Matches, Period, Position, Preview, Selected, Stuck, Why
+from jobq.observe import Failing, FailureGroup, Forecast, Matches, Period, Position, Preview, Selected, Stuck, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
@@ -40,6 +40,7 @@ class Snapshot:
     seconds: float  # duration of the look
     forbidden: dict[str, str] = field(default_factory=dict)  # what the database's role may not do: the reason, by verb
     stuck: Stuck = field(default_factory=Stuck)  # jobs and schedules that no worker serves
+    forecasts: tuple[Forecast, ...] = ()  # when each queue will be empty
     undo_off: str | None = None  # why this person's last act cannot be undone; None if it can
 
     @property

@@ -36,6 +36,7 @@ COMMANDS = {
     "undo": ("jobq.cli.audit", "Take back the last action, within a minute."),
     "stats": ("jobq.cli.stats", "Show jobs by state and outcome, queues and workers."),
     "queues": ("jobq.cli.stats", "List the queues."),
+    "forecast": ("jobq.cli.forecast", "Say when queues will be empty, and how many processes keep up."),
     "workers": ("jobq.cli.stats", "List the workers."),
     "builds": ("jobq.cli.builds", "List the builds that workers ran, and when each came."),
     "jobs": ("jobq.cli.stats", "List the registered job classes."),
@@ -53,7 +54,10 @@ COMMANDS = {
 
 GROUPS = {
     "Start": ("init", "enqueue", "run", "perform", "tui", "demo"),
-    "Look": ("list", "show", "why", "wait", "stack", "stats", "queues", "workers", "builds", "jobs", "schedules"),
+    "Look": (
+        *("list", "show", "why", "wait", "stack", "stats", "queues", "forecast", "workers", "builds", "jobs"),
+        "schedules",
+    ),
     "Find what is wrong": ("doctor", "failures", "replay", "audit"),
     "Act": ("retry", "cancel", "purge", "pause", "resume", "stop", "undo"),
     "Set up and deploy": ("migrate", "check", "health", "config", "db", "completion", "bench"),

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "undo": ("undo", "undo 17"),
     "stats": ("stats", "stats --since 1h --queue mail", "stats --watch"),
     "queues": ("queues",),
+    "forecast": ("forecast", "forecast mail --processes 48"),
     "workers": ("workers",),
     "builds": ("builds", "builds --json"),
     "jobs": ("jobs", "jobs --local"),

@@ -8,6 +8,7 @@ from jobq.observe.facts import facts_of, growths, needs_now, stuck
 from jobq.observe.failures import Failing, FailureGroup, failing, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
 from jobq.observe.following import finding, following, legible_value, listing, look, standing
+from jobq.observe.forecast import Forecast, Outlook, forecasts
 from jobq.observe.jobs import (
     Ended,
     Page,
@@ -72,11 +73,13 @@ __all__ = [
     "FailureGroup",
     "Figures",
     "Finding",
+    "Forecast",
     "Kind",
     "Matches",
     "Need",
     "Order",
     "Origin",
+    "Outlook",
     "Page",
     "Period",
     "Position",
@@ -109,6 +112,7 @@ __all__ = [
     "finding",
     "first_enqueued_at",
     "following",
+    "forecasts",
     "growths",
     "happened",
     "is_old",

@@ -101,7 +101,7 @@ ENQUEUE = (
 
 BOUNDED = on("bounded_text", "EXECUTE")
 
-LOOK = ("bounded_text", "readable", "is_impossible", "works", "wanted_processes")
+LOOK = ("bounded_text", "readable", "is_impossible", "works", "wanted_processes", "queue_work")
 """The functions by which looks read values written by hand, and those that autoscalers call."""
 
 READ = (

@@ -240,6 +240,7 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "preview": lambda database: observe.preview(database, timedelta(hours=1)),
         "queues": observe.queues,
         "builds": observe.builds,
+        "forecasts": observe.forecasts,
         "waiting_retries": observe.waiting_retries,
         "require_all": lambda database: observe.require_all(database, ["nightly"], {"nightly"}),
         "schedules": observe.schedules,

@@ -121,7 +121,9 @@ class Queues(ConsoleScreen):
         if queue.paused:
             words = paused_words(queue, self.console.state.now)
             text.append(f"   {self.glyphs.paused} {words}", theme.style(theme.WAIT))
-        self.query_one("#queue-facts", Line).put(text)
+        coming = next((one for one in snapshot.forecasts if one.queue == queue.name), None)
+        right = Text(f"{coming.text} ", theme.style(theme.DIM)) if coming is not None and not queue.paused else None
+        self.query_one("#queue-facts", Line).put(text, right)
 
     def columns(self) -> list[Column]:
         return [
