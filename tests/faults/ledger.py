@@ -44,7 +44,10 @@ KEY_TOLERANCE = timedelta(seconds=1)
 """An enqueuer's statement that waits for the end of the job before has the time at which it began to wait."""
 
 CAUSE_SECONDS = 20.0
-"""A worker that was hindered is declared dead, and its jobs are rescued, so long after the limit at the latest."""
+"""A worker that was hindered is declared dead, and its jobs are rescued, within this time after the limit."""
+
+FINAL = ("supervisor killed", "host without power", "deploy: SIGTERM, then SIGKILL")
+"""A worker hit by these stays silent. Its jobs are rescued once another worker has lived long enough to see that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +376,9 @@ def child_of(row: Any) -> int:
 def was_hindered(evidence: Evidence, worker: int, at: float) -> bool:
     since = at - evidence.heartbeat_timeout - CAUSE_SECONDS
     return any(
-        (not fault.pids or worker in fault.pids) and fault.began <= at and (fault.ended is None or fault.ended >= since)
+        (not fault.pids or worker in fault.pids)
+        and fault.began <= at
+        and (fault.ended is None or fault.ended >= since or (worker in fault.pids and fault.kind in FINAL))
         for fault in evidence.faults
     )
 

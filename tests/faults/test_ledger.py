@@ -193,6 +193,9 @@ def test_a_loss_is_excused_only_by_what_happened_to_that_process_or_shortly_befo
     evidence.faults[-1] = Fault("network cut", 900.0, frozenset({50}), 950.0)
     assert [v.rule for v in check(evidence)] == ["an attempt was lost without a cause"]
 
+    evidence.faults[-1] = Fault("supervisor killed", 900.0, frozenset({50}), 950.0)
+    assert check(evidence) == [], "it stays silent, however long nobody else lives to see it"
+
 
 def test_what_was_lost_together_or_in_a_stop_is_no_loss_towards_the_limit() -> None:
     evidence = replace(good(), max_losses=1)
