@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jobq.frameworks.flask import use_flask
     from jobq.frameworks.surroundings import around_attempts
     from jobq.functions import job
+    from jobq.gates import Gate, Rate
     from jobq.handles import find, find_async, get, get_async, wait, wait_async
     from jobq.records import AttemptRecord, FoundJob, JobAct, JobRecord
     from jobq.references import use_sqlalchemy
@@ -29,6 +30,7 @@ __all__ = [
     "Defer",
     "Fail",
     "FoundJob",
+    "Gate",
     "Job",
     "JobAct",
     "JobCancelled",
@@ -38,6 +40,7 @@ __all__ = [
     "JobRecord",
     "JobTimedOut",
     "JobqError",
+    "Rate",
     "Schedule",
     "Secret",
     "around_attempts",
@@ -65,6 +68,7 @@ _HOMES = {
     **dict.fromkeys(("Cancel", "Defer", "Fail", "JobCancelled", "JobInterrupted", "JobTimedOut"), "jobq.directives"),
     **dict.fromkeys(("enqueue_many", "enqueue_many_async"), "jobq.enqueueing"),
     **dict.fromkeys(("Alert", "AttemptRecord", "FoundJob", "JobAct", "JobRecord"), "jobq.records"),
+    **dict.fromkeys(("Gate", "Rate"), "jobq.gates"),
     **dict.fromkeys(("JobNotFinished", "JobNotFound", "JobqError"), "jobq.errors"),
     **dict.fromkeys(("find", "find_async", "get", "get_async", "wait", "wait_async"), "jobq.handles"),
     **dict.fromkeys(("lifespan", "worker"), "jobq.web"),

@@ -97,6 +97,7 @@ def describe() -> tuple[ClassRecord, ...]:
             is_coroutine=inspect.iscoroutinefunction(job_class.run),
             options=constant_options(job_class),
             key_rules=None if (rules := job_class._key_rules()) is None else rules._asdict(),
+            gate=None if job_class.gate is None else job_class.gate.declaration(),
         )
         for name, job_class in registry
     )
@@ -131,6 +132,8 @@ def describe_schedule(scheduled: Scheduled, settings: "Settings") -> DeclaredSch
         timeout=new.timeout,
         has_abort_hook=new.has_abort_hook,
         key_rules=None if new.key_rules is None else new.key_rules._asdict(),
+        gate=new.gate,
+        lane=new.lane,
         expression=schedule.expression,
         timezone=schedule.timezone or settings.timezone,
         missed=schedule.missed,

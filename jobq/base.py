@@ -4,7 +4,7 @@ from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from jobq.enqueueing import added_to_database, added_to_database_async, new_job, only
+from jobq.enqueueing import added_to_database, added_to_database_async, bound_arguments, new_job, only
 from jobq.options import checked_key_rules
 from jobq.records import AttemptRecord, JobRecord, KeyRules
 from jobq.running import WithAttempt
@@ -12,6 +12,7 @@ from jobq.running import WithAttempt
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from jobq.gates import Gate
     from jobq.options import OnHeld, Options, UniqueUntil
     from jobq.schedules import Schedule
 
@@ -63,6 +64,9 @@ class Job(WithAttempt):
     debounce_limit: ClassVar[float | timedelta | None] = None
     """With on_held = "debounce": the job is due this many seconds after the first enqueue at the latest."""
 
+    gate: "ClassVar[Gate | None]" = None
+    """The limits that the jobs of this class share with each other, and with other classes of the same gate."""
+
     _constructor_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
@@ -101,6 +105,10 @@ class Job(WithAttempt):
         """
         return None
 
+    def get_lane(self) -> str | None:
+        """The lane of the job at the gate of its class. Default: the value of the parameter that `by` names."""
+        return None if self.gate is None else self.gate.lane_of(bound_arguments(self))
+
     def on_aborted(self, result: AttemptRecord) -> None:
         """Called after an attempt whose run() could not notice its end: it was lost or killed, or it never began.
 
@@ -126,12 +134,14 @@ class Job(WithAttempt):
         unique_key: str | None = None,
         timeout: float | timedelta | None = None,
         expires: float | timedelta | datetime | None = None,
+        lane: str | None = None,
         connection: Any = None,
     ) -> JobRecord | None:
         """Enqueues the job. The options that you pass win over the methods of the class.
 
         `delay` is seconds, a timedelta or an aware datetime: the job does not begin before it. `expires` has the same
         types: a job that has not begun by then ends as cancelled. `timeout` is the maximum run time of each attempt.
+        `lane` is the lane of the job at the gate of its class.
         With your own `connection` the job is part of its transaction: a Connection or Session of SQLAlchemy, Django's
         connection, or a connection of psycopg or psycopg2.
 
@@ -150,6 +160,7 @@ class Job(WithAttempt):
             unique_key=unique_key,
             timeout=timeout,
             expires=expires,
+            lane=lane,
         )
         (record,) = added_to_database([new], connection)
         return record

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jobq import arguments, references, stand_ins, telemetry  # noqa: F401 - rows are arguments by its being imported
-from jobq.errors import ArgumentsError, UnknownJobClass
+from jobq.errors import ArgumentsError, EnqueueError, UnknownJobClass
 from jobq.frames import is_jobqs, is_librarys
 from jobq.names import check_name, may_be_unknown, name_of
 from jobq.on_demand import OnDemand
@@ -23,6 +23,7 @@ from jobq.options import (
     checked_queue,
     checked_timeout,
     due,
+    shortened,
 )
 from jobq.records import JobRecord, NewJob, NewJobs
 from jobq.registry import registry
@@ -116,8 +117,9 @@ def new_jobs(jobs: "Iterable[Job]", source: str) -> NewJobs:
     for job in jobs:
         queue, priority, retries = job.get_queue(), job.get_priority(), job.get_retries()
         key, timeout = job.get_unique_key(), job.get_timeout()
+        lane = None if job.gate is None else job.get_lane()
         # With their types: True is equal to 1, but no priority.
-        kind = (type(job), queue, type(priority), priority, type(retries), retries, key, type(timeout), timeout)
+        kind = (type(job), queue, type(priority), priority, type(retries), retries, key, type(timeout), timeout, lane)
         try:
             like = alike.get(kind)
         except TypeError:  # it has no hash: nothing of the kind is allowed
@@ -130,6 +132,7 @@ def new_jobs(jobs: "Iterable[Job]", source: str) -> NewJobs:
                 retries=retries,
                 unique_key=key,
                 timeout=timeout,
+                lane=lane,
                 max_arguments_bytes=max_bytes,
                 source=source,
             )
@@ -153,6 +156,7 @@ def new_job(
     unique_key: str | None = None,
     timeout: float | timedelta | None = None,
     expires: float | timedelta | datetime | None = None,
+    lane: str | None = None,
     max_arguments_bytes: int | None = None,
     source: str | None = None,
 ) -> NewJob:
@@ -186,7 +190,34 @@ def new_job(
         expires_at=expires_at,
         has_abort_hook=job_class._has_abort_hook(),
         key_rules=None if key is None else job_class._key_rules(),
+        **gate_and_lane(job, lane, priority),
     )
+
+
+def gate_and_lane(job: "Job", lane: str | None, priority: int | None) -> dict[str, Any]:
+    """The gate of a job's class and the lane that it takes there; nothing where the class has none."""
+    gate = job.gate
+    if gate is None and lane is None:
+        return {}
+    if gate is None:
+        raise EnqueueError(f"lane is {shortened(lane)}, but {name_of(type(job))} has no gate. Leave it out.")
+    if gate.is_strict and priority is not None and priority != job.get_priority():
+        raise EnqueueError(
+            f"priority is {shortened(priority)}, but the jobs of gate {gate.name!r} keep their order (order='strict'). "
+            "Leave it out."
+        )
+    from jobq.gates import checked_lane
+
+    return {"gate": gate.name, "lane": checked_lane(job.get_lane() if lane is None else lane)}
+
+
+def bound_arguments(job: "Job") -> dict[str, Any]:
+    """The arguments of a job's constructor by their names, with the defaults of those that were left out."""
+    positional, named = job._constructor_arguments
+    job_class: type = type(job)
+    parameters = arguments.signature_of(job_class).parameters.values()
+    defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
+    return defaults | arguments.bind(job_class, positional, named)
 
 
 def most_bytes() -> int:

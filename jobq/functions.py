@@ -28,6 +28,7 @@ from jobq.registry import registry
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from jobq.gates import Gate
     from jobq.options import OnHeld, Options, UniqueUntil
     from jobq.schedules import Schedule
 
@@ -125,6 +126,7 @@ class JobOptions(TypedDict, total=False):
     debounce_limit: float | timedelta | None
     retry_when_row_is_gone: bool
     end_processes: bool
+    gate: "Gate | None"
     alias: str | Sequence[str]
 
 

@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     unique_key: str | None
     timeout: float | timedelta | None
     expires: float | timedelta | datetime | None
+    lane: str | None
 
 
 def due(

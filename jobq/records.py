@@ -39,6 +39,8 @@ class NewJob(NamedTuple):
     expires_at: datetime | None = None  # no attempt begins after it
     has_abort_hook: bool = False
     key_rules: KeyRules | None = None
+    gate: str | None = None
+    lane: str | None = None  # of its gate; None where it has none
 
 
 class NewJobs(OnDemand[NewJob]):
@@ -310,6 +312,7 @@ class ClassRecord:
     is_coroutine: bool = False  # its run() is `async def`
     options: dict[str, Any] = field(default_factory=dict)  # queue, timeout …, but for those that its code computes
     key_rules: dict[str, Any] | None = None  # the fields of KeyRules
+    gate: dict[str, Any] | None = None  # what its gate declares: Gate.declaration()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -332,6 +335,7 @@ class ClassRecord:
             is_coroutine=entry.get("is_coroutine", False),
             options=entry["options"] if isinstance(entry.get("options"), dict) else {},
             key_rules=entry.get("key_rules"),
+            gate=entry.get("gate"),
         )
 
 
@@ -354,6 +358,8 @@ class DeclaredSchedule:
     timeout: float | None = None  # seconds
     has_abort_hook: bool = False
     key_rules: dict[str, Any] | None = None  # the fields of KeyRules
+    gate: str | None = None
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from jobq import arguments
 from jobq.base import Job
+from jobq.class_options import constant_options
 from jobq.errors import ArgumentsError, EnqueueError, RegistrationError
 from jobq.names import name_of
 from jobq.registry import Registry, Scheduled, registry
 
 if TYPE_CHECKING:
+    from jobq.gates import Gate
     from jobq.schedules import Schedule
 
 JobClass = TypeVar("JobClass", bound=type[Job])
@@ -136,6 +138,44 @@ def check_job_class(job_class: Any) -> None:
         job_class._key_rules()
     except EnqueueError as error:
         raise RegistrationError(f"{name_of(job_class)}: {error}") from None
+    if job_class.gate is not None:
+        check_gate(job_class)
+
+
+def check_gate(job_class: "type[Job]") -> None:
+    from jobq.gates import Gate
+
+    name, gate = name_of(job_class), job_class.gate
+    if not isinstance(gate, Gate):
+        raise RegistrationError(f"{name}.gate is {gate!r}, but must be a Gate: gate = Gate('crm', limit=20).")
+    if gate.by is not None and job_class.get_lane is Job.get_lane:
+        known = [one.name for one in arguments.parameters(job_class)]
+        if gate.by not in known:
+            raise RegistrationError(
+                f"{name}: gate {gate.name!r} has by={gate.by!r}, but the parameters of the class are: "
+                f"{', '.join(known) or 'none'}. Define get_lane() where the lane is something else."
+            )
+    for other_name, other in registry:
+        if other_name != name and other.gate is not None and other.gate.name == gate.name:
+            check_shared(gate, name, job_class, other.gate, other_name, other)
+
+
+def check_shared(
+    gate: "Gate", name: str, job_class: "type[Job]", other_gate: "Gate", other_name: str, other: "type[Job]"
+) -> None:
+    """Two classes share a gate by its name: they must mean the same gate."""
+    if other_gate != gate:
+        raise RegistrationError(
+            f"{name} and {other_name} have different gates with the name {gate.name!r}. "
+            "Use one Gate for both, or rename one of them."
+        )
+    if gate.is_strict and (one := constant_options(job_class).get("priority")) != (
+        two := constant_options(other).get("priority")
+    ):
+        raise RegistrationError(
+            f"{name} has priority {one}, and {other_name} has priority {two}, but the jobs of gate {gate.name!r} keep "
+            "their order (order='strict'). Give both the same priority."
+        )
 
 
 def required_parameters(job_class: "type[Job]") -> list[str]:

@@ -12,6 +12,7 @@ class State(StrEnum):
 
     SCHEDULED = "scheduled"  # its time has not come
     PENDING = "pending"  # it may be claimed
+    GATED = "gated"  # it is due, and waits at its gate
     RUNNING = "running"  # a worker has claimed it
 
 
@@ -70,7 +71,7 @@ TRANSITIONS = (
     Transition("undo cancel scheduled", None, State.SCHEDULED),
 )
 
-WAITING = (State.PENDING, State.SCHEDULED)
+WAITING = (State.PENDING, State.SCHEDULED, State.GATED)
 """Where a job has no worker: it can be called off at once, and may expire. A running one is asked to stop."""
 
 

@@ -21,7 +21,7 @@ PURE = {
     "telemetry", "on_demand", "options", "commands", "processes", "filters", "fingerprints", "histograms",
     "cron", "cron_words", "ticks", "schedules", "frames", "tracebacks", "stand_ins", "addresses", "projects",
     "found_database",
-    "class_options", "load_steps", "interpreter", "log_events", "grace", "queue_choice", "vitals", "builds",
+    "class_options", "gates", "load_steps", "interpreter", "log_events", "grace", "queue_choice", "vitals", "builds",
 }  # fmt: skip
 STORE = {"store", "sql", "embedded", "embedded_supervisor"}
 USE = {

@@ -84,6 +84,8 @@ def item_of(place: int, job: NewJob, arguments: str) -> str:
         "run_at": job.run_at and job.run_at.isoformat(),
         "expires_in": job.expires_in,
         "expires_at": job.expires_at and job.expires_at.isoformat(),
+        "gate": job.gate,
+        "lane": job.lane,
         **job.key_rules._asdict(),
     }
     return f'{json.dumps(fields)[:-1]}, "arguments": {arguments}, "trace_context": {job.trace_context or "null"}}}'

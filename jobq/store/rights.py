@@ -42,7 +42,7 @@ class Role:
 
 NEW_JOB = (
     "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
-    "is_due", "timeout", "expires_at", "has_abort_hook",
+    "is_due", "timeout", "expires_at", "has_abort_hook", "gate", "lane",
 )  # fmt: skip
 """The columns of jobs that enqueueing fills. The id comes from the sequence, and workers write the rest."""
 
@@ -51,13 +51,13 @@ ANSWER = ("id", "state", "queue", "enqueued_at", "run_at", "expires_at", "job_cl
 
 FIRED_JOB = (
     "id", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "source", "trace_context", "run_at",
-    "is_due", "timeout", "has_abort_hook",
+    "is_due", "timeout", "has_abort_hook", "gate", "lane",
 )  # fmt: skip
 """The columns that a schedule's tick fills."""
 
 SEEN_OF_JOBS = (
     "id", "job_class", "queue", "priority", "state", "attempt", "retries", "enqueued_at", "run_at", "started_at",
-    "timeout", "expires_at", "cancel_requested_at", "progress",
+    "timeout", "expires_at", "cancel_requested_at", "progress", "gate", "lane",
 )  # fmt: skip
 SEEN_OF_RESULTS = (
     "id", "job_class", "queue", "priority", "outcome", "attempt", "retries", "retried", "enqueued_at", "run_at",
@@ -78,9 +78,21 @@ FIGURES = (
 
 DECLARED = (
     "name", "job_class", "arguments", "queue", "priority", "retries", "unique_key", "timeout", "has_abort_hook",
-    "key_rules", "expression", "timezone", "missed", "overlap", "jitter", "next_at",
+    "key_rules", "expression", "timezone", "missed", "overlap", "jitter", "next_at", "gate", "lane",
 )  # fmt: skip
 """The columns of schedules with the declaration and the due time."""
+
+DECLARED_GATE = (
+    "name", "max_running", "lane_max_running", "rate", "rate_seconds", "rate_burst", "lane_rate", "lane_rate_seconds",
+    "lane_rate_burst", "lane_parameter", "is_strict", "loss_wait_seconds", "declared_by",
+)  # fmt: skip
+"""The columns of gates that say what the code declares."""
+
+SET_ON_GATES = (
+    "set_max_running", "set_at", "set_until", "set_by", "set_reason",
+    "paused_at", "paused_until", "paused_by", "pause_reason",
+)  # fmt: skip
+"""The columns of gates and lanes that operators set."""
 
 ACT = ("begin_act", "note_act", "mark_undone")
 """The functions that write the audit."""
@@ -108,7 +120,8 @@ READ = (
     *(right for function in LOOK for right in on(function, "EXECUTE")),
     *(right for table in (
         "jobs", "claims", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics",
-        "all_metrics", "levels", "audit", "mutes", "migrations", "deploys", "waiting_retries",
+        "all_metrics", "levels", "audit", "mutes", "migrations", "deploys", "waiting_retries", "gates",
+        "lanes",
     ) for right in on(table, "SELECT")),
 )  # fmt: skip
 
@@ -152,7 +165,15 @@ WORKER = Role(
         # Claimed, given back, retried, rescued; and its progress.
         *on("jobs", "UPDATE", columns=("is_due", "attempt", "worker_id", "started_at", "run_at", "excused", "losses")),
         *on("jobs", "UPDATE", columns=("progress", "suspected", "begun_at")),
+        *on("jobs", "UPDATE", columns=("place",)),  # claimed through a gate
         *on("claims", "SELECT", "INSERT", "DELETE"),
+        *on("gates", "SELECT"),
+        *on("gates", "INSERT", "UPDATE", columns=DECLARED_GATE),
+        *on("gates", "UPDATE", columns=("spent_to", "declared_at")),
+        *on("lanes", "SELECT", "DELETE"),
+        *on("lanes", "INSERT", columns=("gate", "lane", "spent_to")),
+        *on("lanes", "UPDATE", columns=("spent_to",)),
+        *on("places", "USAGE"),
         *BOUNDED,
         *on("follow_jobs", "EXECUTE"),
         *on("works", "EXECUTE"),
@@ -218,6 +239,9 @@ OPERATOR = Role(
         *on("queues", "INSERT", columns=("name", "paused_at", "paused_by", "pause_reason")),
         *on("queues", "UPDATE", columns=("paused_at", "paused_by", "pause_reason")),
         *on("schedules", "UPDATE", columns=("paused_at", "paused_by", "next_at")),
+        *on("gates", "UPDATE", columns=SET_ON_GATES),
+        *on("lanes", "INSERT", columns=("gate", "lane", *SET_ON_GATES)),
+        *on("lanes", "UPDATE", columns=SET_ON_GATES),
         *on("mutes", "INSERT", columns=("fingerprint", "muted_until", "muted_by")),
         *on("mutes", "UPDATE", columns=("muted_at", "muted_until", "muted_by")),
         *on("mutes", "DELETE"),

@@ -180,7 +180,8 @@ def migration_texts(schema: str) -> list[tuple[int, str, str]]:
             .replace("{schema}", quote_identifier(schema))
             .replace("{schema_name}", quote_literal(schema))
             .replace("{channel}", quote_literal(channel(schema)))
-            .replace("{control_channel}", quote_literal(control_channel(schema))),
+            .replace("{control_channel}", quote_literal(control_channel(schema)))
+            .replace("{gate_channel}", quote_literal(gate_channel(schema))),
         )
         for entry in sorted(files, key=lambda entry: entry.name)
     ]
@@ -198,6 +199,11 @@ def worker_channel(schema: str) -> str:
     """The prefix of the NOTIFY channels of single workers; a worker's id follows. The payload is a job that was
     enqueued, the worker's place among those that are told, the job's queue and its class, as a JSON list."""
     return channel_name(f"jobq-worker:{schema}:", schema, longest=43)
+
+
+def gate_channel(schema: str) -> str:
+    """The NOTIFY channel of gates; its payload is the gate at which a job waits, or a place was freed."""
+    return channel_name(f"jobq-gate:{schema}", schema)
 
 
 def control_channel(schema: str) -> str:

@@ -79,7 +79,7 @@ GRANTED = """
     SELECT relname::text AS name, privilege_type FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS held
     WHERE relnamespace = 'jobq'::regnamespace AND grantee = 'pg_monitor'::regrole
     UNION ALL
-    SELECT pg_proc.oid::regprocedure::text, privilege_type FROM pg_proc CROSS JOIN LATERAL aclexplode(proacl) AS held
+    SELECT proname::text || '()', privilege_type FROM pg_proc CROSS JOIN LATERAL aclexplode(proacl) AS held
     WHERE pronamespace = 'jobq'::regnamespace AND grantee = 'pg_monitor'::regrole
 """
 
