@@ -69,6 +69,20 @@ TRANSITIONS = (
     Transition("undo retry", State.PENDING, None),
     Transition("undo cancel", None, State.PENDING),
     Transition("undo cancel scheduled", None, State.SCHEDULED),
+    Transition("enqueue at a gate", None, State.GATED),
+    Transition("promote to a gate", State.SCHEDULED, State.GATED),
+    Transition("put off at a gate", State.GATED, State.SCHEDULED),
+    Transition("bring forward to a gate", State.SCHEDULED, State.GATED),
+    Transition("pass a gate", State.GATED, State.RUNNING),
+    Transition("give back to a gate", State.RUNNING, State.GATED),
+    Transition("retry at a gate", State.RUNNING, State.GATED, Outcome.ERRORED),
+    Transition("rescue to a gate", State.RUNNING, State.GATED, Outcome.LOST),
+    Transition("defer to a gate", State.RUNNING, State.GATED, Outcome.DEFERRED),
+    Transition("cancel at a gate", State.GATED, None, Outcome.CANCELLED),
+    Transition("expire at a gate", State.GATED, None, Outcome.CANCELLED),
+    Transition("retry by hand at a gate", None, State.GATED),
+    Transition("undo retry at a gate", State.GATED, None),
+    Transition("undo cancel at a gate", None, State.GATED),
 )
 
 WAITING = (State.PENDING, State.SCHEDULED, State.GATED)

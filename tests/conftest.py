@@ -272,6 +272,35 @@ class Store:
             most=most,
         )
 
+    def gate(self, name: str = "g", **columns: Any) -> str:
+        """A gate, as a worker declared it."""
+        kept = {"name": name, "declared_by": 1, **columns}
+        names, values = ", ".join(kept), ", ".join(["%s"] * len(kept))
+        self.connection.execute(f"INSERT INTO jobq.gates ({names}) VALUES ({values})".encode(), list(kept.values()))
+        return name
+
+    def claim_through(
+        self,
+        worker_id: int,
+        gate: str = "g",
+        queues: Sequence[str | claiming.LanePosition] = ("default",),
+        *,
+        most: int = 100,
+        classes: Sequence[str] = (JOB_CLASS,),
+    ) -> claiming.Passed:
+        """What came of a claim through a gate that nobody else is at."""
+        passed = jobs.claim_through(
+            self.connection,
+            self.schema,
+            gate,
+            worker_id=worker_id,
+            positions=[claiming.LanePosition(queue) if isinstance(queue, str) else queue for queue in queues],
+            classes=classes,
+            most=most,
+        )
+        assert passed is not None
+        return passed
+
     def set_waiting(self, worker_id: int, *, waiting: bool) -> None:
         carry_out(self.connection, claiming.say_waiting(self.schema, worker_id=worker_id, waiting=waiting))
 

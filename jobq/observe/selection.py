@@ -7,7 +7,7 @@ from typing import Any
 
 from jobq.filters import Comparison, Filter, Moment, Pattern, Term, Value
 from jobq.states import FINISHED, Outcome, State
-from jobq.store.statements import PENDING, RUNNING, SCHEDULED, quote_identifier, worker_name
+from jobq.store.statements import GATED, PENDING, RUNNING, SCHEDULED, quote_identifier, worker_name
 
 
 @dataclass(slots=True)
@@ -122,6 +122,7 @@ OTHER_NAMES = (
 STATES: dict[str, str] = {
     State.SCHEDULED: SCHEDULED,
     State.PENDING: PENDING,
+    State.GATED: GATED,
     State.RUNNING: RUNNING.replace("{schema}", "SCHEMA"),
     FINISHED: "false",  # for an unfinished job
 }

@@ -35,6 +35,12 @@ The claimer, when it has nothing to claim:
     looking_around  makes due jobs pending, ends expired ones, finds queues
     idling        says when to look again; `waiting` tells enqueuers whether to notify
 
+Jobs with a gate are claimed by another way, and wait in no stock:
+
+    gate_claimer  claims them through the gates at which something waits, for children that are free
+    gate_map      says when each gate is worth a claim, and where its lanes are entered
+    places        notes which attempts hold a place, and which have freed theirs
+
 Around them stand the children and the loop:
 
     process       one process of the operating system

@@ -42,6 +42,7 @@ class Claimer(Exchange):
         on_claimed: Callable[[], None],
         may_sleep: Callable[[], bool],
         on_owed_hooks: Callable[[], None],
+        on_gated: Callable[[bool], None],
         preparer: Preparer,
         waiting: Waiting,
     ) -> None:
@@ -60,7 +61,12 @@ class Claimer(Exchange):
         self._is_claiming = True
         self._looks_anew = False
         self._looking_around = LookingAround(
-            database.schema, ownership, self.queues, on_promoted=self._tell_other, on_owed_hooks=on_owed_hooks
+            database.schema,
+            ownership,
+            self.queues,
+            on_promoted=self._tell_other,
+            on_owed_hooks=on_owed_hooks,
+            on_gated=on_gated,
         )
 
     # Told by the main loop

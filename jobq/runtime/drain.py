@@ -45,4 +45,5 @@ class Drain:
         before, self._recorded = self._recorded, self._services.completer.tally.attempts
         is_held = not (self._supply.is_empty and self._roster.is_idle) or bool(self._events)
         is_to_be_written = self._services.completer.backlog or self._supply.has_to_give_back
-        return bool(is_held or is_to_be_written) or self._recorded != before
+        is_gated = self._services.gate_claimer.may_bring_jobs
+        return bool(is_held or is_to_be_written or is_gated) or self._recorded != before

@@ -13,7 +13,7 @@ from jobq.runtime.ownership import Ownership
 from jobq.runtime.registration import Registration
 from jobq.runtime.service import Service, jittered
 from jobq.runtime.turns import Turns
-from jobq.store import workers
+from jobq.store import gates, workers
 from jobq.store.database import Connection, Database
 
 log = logging.getLogger("jobq.worker")
@@ -106,5 +106,7 @@ class Heartbeat(Service):
             self._on_stop_requested(pulse.stop_requested_by)
         if (news := self._news) is not None:
             workers.learn_classes(connection, self.database.schema, worker_id=worker_id, classes=news)
+            if any(record.gate for record in news):
+                gates.declare(connection, self.database.schema, loss_wait_seconds=self.database.settings.cancel_grace)
             self._news = None
             self._on_classes_known()

@@ -31,6 +31,7 @@ class Hints:
 
     def __init__(self) -> None:
         self.queues: set[str] = set()
+        self.gates: set[str] = set()
         self.wanted: set[str] = set()  # workers to which an operator has a request; an empty text: all
         self.announced: dict[int, Announcement] = {}  # to this worker, by job
         self.are_too_many = False
@@ -38,6 +39,10 @@ class Hints:
     def add_queue(self, name: str) -> None:
         if name not in self.queues and is_name_of_queue(name):
             self._add(self.queues, name)
+
+    def add_gate(self, name: str) -> None:
+        if name not in self.gates and is_name_of_queue(name):
+            self._add(self.gates, name)
 
     def add_announced(self, text: str) -> None:
         """A job that was enqueued: this worker shall claim it, or stand by for it."""
@@ -65,7 +70,7 @@ class Hints:
             self.are_too_many = True
 
     def __bool__(self) -> bool:
-        return bool(self.queues or self.wanted or self.announced)
+        return bool(self.queues or self.gates or self.wanted or self.announced)
 
 
 def is_name_of_queue(text: str) -> bool:

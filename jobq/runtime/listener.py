@@ -11,7 +11,7 @@ from jobq.runtime.ownership import Ownership
 from jobq.store import workers
 from jobq.store.callers.steps import Steps
 from jobq.store.database import PROBE, Database
-from jobq.store.statements import channel, control_channel
+from jobq.store.statements import channel, control_channel, gate_channel
 
 PROBE_EVERY_SECONDS = 30.0
 """Seconds between two round trips that test the connection: a dead peer says nothing."""
@@ -32,6 +32,7 @@ class Listener(Exchange):
         *,
         on_announced: Callable[[Announcement], None],
         on_hint: Callable[[str], None],
+        on_gate: Callable[[str], None],
         on_control: Callable[[str], None],
         on_connected_again: Callable[[], None],
     ) -> None:
@@ -39,9 +40,11 @@ class Listener(Exchange):
         self._ownership = ownership
         self._on_announced = on_announced
         self._on_hint = on_hint
+        self._on_gate = on_gate
         self._on_control = on_control
         self._on_connected_again = on_connected_again
         self._queues = channel(database.schema)
+        self._gates = gate_channel(database.schema)
         self._control = control_channel(database.schema)
         self._hints = Hints()
         self._listens_as: int | None = None
@@ -86,6 +89,8 @@ class Listener(Exchange):
             self._hints.add_wanted(text)
         elif channel == self._queues:
             self._hints.add_queue(text)
+        elif channel == self._gates:
+            self._hints.add_gate(text)
         else:
             self._hints.add_announced(text)
 
@@ -106,5 +111,7 @@ class Listener(Exchange):
             return
         for queue in hints.queues:
             self._on_hint(queue)
+        for gate in hints.gates:
+            self._on_gate(gate)
         for announcement in hints.announced.values():
             self._on_announced(announcement)

@@ -17,7 +17,7 @@ LOOK_EVERY_SECONDS = 0.5
 
 
 class LookingAround:
-    """`on_promoted` gets the queues of jobs that became pending."""
+    """`on_promoted` gets the queues of jobs that became pending, `on_gated` whether a job may wait at a gate."""
 
     def __init__(
         self,
@@ -27,12 +27,14 @@ class LookingAround:
         *,
         on_promoted: Callable[[tuple[str, ...]], None],
         on_owed_hooks: Callable[[], None],
+        on_gated: Callable[[bool], None],
     ) -> None:
         self._schema = schema
         self._ownership = ownership
         self._queues = queues
         self._on_promoted = on_promoted
         self._on_owed_hooks = on_owed_hooks
+        self._on_gated = on_gated
         self.next_at = 0.0  # for a busy worker
 
     def look(self, now: float) -> Steps[float | None]:
@@ -43,6 +45,7 @@ class LookingAround:
         self._queues.learn_of_fronts(left_alone, began=now, took=took, promoted=promotion.promoted)
         self._queues.enter_found((*promotion.queues, *promotion.others))
         self._on_promoted(promotion.queues)
+        self._on_gated(promotion.has_gated)
         next_expiry = promotion.next_expiry_seconds
         if next_expiry is not None and next_expiry <= 0:
             next_expiry = yield from self._expire()

@@ -12,7 +12,7 @@ from jobq.runtime.duties import NO_DUTIES, Duties
 from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.service import Service, jittered
 from jobq.runtime.vigil import Vigil
-from jobq.store import audit, control, history, jobs, keys, metrics, queues, waiting_retries, workers
+from jobq.store import audit, control, gates, history, jobs, keys, metrics, queues, waiting_retries, workers
 from jobq.store.database import Connection, Database
 
 log = logging.getLogger("jobq.worker.maintenance")
@@ -24,6 +24,9 @@ Control."""
 HISTORY_EVERY_SECONDS = 600.0
 UNKNOWN_EVERY_SECONDS = 60.0
 FOLD_EVERY_SECONDS = 60.0
+
+GATES_EVERY_SECONDS = 60.0
+"""Declarations of gates are compared this often: the worker whose word counted may have gone."""
 
 UNNOTED_EVERY_SECONDS = 300.0
 """Jobs that somebody set running by hand are looked for this rarely, since that reads the whole table."""
@@ -47,6 +50,7 @@ class Maintenance(Service):
         self._vigil = Vigil(database.settings)
         self._history_at = 0.0
         self._fold_at = 0.0
+        self._gates_at = monotonic() + jittered(GATES_EVERY_SECONDS)
         self._unnoted_at = 0.0
         self._unknown_at = inf
         self._unknown: frozenset[str] = frozenset()
@@ -73,6 +77,9 @@ class Maintenance(Service):
             self._unnoted_at = monotonic() + jittered(UNNOTED_EVERY_SECONDS)
         is_rescued = do(connection, "the rescue of jobs", lambda: self._rescue(connection))
         do(connection, "retries that wait for a build", lambda: self._retry_for_operators(connection))
+        if monotonic() >= self._gates_at:
+            do(connection, "gates", lambda: self._declare_gates(connection))
+            self._gates_at = monotonic() + jittered(GATES_EVERY_SECONDS)
         do(connection, "levels", lambda: metrics.take_levels(connection, schema))
         if monotonic() >= self._history_at:
             self._keep_history(connection)
@@ -85,6 +92,13 @@ class Maintenance(Service):
             do(connection, "queues that never were", lambda: self._report_new_queues(connection))
             self._unknown_at = monotonic() + UNKNOWN_EVERY_SECONDS
         return jittered(TICK_SECONDS if is_rescued else AGAIN_SECONDS)
+
+    def _declare_gates(self, connection: Connection) -> None:
+        """The worker whose declarations count may have gone."""
+        grace = self.database.settings.cancel_grace
+        for name in gates.declare(connection, self.database.schema, loss_wait_seconds=grace, only_known=True):
+            log.info("the declaration of a gate changed gate=%s", name)
+        gates.forget_lanes(connection, self.database.schema)
 
     def _note_claims(self, connection: Connection) -> None:
         for worker_id, count in workers.note_claims(connection, self.database.schema).items():

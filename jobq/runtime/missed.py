@@ -16,8 +16,9 @@ again, at growing intervals."""
 class Missed:
     """Asks which jobs this worker holds without knowing it: on each connection, and repeatedly after a lost one."""
 
-    def __init__(self, schema: str, ownership: Ownership) -> None:
+    def __init__(self, schema: str, ownership: Ownership, *, through_gates: bool = False) -> None:
         self._schema = schema
+        self._through_gates = through_gates
         self._ownership = ownership
         self._was_connected = False
         self._wait = MISSED_AGAIN_SECONDS
@@ -36,7 +37,7 @@ class Missed:
         """Jobs that this worker holds according to the database, and does not know of."""
         # before the query: jobs that end meanwhile are known
         worker_id, held = self._ownership.worker_id, self._ownership.held()
-        found = yield from claiming.held(self._schema, worker_id=worker_id)
+        found = yield from claiming.held(self._schema, worker_id=worker_id, through_gates=self._through_gates)
         return [one for one in found if (one.id, one.attempt) not in held]
 
     def looked_again(self) -> None:

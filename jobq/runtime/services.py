@@ -27,6 +27,7 @@ from jobq.runtime.events import (
     StopRequested,
 )
 from jobq.runtime.exchange import Exchange
+from jobq.runtime.gate_claimer import GateClaimer
 from jobq.runtime.heartbeat import Heartbeat
 from jobq.runtime.hooks import Hooks
 from jobq.runtime.listener import Listener
@@ -85,7 +86,7 @@ class Services:
         self.listener: Listener | None = None
         self._make_claimers()
         self._all: list[Service] = [*(self.completer, self.heartbeat, self.control, self.maintenance, self.scheduler)]
-        self.exchanges: list[Exchange] = [*self.claimers]  # by the main loop itself
+        self.exchanges: list[Exchange] = [*self.claimers, self.gate_claimer]  # by the main loop itself
         self._make_optional(count_ready, duties)
 
     def _make_recording(self) -> None:
@@ -109,6 +110,15 @@ class Services:
 
     def _make_claimers(self) -> None:
         waiting = Waiting(self._database.schema, self.ownership)
+        self.gate_claimer = GateClaimer(
+            self._database,
+            self._selector,
+            self._events.wake,
+            self.ownership,
+            self._queues,
+            on_claimed=self._on_claimed,
+            preparer=self.preparer,
+        )
         self.claimer, self.coroutine_claimer = (
             claimer(
                 self._database,
@@ -119,6 +129,7 @@ class Services:
                 on_claimed=self._on_claimed,
                 may_sleep=self._is_listening,
                 on_owed_hooks=self.control.look,
+                on_gated=lambda has_gated: self.gate_claimer.look() if has_gated else None,
                 preparer=self.preparer,
                 waiting=waiting,
             )
@@ -139,6 +150,7 @@ class Services:
                 self.ownership,
                 on_announced=self._on_announced,
                 on_hint=self._on_hint,
+                on_gate=self.gate_claimer.hint,
                 on_control=self._on_control,
                 on_connected_again=self._look_everywhere,
             )

@@ -24,12 +24,16 @@ class Supply:
         self._claimer = services.claimer
         self._coroutine_claimer = services.coroutine_claimer
         self._claimers = services.claimers
+        self._gate_claimer = services.gate_claimer
+        self._was_gates_turn = False
 
     def receive(self) -> None:
         """Takes in claimed jobs."""
         for claimer in self._claimers:
             if claimed := claimer.room.take():
                 self.stock.add(claimed)
+        if self._gate_claimer.has_delivered:  # at the front: each of them holds a place
+            self.stock.put_back([*self._gate_claimer.room.take(), *self._gate_claimer.coroutine_room.take()])
         self.stock.add_prepared()
 
     def ask_for_more(self) -> None:
@@ -44,10 +48,34 @@ class Supply:
         limit = dispatcher.free() + waiting
         is_behind = self._services.completer.backlog > MAX_UNRECORDED
         set_apart = stock.set_apart
-        self._claimer.want(0 if is_behind else limit - len(stock.plain) - set_apart, least=max(1, int(limit * USED_UP)))
+        room = 0 if is_behind else limit - len(stock.plain) - set_apart
+        places = 0
         if stock.coroutine_classes:
-            places = dispatcher.free_for_coroutines() - len(stock.coroutines) - set_apart
-            self._coroutine_claimer.want(0 if is_behind else places)
+            places = 0 if is_behind else dispatcher.free_for_coroutines() - len(stock.coroutines) - set_apart
+        for_gates = self._ask_gates(room if pace.window > 1 else min(room, dispatcher.free()), places)
+        self._claimer.want(room - for_gates, least=max(1, int(limit * USED_UP)))
+        if stock.coroutine_classes:
+            self._coroutine_claimer.want(places)
+
+    def _ask_gates(self, room: int, places: int) -> int:
+        """Asks for jobs that wait at gates, where some do; returns how much of the room is kept for them.
+
+        Where jobs are long there is a single free child at a time: the two kinds take turns at it.
+        """
+        gates = self._gate_claimer
+        gates.look_after_places()
+        if not gates.gates:
+            gates.want(room, places)  # whatever is found first
+            return 0
+        if not gates.is_hot or room <= 0:
+            gates.want(room, places)
+            return 0
+        share = (room + 1) // 2
+        if room == 1:
+            share = int(gates.is_asking or not self._was_gates_turn)
+            self._was_gates_turn = bool(share)
+        gates.want(share, places)
+        return share
 
     def give_back_stale(self) -> None:
         if self.stock.is_stale:
@@ -65,15 +93,21 @@ class Supply:
     def claim_anew(self) -> None:
         for claimer in self._claimers:
             claimer.look()
+        if self._gate_claimer.is_connected:  # else there was never a gate; a look around would tell
+            self._gate_claimer.look()
 
     def tell_classes(self, classes: tuple[ClassRecord, ...]) -> None:
         """Coroutines are claimed separately if children run them side by side."""
         coroutines = [record for record in classes if record.is_coroutine and self._settings.concurrency > 1]
         self.stock.coroutine_classes = frozenset(name for record in coroutines for name in record.names)
         self._coroutine_claimer.classes = tuple(self.stock.coroutine_classes)
-        self._claimer.classes = tuple(name for record in classes if record not in coroutines for name in record.names)
+        self._gate_claimer.coroutine_classes = self._coroutine_claimer.classes
+        self._claimer.classes = self._gate_claimer.classes = tuple(
+            name for record in classes if record not in coroutines for name in record.names
+        )
 
     def stop_claiming(self) -> None:
+        self._gate_claimer.stop_claiming()
         for claimer in self._claimers:
             claimer.stop_claiming()
 
@@ -81,12 +115,14 @@ class Supply:
         """Forgets everything: the jobs belong to another worker now."""
         for claimer in self._claimers:
             claimer.room.take()
+        self._gate_claimer.drop_all()
         self.stock.drop_all()
 
     @property
     def is_empty(self) -> bool:
         """Whether no claimed job waits here or is on its way here."""
-        return self.stock.is_empty and not any(claimer.room.has_delivered for claimer in self._claimers)
+        has_delivered = self._gate_claimer.has_delivered or any(one.room.has_delivered for one in self._claimers)
+        return self.stock.is_empty and not has_delivered
 
     @property
     def has_to_give_back(self) -> bool:
@@ -95,10 +131,12 @@ class Supply:
     @property
     def is_asking(self) -> bool:
         """Whether an answer is outstanding, which may bring jobs."""
-        return any(claimer.is_asking for claimer in self._claimers)
+        return self._gate_claimer.is_asking or any(claimer.is_asking for claimer in self._claimers)
 
     @property
     def empty_look_began(self) -> float | None:
         """When the earliest of the last fruitless looks began. None if some claimer has not had one."""
         looks = [claimer.queues.empty_look_began for claimer in self._claimers if claimer.classes]
+        if looks:
+            looks.append(self._gate_claimer.empty_look_began)
         return None if None in looks else min((look for look in looks if look is not None), default=None)

@@ -9,3 +9,4 @@ SELECT id, attempt, excused, losses, retries, priority,
 FROM {schema}.jobs
 WHERE worker_id = %(worker_id)s
     AND id = ANY (ARRAY(SELECT unnest(job_ids) FROM {schema}.claims WHERE worker_id = %(worker_id)s))
+    AND (place IS NOT NULL) = %(through_gates)s::boolean

@@ -17,7 +17,9 @@ WITH declared AS MATERIALIZED (
     FROM {schema}.workers
     CROSS JOIN LATERAL jsonb_array_elements(workers.classes) AS class
     CROSS JOIN LATERAL (SELECT class -> 'gate' AS gate) AS told
-    WHERE workers.stopped_at IS NULL AND jsonb_typeof(gate) = 'object'
+    WHERE workers.stopped_at IS NULL
+        AND jsonb_typeof(gate) = 'object'
+        AND (NOT %(only_known)s::boolean OR EXISTS (SELECT FROM {schema}.gates))
     ORDER BY gate ->> 'name', workers.id DESC
 ), changed AS (
     SELECT declared.*

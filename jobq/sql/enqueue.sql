@@ -10,17 +10,17 @@
 -- It is sent by what the row is answered with: a WITH for each of the two steps took half as long again as the INSERT.
 INSERT INTO {schema}.new_jobs
     (job_class, arguments, queue, priority, retries, unique_key, source, trace_context, run_at, is_due,
-     timeout, expires_at, has_abort_hook)
+     timeout, expires_at, has_abort_hook, gate, lane)
 SELECT
     %(job_class)s::text, %(arguments)s::text::jsonb, %(queue)s::text, %(priority)s::smallint, %(retries)s::integer,
     %(unique_key)s::text, %(source)s::text, %(trace_context)s::text::jsonb, due.run_at,
-    due.run_at <= statement_timestamp(),
+    CASE WHEN due.run_at > statement_timestamp() THEN false WHEN %(gate)s::text IS NULL THEN true END,
     %(timeout)s::real,
     coalesce(
         %(expires_at)s::text::timestamptz,
         statement_timestamp() + %(expires_in)s::float8 * interval '1 second'
     ),
-    %(has_abort_hook)s::boolean
+    %(has_abort_hook)s::boolean, %(gate)s::text, %(lane)s::text
 FROM (
     SELECT coalesce(
         %(run_at)s::text::timestamptz,
@@ -51,5 +51,6 @@ RETURNING
                 WHERE new_jobs.job_class = ANY (class_names)
             ) AS named
         ) > 0 THEN NULL
+        WHEN %(gate)s::text IS NOT NULL THEN pg_notify({gate_channel}, %(gate)s::text)
         ELSE pg_notify(%(channel)s::text, queue)
     END AS notified

@@ -7,5 +7,5 @@ FROM {schema}.enqueue_many(
     %(job_classes)s::text[], %(arguments)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
     %(retries)s::integer[], %(unique_keys)s::text[], %(sources)s::text[], %(trace_contexts)s::text[],
     %(run_ats)s::text[]::timestamptz[], %(delays)s::float8[], %(timeouts)s::real[], %(expires_ats)s::text[]::timestamptz[],
-    %(expires_ins)s::float8[], %(abort_hooks)s::boolean[]
+    %(expires_ins)s::float8[], %(abort_hooks)s::boolean[], %(gates)s::text[], %(lanes)s::text[]
 )

@@ -15,11 +15,11 @@ WITH ended AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, enqueued_at, run_at, retries, priority, retried, outcome,
          queue, job_class, arguments, unique_key, source, trace_context, error_type, error_message,
-         timeout, has_abort_hook)
+         timeout, has_abort_hook, gate, lane)
     SELECT
         id, least(attempt, 2147483646) + 1, statement_timestamp(), enqueued_at, run_at, retries, priority, false, 'cancelled',
         queue, job_class, arguments, unique_key, source, trace_context, 'Expired', error_message,
-        timeout, has_abort_hook
+        timeout, has_abort_hook, gate, lane
     FROM ended
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)

@@ -32,7 +32,7 @@ WITH ended AS (
         jobs.queue, jobs.job_class, jobs.arguments, jobs.unique_key, jobs.source, jobs.trace_context,
         report.value::jsonb AS value, report.error_type, report.error_message, report.traceback,
         report.cpu_microseconds / 1000000.0::float8 AS cpu_seconds, report.peak_memory,
-        jobs.timeout, jobs.has_abort_hook, report.aborted, report.fingerprint, report.frame
+        jobs.gate, jobs.lane, jobs.timeout, jobs.has_abort_hook, report.aborted, report.fingerprint, report.frame
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
     SELECT
@@ -50,12 +50,12 @@ WITH ended AS (
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried, outcome,
          queue, job_class, arguments, unique_key, source, trace_context,
          value, error_type, error_message, traceback, cpu_seconds, peak_memory_kilobytes, timeout, has_abort_hook,
-         fingerprint, frame)
+         fingerprint, frame, gate, lane)
     SELECT
         id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, false, outcome,
         queue, job_class, arguments, unique_key, source, trace_context,
         value, error_type, error_message, traceback, cpu_seconds, peak_memory, timeout, has_abort_hook,
-        fingerprint, frame
+        fingerprint, frame, gate, lane
     FROM ended
 )
 SELECT

@@ -16,16 +16,16 @@ WITH ended AS (
         jobs.enqueued_at, jobs.run_at, jobs.worker_id, jobs.retries, jobs.priority,
         jobs.queue, jobs.job_class, jobs.arguments, jobs.unique_key, jobs.source, jobs.trace_context,
         report.cpu_microseconds / 1000000.0::float8 AS cpu_seconds, report.peak_memory,
-        jobs.timeout, jobs.has_abort_hook
+        jobs.gate, jobs.lane, jobs.timeout, jobs.has_abort_hook
 ), recorded AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried, outcome,
          queue, job_class, arguments, unique_key, source, trace_context,
-         cpu_seconds, peak_memory_kilobytes, timeout, has_abort_hook)
+         cpu_seconds, peak_memory_kilobytes, timeout, has_abort_hook, gate, lane)
     SELECT
         id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, false, 'successful',
         queue, job_class, arguments, unique_key, source, trace_context,
-        cpu_seconds, peak_memory, timeout, has_abort_hook
+        cpu_seconds, peak_memory, timeout, has_abort_hook, gate, lane
     FROM ended
 )
 SELECT

@@ -3,6 +3,7 @@
 -- Job, attempt and worker do not tell one claim from another here, for the number of the attempt is used again: where the
 -- answer to this statement is lost and it is sent a second time, or comes late, the job may have been claimed anew by the
 -- same worker, and be running. So the fence has the time of the claim too, in the form in which the claim returned it.
+-- At a gate it waits again, and its place is free.
 -- Later arguments of a job that was enqueued again meanwhile are put in place as in retry.sql.
 WITH unstarted AS (
     SELECT jobs.*
@@ -18,10 +19,11 @@ WITH unstarted AS (
     SET attempt = jobs.attempt - 1,
         worker_id = NULL,
         started_at = NULL,
-        begun_at = NULL
+        begun_at = NULL,
+        place = CASE WHEN jobs.attempt > 1 THEN {place_kept} END
     FROM unstarted
     WHERE jobs.id = unstarted.id AND unstarted.cancel_requested_at IS NULL
-    RETURNING jobs.id, jobs.queue, jobs.follow_up
+    RETURNING jobs.id, jobs.queue, jobs.gate, jobs.follow_up
 ), cancelled AS (
     DELETE FROM {schema}.jobs
     USING unstarted
@@ -32,11 +34,11 @@ WITH unstarted AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, enqueued_at, run_at, worker_id, retries, priority, retried, outcome,
          queue, job_class, arguments, unique_key, source, trace_context, error_type, error_message,
-         timeout, has_abort_hook)
+         timeout, has_abort_hook, gate, lane)
     SELECT
         id, attempt, statement_timestamp(), enqueued_at, run_at, worker_id, retries, priority, false, 'cancelled',
         queue, job_class, arguments, unique_key, source, trace_context, 'Cancelled', error_message,
-        timeout, has_abort_hook
+        timeout, has_abort_hook, gate, lane
     FROM cancelled
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
@@ -54,7 +56,7 @@ WITH unstarted AS (
     WHERE has_abort_hook
 )
 SELECT
-    id, queue,
+    id, queue, gate,
     (
         SELECT CASE WHEN count(*) > 0 THEN {schema}.follow_jobs(array_agg(id)) END
         FROM returned

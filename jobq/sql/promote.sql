@@ -12,14 +12,14 @@ WITH RECURSIVE due AS (
     FOR UPDATE SKIP LOCKED
 ), promoted AS (
     UPDATE {schema}.jobs
-    SET is_due = true
+    SET is_due = CASE WHEN gate IS NULL THEN true END
     FROM due
     WHERE jobs.id = due.id
-    RETURNING jobs.queue
+    RETURNING jobs.queue, jobs.gate
 ), touched AS (
-    SELECT queue, count(*) AS jobs FROM promoted GROUP BY queue
+    SELECT {touched}, count(*) AS jobs FROM promoted GROUP BY 1, 2
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
+    SELECT {notify_touched}
     FROM touched
     WHERE EXISTS (SELECT FROM {schema}.workers WHERE waiting AND stopped_at IS NULL AND id <> %(worker_id)s) AND pg_notification_queue_usage() < 0.9
 ), gap AS (
@@ -50,7 +50,7 @@ WITH RECURSIVE due AS (
     ) AS following
 )
 SELECT
-    coalesce((SELECT array_agg(queue::text) FROM touched), '{}') AS queues,
+    coalesce((SELECT array_agg(queue::text) FROM touched WHERE gate IS NULL), '{}') AS queues,
     coalesce((SELECT sum(jobs) FROM touched), 0)::integer AS promoted,
     (
         SELECT extract(epoch FROM run_at - statement_timestamp())::float8
@@ -67,4 +67,5 @@ SELECT
         LIMIT 1
     ) AS next_expiry_seconds,
     ARRAY(SELECT queue::text FROM step WHERE is_pending) AS others,
-    (SELECT count(*) FROM woken) AS notified
+    (SELECT count(*) FROM woken) AS notified,
+    EXISTS (SELECT FROM {schema}.jobs WHERE is_due IS NULL AND gate > '') AS has_gated

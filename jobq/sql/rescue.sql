@@ -15,6 +15,7 @@
 -- Looked for by claims, between those of the workers that are alive: among these lies whatever an open transaction
 -- elsewhere keeps from being vacuumed. A job that another rescue has put back, and that runs again by the time its row
 -- is locked, is no orphan: so the attempt has to be the one that was seen.
+-- A job that went through a gate frees its place by its rescue. Where the gate waits after a loss, it is rescued later.
 -- Later arguments of a job that was enqueued again meanwhile are put in place as in retry.sql.
 WITH gap AS (
     SELECT after, lead(after, 1, 9223372036854775807) OVER (ORDER BY after) AS until
@@ -31,6 +32,14 @@ WITH gap AS (
         ))
         AND worker_id IS NOT NULL
         AND worker_id NOT IN (SELECT id FROM {schema}.workers WHERE stopped_at IS NULL)
+        AND (gate IS NULL OR NOT EXISTS (
+            SELECT
+            FROM {schema}.gates
+            JOIN {schema}.workers AS gone ON gone.id = jobs.worker_id
+            WHERE gates.name = jobs.gate
+                AND gone.stop_reason = 'silent'
+                AND gone.stopped_at > statement_timestamp() - gates.loss_wait_seconds * interval '1 second'
+        ))
 ), known AS MATERIALIZED (
     SELECT
         seen.*, workers.host, workers.pid, workers.heartbeat_at, workers.stopping_at IS NOT NULL AS was_stopping, began.began_at,
@@ -86,7 +95,8 @@ WITH gap AS (
     FOR UPDATE OF jobs SKIP LOCKED
 ), requeued AS (
     UPDATE {schema}.jobs
-    SET is_due = orphaned.delay <= interval '0',
+    SET is_due = CASE WHEN orphaned.delay > interval '0' THEN false WHEN jobs.gate IS NULL THEN true END,
+        place = {place_kept},
         run_at = statement_timestamp() + orphaned.delay,
         excused = least(jobs.excused, 2147483646) + 1,
         losses = least(jobs.losses, 2147483646) + orphaned.loss,
@@ -123,11 +133,11 @@ WITH gap AS (
     INSERT INTO {schema}.results
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
          outcome, queue, job_class, arguments, unique_key, source, trace_context,
-         error_type, error_message, timeout, has_abort_hook, fingerprint)
+         error_type, error_message, timeout, has_abort_hook, gate, lane, fingerprint)
     SELECT
         id, attempt, ended_at, began_at, enqueued_at, run_at, worker_id, retries, priority, retried,
         outcome, queue, job_class, arguments, unique_key, source, trace_context,
-        'WorkerLost', error_message, timeout, has_abort_hook,
+        'WorkerLost', error_message, timeout, has_abort_hook, gate, lane,
         CASE WHEN NOT cancelled AND loss > 0 THEN left(md5(concat_ws(chr(10), job_class, 'WorkerLost', '', '')), 12) END
     FROM told
 ), owed AS (
@@ -143,8 +153,8 @@ WITH gap AS (
     FROM told
     WHERE has_abort_hook
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
-    FROM (SELECT DISTINCT queue FROM orphaned WHERE retried) AS touched
+    SELECT {notify_touched}
+    FROM (SELECT DISTINCT {touched} FROM orphaned WHERE retried OR gate IS NOT NULL) AS touched
     WHERE {somebody_waits}
 )
 SELECT

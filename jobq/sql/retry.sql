@@ -5,6 +5,7 @@
 -- whether it had begun, the job is suspected (see begin.sql); any other end but a cut clears it.
 -- A job whose end somebody has asked for does not run again: this attempt then ends it as cancelled, whatever
 -- the attempt itself reported. What was recorded is counted as in finish.sql.
+-- At a gate its place is free, but in a strict lane: there the job keeps it until it has ended for good.
 -- A job that was enqueued again while it ran runs again with the later arguments: a function changes the row once more,
 -- when all of them are back in the queue, and before anybody can claim them.
 WITH ended AS (
@@ -34,7 +35,8 @@ WITH ended AS (
     FOR UPDATE OF jobs
 ), requeued AS (
     UPDATE {schema}.jobs
-    SET is_due = ended.delay <= 0,
+    SET is_due = CASE WHEN ended.delay > 0 THEN false WHEN jobs.gate IS NULL THEN true END,
+        place = {place_kept},
         run_at = statement_timestamp() + ended.delay * interval '1 second',
         excused = least(jobs.excused, 2147483646) + ended.excuse,
         losses = least(jobs.losses, 2147483646) + ended.loss,
@@ -55,12 +57,12 @@ WITH ended AS (
         (id, attempt, ended_at, started_at, enqueued_at, run_at, worker_id, retries, priority, retried,
          outcome, queue, job_class, arguments, unique_key, source, trace_context,
          error_type, error_message, traceback, cpu_seconds, peak_memory_kilobytes, timeout, has_abort_hook,
-         fingerprint, frame)
+         fingerprint, frame, gate, lane)
     SELECT
         id, attempt, ended_at, began_at, enqueued_at, run_at, worker_id, retries, priority, retried,
         outcome, queue, job_class, arguments, unique_key, source, trace_context,
         error_type, error_message, traceback, cpu_seconds, peak_memory, timeout, has_abort_hook,
-        fingerprint, frame
+        fingerprint, frame, gate, lane
     FROM ended
 ), owed AS (
     INSERT INTO {schema}.aborts (job_id, attempt, enqueued_at, job_class, queue, priority, arguments, result)
@@ -76,8 +78,8 @@ WITH ended AS (
     FROM ended
     WHERE aborted AND has_abort_hook
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
-    FROM (SELECT DISTINCT queue FROM ended WHERE retried) AS touched
+    SELECT {notify_touched}
+    FROM (SELECT DISTINCT {touched} FROM ended WHERE retried) AS touched
     WHERE {somebody_waits}
 )
 SELECT

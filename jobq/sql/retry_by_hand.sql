@@ -15,14 +15,14 @@ WITH last AS (
 ), queued AS (
     INSERT INTO {schema}.numbered_jobs
         (id, job_class, arguments, queue, priority, attempt, retries, unique_key, source, trace_context,
-         timeout, has_abort_hook, run_at)
+         timeout, has_abort_hook, run_at, gate, lane, is_due)
     SELECT
         id, job_class, arguments, queue, priority, attempt, greatest(retries, attempt), unique_key, source,
-        trace_context, timeout, has_abort_hook, statement_timestamp()
+        trace_context, timeout, has_abort_hook, statement_timestamp(), gate, lane, CASE WHEN gate IS NULL THEN true END
     FROM last
     ORDER BY job_class COLLATE "C", unique_key COLLATE "C", id
     ON CONFLICT DO NOTHING
-    RETURNING id, queue, attempt
+    RETURNING id, queue, attempt, gate
 ), marked AS (
     UPDATE {schema}.results
     SET retried = true
@@ -30,8 +30,8 @@ WITH last AS (
     JOIN queued USING (id)
     WHERE results.id = last.id AND results.attempt = last.attempt AND results.ended_at = last.ended_at
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
-    FROM (SELECT DISTINCT queue FROM queued) AS touched
+    SELECT {notify_touched}
+    FROM (SELECT DISTINCT {touched} FROM queued) AS touched
     WHERE {somebody_waits}
 )
 SELECT id, attempt, (SELECT count(*) FROM woken) AS notified

@@ -18,11 +18,12 @@ WITH given AS MATERIALIZED (
 )
 INSERT INTO {schema}.schedules
     (name, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, key_rules, expression,
-     timezone, missed, overlap, jitter, next_at)
+     timezone, missed, overlap, jitter, next_at, gate, lane)
 SELECT
     declared.name, declared.job_class, declared.arguments, declared.queue, declared.priority, declared.retries,
     declared.unique_key, declared.timeout, coalesce(declared.has_abort_hook, false), declared.key_rules,
-    declared.expression, declared.timezone, declared.missed, declared.overlap, declared.jitter, given.next_at
+    declared.expression, declared.timezone, declared.missed, declared.overlap, declared.jitter, given.next_at,
+    declared.gate, declared.lane
 FROM given
 JOIN declared USING (name, expression, timezone)
 WHERE EXISTS (SELECT FROM kept WHERE kept.name = given.name)
@@ -44,6 +45,8 @@ ON CONFLICT (name) DO UPDATE SET
     overlap = excluded.overlap,
     jitter = excluded.jitter,
     next_at = excluded.next_at,
-    undeclared_at = NULL
+    undeclared_at = NULL,
+    gate = excluded.gate,
+    lane = excluded.lane
 WHERE EXISTS (SELECT FROM kept WHERE kept.name = schedules.name)
 RETURNING name

@@ -62,21 +62,23 @@ WITH given AS MATERIALIZED (
 ), added AS (
     INSERT INTO {schema}.numbered_jobs
         (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, trace_context,
-         run_at, is_due)
+         run_at, is_due, gate, lane)
     SELECT
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, 'schedule ' || name,
-        jsonb_build_object('jobq-schedule', name), statement_timestamp() + delay, delay <= interval '0'
+        jsonb_build_object('jobq-schedule', name), statement_timestamp() + delay,
+        CASE WHEN delay > interval '0' THEN false WHEN gate IS NULL THEN true END, gate, lane
     FROM served
     WHERE NOT is_overlapped AND key_rules IS NULL
     ORDER BY job_class COLLATE "C", unique_key COLLATE "C", number
     ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
-    RETURNING id, queue
+    RETURNING id, queue, gate
 ), ruled AS (
     SELECT jsonb_agg(to_jsonb(job) || key_rules ORDER BY served.number) AS jobs
     FROM served
     CROSS JOIN LATERAL (
         SELECT
             number AS place, job_id AS id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
+            gate, lane,
             'schedule ' || name AS source, jsonb_build_object('jobq-schedule', name) AS trace_context, statement_timestamp() + delay AS run_at
     ) AS job
     WHERE NOT is_overlapped AND key_rules IS NOT NULL
@@ -104,8 +106,8 @@ WITH given AS MATERIALIZED (
     WHERE paused_at IS NULL AND ticks = 0 AND served_to > coalesce(last_at, '-infinity')
     RETURNING schedule, tick_at, verdict, job_id
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
-    FROM (SELECT DISTINCT queue FROM added) AS touched
+    SELECT {notify_touched}
+    FROM (SELECT DISTINCT {touched} FROM added) AS touched
     WHERE {somebody_waits}
 )
 SELECT due.name, recorded.tick_at, recorded.verdict, recorded.job_id, (SELECT count(*) FROM woken) AS notified

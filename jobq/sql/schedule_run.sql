@@ -16,15 +16,16 @@ WITH chosen AS MATERIALIZED (
     JOIN {schema}.jobs ON jobs.id = latest.job_id
 ), added AS (
     INSERT INTO {schema}.numbered_jobs
-        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at)
+        (id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook, source, run_at, gate,
+         lane, is_due)
     SELECT
         job_id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
-        'schedule ' || name || ', by ' || %(run_by)s, statement_timestamp()
+        'schedule ' || name || ', by ' || %(run_by)s, statement_timestamp(), gate, lane, CASE WHEN gate IS NULL THEN true END
     FROM chosen
     CROSS JOIN busy
     WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy) AND chosen.key_rules IS NULL
     ON CONFLICT (job_class, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
-    RETURNING id, queue
+    RETURNING id, queue, gate
 ), ruled AS (
     SELECT jsonb_build_array(to_jsonb(job) || key_rules) AS jobs
     FROM chosen
@@ -32,7 +33,7 @@ WITH chosen AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT
             job_id AS id, job_class, arguments, queue, priority, retries, unique_key, timeout, has_abort_hook,
-            'schedule ' || name || ', by ' || %(run_by)s AS source
+            gate, lane, 'schedule ' || name || ', by ' || %(run_by)s AS source
     ) AS job
     WHERE NOT (chosen.overlap = 'skip' AND busy.is_busy) AND chosen.key_rules IS NOT NULL
 ), placed AS MATERIALIZED (
@@ -46,8 +47,8 @@ WITH chosen AS MATERIALIZED (
     SELECT %(name)s, statement_timestamp(), true, 'enqueued', id
     FROM enqueued
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
-    FROM added
+    SELECT {notify_touched}
+    FROM (SELECT {touched} FROM added) AS touched
     WHERE {somebody_waits}
 )
 SELECT

@@ -13,10 +13,10 @@ WHERE kept.name IS NULL
     OR (
         declared.job_class, declared.arguments, declared.queue, declared.priority, declared.retries,
         declared.unique_key, declared.timeout, coalesce(declared.has_abort_hook, false), declared.key_rules,
-        declared.expression, declared.timezone, declared.missed, declared.overlap, declared.jitter
+        declared.expression, declared.timezone, declared.missed, declared.overlap, declared.jitter, declared.gate, declared.lane
     ) IS DISTINCT FROM (
         kept.job_class, kept.arguments, kept.queue, kept.priority, kept.retries,
         kept.unique_key, kept.timeout, kept.has_abort_hook, kept.key_rules,
-        kept.expression, kept.timezone, kept.missed, kept.overlap, kept.jitter
+        kept.expression, kept.timezone, kept.missed, kept.overlap, kept.jitter, kept.gate, kept.lane
     )
 ORDER BY declared.name

@@ -20,7 +20,7 @@ WITH cancelled AS (
     CROSS JOIN LATERAL jsonb_populate_record(NULL::{schema}.numbered_jobs, cancelled.row) AS job
     ORDER BY job.job_class COLLATE "C", job.unique_key COLLATE "C", job.id
     ON CONFLICT DO NOTHING
-    RETURNING id, queue
+    RETURNING id, queue, gate
 ), removed AS (
     DELETE FROM {schema}.results
     USING cancelled
@@ -35,8 +35,8 @@ WITH cancelled AS (
     JOIN put_back USING (id)
     WHERE aborts.job_id = cancelled.id AND aborts.attempt = cancelled.attempt AND aborts.worker_id IS NULL
 ), woken AS (
-    SELECT pg_notify(%(channel)s, queue)
-    FROM (SELECT DISTINCT queue FROM put_back) AS touched
+    SELECT {notify_touched}
+    FROM (SELECT DISTINCT {touched} FROM put_back) AS touched
     WHERE {somebody_waits}
 )
 SELECT id, (SELECT count(*) FROM woken) AS notified

@@ -3,15 +3,17 @@
 `jobs` executes the same steps on a connection, for callers that do wait.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 from jobq.records import Assignment, Count
 from jobq.states import Outcome
 from jobq.store import metrics
 from jobq.store.callers.steps import Steps
-from jobq.store.statements import channel, statement
+from jobq.store.statements import channel, gate_channel, quote_identifier, statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Promotion:
     promoted: int
     next_due_seconds: float | None
     next_expiry_seconds: float | None  # not above 0: `expire` has jobs to end
+    has_gated: bool  # a job waits at a gate, or runs through one
     others: tuple[str, ...]  # queues that had pending jobs before, without the known ones
 
 
@@ -115,9 +118,95 @@ def in_order_of_service(assignments: list[Assignment]) -> list[Assignment]:
     return [assignment for *_, assignment in keyed]
 
 
-def held(schema: str, *, worker_id: int) -> Steps[list[Assignment]]:
-    """Every job that this worker holds according to the database."""
-    rows = yield statement("claimed", schema), {"worker_id": worker_id}
+@dataclass(frozen=True, slots=True)
+class LanePosition:
+    """Where a claim through a gate begins in one queue: behind the lane that was served last, and, among lower
+    priorities, where the last walk ended. A rank is a priority, negated."""
+
+    queue: str
+    turn_lane: str = ""
+    scout_rank: int | None = None
+    scout_lane: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What came of a claim through a gate."""
+
+    assignments: list[Assignment]
+    places: int | None  # how many were free before; None: the gate limits nothing
+    is_limited: bool  # the limit is what bounds it, not the rate
+    lowest: int | None  # the lowest place that is taken; None: none is
+    is_cut: bool  # the walk ended before all lanes were seen
+    open_lanes: int  # in which something may have started
+    next_start_seconds: float | None  # until a rate allows the next one
+    positions: list[LanePosition]
+
+
+CLOSED = Passed([], 0, True, None, False, 0, None, [])
+"""The gate is paused, or this worker was declared dead."""
+
+
+def find_gates(schema: str) -> Steps[dict[str, list[str]]]:
+    """The open gates at which something waits, each with the queues in which it waits."""
+    rows = yield statement("find_gates", schema), {}
+    return dict(rows)
+
+
+def claim_through(
+    schema: str,
+    gate: str,
+    *,
+    worker_id: int,
+    positions: Sequence[LanePosition],
+    classes: Sequence[str],
+    most: int,
+    min_place: int = 0,
+    over: Sequence[int] = (),
+) -> Steps[Passed | None]:
+    """Claims up to `most` jobs through a gate; None: somebody else is at it.
+
+    For a transaction of its own, which is READ COMMITTED: the count has to see what was committed before the lock.
+    """
+    if not (yield statement("gate_enter", schema), {"gate": gate}):
+        return None
+    rows = yield (
+        statement("gate_claim", schema),
+        {
+            "gate": gate,
+            "worker_id": worker_id,
+            "queues": [position.queue for position in positions],
+            "turn_lanes": [position.turn_lane for position in positions],
+            "scout_ranks": [position.scout_rank for position in positions],
+            "scout_lanes": [position.scout_lane for position in positions],
+            "classes": list(classes),
+            "most": most,
+            "min_place": min_place,
+            "places": f"{quote_identifier(schema)}.places",
+            "over": list(over),
+        },
+    )
+    return passed_of(rows) if rows else CLOSED
+
+
+def passed_of(rows: Sequence[Sequence[Any]]) -> Passed:
+    places, is_limited, lowest, is_cut, open_lanes, next_start_seconds, ended, first, *_ = rows[0]
+    claimed = [] if first is None else [Assignment(*row[7:]) for row in rows]
+    return Passed(
+        in_order_of_service(claimed),
+        places,
+        bool(is_limited),
+        lowest,
+        is_cut,
+        open_lanes,
+        next_start_seconds,
+        [LanePosition(*entry) for entry in json.loads(ended or "[]")],
+    )
+
+
+def held(schema: str, *, worker_id: int, through_gates: bool = False) -> Steps[list[Assignment]]:
+    """Every job that the database says this worker holds: that it claimed from queues, or else through gates."""
+    rows = yield statement("claimed", schema), {"worker_id": worker_id, "through_gates": through_gates}
     return in_order_of_service([Assignment(*row) for row in rows])
 
 
@@ -137,9 +226,11 @@ def give_back(schema: str, *, worker_id: int, assignments: Sequence[Assignment])
             "waits": [assignment.waited_microseconds for assignment in assignments],
         },
     )
-    queues = sorted({queue for _, queue, _ in rows})
-    if queues:
-        yield statement("tell", schema), {"channel": channel(schema), "queues": queues}
+    queues = sorted({queue for _, queue, gate, _ in rows if gate is None})
+    gates = sorted({gate for _, _, gate, _ in rows if gate is not None})
+    for to, names in ((channel(schema), queues), (gate_channel(schema), gates)):
+        if names:
+            yield statement("tell", schema), {"channel": to, "queues": names}
     return queues
 
 
@@ -149,8 +240,8 @@ def promote(schema: str, *, worker_id: int, known: Collection[str] = (), limit: 
         statement("promote", schema),
         {"worker_id": worker_id, "channel": channel(schema), "limit": limit, "known": list(known)},
     )
-    queues, promoted, next_due_seconds, next_expiry_seconds, others, _ = row
-    return Promotion(tuple(queues), promoted, next_due_seconds, next_expiry_seconds, tuple(others))
+    queues, promoted, next_due_seconds, next_expiry_seconds, others, _, has_gated = row
+    return Promotion(tuple(queues), promoted, next_due_seconds, next_expiry_seconds, has_gated, tuple(others))
 
 
 def expire(schema: str, *, limit: int = 1000) -> Steps[Expiry]:

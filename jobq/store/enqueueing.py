@@ -13,7 +13,7 @@ from jobq.states import State
 from jobq.store.callers.psycopg3 import carry_out
 from jobq.store.callers.steps import NoCopy, Steps
 from jobq.store.keys import Holder, moment, placing
-from jobq.store.statements import channel, quote_identifier, statement, worker_channel
+from jobq.store.statements import channel, gate_channel, quote_identifier, statement, worker_channel
 
 CHUNK = 2000
 
@@ -78,6 +78,8 @@ def adding(schema: str, job: NewJob, *, is_announced: bool = False) -> Steps[Add
             "expires_at": text_of(job.expires_at),
             "expires_in": job.expires_in,
             "has_abort_hook": job.has_abort_hook,
+            "gate": job.gate,
+            "lane": job.lane,
             "channel": channel(schema),
             "worker_channel": worker_channel(schema),
             "is_announced": is_announced,
@@ -140,14 +142,19 @@ def copying_numbered(schema: str, ids: Sequence[int], new: NewJobs, now: datetim
         first = next(job_id for job_id, like in zip(ids, new.likes, strict=True) if id(like) in due)
         ((at,),) = yield statement("copied_at", schema), {"id": first}
         decided.update({key: decided_of(like, moment(at)) for key, like in due.items()})
-    queues = sorted({like.queue for like in kinds.values()})
-    yield statement("wake", schema), {"channel": channel(schema), "queues": queues}
+    for to, names in (
+        (channel(schema), {like.queue for like in kinds.values() if like.gate is None}),
+        (gate_channel(schema), {like.gate for like in kinds.values() if like.gate is not None}),
+    ):
+        if names:
+            yield statement("wake", schema), {"channel": to, "queues": sorted(names)}
     return decided
 
 
 def is_due_at_once(job: NewJob) -> bool:
     """The form of nearly all jobs. The database fills in their times: reading them took a third of the COPY's time."""
-    return job.run_at is None and not job.delay and job.expires_in is None and job.expires_at is None
+    is_at_once = job.run_at is None and not job.delay and job.expires_in is None and job.expires_at is None
+    return is_at_once and job.gate is None
 
 
 def blocks_of(ids: Sequence[int], new: NewJobs, texts: Mapping[int, str]) -> Iterator[bytes]:
@@ -171,12 +178,13 @@ def decided_of(job: NewJob, now: datetime) -> Decided:
     expires_at = job.expires_at
     if expires_at is None and job.expires_in is not None:
         expires_at = now + timedelta(seconds=job.expires_in)
-    return Decided((State.SCHEDULED if run_at > now else State.PENDING).value, now, run_at, expires_at)
+    due = State.PENDING if job.gate is None else State.GATED
+    return Decided((State.SCHEDULED if run_at > now else due).value, now, run_at, expires_at)
 
 
 def times_of(decided: Decided) -> tuple[str | None, ...]:
     expires_at = None if decided.expires_at is None else decided.expires_at.isoformat()
-    is_due = str(decided.state == State.PENDING).lower()
+    is_due = None if decided.state == State.GATED else str(decided.state == State.PENDING).lower()
     return is_due, decided.enqueued_at.isoformat(), decided.run_at.isoformat(), expires_at
 
 
@@ -184,7 +192,7 @@ def fields_of(job: NewJob, *times: str | None) -> str:
     """All columns but the id and the arguments."""
     values = (
         *(job.job_class, job.queue, job.priority, job.retries, job.source, job.trace_context, job.timeout),
-        *(job.has_abort_hook, *times),
+        *(job.has_abort_hook, *((job.gate, job.lane, *times) if times else ())),
     )
     return "\t".join(["\\N" if value is None else copied(str(value)) for value in values])
 
@@ -258,6 +266,8 @@ def columns_of(entries: Sequence[Entry]) -> dict[str, Any]:
         "expires_ats": [text_of(job.expires_at) for job in jobs],
         "expires_ins": [job.expires_in for job in jobs],
         "abort_hooks": [job.has_abort_hook for job in jobs],
+        "gates": [job.gate for job in jobs] if any(job.gate for job in jobs) else None,
+        "lanes": [job.lane for job in jobs],
     }
 
 

@@ -13,7 +13,7 @@ from jobq.records import Assignment, Count, Report
 from jobq.states import Outcome
 from jobq.store import claiming
 from jobq.store.callers.steps import Result, Steps, take
-from jobq.store.claiming import Expiry, Promotion, QueuePosition
+from jobq.store.claiming import Expiry, LanePosition, Passed, Promotion, QueuePosition
 from jobq.store.database import Connection
 from jobq.store.keys import moment
 from jobq.store.statements import channel, statement
@@ -137,6 +137,24 @@ def numbers_or_null(values: list[int | None]) -> str:
 def texts(values: list[str | None]) -> list[str | None] | None:
     """A column of texts. None if all are empty: unnest() fills the shorter columns up with NULL."""
     return None if values.count(None) == len(values) else values
+
+
+def claim_through(
+    connection: Connection,
+    schema: str,
+    gate: str,
+    *,
+    worker_id: int,
+    positions: Sequence[LanePosition],
+    classes: Sequence[str],
+    most: int,
+) -> Passed | None:
+    """As `claiming.claim_through` says, in a transaction of its own or in the one at hand."""
+    with connection.transaction():
+        return carried_out(
+            connection,
+            claiming.claim_through(schema, gate, worker_id=worker_id, positions=positions, classes=classes, most=most),
+        )
 
 
 def promote(

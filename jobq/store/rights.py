@@ -195,7 +195,7 @@ WORKER = Role(
         *on("schedules", "INSERT", "UPDATE", columns=DECLARED),
         *on("schedules", "UPDATE", columns=("last_at", "undeclared_at")),
         *on("numbered_jobs", "INSERT", columns=FIRED_JOB),
-        *on("numbered_jobs", "SELECT", columns=("id", "queue", "job_class", "unique_key")),
+        *on("numbered_jobs", "SELECT", columns=("id", "queue", "job_class", "unique_key", "gate")),
         *DRAW_IDS,
         *on("ticks", "SELECT", "DELETE"),
         *on("ticks", "INSERT", columns=("schedule", "tick_at", "verdict", "passed", "job_id")),

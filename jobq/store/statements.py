@@ -29,7 +29,63 @@ Stopped workers are excluded for the index workers_alive: thousands are kept, an
 
 SCHEDULED = "NOT is_due AND worker_id IS NULL"
 
-TAKE_CHOSEN = """
+GATED = "is_due IS NULL AND gate > '' AND worker_id IS NULL"
+"""A job is due, and waits at its gate."""
+
+TOUCHED = "CASE WHEN gate IS NULL THEN queue END AS queue, gate"
+"""Where workers have something to do: at the gate of a job, or in the queue of one without a gate."""
+
+NOTIFY_TOUCHED = "pg_notify(CASE WHEN gate IS NULL THEN %(channel)s ELSE {gate_channel} END, coalesce(gate, queue))"
+"""Tells workers of what was touched."""
+
+PLACE_KEPT = """
+    CASE WHEN jobs.place IS NOT NULL AND EXISTS (
+        SELECT FROM {schema}.gates WHERE name = jobs.gate AND is_strict
+    ) THEN jobs.place END
+""".strip()
+"""What becomes of the place of an attempt that another follows: it is free, but for a lane that keeps its order."""
+
+LANE_ROOM = """
+        SELECT
+            CASE WHEN kept.paused_at IS NULL OR kept.paused_until <= statement_timestamp() THEN
+                greatest(0, least(
+                    9223372036854775807,
+                    coalesce(
+                        CASE
+                            WHEN kept.set_until IS NULL OR kept.set_until > statement_timestamp()
+                            THEN kept.set_max_running
+                        END,
+                        gate.lane_max_running
+                    ) - coalesce(
+                        (
+                            SELECT running + CASE WHEN gate.is_strict AND following.phase < 3 THEN resting ELSE 0 END
+                            FROM held
+                            WHERE held.lane = following.lane
+                        ),
+                        0
+                    ),
+                    div(
+                        extract(
+                            epoch FROM statement_timestamp() + gate.lane_rate_burst * gate.lane_emission - used.spent_to
+                        ),
+                        extract(epoch FROM gate.lane_emission)
+                    )
+                ))::bigint
+            ELSE 0 END AS jobs,
+            used.spent_to
+        FROM gate
+        LEFT JOIN {schema}.lanes AS kept ON kept.gate = gate.name AND kept.lane = following.lane
+        CROSS JOIN LATERAL (
+            SELECT least(
+                greatest(kept.spent_to, statement_timestamp()),
+                statement_timestamp() + gate.lane_rate_burst * gate.lane_emission
+                + gate.lane_rate_seconds * interval '1 second'
+            ) AS spent_to
+        ) AS used
+""".strip()
+"""How many jobs may start in a lane: by its limit, by its rate, and where nobody has paused it."""
+
+NOTED = """
 noted AS (
     INSERT INTO {schema}.claims (worker_id, job_ids)
     SELECT %(worker_id)s, array_agg(id)
@@ -39,13 +95,10 @@ noted AS (
 ), over AS (
     DELETE FROM {schema}.claims WHERE id = ANY (%(over)s::bigint[]) AND EXISTS (SELECT FROM alive)
 )
-UPDATE {schema}.jobs
-SET attempt = least(attempt, 2147483646) + 1,
-    worker_id = %(worker_id)s,
-    started_at = statement_timestamp()
-FROM chosen
-WHERE jobs.id = chosen.id
-RETURNING
+""".strip()
+"""Notes the `chosen` jobs in one row of `claims`. Claims that are over lose their rows, where the worker is `alive`."""
+
+ASSIGNMENT = """
     jobs.id, jobs.attempt, jobs.excused, jobs.losses, jobs.retries, jobs.priority,
     (date_part('epoch', jobs.enqueued_at) * 1000000)::bigint, jobs.queue, jobs.job_class,
     CASE
@@ -64,10 +117,20 @@ RETURNING
     ) END,
     jobs.suspected, (SELECT id FROM noted)
 """.strip()
-"""How every claim ends: notes the `chosen` jobs in one row of `claims`, and makes them the worker's, if it is `alive`.
+"""What a claim returns of each job. Of arguments only small ones come with it: claim.sql says why."""
 
-The rows of claims that are over are deleted. Of arguments only small ones come with the claim: claim.sql says why.
-"""
+TAKE_CHOSEN = f"""
+{NOTED}
+UPDATE {{schema}}.jobs
+SET attempt = least(attempt, 2147483646) + 1,
+    worker_id = %(worker_id)s,
+    started_at = statement_timestamp()
+FROM chosen
+WHERE jobs.id = chosen.id
+RETURNING
+    {ASSIGNMENT}
+""".strip()
+"""How every ordinary claim ends: notes the `chosen` jobs, and makes them the worker's, if it is `alive`."""
 
 DECLARED = """
     SELECT DISTINCT entry ->> 'name' AS name
@@ -92,7 +155,7 @@ YOUNGEST_DECLARATIONS = """
     CROSS JOIN LATERAL jsonb_to_recordset(told.schedules) AS entry (
         name text, job_class text, arguments jsonb, queue text, priority smallint, retries integer, unique_key text,
         timeout real, has_abort_hook boolean, key_rules jsonb, expression text, timezone text,
-        missed text, overlap text, jitter float8
+        missed text, overlap text, jitter float8, gate text, lane text
     )
     ORDER BY entry.name, told.schedules_at DESC, told.id DESC
 """.strip()
@@ -118,6 +181,12 @@ PARTS = {
     "pending": PENDING,
     "somebody_waits": SOMEBODY_WAITS,
     "take_chosen": TAKE_CHOSEN,
+    "noted": NOTED,
+    "lane_room": LANE_ROOM,
+    "assignment": ASSIGNMENT,
+    "touched": TOUCHED,
+    "notify_touched": NOTIFY_TOUCHED,
+    "place_kept": PLACE_KEPT,
     "declared": DECLARED,
     "youngest_declarations": YOUNGEST_DECLARATIONS,
     "worker_name": worker_name(),
@@ -155,7 +224,8 @@ def statement(name: str, schema: str) -> bytes:
     text = text.replace(CLOCK, _clock)
     # A percent sign in the schema's name would be read as a placeholder. The bounds of the histograms are a constant of
     # the plan: as a parameter they would be read each time, which takes longer than the rest of the counting.
-    return text.replace("{bounds}", BOUNDS).replace("{schema}", quote_identifier(schema).replace("%", "%%")).encode()
+    text = text.replace("{bounds}", BOUNDS).replace("{schema}", quote_identifier(schema).replace("%", "%%"))
+    return text.replace("{gate_channel}", quote_literal(gate_channel(schema)).replace("%", "%%")).encode()
 
 
 def filtered(name: str, schema: str, condition: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 from jobq.records import ClassRecord, Count
 from jobq.store import metrics
 from jobq.store.database import Connection
-from jobq.store.statements import channel, control_channel, quote_identifier, statement, worker_channel
+from jobq.store.statements import channel, control_channel, gate_channel, quote_identifier, statement, worker_channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def request_stop(connection: Connection, schema: str, ids: Sequence[int], *, req
 
 def listening(schema: str, worker_id: int) -> list[bytes]:
     """The statements that make a connection receive notifications for this worker, or for all."""
-    names = (channel(schema), control_channel(schema), f"{worker_channel(schema)}{worker_id}")
+    names = (channel(schema), gate_channel(schema), control_channel(schema), f"{worker_channel(schema)}{worker_id}")
     return [f"LISTEN {quote_identifier(name)}".encode() for name in names]
 
 

@@ -37,6 +37,7 @@ class Loop:
             Ownership(7),
             on_announced=lambda announcement: tell(f"job {announcement.job_id}"),
             on_hint=lambda queue: tell(f"queue {queue}"),
+            on_gate=lambda gate: tell(f"gate {gate}"),
             on_control=lambda worker: tell(f"worker {worker}"),
             on_connected_again=lambda: tell("everywhere"),
         )

@@ -103,6 +103,7 @@ def test_a_listener_proves_that_its_server_is_there_and_the_kernel_gives_up_on_o
         Ownership(1),
         on_announced=print,
         on_hint=print,
+        on_gate=print,
         on_control=print,
         on_connected_again=lambda: None,
     )
