@@ -43,7 +43,7 @@ WITH RECURSIVE alive AS MATERIALIZED (
     SELECT
         greatest(0, least(by_limit, by_rate))::bigint AS gate_jobs,
         greatest(0, least(by_limit, by_rate, %(most)s::bigint))::bigint AS jobs,
-        by_limit <= coalesce(by_rate, by_limit) AS is_limited
+        by_limit IS NOT NULL AND by_limit <= coalesce(by_rate, by_limit) AS is_limited
     FROM (
         SELECT
             max_running - (SELECT coalesce(sum(running), 0) FROM held) AS by_limit,

@@ -1,0 +1,10 @@
+"""A few hundred steps of `python -m tests.faults.gates`."""
+
+from faults import gates
+from jobq.settings import Settings
+
+
+def test_no_more_run_than_a_gate_allows_whatever_is_done_in_whatever_order(settings: Settings) -> None:
+    machine = gates.run(settings, steps=400, seed=1)
+    assert machine.fullest > 1
+    assert {"claimed", "ended", "rescued", "taken"} <= set(machine.counts)
