@@ -24,7 +24,7 @@ SCHEMA = "jobq_benchmark"
 JOBS = '''
 from time import monotonic, sleep
 
-from jobq import Job, register_job
+from jobq import Gate, Job, register_job
 
 
 @register_job
@@ -51,6 +51,43 @@ class Sleep(Job):
 
     def run(self):
         sleep(self.seconds)
+
+
+class Gated(Job):
+    def __init__(self, lane: str, seconds: float):
+        self.lane, self.seconds = lane, seconds
+
+    def get_lane(self):
+        return self.lane
+
+    def run(self):
+        if self.seconds:
+            sleep(self.seconds)
+
+
+@register_job
+class One(Gated):
+    gate = Gate("one", limit=1)
+
+
+@register_job
+class Forty(Gated):
+    gate = Gate("forty", limit=40)
+
+
+@register_job
+class Fifty(Gated):
+    gate = Gate("fifty", limit=50)
+
+
+@register_job
+class Lanes(Gated):
+    gate = Gate("lanes", lane_limit=1)
+
+
+@register_job
+class Turns(Gated):
+    gate = Gate("turns")
 '''
 
 STARTED_WITHIN_SECONDS = 60.0

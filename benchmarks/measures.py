@@ -11,6 +11,7 @@ import psycopg
 
 from benchmarks import limits
 from benchmarks.bench import SCHEMA, Bench, LeftOut, cpu_seconds, memory_megabytes
+from benchmarks.gates import gates
 from benchmarks.peers import LostOrDoubled, Peer, PeerFailed
 from jobq import operate
 
@@ -412,4 +413,5 @@ MEASURES: dict[str, Callable[[Bench, list[Peer]], None]] = {
     "work": work,
     "start": start,
     "growth": growth,
+    "gates": gates,
 }

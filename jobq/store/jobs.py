@@ -139,6 +139,11 @@ def texts(values: list[str | None]) -> list[str | None] | None:
     return None if values.count(None) == len(values) else values
 
 
+def find_gates(connection: Connection, schema: str) -> dict[str, list[str]]:
+    """As `claiming.find_gates` says."""
+    return carried_out(connection, claiming.find_gates(schema))
+
+
 def claim_through(
     connection: Connection,
     schema: str,

@@ -14,15 +14,16 @@ from time import monotonic
 from typing import Any
 
 from jobq import __version__
-from jobq.application import describe_schedules
+from jobq.application import describe, describe_schedules
 from jobq.arguments import decoded, value_and_note
-from jobq.records import Assignment, Report
+from jobq.records import Assignment, ClassRecord, Report
 from jobq.registry import registry
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.scheduler import Scheduler
+from jobq.runtime.service import sooner
 from jobq.states import Outcome
-from jobq.store import jobs, schedules, workers
-from jobq.store.claiming import QueuePosition
+from jobq.store import gates, jobs, schedules, workers
+from jobq.store.claiming import LanePosition, QueuePosition
 from jobq.store.database import Connection, default_database, host_name
 from jobq.testing.assertions import as_seconds
 from jobq.testing.clock import moving, now
@@ -129,6 +130,7 @@ class Runner:
         self._until = until
         self._with_schedules = with_schedules
         self._held: list[Assignment] = []
+        self._lanes: dict[tuple[str, str], LanePosition] = {}  # where gates are entered, by gate and queue
         self._error: BaseException | None = None
 
     def run(self, limit: int | None, *, raise_errors: bool) -> list[Attempt]:
@@ -157,8 +159,10 @@ class Runner:
             version=__version__,
             processes=1,
             queues=[],
-            classes=[],
+            classes=(classes := gated_classes()),
         )
+        if classes:
+            gates.declare(self._connection, self._schema, loss_wait_seconds=0.0)
         self._scheduler = self._new_scheduler() if self._with_schedules else None
         try:
             yield
@@ -207,10 +211,33 @@ class Runner:
                     classes=known_names(),
                     most=1,
                 )
+            next_start = None if self._held or not promotion.has_gated else self._claim_through_gates()
             if self._held:
                 return True
-            if not self._let_time_pass(promotion.next_due_seconds):
+            if not self._let_time_pass(sooner(promotion.next_due_seconds, next_start)):
                 return False
+
+    def _claim_through_gates(self) -> float | None:
+        """Claims the next job that waits at a gate; returns the seconds until a rate lets one start."""
+        next_start = None
+        for gate, queues in jobs.find_gates(self._connection, self._schema).items():
+            positions = [self._lanes.get((gate, queue), LanePosition(queue)) for queue in queues]
+            passed = jobs.claim_through(
+                self._connection,
+                self._schema,
+                gate,
+                worker_id=self._worker_id,
+                positions=positions,
+                classes=known_names(),
+                most=1,
+            )
+            if passed is not None:
+                self._held = passed.assignments
+                self._lanes.update({(gate, position.queue): position for position in passed.positions})
+                next_start = sooner(next_start, passed.next_start_seconds)
+            if self._held:
+                break
+        return next_start
 
     def _let_time_pass(self, next_due: float | None) -> bool:
         """Moves the clock to what comes next, or to the end of the time that may pass. False: it has passed."""
@@ -248,6 +275,10 @@ async def in_thread_of_django(run: Callable[[], list[Attempt]]) -> list[Attempt]
     sync_to_async = import_module("asgiref.sync").sync_to_async
     attempts: list[Attempt] = await sync_to_async(run, thread_sensitive=True)()
     return attempts
+
+
+def gated_classes() -> list[ClassRecord]:
+    return [record for record in describe() if record.gate is not None]
 
 
 def known_names() -> list[str]:

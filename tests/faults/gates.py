@@ -70,7 +70,8 @@ class Machine:
 
     def step(self) -> None:
         name = self.random.choice(
-            [*["add", "claim", "go_on", "end"] * 3, *["go_on"] * 4, "end", "retry", "give_back", "rescue", "late_report",
+            [*["add", "claim", "go_on", "end"] * 3, *["go_on"] * 4, "end", "retry", "give_back", "rescue",
+             "late_report",
              "set_limit", "pause", "cancel", "promote"]
         )  # fmt: skip
         before = self.running()

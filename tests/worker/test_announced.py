@@ -192,6 +192,7 @@ class Sleeper:
             ownership,
             on_announced=lambda announcement: self.claimer.announce(announcement),
             on_hint=lambda queue: self.claimer.hint(queue),
+            on_gate=lambda gate: None,
             on_control=print,
             on_connected_again=lambda: self.claimer.look(),
         )
@@ -206,6 +207,7 @@ class Sleeper:
             on_claimed=lambda: None,
             may_sleep=lambda: self.listener.is_listening,
             on_owed_hooks=lambda: None,
+            on_gated=lambda has_gated: None,
         )
         self.claimer.classes = (JOB_CLASS,)
         self.claimer.want(2)

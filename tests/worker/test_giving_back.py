@@ -178,6 +178,7 @@ def claimer_of(settings: Settings, worker_id: int) -> Claimer:
         on_claimed=lambda: None,
         may_sleep=lambda: False,
         on_owed_hooks=lambda: None,
+        on_gated=lambda has_gated: None,
     )
     claimer.classes = (JOB_CLASS,)
     return claimer
