@@ -20,7 +20,6 @@ from jobq.records import Assignment, ClassRecord, Report
 from jobq.registry import registry
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.scheduler import Scheduler
-from jobq.runtime.service import sooner
 from jobq.states import Outcome
 from jobq.store import gates, jobs, schedules, workers
 from jobq.store.claiming import LanePosition, QueuePosition
@@ -214,7 +213,7 @@ class Runner:
             next_start = None if self._held or not promotion.has_gated else self._claim_through_gates()
             if self._held:
                 return True
-            if not self._let_time_pass(sooner(promotion.next_due_seconds, next_start)):
+            if not self._let_time_pass(promotion.next_due_seconds, next_start):
                 return False
 
     def _claim_through_gates(self) -> float | None:
@@ -234,16 +233,17 @@ class Runner:
             if passed is not None:
                 self._held = passed.assignments
                 self._lanes.update({(gate, position.queue): position for position in passed.positions})
-                next_start = sooner(next_start, passed.next_start_seconds)
+                waits = [wait for wait in (next_start, passed.next_start_seconds) if wait is not None]
+                next_start = min(waits, default=None)
             if self._held:
                 break
         return next_start
 
-    def _let_time_pass(self, next_due: float | None) -> bool:
+    def _let_time_pass(self, *nexts: float | None) -> bool:
         """Moves the clock to what comes next, or to the end of the time that may pass. False: it has passed."""
         if self._time is None or self._seconds_ahead <= 0:
             return False
-        waits = [wait for wait in (next_due, self._next_tick(), self._seconds_ahead) if wait is not None]
+        waits = [wait for wait in (*nexts, self._next_tick(), self._seconds_ahead) if wait is not None]
         if (seconds := min(waits)) == math.inf:
             return False
         self._seconds_ahead -= seconds
