@@ -13,6 +13,7 @@ JobqError
 │   ├── NotRunning              asked of a job that no worker runs
 │   ├── JobNotFound             no job has that id
 │   ├── ScheduleNotFound        no schedule has that name
+│   ├── GateNotFound            no gate has that name
 │   ├── WorkerNotFound          no live worker has that name
 │   ├── AmbiguousWorker         several live workers have that name
 │   ├── FilterError             a filter cannot be read; shows where
@@ -99,6 +100,10 @@ class JobNotFound(UsageError):
 
 class ScheduleNotFound(UsageError):
     pass
+
+
+class GateNotFound(UsageError):
+    """No gate has this name."""
 
 
 class WorkerNotFound(UsageError):

@@ -381,6 +381,8 @@ KINDS: dict[str, Callable[[Reader, Raw], Value]] = {
     "worker": pattern_of,
     "build": pattern_of,
     "key": pattern_of,
+    "gate": pattern_of,
+    "lane": pattern_of,
     "id": number_of,
     "args": pattern_of,
     "since": moment_of,

@@ -129,6 +129,8 @@ class JobRecord:
     is_followed: bool = False  # when it ends, another run follows with newer arguments; only where one job is looked at
     on_held: str | None = None  # only from enqueueing: this job held the key, and was returned, replaced or followed
     traceparent: str | None = None  # of the span that enqueued it (W3C); only where one job is looked at
+    gate: str | None = None  # the gate that its attempts go through
+    lane: str | None = None  # its lane of that gate; empty: the gate has none
 
     @property
     def trace_id(self) -> str | None:
@@ -429,6 +431,78 @@ class QueueStats:
     pause_reason: str | None = None
 
 
+WAITING_LIMIT = 10_000
+"""Jobs that wait at a gate are counted up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    """What waits and runs in one lane of a gate, and what operators have set on it."""
+
+    name: str
+    waiting: int  # counted up to a limit
+    running: int
+    running_since: datetime | None  # of those that run, the first to start
+    oldest_seconds: float | None  # how long its first job has been due
+    set_limit: int | None = None
+    set_at: datetime | None = None
+    set_until: datetime | None = None
+    set_by: str | None = None
+    set_reason: str | None = None
+    paused_at: datetime | None = None
+    paused_until: datetime | None = None
+    paused_by: str | None = None
+    pause_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateStats:
+    """What waits and runs at a gate, its limits as declared, and what operators have set on it."""
+
+    name: str
+    declared_limit: int | None
+    lane_limit: int | None
+    rate: int | None  # starts in any `rate_seconds`
+    rate_seconds: float | None
+    rate_burst: int | None
+    lane_rate: int | None
+    lane_rate_seconds: float | None
+    lane_rate_burst: int | None
+    lane_parameter: str | None
+    is_strict: bool
+    is_known: bool  # some worker declared it once: without that nothing starts
+    is_declared: bool  # a live worker declares it
+    next_start_seconds: float | None  # by its rate; None: it has none
+    running: int
+    running_lanes: int
+    running_since: datetime | None  # of those that run, the first to start
+    waiting: int  # counted up to a limit
+    lanes: int  # in which something waits; counted up to a limit
+    oldest_seconds: float | None  # how long the oldest of the first jobs of these lanes has been due
+    set_limit: int | None = None
+    set_at: datetime | None = None
+    set_until: datetime | None = None
+    set_by: str | None = None
+    set_reason: str | None = None
+    paused_at: datetime | None = None
+    paused_until: datetime | None = None
+    paused_by: str | None = None
+    pause_reason: str | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """The limit that holds now: an operator's stands above the declared one."""
+        return self.declared_limit if self.set_limit is None else self.set_limit
+
+    @property
+    def is_full(self) -> bool:
+        return self.limit is not None and self.running >= self.limit
+
+    @property
+    def has_lanes(self) -> bool:
+        return self.lane_parameter is not None or self.is_strict or self.lanes > 1 or self.running_lanes > 1
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
     """A worker, as it was last heard of."""
@@ -496,6 +570,8 @@ class Stats:
     estimated: tuple[str, ...]
     at: datetime
     finished: dict[str, int] = field(default_factory=dict)
+    gates: tuple[GateStats, ...] = ()
+    gated: int = 0  # jobs that wait at gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,6 +581,7 @@ class Load:
     queues: tuple[QueueStats, ...]
     workers: tuple[WorkerRecord, ...]
     wanted: dict[str, int]  # processes that some of the queues want
+    gates: tuple[GateStats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

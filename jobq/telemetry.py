@@ -212,6 +212,12 @@ def observe_queues(read: Callable[[], Stats]) -> None:
         ("jobq.queue.oldest_age", "s", "How long the oldest pending job has been due.", "oldest_seconds"),
     ):
         meter.create_observable_gauge(name, [of_queues(stats, value)], unit, description)
+    for name, unit, description, value in (
+        ("jobq.gate.running", "{job}", "Jobs that run through the gate.", "running"),
+        ("jobq.gate.waiting", "{job}", "Jobs that wait at the gate; counted up to a limit.", "waiting"),
+        ("jobq.gate.oldest_age", "s", "How long the oldest job at the gate has been due.", "oldest_seconds"),
+    ):
+        meter.create_observable_gauge(name, [of_gates(stats, value)], unit, description)
     meter.create_observable_gauge("jobq.workers", [of_workers(stats)], "{worker}", "Workers that have not signed off.")
 
 
@@ -223,6 +229,15 @@ def of_queues(stats: "Recent", value: str) -> "Callable[[CallbackOptions], list[
             Observation(getattr(queue, value) or 0, {"messaging.destination.name": queue.name})
             for queue in stats.read().queues
         ]
+
+    return observed
+
+
+def of_gates(stats: "Recent", value: str) -> "Callable[[CallbackOptions], list[Observation]]":
+    def observed(_options: "CallbackOptions") -> "list[Observation]":
+        from opentelemetry.metrics import Observation
+
+        return [Observation(getattr(gate, value) or 0, {"jobq.gate.name": gate.name}) for gate in stats.read().gates]
 
     return observed
 

@@ -82,7 +82,7 @@ RETRY = Act(
 CANCEL = Act(
     "cancel",
     "cancelled",
-    frozenset({State.PENDING, State.SCHEDULED, State.RUNNING}),
+    frozenset({State.PENDING, State.GATED, State.SCHEDULED, State.RUNNING}),
     one=Tier.YES,
     few=Tier.YES,
     effect="those that wait end as cancelled; those that run are asked to end, then made to",
@@ -128,6 +128,7 @@ ACTIONS = (
     Action("enqueue", "n", "new job", "Enqueue a new job, with its arguments, now or later.", "act", writes=True),
     Action("run_now", "t", "run now", "Enqueue the job of a schedule now, out of turn.", "act", writes=True),
     Action("pause", "p", "pause/resume", "Stop it from starting anything, or let it go on.", "act", writes=True),
+    Action("limit", "l", "limit", "Set how many jobs of a gate or a lane run at once.", "act", writes=True),
     Action(
         "stop", "S", "stop", "Have a worker end what it runs, and stop; declare a silent one dead.", "act", writes=True
     ),
@@ -191,6 +192,7 @@ VERBS = {
     "enqueue": "enqueue",
     "run_now": "run schedule",
     "pause": "pause",
+    "limit": "limit gate",
     "stop": "stop worker",
     "mute": "mute",
     "stack": "stack",

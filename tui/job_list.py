@@ -79,9 +79,10 @@ class JobList:
         self._may_look = LOOK_ON
         self.problem = ""
 
-    def beside(self, step: int) -> View:
-        """The previous or the next list."""
-        return VIEWS[(VIEWS.index(self.view) + step) % len(VIEWS)]
+    def beside(self, step: int, views: Sequence[View]) -> View:
+        """The previous or the next of the shown lists."""
+        place = views.index(self.view) if self.view in views else 0
+        return views[(place + step) % len(views)]
 
     # Asking
 

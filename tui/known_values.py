@@ -51,6 +51,7 @@ class KnownValues:
     def add_jobs(self, jobs: Iterable[JobRecord]) -> None:
         for job in jobs:
             seen = {"class": job.job_class, "queue": job.queue, "key": job.unique_key, "worker": job.worker}
+            seen |= {"gate": job.gate, "lane": job.lane}
             for key, value in (seen | {"error": job.error_type}).items():
                 self.add(key, [value])
             for name, value in texts_of(job.arguments):

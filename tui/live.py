@@ -13,7 +13,7 @@ from jobq import filters, observe, operate
 from jobq.clean import line
 from jobq.errors import DatabaseReadOnly
 from jobq.filters import Filter, Moment, Pattern
-from jobq.observe import FailureGroup, Forecast, Matches, Position, Preview, Selected, Why
+from jobq.observe import FailureGroup, Forecast, Gated, Matches, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED
@@ -306,6 +306,29 @@ class LiveSource:
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
         return self._act_on_named(verb, ACTS_ON_FAILURES[verb], groups)
 
+    def gate(self, name: str) -> Gated:
+        return self._shown(observe.gate(self._database, self._raw.get(name, name)))
+
+    def act_on_gate(
+        self,
+        verb: str,
+        gate: str,
+        *,
+        lane: str | None = None,
+        limit: int | None = None,
+        seconds: float | None = None,
+        reason: str | None = None,
+    ) -> NamedReport:
+        self._require_writing()
+        name, place = self._raw.get(gate, gate), None if lane is None else self._raw.get(lane, lane)
+        if verb == "limit":
+            done = operate.limit_gate(self._database, name, limit, lane=place, seconds=seconds, reason=reason)
+        elif verb == "pause":
+            done = operate.pause_gate(self._database, name, lane=place, seconds=seconds, reason=reason)
+        else:
+            done = operate.resume_gate(self._database, name, lane=place)
+        return gate_report(verb, done)
+
     def act_on_queues(self, verb: str, names: Iterable[str], reason: str | None = None) -> NamedReport:
         given = {"reason": reason} if verb == "pause" else {}
         return self._act_on_named(verb, ACTS_ON_QUEUES[verb], names, **given)
@@ -361,7 +384,8 @@ class LiveSource:
         self._seen.add_workers(cleaned(stats.workers) if stats is not None else ())
         queues = {job.queue for job in jobs} | {queue.name for queue in (stats.queues if stats else ())}
         classes = {job.job_class for job in jobs} | {one.job_class for one in (stats.unknown_classes if stats else ())}
-        for kind, names in (("queue", queues), ("class", classes)):
+        gates = {gate.name for gate in (stats.gates if stats else ())}
+        for kind, names in (("queue", queues), ("class", classes), ("gate", gates)):
             for name in names:
                 shown = line(name)
                 self._seen.add(kind, [shown])
@@ -373,6 +397,14 @@ def report_of(verb: str, acted: operate.Acted) -> Report:
     skipped = {job_id: line(why) for job_id, why in acted.skipped.items()}
     asked = tuple(acted.asked)
     return Report(verb, tuple(acted.done), skipped, asked=asked, undoable=undoable(verb, acted.done))
+
+
+def gate_report(verb: str, acted: operate.ActedOnGate) -> NamedReport:
+    shown = line(acted.gate) if acted.lane is None else f"lane {line(acted.lane)} of {line(acted.gate)}"
+    words = {"limit": "set the limit of", "pause": "paused", "resume": "resumed"}[verb]
+    done = (shown,) if acted.done else ()
+    skipped = {} if acted.why_not is None else {shown: acted.why_not}
+    return NamedReport(words, done, skipped, {}, undoable(f"{verb} gate", done))
 
 
 def undoable(verb: str, done: Sequence[Any]) -> int:

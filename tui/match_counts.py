@@ -6,7 +6,7 @@ from typing import Any
 
 from jobq.observe import Matches
 
-from .source import VIEWS, Query, Source, View
+from .source import Query, Source, View
 
 EVERY = timedelta(seconds=10)
 """Seconds between two counts: eight questions cost more than a look."""
@@ -67,7 +67,7 @@ class MatchCounts:
     @property
     def first_view(self) -> View | None:
         """The first list with a match. None if no match is known, or if an earlier list is still being counted."""
-        for view in VIEWS:
+        for view in (query.view for query in self._queries):
             found = self.of(view)
             if found is not None and found.number:
                 return view
@@ -77,4 +77,5 @@ class MatchCounts:
 
     @property
     def is_counting(self) -> bool:
-        return any(self.of(view) is None and not self.has_failed(view) for view in VIEWS)
+        views = (query.view for query in self._queries)
+        return any(self.of(view) is None and not self.has_failed(view) for view in views)

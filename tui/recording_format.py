@@ -26,6 +26,7 @@ from jobq.observe import (
     FailureGroup,
     Figures,
     Forecast,
+    Gated,
     Matches,
     Origin,
     Outlook,
@@ -45,9 +46,11 @@ from jobq.records import (
     ActRecord,
     AttemptRecord,
     ClassRecord,
+    GateStats,
     JobActs,
     JobDetail,
     JobRecord,
+    LaneStats,
     ParameterRecord,
     Progress,
     QueueStats,
@@ -102,7 +105,7 @@ JOB = record(
     maybe("error_type", TEXT), maybe("error_message", TEXT), maybe("worker", TEXT), maybe("source", TEXT),
     maybe("timeout", NUMBER), maybe("expires_at", MOMENT), maybe("cancel_requested_at", MOMENT),
     maybe("cancel_requested_by", TEXT), maybe("progress", PROGRESS), maybe("is_followed", FLAG),
-    maybe("on_held", TEXT), maybe("traceparent", TEXT),
+    maybe("on_held", TEXT), maybe("traceparent", TEXT), maybe("gate", TEXT), maybe("lane", TEXT),
 )  # fmt: skip
 
 ATTEMPT = record(
@@ -160,6 +163,31 @@ QUEUE = record(
     maybe("paused_by", TEXT), maybe("pause_reason", TEXT),
 )  # fmt: skip
 
+SET_BY_OPERATORS = (
+    maybe("set_limit", INTEGER), maybe("set_at", MOMENT), maybe("set_until", MOMENT), maybe("set_by", TEXT),
+    maybe("set_reason", TEXT), maybe("paused_at", MOMENT), maybe("paused_until", MOMENT), maybe("paused_by", TEXT),
+    maybe("pause_reason", TEXT),
+)  # fmt: skip
+
+GATE = record(
+    GateStats,
+    field("name", TEXT), field("declared_limit", either(INTEGER)), field("lane_limit", either(INTEGER)),
+    field("rate", either(INTEGER)), field("rate_seconds", either(NUMBER)), field("rate_burst", either(INTEGER)),
+    field("lane_rate", either(INTEGER)), field("lane_rate_seconds", either(NUMBER)),
+    field("lane_rate_burst", either(INTEGER)), field("lane_parameter", either(TEXT)), field("is_strict", FLAG),
+    field("is_known", FLAG), field("is_declared", FLAG), field("next_start_seconds", either(NUMBER)),
+    field("running", INTEGER), field("running_lanes", INTEGER), field("running_since", either(MOMENT)),
+    field("waiting", INTEGER), field("lanes", INTEGER), field("oldest_seconds", either(NUMBER)), *SET_BY_OPERATORS,
+)  # fmt: skip
+
+LANE = record(
+    LaneStats,
+    field("name", TEXT), field("waiting", INTEGER), field("running", INTEGER), field("running_since", either(MOMENT)),
+    field("oldest_seconds", either(NUMBER)), *SET_BY_OPERATORS,
+)  # fmt: skip
+
+GATED = record(Gated, field("gate", GATE), field("lanes", listed(LANE)), field("is_more", FLAG))
+
 WORKER = record(
     WorkerRecord,
     field("id", INTEGER), field("name", TEXT), field("host", TEXT), field("pid", INTEGER), field("version", TEXT),
@@ -185,7 +213,7 @@ CLASS = record(
     ClassRecord,
     field("name", TEXT), field("aliases", listed(TEXT)), field("parameters", listed(PARAMETER)),
     field("summary", either(TEXT)), maybe("has_abort_hook", FLAG), maybe("is_coroutine", FLAG),
-    maybe("options", OBJECT), maybe("key_rules", OBJECT),
+    maybe("options", OBJECT), maybe("key_rules", OBJECT), maybe("gate", OBJECT),
 )  # fmt: skip
 
 TICK = record(
@@ -281,7 +309,7 @@ STATS = record(
     field("scheduled", INTEGER), field("pending", INTEGER), field("running", INTEGER),
     field("outcomes", table(INTEGER)), field("queues", listed(QUEUE)), field("workers", listed(WORKER)),
     field("unknown_classes", listed(UNKNOWN_CLASS)), field("estimated", listed(TEXT)), field("at", MOMENT),
-    maybe("finished", table(INTEGER)),
+    maybe("finished", table(INTEGER)), maybe("gates", listed(GATE)), maybe("gated", INTEGER),
 )  # fmt: skip
 
 SNAPSHOT = record(
@@ -328,6 +356,7 @@ QUESTIONS = {
     "among": question(listed(JOB), field("list", QUERY, "query"), field("jobs", IDS)),
     "job": question(DETAIL, field("id", INTEGER, "job_id")),
     "classes": question(listed(CLASS)),
+    "gate": question(GATED, field("name", TEXT)),
     "failures": question(listed(GROUP), field("seconds", NUMBER)),
     "why": question(WHY, field("id", INTEGER, "job_id")),
     "audit": question(listed(ACT)),

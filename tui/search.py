@@ -18,6 +18,7 @@ HELP = (
     ("queue:mail,slow", "of one of these queues; class: error: worker: build: key: id: likewise"),
     ("-error:Deadlock", "not with this; text of an error, anywhere in it"),
     ("class:shop.jobs.*", "* stands for anything; quotes take text as it is"),
+    ("gate:crm lane:acme", "through this gate, in this lane of it"),
     ("args.order_id:7", "with this argument"),
     ("=42", "with this value of any argument"),
     ("outcome:errored", "ended so; state: likewise. Lists in which no job can fit are left"),

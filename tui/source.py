@@ -9,7 +9,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobq.observe import Failing, FailureGroup, Forecast, Matches, Period, Position, Preview, Selected, Stuck, Why
+from jobq.observe import (
+    Failing,
+    FailureGroup,
+    Forecast,
+    Gated,
+    Matches,
+    Period,
+    Position,
+    Preview,
+    Selected,
+    Stuck,
+    Why,
+)
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED, Outcome, State
@@ -58,7 +70,11 @@ class Snapshot:
         running = tuple((job.id, job.attempt, job.progress) for job in self.running)
         counts = (stats.pending, stats.scheduled, stats.outcomes, stats.unknown_classes, self.failing.groups_at_rest)
         stuck = (self.stuck.stranded, tuple(one.name for one in self.stuck.schedules))
-        return queues, workers, running, counts, stuck, self.undo_off
+        gates = tuple(
+            (one.name, one.running, one.waiting, one.lanes, one.limit, one.paused_at, one.pause_reason)
+            for one in stats.gates
+        )
+        return queues, gates, workers, running, counts, stuck, self.undo_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,7 @@ class View:
 
 VIEWS = (
     View("pending", "pend", State.PENDING),
+    View("gated", "gate", State.GATED),
     View("scheduled", "sched", State.SCHEDULED),
     View("running", "run", State.RUNNING),
     View("finished", "all", FINISHED),
@@ -88,6 +105,12 @@ VIEWS = (
 )
 
 VIEW_BY_NAME = {view.name: view for view in VIEWS}
+
+
+def views_of(snapshot: Snapshot | None) -> tuple[View, ...]:
+    """The lists there are: that of gated jobs only where there is a gate."""
+    has_gates = snapshot is not None and bool(snapshot.stats.gates)
+    return VIEWS if has_gates else tuple(view for view in VIEWS if view.which != State.GATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +277,21 @@ class Source(Protocol):
 
     def act_on_queues(self, verb: str, names: Iterable[str], reason: str | None = None) -> NamedReport:
         """Pauses queues, for a reason, or resumes them."""
+
+    def gate(self, name: str) -> Gated:
+        """One gate with its lanes. Raises GateNotFound."""
+
+    def act_on_gate(
+        self,
+        verb: str,
+        gate: str,
+        *,
+        lane: str | None = None,
+        limit: int | None = None,
+        seconds: float | None = None,
+        reason: str | None = None,
+    ) -> NamedReport:
+        """Pauses or resumes a gate, or a lane of it, or sets its limit; no limit: as declared."""
 
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
         """Mutes groups of failures for a day, for everybody, or unmutes them."""

@@ -88,6 +88,7 @@ class Glyphs:
 UNICODE = Glyphs(
     states={
         State.PENDING: "…",
+        State.GATED: "⊓",
         State.SCHEDULED: "◷",
         State.RUNNING: "▶",
         FINISHED: "■",
@@ -103,6 +104,7 @@ UNICODE = Glyphs(
 ASCII = Glyphs(
     states={
         State.PENDING: ".",
+        State.GATED: "=",
         State.SCHEDULED: "@",
         State.RUNNING: ">",
         FINISHED: "#",
@@ -144,6 +146,7 @@ BLOCKS = replace(UNICODE, curves="blocks", curve_samples=("▀", "▀"))
 
 COLOURS: dict[str, str] = {
     State.PENDING: WAIT,
+    State.GATED: TEAL,
     State.SCHEDULED: LATER,
     State.RUNNING: BUSY,
     FINISHED: TEXT,

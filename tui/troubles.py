@@ -47,6 +47,7 @@ GLYPHS = {
     Kind.DEAD_WORKER: "silent",
     Kind.SILENT_WORKER: "silent",
     Kind.PAUSED: "paused",
+    Kind.GATE_PAUSED: "paused",
     Kind.UNKNOWN_CLASS: "unknown",
 }
 """Glyphs of the kinds that have their own."""

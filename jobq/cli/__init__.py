@@ -37,6 +37,7 @@ COMMANDS = {
     "stats": ("jobq.cli.stats", "Show jobs by state and outcome, queues and workers."),
     "queues": ("jobq.cli.stats", "List the queues."),
     "forecast": ("jobq.cli.forecast", "Say when queues will be empty, and how many processes keep up."),
+    "gates": ("jobq.cli.gates", "List the gates, and limit, pause, resume, adopt or audit one."),
     "workers": ("jobq.cli.stats", "List the workers."),
     "builds": ("jobq.cli.builds", "List the builds that workers ran, and when each came."),
     "jobs": ("jobq.cli.stats", "List the registered job classes."),
@@ -55,8 +56,8 @@ COMMANDS = {
 GROUPS = {
     "Start": ("init", "enqueue", "run", "perform", "tui", "demo"),
     "Look": (
-        *("list", "show", "why", "wait", "stack", "stats", "queues", "forecast", "workers", "builds", "jobs"),
-        "schedules",
+        *("list", "show", "why", "wait", "stack", "stats", "queues", "forecast", "gates", "workers", "builds"),
+        *("jobs", "schedules"),
     ),
     "Find what is wrong": ("doctor", "failures", "replay", "audit"),
     "Act": ("retry", "cancel", "purge", "pause", "resume", "stop", "undo"),

@@ -83,15 +83,15 @@ def retry(arguments: str | None, on_build: str | None, app: tuple[str, ...], **c
 def cancel(is_scheduled: bool, is_running: bool, wait: bool, **chosen: Any) -> None:
     """Cancel jobs that wait and jobs that run, by ID or by filter: jobq cancel 'queue:mail since:1h'.
 
-    A filter that says no state means pending jobs. In a running job an exception is raised; where it has not ended
-    within cancel_grace, its process is killed.
+    A filter that says no state means pending and gated jobs. In a running job an exception is raised; where it has not
+    ended within cancel_grace, its process is killed.
     """
     from jobq import operate
 
     if is_scheduled and is_running:
         raise UsageError("Say either --scheduled or --running.")
-    which = State.RUNNING if is_running else State.SCHEDULED if is_scheduled else State.PENDING
-    act("cancel", "cancelled", operate.cancel, [which], wait=wait, **chosen)
+    which = [State.RUNNING] if is_running else [State.SCHEDULED] if is_scheduled else [State.PENDING, State.GATED]
+    act("cancel", "cancelled", operate.cancel, list(which), wait=wait, **chosen)
 
 
 @click.command()

@@ -25,6 +25,9 @@ PATIENCE = "JOBQ_COMPLETION_SECONDS"
 """The variable that says how long somebody who pressed Tab waits for the database; a second, where it is not set."""
 
 MAX_IDS = 40
+MAX_GATES = 5
+"""Lanes are offered of this number of gates: each is a look of its own."""
+
 GROUPS_SECONDS = 7 * 86400.0
 """Groups of failures are offered from this time on."""
 
@@ -51,6 +54,10 @@ def builds(ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[
 
 def schedules(ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     return items(asked(ctx, known_schedules), typed)
+
+
+def gates(ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    return items(asked(ctx, known_gates), typed)
 
 
 def groups(ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -93,6 +100,8 @@ def values_of(ctx: click.Context, key: str) -> Known:
         "group": known_groups,
         "worker": known_workers,
         "build": known_builds,
+        "gate": known_gates,
+        "lane": known_lanes,
     }.get(key)
     if ask is not None:
         return asked(ctx, ask)
@@ -202,6 +211,24 @@ def known_schedules(database: "Database") -> Known:
     from jobq import observe
 
     return [(record.name, record.words or record.expression) for record in observe.schedules(database)]
+
+
+def known_gates(database: "Database") -> Known:
+    from jobq import observe
+
+    return [(one.name, f"{one.waiting:,} waiting, {one.running:,} running") for one in observe.gates(database)]
+
+
+def known_lanes(database: "Database") -> Known:
+    """Those with the most jobs, of the gates there are."""
+    from jobq import observe
+
+    found = [
+        (lane, gate.name)
+        for gate in observe.gates(database)[:MAX_GATES]
+        for lane in observe.gate(database, gate.name).lanes[:MAX_IDS]
+    ]
+    return [(lane.name, f"of {gate}, {lane.waiting:,} waiting") for lane, gate in found if lane.name]
 
 
 def known_groups(database: "Database") -> Known:

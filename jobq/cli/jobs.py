@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 def list_command(words: tuple[str, ...], limit: int, settings: Settings, as_json: bool, **chosen: Any) -> None:
     """List jobs, newest first.
 
-    STATE is pending, scheduled, running or finished; without it, all that have not ended. A FILTER says more:
+    STATE is pending, gated, scheduled, running or finished; without it, all that have not ended. A FILTER says more:
     jobq list 'outcome:errored queue:mail,default since:1h -error:Deadlock'. A space means and, a comma or, - not;
     quotes take text as it is, * stands for anything. Its words: state: outcome: queue: class: error: group: worker:
-    key: id: args.NAME: since: until: tries: ran: wait: and free text.
+    key: gate: lane: id: args.NAME: since: until: tries: ran: wait: and free text.
     """
     from jobq import observe
 
@@ -132,6 +132,7 @@ def show_detail(detail: JobDetail, acts: JobActs) -> None:
         "queue": job.queue,
         "priority": job.priority,
         "unique key": job.unique_key,
+        "gate": gate_text(job),
         "enqueued": f"{moment(enqueued_at)} ({ago(enqueued_at)})",
         "due": f"{job.run_at:%Y-%m-%d %H:%M:%S %Z} ({ago(job.run_at)})" if job.state != FINISHED else None,
         "attempts": f"{begun(detail)} begun, {job.retries} retries allowed",
@@ -213,6 +214,10 @@ def progress_text(progress: Progress | None) -> str:
     if progress.total:
         done += f" of {progress.total:,.10g} ({100 * progress.done / progress.total:.0f}%)"
     return f"{done}, {progress.message}" if progress.message else done
+
+
+def gate_text(job: JobRecord) -> str | None:
+    return f"{job.gate}, lane {job.lane}" if job.gate and job.lane else job.gate
 
 
 def stop_text(job: JobRecord) -> str | None:

@@ -32,6 +32,7 @@ STYLES = {
     "running": ("▶", "cyan"),
     "pending": ("…", ""),
     "scheduled": ("◷", "blue"),
+    "gated": ("⊓", "blue"),
     "overlapped": ("⊘", "yellow"),
     "held": ("⊘", "yellow"),
     "missed": ("⊘", "yellow"),

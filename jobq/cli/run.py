@@ -117,4 +117,5 @@ def database_figures(settings: Settings, choice: "QueueChoice") -> "Load":
     with database_for_a_while(settings) as database:
         queues = observe.queues(database)
         worked = sorted(queue.name for queue in queues if queue.name in choice)[:MAX_WANTED]
-        return Load(queues, observe.workers(database), observe.wanted_processes(database, worked))
+        wanted = observe.wanted_processes(database, worked)
+        return Load(queues, observe.workers(database), wanted, observe.gates(database))

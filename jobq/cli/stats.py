@@ -9,6 +9,7 @@ import click
 
 from jobq.clean import line
 from jobq.cli import completing
+from jobq.cli.gates import show_gates
 from jobq.cli.options import app_option, database_options, json_option, open_database, since_option
 from jobq.cli.render import ago, duration, say, show_json, table
 from jobq.commands import command
@@ -98,9 +99,13 @@ def show_stats(seen: Stats) -> None:
 
     ended = {name: number for name, number in seen.finished.items() if name != Outcome.DEFERRED}
     states = {"scheduled": seen.scheduled, "pending": seen.pending, "running": seen.running}
+    if seen.gates:
+        states = {"scheduled": seen.scheduled, "pending": seen.pending, "gated": seen.gated, "running": seen.running}
     click.echo(f"jobs      {line_of(states | ended)}")
     click.echo(f"attempts  {line_of(seen.outcomes)}")
     show_queues(seen.queues)
+    if seen.gates:
+        show_gates(seen.gates)
     if seen.workers:
         show_workers(seen.workers)
     else:
@@ -122,6 +127,7 @@ def counted_of(seen: Stats) -> dict[str, int]:
         **seen.outcomes,
         "scheduled": sum(queue.scheduled for queue in seen.queues),
         "pending": sum(queue.pending for queue in seen.queues),
+        "gated": seen.gated,
         Outcome.SUCCESSFUL.value: seen.outcomes[Outcome.SUCCESSFUL.value] if is_whole_history else 0,
     }
 

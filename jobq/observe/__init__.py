@@ -9,6 +9,19 @@ from jobq.observe.failures import Failing, FailureGroup, failing, failures
 from jobq.observe.figures import Figures, Period, QueueFlow, Step, figures
 from jobq.observe.following import finding, following, legible_value, listing, look, standing
 from jobq.observe.forecast import Forecast, Outlook, forecasts
+from jobq.observe.gates import (
+    GATE_LANES_LIMIT,
+    LANE_LIMIT,
+    LANES_LIMIT,
+    GateAudit,
+    Gated,
+    Peak,
+    audit_gate,
+    classes_of,
+    gate,
+    gates,
+    require_gates,
+)
 from jobq.observe.jobs import (
     Ended,
     Page,
@@ -57,6 +70,9 @@ from jobq.observe.words import spoken
 __all__ = [
     "FEW",
     "FRONT_LIMIT",
+    "GATE_LANES_LIMIT",
+    "LANES_LIMIT",
+    "LANE_LIMIT",
     "LOOK",
     "MAX_SORTED",
     "PREVIEW_LIMIT",
@@ -74,6 +90,8 @@ __all__ = [
     "Figures",
     "Finding",
     "Forecast",
+    "GateAudit",
+    "Gated",
     "Kind",
     "Matches",
     "Need",
@@ -81,6 +99,7 @@ __all__ = [
     "Origin",
     "Outlook",
     "Page",
+    "Peak",
     "Period",
     "Position",
     "Preview",
@@ -102,7 +121,9 @@ __all__ = [
     "at_rest_filter",
     "audit",
     "builds",
+    "audit_gate",
     "classes",
+    "classes_of",
     "doctor",
     "ended",
     "facts_of",
@@ -113,6 +134,8 @@ __all__ = [
     "first_enqueued_at",
     "following",
     "forecasts",
+    "gate",
+    "gates",
     "growths",
     "happened",
     "is_old",
@@ -131,6 +154,7 @@ __all__ = [
     "preview",
     "queues",
     "require_all",
+    "require_gates",
     "require_id",
     "schedules",
     "search",

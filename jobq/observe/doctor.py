@@ -288,6 +288,10 @@ AREAS = {
     Kind.UNWORKED: "queues",
     Kind.GROWING: "queues",
     Kind.PAUSED: "queues",
+    Kind.GATE_UNKNOWN: "gates",
+    Kind.GATE_FULL: "gates",
+    Kind.GATE_WAITS: "gates",
+    Kind.GATE_PAUSED: "gates",
     Kind.UNKNOWN_CLASS: "classes",
     Kind.SCHEDULE: "schedules",
     Kind.LOST: "poison",
@@ -298,6 +302,7 @@ AREAS = {
 
 FINE = {
     "queues": "every queue with due jobs is worked, and keeps up",
+    "gates": "no job waits longer at a gate than it should",
     "classes": "workers know every class that is at the front of a queue",
     "schedules": "none is overdue",
     "poison": "no job came to rest as lost in the last day",

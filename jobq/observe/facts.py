@@ -45,6 +45,7 @@ def facts_of(
         stuck=held,
         known=known,
         growth=growth,
+        gates=seen.gates,
     )
 
 

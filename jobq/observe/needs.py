@@ -14,11 +14,21 @@ from jobq.names import suggestion
 from jobq.observe.failures import Failing, FailureGroup
 from jobq.observe.words import many, spoken, waiting_text
 from jobq.queue_choice import works
-from jobq.records import TOO_LARGE, QueueStats, UnknownClass, WorkerRecord
-from jobq.states import Outcome
+from jobq.records import TOO_LARGE, WAITING_LIMIT, GateStats, QueueStats, UnknownClass, WorkerRecord
+from jobq.states import Outcome, State
 
 OLD_SECONDS = 300.0
 """A pending job is old when it has been due for longer than this."""
+
+FULL_SECONDS = 600.0
+"""A gate that is full is doing what it is for. It needs somebody where a job has waited there for longer than this, and
+more jobs wait than in ten rounds of its limit: then more comes than its limit lets through."""
+
+FULL_ROUNDS = 10
+
+LANE_SECONDS = 3600.0
+"""A gate that is not full has room, so no lane should wait for it. One whose first job is due for longer than this is
+kept back by its own limit, rate or order, or nobody runs it."""
 
 OVERDUE_SECONDS = 120.0
 """A schedule has stopped when its tick is overdue for longer than this."""
@@ -35,6 +45,7 @@ class Kind(Enum):
     DEAD_WORKER = "dead worker"  # silent, and holds jobs
     UNWORKED = "unworked"  # a queue with due jobs that no worker works
     UNKNOWN_CLASS = "unknown class"
+    GATE_UNKNOWN = "gate unknown"  # jobs wait at a gate that no worker has ever declared
     SCHEDULE = "schedule"  # it stopped
     WAITING_WORKER = "waiting worker"  # a part of it waits for the database or for a held row
     LOST = "lost"  # jobs at rest that took their process down each time
@@ -42,7 +53,10 @@ class Kind(Enum):
     MORE_FAILED = "more failed"
     SILENT_WORKER = "silent worker"  # it holds nothing
     GROWING = "growing"
+    GATE_FULL = "gate full"  # for long, with many that wait
+    GATE_WAITS = "gate waits"  # a lane waits for long although there is room
     PAUSED = "paused"  # a queue with due jobs
+    GATE_PAUSED = "gate paused"  # with jobs that wait
 
     @property
     def rank(self) -> int:
@@ -115,10 +129,12 @@ class Facts:
     stuck: Stuck = field(default_factory=Stuck)
     known: tuple[str, ...] = ()  # the classes that workers know, to suggest one
     growth: Mapping[str, float] = field(default_factory=dict)  # of queues, jobs a minute; where it is known
+    gates: tuple[GateStats, ...] = ()
 
     @property
     def pending(self) -> int:
-        return sum(queue.pending for queue in self.queues)
+        """Those that are due, at gates too."""
+        return sum(queue.pending for queue in self.queues) + sum(gate.waiting for gate in self.gates)
 
     @property
     def live(self) -> tuple[WorkerRecord, ...]:
@@ -207,6 +223,34 @@ def is_old(seconds: float | None) -> bool:
     return seconds is not None and seconds > OLD_SECONDS
 
 
+def gates(facts: Facts) -> Iterator[Need]:
+    """Gates at which jobs wait for longer than they should, one need each."""
+    for gate in facts.gates:
+        if gate.waiting and (told := gate_trouble(gate, facts)) is not None:
+            kind, text, remedy = told
+            is_more = gate.waiting >= WAITING_LIMIT
+            selected = f"{term('gate', gate.name)} state:{State.GATED}"
+            yield Need(kind, gate.name, text, remedy, gate.waiting, is_more, filter=selected)
+
+
+def gate_trouble(gate: GateStats, facts: Facts) -> tuple[Kind, str, str] | None:
+    jobs, age = wait(gate.waiting, WAITING_LIMIT), gate.oldest_seconds or 0.0
+    show = command("gates", "show", gate.name)
+    if not gate.is_known:
+        text = f"gate {gate.name}: no worker has declared it, {jobs}"
+        return Kind.GATE_UNKNOWN, text, "Deploy the code that has it, and start a worker."
+    if gate.paused_at is not None:
+        since = spoken((facts.at - gate.paused_at).total_seconds())
+        by = f" by {gate.paused_by}" if gate.paused_by else ""
+        text = f"gate {gate.name} paused for {since}{by}: {jobs}"
+        return Kind.GATE_PAUSED, text, command("gates", "resume", gate.name)
+    if gate.is_full and age > FULL_SECONDS and gate.waiting >= FULL_ROUNDS * max(1, gate.limit or 0):
+        return Kind.GATE_FULL, f"gate {gate.name} full, oldest waits {spoken(age)}: {jobs}", show
+    if not gate.is_full and gate.has_lanes and age > LANE_SECONDS and facts.live:
+        return Kind.GATE_WAITS, f"gate {gate.name} has room, and a lane waits {spoken(age)}: {jobs}", show
+    return None
+
+
 def unknown_classes(facts: Facts) -> Iterator[Need]:
     pending = {queue.name: queue.pending for queue in facts.queues}
     for one in facts.unknown:
@@ -278,6 +322,8 @@ def place_of_need(need: Need) -> tuple[str, str, str]:
             return "workers", "", need.name
         case Kind.UNWORKED | Kind.GROWING | Kind.PAUSED:
             return "queues", "", need.name
+        case Kind.GATE_UNKNOWN | Kind.GATE_FULL | Kind.GATE_WAITS | Kind.GATE_PAUSED:
+            return "queues", "gates", need.name
         case Kind.UNKNOWN_CLASS:
             return "jobs", "pending", need.filter
         case Kind.SCHEDULE:
@@ -291,7 +337,17 @@ def written_place(need: Need) -> str:
     return "/".join(filter(None, place_of_need(need)))
 
 
-CHECKS = (no_worker, stranded, silent_workers, waiting_workers, queues_at_rest, unknown_classes, schedules, failures)
+CHECKS = (
+    no_worker,
+    stranded,
+    silent_workers,
+    waiting_workers,
+    queues_at_rest,
+    gates,
+    unknown_classes,
+    schedules,
+    failures,
+)
 
 
 def wait(jobs: int, limit: int | None = None) -> str:

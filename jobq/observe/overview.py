@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from jobq.observe.gates import gate_stats
 from jobq.observe.reading import dicts, now, reading, tuples
-from jobq.records import ClassRecord, QueueStats, Stats, UnknownClass, WorkerRecord
+from jobq.records import WAITING_LIMIT, ClassRecord, QueueStats, Stats, UnknownClass, WorkerRecord
 from jobq.states import Outcome
 from jobq.store import jobs
 from jobq.store.database import Connection, Database
@@ -29,6 +30,10 @@ def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: 
         estimated: set[str] = set()
         outcomes, finished = outcome_counts(connection, schema, estimated, count_limit, outcome_limit)
         alive = worker_records(connection, database)
+        gates = gate_stats(connection, schema)
+        gated = sum(gate.waiting for gate in gates)
+        if any(gate.waiting >= WAITING_LIMIT for gate in gates):
+            estimated.add("gated")
         pending, scheduled = sum(queue.pending for queue in queues), sum(queue.scheduled for queue in queues)
         if any(queue.pending >= count_limit for queue in queues) or scheduled >= count_limit:
             figures = estimates(connection, schema)
@@ -49,6 +54,8 @@ def stats(database: Database, *, count_limit: int = COUNT_LIMIT, outcome_limit: 
             estimated=tuple(sorted(estimated)),
             at=now(connection),
             finished=finished,
+            gates=gates,
+            gated=gated,
         )
 
 

@@ -86,6 +86,8 @@ COLUMNS = {
     "class": "job_class",
     "key": "unique_key",
     "group": "fingerprint",
+    "gate": "gate",
+    "lane": "lane",
 }
 """Keys that compare one text column."""
 

@@ -8,6 +8,7 @@ from jobq.commands import command
 from jobq.names import suggestion
 from jobq.observe.jobs import show
 from jobq.observe.reading import dicts, reading
+from jobq.observe.why_gate import JOBS_COUNTED, LANES_COUNTED, waits_at_gate
 from jobq.observe.words import many, spoken
 from jobq.records import MAX_ARGUMENTS_BYTES, TOO_LARGE, JobRecord
 from jobq.states import FINISHED, State
@@ -58,6 +59,8 @@ def why(database: Database, job_id: int) -> Why:
         }
         rows = dicts(connection, "observe_why", database.schema, asked)
         names = [record.name for record in known_classes(connection, database.schema)] if is_unknown(rows) else []
+        bounds = {"id": job_id, "limit": JOBS_COUNTED, "lanes": LANES_COUNTED}
+        at_gate = dicts(connection, "observe_why_gate", database.schema, bounds) if job.gate is not None else []
     if not rows:  # it ended in between
         return why(database, job_id)
     facts = rows[0]
@@ -67,7 +70,8 @@ def why(database: Database, job_id: int) -> Why:
         return Why(job, (impossible(job_id),))
     seconds = estimate(facts)
     never = why_never(facts, names, database.settings.silent_after)
-    reasons = (*why_not_due(facts), *never, *why_later(facts, seconds))
+    gated = why_at_gate(at_gate) if facts["state"] == State.GATED else ()
+    reasons = (*why_not_due(facts), *never, *gated, *why_later(facts, seconds))
     return Why(job, reasons or (NEXT,), facts["ahead"] if facts["state"] == State.PENDING else None, seconds)
 
 
@@ -177,11 +181,17 @@ def why_never(facts: dict[str, Any], names: list[str], silent_after: float) -> I
         )
 
 
+def why_at_gate(facts: list[dict[str, Any]]) -> Iterator[Reason]:
+    """What keeps it at its gate; nothing where it ended in between."""
+    for one in facts:
+        yield from (Reason(*wait) for wait in waits_at_gate(one))
+
+
 def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
     """Reasons that pass by waiting."""
-    if facts["state"] != State.PENDING:
+    if facts["state"] not in (State.PENDING, State.GATED):
         return
-    if facts["ahead"]:
+    if facts["ahead"] and facts["state"] == State.PENDING:
         about = "about" if facts["ahead"] < AHEAD_LIMIT else "more than"
         pace = "nothing of its queue ended lately" if seconds is None else f"{about} {spoken(seconds)} at today's pace"
         ahead = many(facts["ahead"], "job", AHEAD_LIMIT)

@@ -5,6 +5,7 @@ from jobq.operate.alerting import look_and_tell
 from jobq.operate.editing import run_again, stored_name
 from jobq.operate.enqueueing import add, argument_of, enqueue, plan_without_code, unknown_options
 from jobq.operate.failures import MUTE_SECONDS, mute_failures, unmute_failures
+from jobq.operate.gates import ActedOnGate, Adoption, adopt, adoption, limit_gate, pause_gate, resume_gate
 from jobq.operate.jobs import Acted, Progress, cancel, purge, retry
 from jobq.operate.planning import plan
 from jobq.operate.queues import pause_queues, resume_queues
@@ -24,15 +25,19 @@ __all__ = [
     "UNDO_SECONDS",
     "Act",
     "Acted",
+    "ActedOnGate",
     "ActedOnSchedules",
     "ActedOnWorkers",
     "Awaited",
+    "Adoption",
     "Part",
     "Progress",
     "Stack",
     "acting",
     "acting_as",
     "add",
+    "adopt",
+    "adoption",
     "argument_of",
     "awaited_of",
     "cancel",
@@ -40,7 +45,9 @@ __all__ = [
     "do_waiting_retries",
     "enqueue",
     "look_and_tell",
+    "limit_gate",
     "mute_failures",
+    "pause_gate",
     "pause_queues",
     "pause_schedule",
     "plan",
@@ -48,6 +55,7 @@ __all__ = [
     "purge",
     "refusals",
     "remaining",
+    "resume_gate",
     "resume_queues",
     "resume_schedule",
     "retry",

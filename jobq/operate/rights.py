@@ -15,6 +15,8 @@ NEW_JOB = on("new_jobs", "INSERT", "SELECT")
 
 JOB_AGAIN = on("numbered_jobs", "INSERT", "SELECT")
 
+ON_GATES = (*on("gates", "UPDATE"), *on("lanes", "INSERT", "UPDATE"), *on("kept", "INSERT"))
+
 NEEDS: dict[str, tuple[Right, ...]] = {
     "retry": (*JOB_AGAIN, *on("results", "UPDATE"), *on("kept", "INSERT"), *RECORD),
     "retry on build": (*on("waiting_retries", "INSERT"), *RECORD),
@@ -32,6 +34,10 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     ),
     "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
     "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
+    "pause gate": (*ON_GATES, *RECORD),
+    "resume gate": (*ON_GATES, *RECORD),
+    "limit gate": (*ON_GATES, *RECORD),
+    "adopt": (*on("jobs", "UPDATE"), *on("kept", "INSERT"), *on("lane_of", "EXECUTE"), *RECORD),
     "mute": (*on("mutes", "INSERT", "UPDATE", "DELETE"), *RECORD),
     "unmute": (*on("mutes", "DELETE"), *RECORD),
     "stop worker": (*on("workers", "UPDATE"), *RECORD),
@@ -42,7 +48,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
         *JOB_AGAIN, *on("jobs", "DELETE"), *on("results", "INSERT", "UPDATE", "DELETE"), *on("queues", "UPDATE"),
         *on("mutes", "DELETE"), *on("aborts", "DELETE"), *on("waiting_retries", "DELETE"),
         *on("kept", "SELECT", "DELETE"), *on("schedules", "UPDATE"),
-        *on("mark_undone", "EXECUTE"), *RECORD,
+        *on("gates", "UPDATE"), *on("lanes", "UPDATE"), *on("jobs", "UPDATE"), *on("mark_undone", "EXECUTE"), *RECORD,
     ),
 }  # fmt: skip
 """By the verbs of the audit."""

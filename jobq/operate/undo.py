@@ -12,7 +12,7 @@ from jobq.operate.rights import permitted
 from jobq.operate.schedules import resume_one
 from jobq.records import ActRecord
 from jobq.states import FINISHED, State
-from jobq.store import audit, mutes, waiting_retries
+from jobq.store import audit, gate_acts, mutes, waiting_retries
 from jobq.store.database import Connection, Database
 
 UNDO_SECONDS = 60.0
@@ -142,6 +142,7 @@ UNDONE_BY_JOB: dict[str, tuple[Callable[[Connection, str, int, Sequence[int]], l
     "retry": (audit.undo_retry, has_begun),
     "cancel": (audit.undo_cancel, is_taken),
     "purge": (audit.undo_purge, lambda _state: "it was deleted"),
+    "adopt": (gate_acts.undo_adopt, has_begun),
 }
 """Acts on jobs: how they are undone, and why one was not, by its state."""
 
@@ -149,6 +150,9 @@ UNDONE_BY_NAME: dict[str, Callable[[Database, ActRecord], Acted]] = {
     "pause": by_statement(audit.undo_pause),
     "resume": by_statement(audit.undo_resume),
     "mute": by_statement(mutes.undo_mute),
+    "pause gate": by_statement(gate_acts.undo),
+    "resume gate": by_statement(gate_acts.undo),
+    "limit gate": by_statement(gate_acts.undo),
     "pause schedule": undo_pause_of_schedules,
     retrying_on_build.VERB: call_off,
 }
@@ -165,7 +169,11 @@ GONE = {
     "purge": "its jobs were deleted",
     "pause": "it was resumed since",
     "resume": "it was paused again since",
+    "adopt": "its jobs have started since",
     "mute": "it was unmuted since",
+    "pause gate": "it was resumed since",
+    "resume gate": "it was paused again since",
+    "limit gate": "another limit was set since",
     "pause schedule": "it was resumed since",
     retrying_on_build.VERB: "it was done, or called off",
 }

@@ -6,7 +6,7 @@ SELECT
     results.enqueued_at, results.run_at,
     results.started_at, results.ended_at, results.error_type, left(results.error_message, 10000) AS error_message,
     coalesce({worker_name}, results.worker_id::text) AS worker, left(results.source, 1000) AS source,
-    results.timeout
+    results.timeout, results.gate, results.lane
 FROM (
     SELECT *
     FROM {schema}.results

@@ -7,7 +7,8 @@ SELECT
     {worker_name} AS worker, left(jobs.source, 1000) AS source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
     CASE WHEN jobs.state = 'running' THEN {schema}.readable(jobs.progress, 16384) END AS progress,
-    left(jobs.trace_context ->> 'traceparent', 1000) AS traceparent, jobs.follow_up IS NOT NULL AS is_followed
+    left(jobs.trace_context ->> 'traceparent', 1000) AS traceparent, jobs.follow_up IS NOT NULL AS is_followed,
+    jobs.gate::text AS gate, jobs.lane::text AS lane
 FROM {schema}.jobs
 LEFT JOIN {schema}.workers ON workers.id = jobs.worker_id
 LEFT JOIN LATERAL (
@@ -26,7 +27,8 @@ UNION ALL
         results.enqueued_at, results.run_at,
         results.started_at, results.ended_at, results.error_type, left(results.error_message, 10000) AS error_message,
         coalesce({worker_name}, results.worker_id::text), left(results.source, 1000) AS source,
-        results.timeout, NULL, NULL, NULL, NULL, left(results.trace_context ->> 'traceparent', 1000), false
+        results.timeout, NULL, NULL, NULL, NULL, left(results.trace_context ->> 'traceparent', 1000), false,
+        results.gate, results.lane
     FROM {schema}.results
     LEFT JOIN {schema}.workers ON workers.id = results.worker_id
     WHERE results.id = %(id)s AND NOT results.retried

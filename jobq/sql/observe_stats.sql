@@ -1,6 +1,6 @@
 -- One row a queue that holds something or that an operator has touched, each count taken no further than the limit: the
 -- index jobs_due gives the queues by single steps, and one queue's jobs in order. Those that run are in it too, and are
--- subtracted: to leave them out one by one, each row would have to be read.
+-- subtracted: to leave them out one by one, each row would have to be read. What runs through a gate is not in it.
 WITH RECURSIVE pending_queue AS (
     (
         SELECT queue FROM {schema}.jobs WHERE {pending} ORDER BY queue, -priority, id LIMIT 1
@@ -16,7 +16,7 @@ WITH RECURSIVE pending_queue AS (
         LIMIT 1
     ) AS following
 ), running AS (
-    SELECT queue, count(*) AS jobs FROM {schema}.jobs WHERE {running} GROUP BY queue
+    SELECT queue, count(*) AS jobs, count(*) FILTER (WHERE is_due) AS due FROM {schema}.jobs WHERE {running} GROUP BY queue
 ), scheduled AS (
     SELECT queue, count(*) AS jobs
     FROM (SELECT queue FROM {schema}.jobs WHERE NOT is_due LIMIT %(limit)s) AS counted
@@ -43,9 +43,9 @@ LEFT JOIN running ON running.queue = known.name
 LEFT JOIN scheduled ON scheduled.queue = known.name
 LEFT JOIN {schema}.queues ON queues.name = known.name
 CROSS JOIN LATERAL (
-    SELECT greatest(count(*) - coalesce(running.jobs, 0), 0) AS jobs
+    SELECT greatest(count(*) - coalesce(running.due, 0), 0) AS jobs
     FROM (
-        SELECT FROM {schema}.jobs WHERE is_due AND queue = known.name LIMIT %(limit)s + coalesce(running.jobs, 0)
+        SELECT FROM {schema}.jobs WHERE is_due AND queue = known.name LIMIT %(limit)s + coalesce(running.due, 0)
     ) AS counted
 ) AS pending
 CROSS JOIN LATERAL (

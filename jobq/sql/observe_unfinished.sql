@@ -8,7 +8,8 @@ SELECT
     failed.error_type, left(failed.error_message, 10000) AS error_message,
     {worker_name} AS worker, left(jobs.source, 1000) AS source,
     jobs.timeout, jobs.expires_at, jobs.cancel_requested_at, jobs.cancel_requested_by,
-    CASE WHEN jobs.state = 'running' THEN {schema}.readable(jobs.progress, 16384) END AS progress
+    CASE WHEN jobs.state = 'running' THEN {schema}.readable(jobs.progress, 16384) END AS progress,
+    jobs.gate::text AS gate, jobs.lane::text AS lane
 FROM (
     SELECT *
     FROM {schema}.jobs

@@ -19,6 +19,12 @@ SELECT
         WHEN 'purge' THEN (
             SELECT count(*) FROM (SELECT FROM {schema}.kept WHERE act = audit.id LIMIT %(looked_at)s) AS kept
         )
+        WHEN 'adopt' THEN (
+            SELECT count(*)
+            FROM (SELECT * FROM {schema}.kept WHERE act = audit.id LIMIT %(looked_at)s) AS kept
+            JOIN {schema}.jobs ON jobs.id = kept.id AND jobs.attempt = kept.attempt
+            WHERE jobs.worker_id IS NULL AND jobs.gate IS NOT NULL
+        )
         WHEN 'pause' THEN (
             SELECT count(*) FROM {schema}.queues WHERE name = ANY (audit.names) AND paused_at <= audit.ended_at
         )
@@ -28,6 +34,9 @@ SELECT
             JOIN {schema}.queues ON queues.name = kept.row ->> 'name'
             WHERE kept.act = audit.id AND queues.paused_at IS NULL
         )
+        WHEN 'pause gate' THEN {set_on_gate}
+        WHEN 'resume gate' THEN {set_on_gate}
+        WHEN 'limit gate' THEN {set_on_gate}
         WHEN 'mute' THEN (
             SELECT count(*) FROM {schema}.mutes WHERE fingerprint = ANY (audit.names) AND muted_at <= audit.ended_at
         )

@@ -232,6 +232,8 @@ OPERATOR = Role(
         *READ,
         *on("jobs", "DELETE"),
         *on("jobs", "UPDATE", columns=("cancel_requested_at", "cancel_requested_by")),
+        *on("jobs", "UPDATE", columns=("gate", "lane", "is_due")),  # put before a gate
+        *on("lane_of", "EXECUTE"),
         *on("numbered_jobs", "INSERT", "SELECT"),
         *DRAW_IDS,
         *on("results", "INSERT", "DELETE"),

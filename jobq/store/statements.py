@@ -32,6 +32,15 @@ SCHEDULED = "NOT is_due AND worker_id IS NULL"
 GATED = "is_due IS NULL AND gate > '' AND worker_id IS NULL"
 """A job is due, and waits at its gate."""
 
+AT_GATE = "(is_due IS NULL OR place IS NOT NULL)"
+"""A job is in the index jobs_gated."""
+
+WAITS_AT_GATE = f"{AT_GATE} AND place IS NULL"
+"""A job waits at its gate, in words that the index jobs_gated answers by itself.
+
+Left out are jobs of a strict lane between two attempts: these keep their place.
+"""
+
 TOUCHED = "CASE WHEN gate IS NULL THEN queue END AS queue, gate"
 """Where workers have something to do: at the gate of a job, or in the queue of one without a gate."""
 
@@ -132,6 +141,24 @@ RETURNING
 """.strip()
 """How every ordinary claim ends: notes the `chosen` jobs, and makes them the worker's, if it is `alive`."""
 
+SET_ON_GATE = """
+(
+            SELECT count(*)
+            FROM {schema}.kept
+            LEFT JOIN {schema}.gates ON NOT kept.row ? 'lane' AND gates.name = kept.row ->> 'name'
+            LEFT JOIN {schema}.lanes
+                ON kept.row ? 'lane' AND lanes.gate = kept.row ->> 'gate' AND lanes.lane = kept.row ->> 'lane'
+            WHERE kept.act = audit.id AND coalesce(
+                CASE audit.verb
+                    WHEN 'limit gate' THEN coalesce(gates.set_at, lanes.set_at)
+                    ELSE coalesce(gates.paused_at, lanes.paused_at)
+                END <= audit.ended_at,
+                true
+            )
+        )
+""".strip()
+"""How much of an act on a gate can be taken back: the condition of undo_on_gate.sql."""
+
 DECLARED = """
     SELECT DISTINCT entry ->> 'name' AS name
     FROM (
@@ -179,6 +206,9 @@ CLOCK = "statement_timestamp()"
 PARTS = {
     "running": RUNNING,
     "pending": PENDING,
+    "at_gate": AT_GATE,
+    "waits_at_gate": WAITS_AT_GATE,
+    "set_on_gate": SET_ON_GATE,
     "somebody_waits": SOMEBODY_WAITS,
     "take_chosen": TAKE_CHOSEN,
     "noted": NOTED,

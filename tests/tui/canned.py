@@ -28,6 +28,7 @@ from jobq.observe import (
     Failing,
     FailureGroup,
     Figures,
+    Gated,
     Matches,
     Period,
     Position,
@@ -43,9 +44,11 @@ from jobq.records import (
     ActRecord,
     AttemptRecord,
     ClassRecord,
+    GateStats,
     JobActs,
     JobDetail,
     JobRecord,
+    LaneStats,
     ParameterRecord,
     Progress,
     QueueStats,
@@ -214,6 +217,49 @@ def running(number: int) -> JobRecord:
     return a_job(
         number, State.RUNNING, attempt=1, started_at=ago(seconds=seconds), worker="web-1/7101", progress=progress
     )
+
+
+def a_gate(name: str, **fields: Any) -> GateStats:
+    wanted: dict[str, Any] = {
+        "declared_limit": 20, "lane_limit": None, "rate": None, "rate_seconds": None, "rate_burst": None,
+        "lane_rate": None, "lane_rate_seconds": None, "lane_rate_burst": None, "lane_parameter": None,
+        "is_strict": False, "is_known": True, "is_declared": True, "next_start_seconds": None, "running": 0,
+        "running_lanes": 0, "running_since": None, "waiting": 0, "lanes": 0, "oldest_seconds": None,
+    }  # fmt: skip
+    return GateStats(name, **{**wanted, **fields})
+
+
+GATES = (
+    a_gate(
+        "crm", lane_limit=2, lane_parameter="customer", running=20, running_lanes=12, running_since=ago(minutes=30),
+        waiting=8_112, lanes=37, oldest_seconds=10_800.0, rate=100, rate_seconds=60.0, rate_burst=1,
+        next_start_seconds=0.4,
+    ),
+    a_gate("pdf", declared_limit=3, running=1, running_lanes=1, running_since=ago(seconds=9)),
+    a_gate(
+        "smtp", declared_limit=50, waiting=40, lanes=1, oldest_seconds=320.0, paused_at=ago(minutes=6),
+        paused_until=NOW + timedelta(minutes=24), paused_by="ana@ops", pause_reason="smtp is down",
+        set_limit=5, set_at=ago(hours=1), set_by="ben@ops",
+    ),
+)  # fmt: skip
+
+LANES = (
+    LaneStats("acme", 100, 2, ago(minutes=30), 10_800.0),
+    LaneStats("globex", 61, 2, ago(minutes=2), 412.0, paused_at=ago(minutes=3), paused_by="ana@ops"),
+    LaneStats("initech", 9, 1, ago(seconds=40), 31.0, set_limit=1, set_at=ago(hours=2), set_by="ben@ops"),
+    LaneStats("", 0, 1, ago(seconds=3), None),
+)
+
+
+def gated() -> tuple[Stats, list[JobRecord]]:
+    """Three gates: one that is full, one with room, one that somebody has paused."""
+    stats, jobs = trouble()
+    lanes = ("acme", "globex", "initech")
+    jobs += [
+        a_job(919_000 + place, State.GATED, job_class="crm.jobs.Call", gate="crm", lane=lanes[place % 3])
+        for place in range(30)
+    ]
+    return replace(stats, gates=GATES, gated=sum(gate.waiting for gate in GATES)), jobs
 
 
 def trouble() -> tuple[Stats, list[JobRecord]]:
@@ -634,6 +680,15 @@ class CannedSource:
         names = tuple(names)
         self.named.append((verb, names, reason))
         return NamedReport(f"{verb}d", names, {}, {}, undoable=len(names))
+
+    def gate(self, name: str) -> Gated:
+        gate = next(one for one in self.stats.gates if one.name == name)
+        return Gated(gate, LANES, is_more=False)
+
+    def act_on_gate(self, verb: str, gate: str, **given: Any) -> NamedReport:
+        self.named.append((f"{verb} gate", (gate,), given))
+        words = {"limit": "set the limit of", "pause": "paused", "resume": "resumed"}[verb]
+        return NamedReport(words, (gate,), {}, {}, undoable=1)
 
     def act_on_failures(self, verb: str, groups: Iterable[str]) -> NamedReport:
         groups = tuple(groups)

@@ -92,11 +92,24 @@ DIALOGS: dict[str, tuple[str, ...]] = {
 BROAD = {"200x50": (200, 50)}
 """A window in which every screen shows all that it has."""
 
+GATES: dict[str, tuple[str, ...]] = {
+    "gates": ("4", "tab"),
+    "lanes": ("4", "tab", "enter", "j"),
+    "limit": ("4", "tab", "l", "type 5", "enter", "type 1h"),
+    "pause-lane": ("4", "tab", "enter", "p", "type they asked"),
+    "jobs": ("2", "right"),
+    "needs": (),
+}
+"""What there is to see of gates; nothing of it is shown where there is none."""
+
+GATE_SIZES = {**SIZES, **BROAD}
+
 BROAD_SCREENS = ("overview", "failures", "queues")
 
 SEVERAL = {
     "test_a_broad_window": [f"{name}-{size}" for name in BROAD_SCREENS for size in BROAD],
     "test_a_screen_in_a_state": [f"{name}-{state}-{size}" for name in SCREENS for state in STATES for size in SIZES],
+    "test_what_there_is_to_see_of_gates": [f"{name}-{size}" for name in GATES for size in GATE_SIZES],
     "test_a_dialog": [f"{name}-{size}" for name in DIALOGS for size in SIZES],
 }
 
@@ -173,6 +186,12 @@ def test_a_screen_in_a_state(name: str, state: str, picture: Any) -> None:
 @pytest.mark.parametrize("name", BROAD_SCREENS)
 def test_a_broad_window(name: str, picture: Any) -> None:
     assert_accepted(drawn(source_in("trouble"), *SCREENS[name], sizes=BROAD), picture, name)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_what_there_is_to_see_of_gates(name: str, picture: Any) -> None:
+    source = canned.CannedSource(canned.gated())
+    assert_accepted(drawn(source, *GATES[name], sizes=GATE_SIZES), picture, name)
 
 
 @pytest.mark.parametrize("name", DIALOGS)

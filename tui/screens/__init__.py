@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .help import Help
     from .job import JobPage
     from .jobs import Jobs
+    from .lanes import Lanes
     from .outcome import Outcome
     from .overview import Overview
     from .palette import Palette
@@ -28,6 +29,7 @@ __all__ = [
     "Help",
     "JobPage",
     "Jobs",
+    "Lanes",
     "Outcome",
     "Overview",
     "Palette",

@@ -96,7 +96,7 @@ def figure_of(state: State, name: str) -> tuple[str, bool]:
     if name == "overview":
         return (str(len(state.troubles)) if state.troubles else ""), True
     if name == "jobs":
-        return formats.short(stats.pending + stats.scheduled + stats.running), False
+        return formats.short(stats.pending + stats.gated + stats.scheduled + stats.running), False
     if name == "failures":
         groups = snapshot.failing.groups_at_rest
         return (f"{groups}+" if groups >= 8 else str(groups)) if groups else "", True

@@ -29,6 +29,7 @@ def counts_of(snapshot: Snapshot | None) -> Counts:
     stats = snapshot.stats
     return {
         "pending": (stats.pending, ABOUT if "pending" in stats.estimated else ""),
+        "gated": (stats.gated, ABOUT if "gated" in stats.estimated else ""),
         "scheduled": (stats.scheduled, ABOUT if "scheduled" in stats.estimated else ""),
         "running": (stats.running, ""),
     }
@@ -54,18 +55,26 @@ def other_list_words(empty: View, view: View, counts: MatchCounts) -> str:
     return f"no {empty.name} job matches{among}: these are {view.name}"
 
 
-def strip(shown: View, counts: Counts, glyphs: Glyphs, width: int, *, has_colours: bool) -> Text:
+def strip(shown: View, views: Sequence[View], counts: Counts, glyphs: Glyphs, width: int, *, has_colours: bool) -> Text:
     """The lists with their counts. The shown one stands out."""
     for names in (lambda view: view.name, lambda view: view.short, lambda view: view.short if view is shown else ""):
-        drawn = strip_of(shown, counts, glyphs, names, has_colours=has_colours)
+        drawn = strip_of(shown, views, counts, glyphs, names, has_colours=has_colours)
         if drawn.cell_len <= width:
             break
     return drawn
 
 
-def strip_of(shown: View, counts: Counts, glyphs: Glyphs, name: Callable[[View], str], *, has_colours: bool) -> Text:
+def strip_of(
+    shown: View,
+    views: Sequence[View],
+    counts: Counts,
+    glyphs: Glyphs,
+    name: Callable[[View], str],
+    *,
+    has_colours: bool,
+) -> Text:
     text = Text("", no_wrap=True)
-    for view in VIEWS:
+    for view in views if shown in views else (*views, shown):
         if view.name == "finished":
             text.append(f"{glyphs.bar}", theme.style(theme.FAINT))
         part = view_text(view, counts, glyphs, name(view), is_here=view is shown)

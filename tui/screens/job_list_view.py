@@ -14,7 +14,7 @@ from ..job_list import JobList, Order
 from ..marks import Marks
 from ..match_counts import PREFIX, MatchCounts
 from ..messages import Answered, Refused
-from ..source import VIEWS, Source, View
+from ..source import Source, View, views_of
 from ..widgets.filterbar import FilterBar
 from ..widgets.frame import Line
 from ..widgets.rows import Rows
@@ -76,7 +76,7 @@ class JobListView(Vertical):
         if view is not self.jobs.view:
             self.marks.clear()
         if text != self.counts.text:
-            queries = [self.console.source.query(one, text) for one in VIEWS]
+            queries = [self.console.source.query(one, text) for one in views_of(self.console.state.snapshot)]
             self.counts.count(queries, self.console.state.now)
         self.marks.begin_list()
         self.jobs.show(query)
@@ -179,7 +179,8 @@ class JobListView(Vertical):
         width, loaded = self.query_one("#strip", Line).size.width or self.app.size.width, len(rows.items)
         is_wide = width >= WIDE
         counts = words.matches_of(self.counts, glyphs) if jobs.filter else words.counts_of(self.console.state.snapshot)
-        strip = words.strip(jobs.view, counts, glyphs, width, has_colours=not self.app.no_color)
+        lists = views_of(self.console.state.snapshot)
+        strip = words.strip(jobs.view, lists, counts, glyphs, width, has_colours=not self.app.no_color)
         self.query_one("#strip", Line).update(strip)
         typed, match = words.filter_text(jobs.query), words.match_text(jobs, loaded, glyphs)
         room = width - typed.cell_len - match.cell_len - 4

@@ -13,7 +13,7 @@ from ..actions import Action, bindings
 from ..job_list import is_long
 from ..preferences import SavedView
 from ..scope import Scope
-from ..source import VIEW_BY_NAME, Report
+from ..source import VIEW_BY_NAME, Report, views_of
 from ..troubles import Place
 from ..widgets.filterbar import FilterBar
 from ..widgets.rows import Rows
@@ -105,11 +105,11 @@ class Jobs(JobScreen):
 
     def action_state_left(self) -> None:
         jobs = self.list_view.jobs
-        self.list_view.show(jobs.beside(-1), jobs.filter)
+        self.list_view.show(jobs.beside(-1, views_of(self.console.state.snapshot)), jobs.filter)
 
     def action_state_right(self) -> None:
         jobs = self.list_view.jobs
-        self.list_view.show(jobs.beside(1), jobs.filter)
+        self.list_view.show(jobs.beside(1, views_of(self.console.state.snapshot)), jobs.filter)
 
     def action_mark(self) -> None:
         if self.job is not None:

@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 
 from jobq.commands import term
 from jobq.observe import is_old
-from jobq.records import JobRecord, QueueStats, WorkerRecord
+from jobq.records import GateStats, JobRecord, QueueStats, WorkerRecord
 from jobq.states import State
 
 from .. import formats, theme
@@ -24,9 +24,16 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
 from .figures_text import empty_in, figures_of, flow_of, growth_of, p95, trend, trend_words
+from .gate_acts import limit_gate, pause_gate, set_limit
+from .gate_columns import gate_columns, note_text
+from .lanes import Lanes
 from .running_columns import running_columns
 from .sections import next_list
+from .set_limit import SetLimit
 from .sorting import next_order, sorted_by
+
+MAX_GATES_SHOWN = 7
+"""Rows of gates: more are reached by scrolling."""
 
 
 class Queues(ConsoleScreen):
@@ -35,6 +42,7 @@ class Queues(ConsoleScreen):
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open",
         "pause",
+        "limit",
         "cancel",
         "range_less",
         "range_more",
@@ -43,7 +51,7 @@ class Queues(ConsoleScreen):
         "undo",
         "section",
     )
-    BINDINGS: ClassVar[list[Any]] = bindings("pause", "cancel", "sort", "section")
+    BINDINGS: ClassVar[list[Any]] = bindings("pause", "limit", "cancel", "sort", "section")
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +60,8 @@ class Queues(ConsoleScreen):
     def body(self) -> ComposeResult:
         yield Line(id="queues-title", classes="heading")
         yield Rows(self.columns(), key=lambda queue: queue.name, empty="no queue holds a job", id="queues")
+        yield Line(id="gates-title", classes="heading")
+        yield Rows(gate_columns(self.console), key=lambda gate: gate.name, empty="", id="gates")
         with Horizontal(id="queue"):
             with Vertical(classes="part"):
                 yield Line(id="waiting-title", classes="heading")
@@ -72,8 +82,19 @@ class Queues(ConsoleScreen):
     def rows(self) -> Rows:
         return self.query_one("#queues", Rows)
 
+    @property
+    def gates(self) -> Rows:
+        return self.query_one("#gates", Rows)
+
+    @property
+    def gate(self) -> GateStats | None:
+        """The gate that the keys are about: where the cursor is in their list."""
+        return self.gates.current if self.gates.has_focus else None
+
     def show_place(self, place: Place) -> None:
-        self.call_later(self.rows.go_to, place.filter)
+        rows = self.gates if place.view == "gates" else self.rows
+        rows.focus()
+        self.call_later(rows.go_to, place.filter)
 
     def paint(self) -> None:
         super().paint()
@@ -88,8 +109,21 @@ class Queues(ConsoleScreen):
         about = "  (the longest are counted no further)" if "pending" in snapshot.stats.estimated else ""
         title = Text(f" {formats.plural(len(queues), 'queue')}{about}")
         self.query_one("#queues-title", Line).put(title, trend_words(self.console.state.samples))
+        self._paint_gates(snapshot.stats.gates)
         self._paint_queue()
         self.paint_foot()
+
+    def _paint_gates(self, gates: tuple[GateStats, ...]) -> None:
+        """Nothing is shown where there is no gate."""
+        for name in ("gates", "gates-title"):
+            self.query_one(f"#{name}").display = bool(gates)
+        self.gates.styles.height = min(len(gates), MAX_GATES_SHOWN) + 1
+        self.gates.put(gates)
+        paused = sum(gate.paused_at is not None for gate in gates)
+        title = Text(f" {formats.plural(len(gates), 'gate')}")
+        if paused:
+            title.append(f"   {self.glyphs.paused} {paused} paused", theme.style(theme.WAIT, bold=True))
+        self.query_one("#gates-title", Line).put(title)
 
     def _paint_queue(self) -> None:
         """Details of the queue under the cursor."""
@@ -105,7 +139,15 @@ class Queues(ConsoleScreen):
         self.query_one("#working", Rows).put(workers)
         self._paint_facts()
 
+    def on_descendant_focus(self) -> None:
+        super().on_descendant_focus()
+        self._paint_facts()
+
     def _paint_facts(self) -> None:
+        if (gate := self.gate) is not None:
+            facts = note_text(gate, self.console.state.now)
+            self.query_one("#queue-facts", Line).put(Text.assemble(f" {gate.name}: ", facts or "open"))
+            return
         queue, snapshot = self.rows.current, self.console.state.snapshot
         if not isinstance(queue, QueueStats) or snapshot is None:
             self.query_one("#queue-facts", Line).put(Text(""))
@@ -201,7 +243,9 @@ class Queues(ConsoleScreen):
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
         current = message.rows.current
-        if isinstance(current, QueueStats):
+        if isinstance(current, GateStats):
+            self.app.push_screen(Lanes(current))
+        elif isinstance(current, QueueStats):
             self.console.navigation.go(Place("jobs", "pending", term("queue", current.name)))
         elif isinstance(current, JobRecord):
             self.console.navigation.open_job(current.id, [job.id for job in message.rows.items])
@@ -215,19 +259,37 @@ class Queues(ConsoleScreen):
         self.sort = next_order(self.rows.columns, self.sort, self.size.width)
         self.paint()
 
+    def action_limit(self) -> None:
+        if (gate := self.gate) is not None and self.allowed("limit"):
+            dialog = limit_gate(self.console, SetLimit, gate)
+            self.app.push_screen(dialog, lambda wish: set_limit(self.console, wish, gate))
+
     def action_pause(self) -> None:
+        if (gate := self.gate) is not None:
+            if self.allowed("pause"):
+                pause_gate(self.console, gate)
+            return
         queue = self.rows.current
         if isinstance(queue, QueueStats) and self.allowed("pause"):
             pause(self.console, queue)
 
     def action_cancel(self) -> None:
-        """All pending jobs of the queue."""
+        """All pending jobs of the queue, or all jobs that wait at the gate."""
+        if (gate := self.gate) is not None:
+            if self.allowed("cancel"):
+                query = self.console.source.query(VIEW_BY_NAME["gated"], term("gate", gate.name))
+                self.console.acting.do("cancel", Scope(query=query))
+            return
         queue = self.rows.current
         if isinstance(queue, QueueStats) and self.allowed("cancel"):
             query = self.console.source.query(VIEW_BY_NAME["pending"], term("queue", queue.name))
             self.console.acting.do("cancel", Scope(query=query))
 
     def why_not(self, action: Action) -> str | None:
+        if (gate := self.gate) is not None:
+            return self._why_not_gate(action, gate) or super().why_not(action)
+        if action.name == "limit":
+            return "only gates have one"
         queue = self.rows.current
         if action.name in ("open", "cancel", "pause") and queue is None:
             return "there is no queue"
@@ -236,6 +298,15 @@ class Queues(ConsoleScreen):
         if action.name == "cancel" and isinstance(queue, QueueStats) and not queue.pending:
             return f"no job is {State.PENDING} in this queue"
         return super().why_not(action)
+
+    def _why_not_gate(self, action: Action, gate: GateStats) -> str | None:
+        if action.name in ("pause", "limit") and not gate.is_known:
+            return "no worker has declared this gate yet"
+        if action.name in ("pause", "limit") and (why := self.console.state.forbidden(f"{action.name} gate")):
+            return why
+        if action.name == "cancel" and not gate.waiting:
+            return "no job waits at this gate"
+        return "gates are in the order of their names" if action.name == "sort" else None
 
 
 def pause(console: Context, queue: QueueStats) -> None:

@@ -7,11 +7,12 @@ however many processes it has.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import jobq
-from jobq.records import QueueStats
+from jobq.records import GateStats, QueueStats
 from jobq.runtime.health.condition import Condition
 from jobq.runtime.health.database_figures import DatabaseFigures
 from jobq.runtime.health.figures import OTHER, Figures
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_QUEUES = 100
 """Maximum number of queues with figures of their own: the largest ones. The others are counted together."""
+
+MAX_GATES = 100
+"""Gates with figures of their own: code declares few."""
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The folder of the application's own metrics, from all its processes, if prometheus-client writes them to files."""
@@ -136,6 +140,11 @@ class Exposition:
         for name, count in sorted(seen.wanted.items()):
             wanted.add_metric(["database", name], count)
         yield wanted
+        for name, text, of_gate in GATE_GAUGES if seen.gates else ():
+            gauge = GaugeMetricFamily(f"jobq_gate_{name}", text, labels=["scope", "gate"])
+            for gate in seen.gates[:MAX_GATES]:
+                gauge.add_metric(["database", gate.name], float(of_gate(gate)))
+            yield gauge
         workers = GaugeMetricFamily("jobq_workers", "Workers that have not signed off.", labels=["scope", "state"])
         silent = sum(worker.is_silent for worker in seen.workers)
         workers.add_metric(["database", "alive"], len(seen.workers) - silent)
@@ -149,6 +158,23 @@ QUEUE_GAUGES: tuple[tuple[str, str, Callable[[QueueStats], float]], ...] = (
     ("running", "Jobs that are claimed.", lambda queue: queue.running),
     ("oldest_age_seconds", "How long the oldest pending job has been due.", lambda queue: queue.oldest_seconds or 0.0),
     ("paused", "1 where an operator has paused it.", lambda queue: queue.paused),
+)
+
+
+GATE_GAUGES: tuple[tuple[str, str, Callable[[GateStats], float]], ...] = (
+    ("running", "Jobs that run through the gate.", lambda gate: gate.running),
+    (
+        "limit",
+        "How many may run at once; +Inf without a limit.",
+        lambda gate: inf if gate.limit is None else gate.limit,
+    ),
+    ("waiting", "Jobs that wait at the gate; counted up to a limit.", lambda gate: gate.waiting),
+    (
+        "oldest_age_seconds",
+        "How long the oldest job at the gate has been due.",
+        lambda gate: gate.oldest_seconds or 0.0,
+    ),
+    ("paused", "1 where an operator has paused it.", lambda gate: gate.paused_at is not None),
 )
 
 
