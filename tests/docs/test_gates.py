@@ -15,17 +15,15 @@ PAGE = docs("gates")
 @pytest.fixture
 def shop(application: "Application") -> "Application":
     """The page's own classes in one module."""
-    gates, use = PAGE.code("")
+    gates, _ = PAGE.code("")
     (lanes,) = PAGE.code("Lanes")
     application.write("jobs.py", gates + "\n\n" + lanes)
-    application.write("use.py", use)
     return application
 
 
-def test_a_job_goes_through_the_gate_of_the_page_and_the_history_proves_it(
-    shop: "Application", store: "Store"
-) -> None:
-    assert shop.python("use.py").stdout.split()[0] == "gated"
+def test_a_job_goes_through_the_gate_of_the_page_and_the_history_proves_it(shop: "Application", store: "Store") -> None:
+    _, use = PAGE.code("")
+    assert shop.python(use).stdout.split()[0] == "gated"
     assert shop.jobq("enqueue", "jobs.Export", "7").returncode == 0
     assert shop.jobq("run", "--drain").returncode == 0
     assert [(row.gate, row.lane, row.outcome) for row in store.results()] == [
@@ -36,9 +34,10 @@ def test_a_job_goes_through_the_gate_of_the_page_and_the_history_proves_it(
     assert "kept" in audit.stdout
 
 
-def test_the_commands_of_the_page_do_what_it_says(shop: "Application", store: "Store") -> None:
+def test_the_commands_of_the_page_do_what_it_says(shop: "Application", store: "Store", eventually: Any) -> None:
     store.execute("INSERT INTO jobq.jobs (job_class, arguments) VALUES ('jobs.CallCrm', '{\"customer\": \"acme\"}')")
-    with shop.worker("-q", "none"):
+    with shop.start("run", "-q", "none"):
+        eventually(lambda: "crm" in shop.jobq("gates").stdout)
         for section in ("Look", "Act", "Prove it"):
             for command in PAGE.commands(section):
                 if "why" not in command:
