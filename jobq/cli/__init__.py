@@ -35,6 +35,7 @@ COMMANDS = {
     "audit": ("jobq.cli.audit", "Show what operators did."),
     "undo": ("jobq.cli.audit", "Take back the last action, within a minute."),
     "stats": ("jobq.cli.stats", "Show jobs by state and outcome, queues and workers."),
+    "top": ("jobq.cli.top", "Show what the workers do now: jobs with CPU and memory, queues, workers."),
     "queues": ("jobq.cli.stats", "List the queues."),
     "forecast": ("jobq.cli.forecast", "Say when queues will be empty, and how many processes keep up."),
     "gates": ("jobq.cli.gates", "List the gates, and limit, pause, resume, adopt or audit one."),
@@ -56,7 +57,7 @@ COMMANDS = {
 GROUPS = {
     "Start": ("init", "enqueue", "run", "perform", "tui", "demo"),
     "Look": (
-        *("list", "show", "why", "wait", "stack", "stats", "queues", "forecast", "gates", "workers", "builds"),
+        *("list", "show", "why", "wait", "stack", "stats", "top", "queues", "forecast", "gates", "workers", "builds"),
         *("jobs", "schedules"),
     ),
     "Find what is wrong": ("doctor", "failures", "replay", "audit"),

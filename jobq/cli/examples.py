@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "audit": ("audit", "audit --job 4711"),
     "undo": ("undo", "undo 17"),
     "stats": ("stats", "stats --since 1h --queue mail", "stats --watch"),
+    "top": ("top", "top --once"),
     "queues": ("queues",),
     "forecast": ("forecast", "forecast mail --processes 48"),
     "gates": ("gates",),

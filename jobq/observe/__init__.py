@@ -64,6 +64,7 @@ from jobq.observe.timeline import (
     happened,
     possible_acts,
 )
+from jobq.observe.top import Top, Usage, top, usage_of
 from jobq.observe.why import Reason, Why, why
 from jobq.observe.words import spoken
 
@@ -111,8 +112,10 @@ __all__ = [
     "Stored",
     "Stranded",
     "Stuck",
+    "Top",
     "Tried",
     "Unfinished",
+    "Usage",
     "Verdict",
     "Why",
     "act",
@@ -167,8 +170,10 @@ __all__ = [
     "stats",
     "stored_arguments",
     "stuck",
+    "top",
     "unfinished",
     "unknown_classes",
+    "usage_of",
     "waiting_retries",
     "wanted_processes",
     "why",

@@ -11,6 +11,7 @@ from jobq.runtime.roster import Roster
 from jobq.runtime.shared_memory import PROGRESS
 from jobq.runtime.stacks import readable
 from jobq.runtime.supervised import Child
+from jobq.runtime.usage import ProcessUsage
 
 STACK_QUIET_SECONDS = 0.1
 """A stack is complete when nothing has been added to it for this long: it is written in one go."""
@@ -43,6 +44,7 @@ class Inspector:
         self._questions: dict[Child, Question] = {}
         self._notes: dict[Child, bytes] = {}  # the last progress of its job
         self._told: list[tuple[Child, int, int, Any]] = []  # progress of coroutines
+        self._usage = ProcessUsage()
         self.is_pressing = False  # somebody waits for a stack
 
     # Stacks
@@ -150,7 +152,9 @@ class Inspector:
         """What each child is doing, for the heartbeat."""
         now = monotonic()
         found = []
-        for child in list(self._roster.children):
+        children = list(self._roster.children)
+        usage = self._usage.look(child.pid for child in children)
+        for child in children:
             first = child.serial.first_with_number()
             found.append(
                 {
@@ -159,6 +163,7 @@ class Inspector:
                     "job": None if first is None else first[0].id,
                     "seconds": None if first is None else round(now - child.serial.busy_since, 1),
                     "coroutines": len(child.concurrent),
+                    **usage.get(child.pid, {}),
                 }
             )
         return found

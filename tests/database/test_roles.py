@@ -253,6 +253,7 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "stats": observe.stats,
         "stored_arguments": lambda database: observe.stored_arguments(database, job_id),
         "stuck": observe.stuck,
+        "top": observe.top,
         "unfinished": lambda database: list(observe.unfinished(database).pages()),
         "unknown_classes": observe.unknown_classes,
         "wanted_processes": lambda database: observe.wanted_processes(database, ["default"]),

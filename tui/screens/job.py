@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 
-from jobq.observe import Why, first_enqueued_at
+from jobq.observe import Usage, Why, first_enqueued_at, usage_of
 from jobq.records import AttemptRecord, JobActs, JobDetail, JobRecord
 from jobq.states import FINISHED, State
 
@@ -166,7 +166,7 @@ class JobPage(JobScreen):
         if not self.is_mounted:
             return
         job, place = self.job, place_text(self.job_id, self.ids)
-        title = Text(f" #{self.job_id}") if job is None else title_text(job, self.glyphs)
+        title = Text(f" #{self.job_id}") if job is None else title_text(job, self.glyphs, self._usage)
         self.query_one("#title", Line).put(title, place)
         facts, lines = self.query_one("#facts", Lines), self.query_one("#lines", Lines)
         if self.detail is None:
@@ -179,6 +179,13 @@ class JobPage(JobScreen):
         lines.put(self._lines(self.detail), keep_place=keep_place, is_end_first=is_end_first)
         self.query_one("#beside", Lines).put(self._beside(self.detail))
         self.paint_foot()
+
+    @property
+    def _usage(self) -> Usage | None:
+        snapshot = self.console.state.snapshot
+        if snapshot is None or self.job is None or self.job.state != State.RUNNING:
+            return None
+        return usage_of(self.job.id, snapshot.stats.workers)
 
     @property
     def timeline(self) -> Timeline:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from jobq.observe import Usage
 from jobq.records import AttemptRecord, JobDetail, JobRecord
 
 from .. import formats, theme
@@ -14,14 +15,23 @@ from .traceback_text import traceback_lines
 SECTIONS = ("Attempts", "Why", "Arguments", "History")
 
 
-def title_text(job: JobRecord, glyphs: Glyphs) -> Text:
+def title_text(job: JobRecord, glyphs: Glyphs, usage: Usage | None = None) -> Text:
     tries = f"attempt {job.attempt} of {max(job.retries + 1, job.attempt)}"
     return Text.assemble(
         (f" #{job.id} ", theme.style(theme.KEY, bold=True)),
         (f"{job.job_class}  ", theme.style(theme.TEXT, bold=True)),
         state_text(glyphs, job.state, job.outcome),
         (f"  {tries}" if job.attempt else "  not begun", theme.style(theme.DIM)),
+        (usage_words(usage), theme.style(theme.BUSY)),
     )
+
+
+def usage_words(usage: Usage | None) -> str:
+    """What the process of a running job uses, as its worker told it last."""
+    if usage is None:
+        return ""
+    memory = "" if usage.memory_bytes is None else f"  {usage.memory_bytes / 1e6:,.0f} MB"
+    return memory + ("" if usage.cpus is None else f"  {usage.cpus:.2f} CPU")
 
 
 def place_text(job_id: int, ids: Sequence[int]) -> Text:
