@@ -35,6 +35,8 @@ OTHER_WORDS = {
         "CutOff",
         "Cancelled",
         "Expired",
+        "UTC",
+        "infinity",
         "epoch",
         "name",
         "aliases",
