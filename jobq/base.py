@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from jobq.gates import Gate
-    from jobq.options import OnHeld, Options, UniqueUntil
+    from jobq.options import Logs, OnHeld, Options, UniqueUntil
     from jobq.schedules import Schedule
 
 
@@ -45,6 +45,9 @@ class Job(WithAttempt):
 
     retry_when_row_is_gone = False
     """Whether a job is retried like after any error when a row that it was given is not there any more."""
+
+    logs: "ClassVar[Logs | None]" = None
+    """Which attempts keep what they log and print: "failed", "all" or "none". Default: the setting `job_logs`."""
 
     on_held: "ClassVar[OnHeld]" = "skip"
     """What happens to a new job when an unfinished job of its class, the holder, has its unique key.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from jobq.gates import Gate
-    from jobq.options import OnHeld, Options, UniqueUntil
+    from jobq.options import Logs, OnHeld, Options, UniqueUntil
     from jobq.schedules import Schedule
 
 P = ParamSpec("P")
@@ -127,6 +127,7 @@ class JobOptions(TypedDict, total=False):
     retry_when_row_is_gone: bool
     end_processes: bool
     gate: "Gate | None"
+    logs: "Logs | None"
     alias: str | Sequence[str]
 
 

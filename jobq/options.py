@@ -14,6 +14,8 @@ MAX_DELAY_SECONDS = 100 * 365.25 * 86400
 MAX_RETRY_DELAY_SECONDS = 10 * 365 * 86400
 LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
 
+Logs = Literal["failed", "all", "none"]
+LOGS: tuple[str, ...] = get_args(Logs)
 OnHeld = Literal["skip", "return", "replace", "debounce", "rerun", "newest"]
 UniqueUntil = Literal["finished", "started"]
 
@@ -139,6 +141,12 @@ def trouble_with(rules: KeyRules) -> str | None:
             "Use 'skip', 'return' or 'replace'."
         )
     return None
+
+
+def check_logs(value: Any) -> None:
+    """An attribute `logs` that is no text is the job's own, and says nothing of its lines. Raises EnqueueError."""
+    if isinstance(value, str):
+        checked_choice("logs", value, LOGS)
 
 
 def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -670,7 +670,34 @@ class Report(NamedTuple):
     fingerprint: str | None = None  # which failures are like this one
     frame: str | None = None  # the last place in the job's own code
     completed: bool = False  # the job has recorded its success itself; this holds only where that was rolled back
+    lines: str | None = None  # from a child: what the attempt has logged; see LogLine
     assignment: Assignment | None = None  # in the supervisor, of an attempt that was not successful
+
+
+class LogLine(NamedTuple):
+    """A line that an attempt has logged or printed: in a part of its log a JSON array of these, one a line.
+
+    Its number is that of the attempt's lines, from 0, so that gaps and doubles are seen.
+    """
+
+    number: int
+    milliseconds: int  # since the attempt began
+    level: int  # as Python's logging has them
+    source: str  # the name of the logger, `stdout` or `stderr`
+    message: str
+
+
+class LogPart(NamedTuple):
+    """Some lines of one attempt, on their way to the database."""
+
+    job_id: int
+    attempt: int
+    job_class: str
+    queue: str
+    started: float  # by this machine's monotonic clock
+    said: int  # how many lines it had said by then, also those that are not kept
+    level: int  # the highest of these lines
+    lines: str  # as many lines of text as there are lines; see LogLine
 
 
 class Count(NamedTuple):

@@ -9,6 +9,7 @@ from jobq.base import Job
 from jobq.class_options import constant_options
 from jobq.errors import ArgumentsError, EnqueueError, RegistrationError
 from jobq.names import name_of
+from jobq.options import check_logs
 from jobq.registry import Registry, Scheduled, registry
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def check_job_class(job_class: Any) -> None:
         )
     try:
         job_class._key_rules()
+        check_logs(job_class.logs)
     except EnqueueError as error:
         raise RegistrationError(f"{name_of(job_class)}: {error}") from None
     if job_class.gate is not None:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from jobq.errors import AttemptSuperseded, NotRunning
 from jobq.options import shortened
-from jobq.records import Completion, RunningJob
+from jobq.records import Assignment, Completion, RunningJob
 
 MAX_MESSAGE_CHARACTERS = 500
 MAX_PROGRESS = 10**15
@@ -25,6 +25,14 @@ class Attempt(Protocol):
     def completion(self, value: Any) -> Completion | None: ...
 
     def completed(self) -> None: ...
+
+    lines: Any
+    """What it has logged and printed, as a worker's child keeps that. None until there is something."""
+
+    @property
+    def assigned(self) -> tuple[Assignment, float]:
+        """What it was assigned, and when it began, by the monotonic clock."""
+        ...
 
 
 CURRENT: ContextVar[Attempt | None] = ContextVar("jobq_current", default=None)

@@ -85,6 +85,11 @@ class Settings:
     stats_every: float = setting(60.0, "How often a worker logs its figures. 0: never.")
     log_format: str = setting("text", "`text` (key=value) or `json`.")
     log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
+    job_logs: str = setting(
+        "failed", "Whose lines of log and output are kept: those of `failed` attempts, of `all`, or of `none`."
+    )
+    job_log_level: str = setting("info", "The lowest level of these lines: `debug`, `info`, `warning` or `error`.")
+    job_logs_megabytes_per_day: int = setting(1000, "Maximum size of the lines that are kept of one day, in MB.")
 
     def __post_init__(self) -> None:
         for name in NAMES:
@@ -125,6 +130,7 @@ MINIMA: Mapping[str, float] = {
     "job_history_days": 0,
     "max_arguments_bytes": 2,
     "stats_every": 0,
+    "job_logs_megabytes_per_day": 1,
 }
 
 MOST_SECONDS = 2_000_000.0
@@ -135,6 +141,8 @@ MAXIMA: Mapping[str, float] = {"job_history_days": 36_500, "max_arguments_bytes"
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_format": ("text", "json"),
     "log_level": ("debug", "info", "warning", "error"),
+    "job_logs": ("failed", "all", "none"),
+    "job_log_level": ("debug", "info", "warning", "error"),
 }
 
 

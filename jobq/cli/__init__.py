@@ -22,6 +22,8 @@ COMMANDS = {
     "tui": ("jobq.cli.tui", "Open the operations console in this terminal."),
     "list": ("jobq.cli.jobs", "List jobs, newest first."),
     "show": ("jobq.cli.jobs", "Show one job, with every attempt and its traceback."),
+    "logs": ("jobq.cli.logs", "Show what a job has logged and printed."),
+    "tail": ("jobq.cli.logs", "Show what jobs log and print, on all workers, as it comes."),
     "why": ("jobq.cli.why", "Explain why a job has not run yet."),
     "wait": ("jobq.cli.wait", "Wait until jobs have ended. The exit code says how."),
     "failures": ("jobq.cli.failures", "Show failures in groups of the same kind."),
@@ -57,8 +59,8 @@ COMMANDS = {
 GROUPS = {
     "Start": ("init", "enqueue", "run", "perform", "tui", "demo"),
     "Look": (
-        *("list", "show", "why", "wait", "stack", "stats", "top", "queues", "forecast", "gates", "workers", "builds"),
-        *("jobs", "schedules"),
+        *("list", "show", "logs", "tail", "why", "wait", "stack", "stats", "top", "queues", "forecast", "gates"),
+        *("workers", "builds", "jobs", "schedules"),
     ),
     "Find what is wrong": ("doctor", "failures", "replay", "audit"),
     "Act": ("retry", "cancel", "purge", "pause", "resume", "stop", "undo"),

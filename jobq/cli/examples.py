@@ -12,6 +12,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tui": ("tui", "tui jobs/errored", "tui --record night.jsonl", "tui --web"),
     "list": ("list", "list running", "list 'outcome:errored queue:mail since:1h -error:Deadlock'"),
     "show": ("show 4711", "show 4711 --json"),
+    "logs": ("logs 4711", "logs 4711 --attempt 2 --json", "logs 4711 -f"),
+    "tail": ("tail", "tail 'class:mail.* level:warning'", "tail queue:imports timeout --json"),
     "why": ("why 4711",),
     "wait": ("wait 4711 4712 --timeout 10m",),
     "failures": ("failures --since 24h --examples",),

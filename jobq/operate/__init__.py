@@ -7,6 +7,7 @@ from jobq.operate.enqueueing import add, argument_of, enqueue, plan_without_code
 from jobq.operate.failures import MUTE_SECONDS, mute_failures, unmute_failures
 from jobq.operate.gates import ActedOnGate, Adoption, adopt, adoption, limit_gate, pause_gate, resume_gate
 from jobq.operate.jobs import Acted, Progress, cancel, purge, retry
+from jobq.operate.logs import Following
 from jobq.operate.planning import plan
 from jobq.operate.queues import pause_queues, resume_queues
 from jobq.operate.retrying_on_build import Awaited, awaited_of, do_waiting_retries, retry_on_build
@@ -30,6 +31,7 @@ __all__ = [
     "ActedOnWorkers",
     "Adoption",
     "Awaited",
+    "Following",
     "Part",
     "Progress",
     "Stack",

@@ -26,6 +26,8 @@ Exceptions on the way:
     missed        finds claims whose answers were lost
     interrupter   stops a job after a cancel, a timeout or too much memory; kills it if it does not obey
     inspector     asks jobs for their stacks, and reads their progress
+    job_lines     keeps, in the child, what jobs log and print (`line_ring`)
+    line_watch    takes these lines where a job failed, died, runs for long or is followed (`follows`)
     deaths        decides about the jobs of a dead child; `endings` makes the reports
     together      finds children that were killed at about the same time
     hooks         calls on_aborted() of jobs that could not be told themselves
@@ -51,6 +53,7 @@ Around them stand the children and the loop:
     children      puts together the modules that deal with children
     exchange      database work of the main loop, which never waits for an answer (`ear`)
     service       all other database work, each in a thread of its own (`services` has all)
+    log_keeper    writes lines of jobs into the database
     events        messages to the main loop from other threads
     requests      operators' requests about jobs
     supervisor    starts, turns the main loop, ends

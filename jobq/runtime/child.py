@@ -15,7 +15,7 @@ from typing import NoReturn
 from jobq.frameworks import surroundings
 from jobq.frameworks.sockets import is_readable
 from jobq.registry import registry
-from jobq.runtime import output
+from jobq.runtime import job_lines, output
 from jobq.runtime.descriptors import Descriptors
 from jobq.runtime.execution import execute
 from jobq.runtime.forks import Forks, leave_signals_to_parent
@@ -72,6 +72,8 @@ def work(inbox: socket.socket, tell: Callable[[bytes], None], guard: Guard, ring
             report = execute(assignment, registry, guard)
             if output.unfinished:
                 output.finish_lines()
+            if job_lines.said:
+                report = job_lines.with_lines(report)
             packed = pack_report(report)
             if not packed.startswith(PLAIN):
                 tell(packed)

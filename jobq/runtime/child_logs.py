@@ -46,14 +46,19 @@ def prepare(log_format: str) -> None:
     logging.lastResort = ChildLines(2, formatter_of(log_format), logging.WARNING)
 
 
-def configure(log_format: str, log_level: str) -> None:
-    """Once the application is loaded: configures logging where it has not, and has output told in lines."""
+def configure(log_format: str, log_level: str, job_log_level: str) -> None:
+    """Once the application is loaded: configures logging where it has not, and has output told in lines.
+
+    The root logger then lets through what either the worker's log or the jobs' own lines are to have.
+    """
     attempts_log.is_in_child = True
     root, events = logging.getLogger(), logging.getLogger(EVENTS)
     if not root.handlers:
-        root.addHandler(ChildLines(2, formatter_of(log_format)))
-        if root.level == logging.WARNING:  # as it is until somebody sets it
-            root.setLevel(log_level.upper())
+        level = logging.getLevelName(log_level.upper())
+        is_untouched = root.level == logging.WARNING  # as it is until somebody sets it
+        root.addHandler(ChildLines(2, formatter_of(log_format), level if is_untouched else logging.NOTSET))
+        if is_untouched:
+            root.setLevel(min(level, logging.getLevelName(job_log_level.upper())))
     events.disabled = False  # a dictConfig disables the loggers that it does not name
     if log_level == "debug":
         events.setLevel(logging.DEBUG)

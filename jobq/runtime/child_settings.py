@@ -26,11 +26,16 @@ class ChildSettings:
     environment: dict[str, str]
     log_format: str = "text"
     log_level: str = "info"
+    job_logs: str = "failed"
+    job_log_level: str = "info"
     automatic_telemetry: bool = False  # children set their SDK up as `opentelemetry-instrument` did here
 
     def for_child(self) -> bytes:
         """What a child is told before its first job."""
-        names = ("root", "app", "middleware", "log_format", "log_level", "automatic_telemetry", "concurrency")
+        names = (
+            *("root", "app", "middleware", "log_format", "log_level", "job_logs", "job_log_level"),
+            *("automatic_telemetry", "concurrency"),
+        )
         return json.dumps({name: getattr(self, name) for name in names}).encode()
 
 
@@ -50,5 +55,7 @@ def child_settings(settings: Settings, processes: int) -> ChildSettings:
         environment={**environment_of(settings), **telemetry.environment_of_children()},
         log_format=settings.log_format,
         log_level=settings.log_level,
+        job_logs=settings.job_logs,
+        job_log_level=settings.job_log_level,
         automatic_telemetry=telemetry.is_automatic(),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from jobq.records import Assignment, Report
+from jobq.records import Assignment, LogPart, Report
 from jobq.runtime.child_settings import ChildSettings
 from jobq.runtime.crew import Crew
 from jobq.runtime.deaths import Deaths
@@ -16,6 +16,7 @@ from jobq.runtime.dispatcher import Dispatcher
 from jobq.runtime.inbox import Inbox
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.interrupter import Interrupter
+from jobq.runtime.line_watch import LineWatch
 from jobq.runtime.pace import JobPace
 from jobq.runtime.roster import Roster
 from jobq.runtime.supervised import Child
@@ -30,7 +31,8 @@ class Children:
 
     `on_reports` gets every report, of children and of their deaths; `on_loaded` what the application defines, when a
     child has imported it; `on_not_loaded` why it does not import; `on_returned` jobs that a child gave up unstarted;
-    `on_stack` what a job is doing, or why that cannot be told.
+    `on_stack` what a job is doing, or why that cannot be told; `on_lines` lines of jobs that are to be kept, and
+    `on_drop_lines` attempts whose lines are not.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Children:
         on_not_loaded: Callable[[str, str], None],
         on_returned: Callable[[list[Assignment]], None],
         on_stack: Callable[[int, str], None],
+        on_lines: Callable[[LogPart], None],
+        on_drop_lines: Callable[[int, int], None],
     ) -> None:
         self.pace = pace = JobPace()
         self.roster = roster = Roster(selector, wake)
@@ -52,17 +56,21 @@ class Children:
         self.dispatcher = Dispatcher(crew, roster, pace)
         self.interrupter = Interrupter(crew, roster)
         self.inspector = Inspector(roster, on_stack=on_stack)
+        self.line_watch = LineWatch(roster, on_part=on_lines, on_drop=on_drop_lines)
         self.inbox = Inbox(
             crew,
             roster,
             pace,
             self.inspector,
+            self.line_watch,
             on_reports=on_reports,
             on_returned=on_returned,
             on_loaded=on_loaded,
             on_not_loaded=on_not_loaded,
         )
-        self.deaths = Deaths(crew, roster, self.inbox, self.inspector, on_reports=on_reports, on_returned=on_returned)
+        self.deaths = Deaths(
+            *(crew, roster, self.inbox, self.inspector, self.line_watch), on_reports=on_reports, on_returned=on_returned
+        )
         self._watch_at = 0.0
 
     def keep_up(self) -> None:
@@ -74,6 +82,7 @@ class Children:
             self._watch_at = now + WATCH_EVERY_SECONDS
             self.inspector.watch(now)
             self.interrupter.watch(now)
+            self.line_watch.watch(now)
 
     def seconds_to_next_look(self) -> float | None:
         """None: there is nothing to look after that no event would tell of."""

@@ -21,6 +21,7 @@ from jobq.store import control
 from jobq.store.control import CancelRequest, ProgressReport, StackRequest
 from jobq.store.database import Connection, Database
 from jobq.store.jobs import is_lock_timeout, is_refusal_of_data
+from jobq.store.logs import Follow
 
 log = logging.getLogger("jobq.worker.control")
 
@@ -47,8 +48,8 @@ class Outbox:
 class Control(Service):
     """`on_cancel` gets jobs to stop, `on_stack` jobs whose stack is wanted, `on_hooks` owed calls of hooks.
 
-    `hooks_wanted` says whether there is room for those. `on_look` gets, at every look, the last heartbeat of each live
-    worker, and whether one has left lately.
+    `on_follows` gets whose lines somebody follows. `hooks_wanted` says whether there is room for hooks. `on_look` gets,
+    at every look, the last heartbeat of each live worker, and whether one has left lately.
     """
 
     name = "control"
@@ -63,6 +64,7 @@ class Control(Service):
         on_hooks: Callable[[list[Assignment]], None],
         hooks_wanted: Callable[[], bool],
         on_look: Callable[[Mapping[int, float], bool], None],
+        on_follows: Callable[[list[Follow]], None],
     ) -> None:
         super().__init__(database)
         self.ownership = ownership
@@ -73,6 +75,8 @@ class Control(Service):
         self._on_hooks = on_hooks
         self._hooks_wanted = hooks_wanted
         self._on_look = on_look
+        self._on_follows = on_follows
+        self._is_followed = False
         self._lock = threading.Lock()
         self._outbox = Outbox.empty()
         self._look_at = 0.0
@@ -176,6 +180,9 @@ class Control(Service):
         if wanted.stacks:
             self._on_stack(wanted.stacks)
         self._on_look(wanted.beats, wanted.has_left)
+        if wanted.follows or self._is_followed:  # also that nobody follows any more
+            self._is_followed = bool(wanted.follows)
+            self._on_follows(wanted.follows)
         classes = self.classes  # none of them have hooks, or they are not known yet: then nobody has looked
         if classes and self._hooks_wanted():
             hooks = control.take_aborts(connection, schema, worker_id=worker_id, classes=classes, limit=HOOKS_AT_ONCE)

@@ -15,7 +15,7 @@ from typing import Any
 from jobq.records import Assignment
 from jobq.registry import registry
 from jobq.running import CURRENT
-from jobq.runtime import output
+from jobq.runtime import job_lines, output
 from jobq.runtime.execution import execute_async
 from jobq.runtime.guard import Guard, described
 from jobq.runtime.protocol import (
@@ -106,6 +106,8 @@ class Coroutines:
         report = await execute_async(assignment, registry, guard)
         if output.unfinished:
             output.finish_lines(CURRENT.get())
+        if job_lines.said:
+            report = job_lines.with_lines(report)
         del self._running[assignment.id]
         self._tell_progress()
         self._write(pack_report(report))

@@ -9,6 +9,7 @@ from jobq.runtime.endings import DeadChild, Ended, endings, lost_before_it_began
 from jobq.runtime.inbox import Inbox
 from jobq.runtime.inspector import Inspector
 from jobq.runtime.interruption import Running
+from jobq.runtime.line_watch import LineWatch
 from jobq.runtime.process import Death
 from jobq.runtime.roster import Roster
 from jobq.runtime.stop_signals import ENDED_BY_STOP
@@ -32,6 +33,7 @@ class Deaths:
         roster: Roster,
         inbox: Inbox,
         inspector: Inspector,
+        line_watch: LineWatch,
         *,
         on_reports: Callable[[list[Report]], None],
         on_returned: Callable[[list[Assignment]], None],
@@ -40,6 +42,7 @@ class Deaths:
         self._roster = roster
         self._inbox = inbox
         self._inspector = inspector
+        self._line_watch = line_watch
         self._on_reports = on_reports
         self._on_returned = on_returned
         self.together = Together(roster)
@@ -71,9 +74,11 @@ class Deaths:
         self._inbox.hear_last_words(child)
         next_one = child.serial.first
         unstarted = child.take_unbegun()
+        self._line_watch.take_from_dead(child)
         begun = child.serial.ring.begun()
         stack = self._inspector.keep_stack(child) if child.life.has_loaded else ""  # otherwise it ran no job
         self._inspector.forget(child)
+        self._line_watch.forget(child)
         self._crew.forget(child, death)
         dead = DeadChild(child.pid, death, self._crew.settings.max_losses)
         if next_one is not None and not child.serial and child.life.cause is None:

@@ -10,6 +10,7 @@ from types import FrameType
 from jobq.records import Assignment
 from jobq.runtime.stop_signals import STOPS
 from jobq.store.control import CancelRequest, StackRequest
+from jobq.store.logs import Follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ class StacksRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowsHeard:
+    """Somebody follows the lines of jobs; none: nobody does any more."""
+
+    follows: Sequence[Follow]
+
+
+@dataclass(frozen=True, slots=True)
 class HooksTaken:
     """This worker shall call on_aborted() of jobs."""
 
@@ -80,6 +88,7 @@ Event = (
     | Registered
     | CancelsRequested
     | StacksRequested
+    | FollowsHeard
     | HooksTaken
     | QueuesPaused
     | CodeChanged

@@ -11,6 +11,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from jobq.runtime import job_lines
 from jobq.runtime.descriptors import Descriptors, leads_to
 from jobq.runtime.guard import INTERRUPT, SHOW_STACK, Guard
 from jobq.runtime.shared_memory import SharedMemory
@@ -65,6 +66,7 @@ class Forks:
             if signal.getsignal(number) is do_nothing:  # else it is the application's
                 signal.signal(number, usual)
         self._guard.be_deaf()
+        job_lines.stop()
         self._descriptors.close()
         if leads_to(self._memory_fd, self._memory_file):
             os.dup2(2, self._memory_fd, inheritable=False)  # the interpreter writes there if it crashes

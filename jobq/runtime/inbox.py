@@ -15,6 +15,7 @@ from jobq.runtime.child_state import Unexplained
 from jobq.runtime.crew import Crew
 from jobq.runtime.endings import cancelled_unstarted
 from jobq.runtime.inspector import Inspector
+from jobq.runtime.line_watch import LineWatch
 from jobq.runtime.machine import resident_kilobytes
 from jobq.runtime.pace import JobPace
 from jobq.runtime.protocol import MAX_MOMENT, OrderKind, split_reports, unpack_lines
@@ -47,6 +48,7 @@ class Inbox:
         roster: Roster,
         pace: JobPace,
         inspector: Inspector,
+        line_watch: LineWatch,
         *,
         on_reports: Callable[[list[Report]], None],
         on_returned: Callable[[list[Assignment]], None],
@@ -57,6 +59,7 @@ class Inbox:
         self._roster = roster
         self._pace = pace
         self._inspector = inspector
+        self._line_watch = line_watch
         self._on_reports = on_reports
         self._on_returned = on_returned
         self._on_loaded = on_loaded
@@ -128,7 +131,8 @@ class Inbox:
         for entry in unpacked:
             if type(entry) is dict:
                 self._take_message(child, entry)
-        self._take_reports(child, [with_assignment(report, child) for report in reports])
+        reports = [with_assignment(report, child) for report in reports]
+        self._take_reports(child, [self._line_watch.taken_from(child, report) for report in reports])
 
     def _refuse(self, child: Child) -> None:
         """It sent an invalid report or message."""

@@ -12,7 +12,7 @@ from jobq.errors import ApplicationError, JobqError
 from jobq.frameworks import surroundings
 from jobq.load_steps import followed, step
 from jobq.registry import registry
-from jobq.runtime import child_logs, middleware
+from jobq.runtime import child_logs, job_lines, middleware
 from jobq.runtime.descriptors import Descriptors
 from jobq.runtime.execution import leave_if_forked
 from jobq.runtime.protocol import pack_message
@@ -33,6 +33,7 @@ def load(setup: dict[str, Any], memory: SharedMemory, descriptors: Descriptors) 
         descriptors.tell(pack_message("failed", {"message": str(error), "traceback": user_traceback}))
         sys.exit(EXIT_NOT_LOADED)
     leave_if_forked(process)
+    job_lines.install(memory, setup["job_log_level"], setup["job_logs"])
     descriptors.tell(pack_message("ready", loaded))
 
 
@@ -47,7 +48,7 @@ def load_all(setup: dict[str, Any]) -> dict[str, Any]:
         middleware.use(setup["middleware"])
     require_classes(modules, setup["root"])
     surroundings.use_care()
-    child_logs.configure(setup["log_format"], setup["log_level"])
+    child_logs.configure(setup["log_format"], setup["log_level"], setup["job_log_level"])
     if setup["concurrency"] > 1:
         middleware.require_asynchronous()
     with step("making the jobs of the schedules"):

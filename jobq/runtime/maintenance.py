@@ -12,7 +12,7 @@ from jobq.runtime.duties import NO_DUTIES, Duties
 from jobq.runtime.locks import AGAIN_SECONDS
 from jobq.runtime.service import Service, jittered
 from jobq.runtime.vigil import Vigil
-from jobq.store import audit, control, gates, history, jobs, keys, metrics, queues, waiting_retries, workers
+from jobq.store import audit, control, gates, history, jobs, keys, logs, metrics, queues, waiting_retries, workers
 from jobq.store.database import Connection, Database
 
 log = logging.getLogger("jobq.worker.maintenance")
@@ -142,6 +142,7 @@ class Maintenance(Service):
         do(connection, "old workers", lambda: history.forget_workers(connection, schema, keep_days=days))
         do(connection, "old deploys", lambda: history.forget_deploys(connection, schema, keep_days=days))
         do(connection, "old questions", lambda: control.forget_stacks(connection, schema))
+        do(connection, "old followers", lambda: logs.forget_follows(connection, schema))
         do(connection, "old figures", lambda: metrics.forget(connection, schema, keep_days=days))
         do(connection, "what acts kept", lambda: audit.forget_kept(connection, schema))
         do(connection, "old unique keys", lambda: keys.forget_throttles(connection, schema))

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from jobq.logging import MAX_CHARACTERS, OUTPUT, current_attempt, mark
 from jobq.running import Attempt
+from jobq.runtime import job_lines
 
 LEVELS = {"stdout": logging.INFO, "stderr": logging.WARNING}
 
@@ -44,9 +45,10 @@ class Output(io.TextIOBase):
         *lines, rest = (self._begun.pop(key, "") + text).split("\n")
         for line in lines:
             self._tell(line.removesuffix("\r"), attempt)
-        while len(rest) > MAX_CHARACTERS:  # a line that never ends is told in pieces
-            self._tell(rest[:MAX_CHARACTERS], attempt)
-            rest = rest[MAX_CHARACTERS:]
+        if len(rest) > MAX_CHARACTERS:  # a line that never ends is told in pieces
+            told = len(rest) - len(rest) % MAX_CHARACTERS
+            self._tell(rest[:told], attempt)
+            rest = rest[told:]
         if rest:
             self._begun[key] = rest
             if self not in unfinished:
@@ -63,6 +65,8 @@ class Output(io.TextIOBase):
     def _tell(self, line: str, attempt: Attempt | None) -> None:
         for start in range(0, len(line) or 1, MAX_CHARACTERS):
             piece = line[start : start + MAX_CHARACTERS]
+            if attempt is not None:
+                job_lines.say_printed(attempt, LEVELS[self._name], self._name, piece)
             record = logging.LogRecord(self._name, LEVELS[self._name], "", 0, piece, None, None)
             setattr(record, OUTPUT, self._name)
             mark(record, None if attempt is None else attempt.job)

@@ -21,6 +21,7 @@ from jobq.runtime.events import (
     CancelsRequested,
     DeclaredDead,
     Events,
+    FollowsHeard,
     QueuesPaused,
     Registered,
     StacksRequested,
@@ -31,6 +32,7 @@ from jobq.runtime.gate_claimer import GateClaimer
 from jobq.runtime.heartbeat import Heartbeat
 from jobq.runtime.hooks import Hooks
 from jobq.runtime.listener import Listener
+from jobq.runtime.log_keeper import LogKeeper
 from jobq.runtime.maintenance import Maintenance
 from jobq.runtime.ownership import Ownership
 from jobq.runtime.preparer import Preparer
@@ -105,8 +107,10 @@ class Services:
             on_hooks=lambda hooks: self.hooks.take_up(hooks),
             hooks_wanted=lambda: self.hooks.are_wanted,
             on_look=self._on_look,
+            on_follows=lambda follows: self._events.put(FollowsHeard(follows)),
         )
         self.hooks = Hooks(self.control, self._events)
+        self.log_keeper = LogKeeper(self._database, self.ownership)
 
     def _make_claimers(self) -> None:
         waiting = Waiting(self._database.schema, self.ownership)
@@ -191,7 +195,12 @@ class Services:
 
     @property
     def _waiters(self) -> list[Service | Exchange]:
-        return [*self._all, self.preparer, *self.exchanges]
+        return [*self._all, *self._on_demand, *self.exchanges]
+
+    @property
+    def _on_demand(self) -> tuple[Service, ...]:
+        """Those that begin when there is something to do."""
+        return self.preparer, self.log_keeper
 
     def look_after(self) -> None:
         """Reports services and exchanges that wait long. Called by the main loop."""
@@ -206,10 +215,10 @@ class Services:
         """Asks all to end, and waits at most this long: the database of one may be down."""
         for exchange in self.exchanges:
             exchange.stop()
-        for service in (*self._all, self.preparer):
+        for service in (*self._all, *self._on_demand):
             service.ask_to_stop()
         deadline = monotonic() + seconds
-        for service in (*self._all, self.preparer):
+        for service in (*self._all, *self._on_demand):
             service.wait_until_stopped(max(0.0, deadline - monotonic()))
 
     def tell_application(self, classes: tuple[ClassRecord, ...], schedules: tuple[DeclaredSchedule, ...]) -> None:

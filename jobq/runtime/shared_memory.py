@@ -1,5 +1,5 @@
 """Memory that a supervisor and one child share: how far the child is with loading the application, and with its job;
-what it is told, and by which worker; what it is doing.
+what it is told, and by which worker; what it is doing; what its jobs have logged last.
 
 Memory of both, kept by the kernel: nothing that one side writes waits for the other, and neither has to be asleep or
 awake for it. Each note stands until the next one. Stacks are written behind the notes by the interpreter's own handler
@@ -15,7 +15,9 @@ from zlib import crc32
 SLOT_BYTES = 4096
 PROGRESS, ORDER, WORKER, LOADING, RING = (slot * SLOT_BYTES for slot in range(5))
 RING_BYTES = 2 * SLOT_BYTES
-STACKS = RING + RING_BYTES
+LINES = RING + RING_BYTES
+LINES_BYTES = 16 * SLOT_BYTES
+STACKS = LINES + LINES_BYTES
 
 HEADER = Struct("<II")
 """Length and checksum: the other side may be in the middle of writing."""

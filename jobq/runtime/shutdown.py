@@ -20,6 +20,8 @@ log = logging.getLogger("jobq.worker")
 FLUSH_SECONDS = 10.0
 """Maximum seconds for recording the last reports if the database is down."""
 
+LINES_SECONDS = 2.0
+
 SECOND_SIGNAL_EXIT_CODES: dict[int, int] = {signal.SIGINT: 130, signal.SIGQUIT: 131, signal.SIGTERM: 143}
 """Signals of which a second one cuts off. A terminal that is closed sends SIGHUP more than once."""
 
@@ -94,7 +96,7 @@ class Shutdown:
             return
         if self.phase is not Phase.FLUSHING:
             self._enter(Phase.FLUSHING)
-        if not self._has_to_write:
+        if not (self._has_to_write or self._has_lines_to_write):
             self.exit_code = self._forced_exit_code
         elif monotonic() - self._since >= FLUSH_SECONDS:
             jobs = len(self._services.ownership.held())
@@ -119,6 +121,11 @@ class Shutdown:
         services, supply = self._services, self._supply
         may_give_back = supply.has_to_give_back or supply.is_asking
         return bool(services.completer.backlog or may_give_back or services.control.has_to_write)
+
+    @property
+    def _has_lines_to_write(self) -> bool:
+        """Lines of jobs are waited for, but not for long: no result depends on them."""
+        return self._services.log_keeper.has_to_write and monotonic() - self._since < LINES_SECONDS
 
     def _cut_off(self, reason: str) -> None:
         self._is_cut_off = True

@@ -12,7 +12,7 @@ from jobq.grace import shutdown_grace
 from jobq.queue_choice import QueueChoice
 from jobq.records import Load, Report
 from jobq.runtime import attempts_log, logs
-from jobq.runtime.child_settings import child_settings
+from jobq.runtime.child_settings import ChildSettings, child_settings
 from jobq.runtime.children import Children
 from jobq.runtime.dispatcher import RECALL_AFTER_SECONDS
 from jobq.runtime.drain import Drain
@@ -24,6 +24,7 @@ from jobq.runtime.events import (
     DeclaredDead,
     Event,
     Events,
+    FollowsHeard,
     HooksTaken,
     QueuesPaused,
     Registered,
@@ -115,17 +116,7 @@ class Supervisor:
         self.ownership = Ownership(0)
         self.events, self.turns, self.selector = Events(), Turns(), selectors.DefaultSelector()
         self.janitor = Janitor(lambda: self.children.roster.pids())
-        self.children = Children(
-            child_settings(settings, processes),
-            self.selector,
-            self.events.wake,
-            mark=self.janitor.mark,
-            on_reports=self._on_reports,
-            on_loaded=lambda loaded: self.application.take(loaded),
-            on_not_loaded=lambda message, trace: self.application.take_failure(message, trace),
-            on_returned=lambda assignments: self.stock.put_back(assignments),
-            on_stack=lambda job_id, stack: self.requests.answer(job_id, stack),
-        )
+        self.children = self._make_children(child_settings(settings, processes))
         self.services = services = Services(
             *(database, self.ownership, queues, self.events, self.turns),
             Registration(database, self.ownership, queues, processes),
@@ -143,6 +134,21 @@ class Supervisor:
         self.shutdown = Shutdown(self.children, self.supply, services, grace_seconds=shutdown_grace(settings))
         self.drain = Drain(self.children.roster, self.supply, services, self.events) if drain else None
         self.health = Health(self.turns, self.children, services, self.shutdown, probes)
+
+    def _make_children(self, settings: ChildSettings) -> Children:
+        return Children(
+            settings,
+            self.selector,
+            self.events.wake,
+            mark=self.janitor.mark,
+            on_reports=self._on_reports,
+            on_loaded=lambda loaded: self.application.take(loaded),
+            on_not_loaded=lambda message, trace: self.application.take_failure(message, trace),
+            on_returned=lambda assignments: self.stock.put_back(assignments),
+            on_stack=lambda job_id, stack: self.requests.answer(job_id, stack),
+            on_lines=lambda part: self.services.log_keeper.add(part),
+            on_drop_lines=lambda job_id, attempt: self.services.log_keeper.drop(job_id, attempt),
+        )
 
     def run(self) -> int:
         self.children.roster.tell_worker(self.services.registration.register_first())
@@ -243,6 +249,8 @@ class Supervisor:
                 self.requests.cancel(requests)
             case StacksRequested(questions):
                 self.requests.ask_stacks(questions)
+            case FollowsHeard(follows):
+                self.children.line_watch.follow(follows)
             case HooksTaken(hooks):
                 self.stock.add(hooks)
             case QueuesPaused():
@@ -320,6 +328,7 @@ class Supervisor:
         log.warning("this worker was declared dead; starting anew worker=%s jobs_dropped=%s", worker_id, held)
         self.ownership.begin_anew(NOBODY)
         self.children.dispatcher.recall_all()
+        self.children.line_watch.drop_all()
         self.children.roster.drop_all_jobs("its job belongs to another worker by now")
         self.supply.drop_all()
         self.services.hooks.drop_all()

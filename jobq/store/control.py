@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jobq.records import MAX_ARGUMENTS_BYTES, Assignment
 from jobq.store.database import Connection
+from jobq.store.logs import Follow, follow_of
 from jobq.store.statements import channel, control_channel, statement
 
 MAX_HOOK_TRIES = 3
@@ -32,6 +33,7 @@ class StackRequest:
 class Wanted:
     to_stop: list[CancelRequest]
     stacks: list[StackRequest]
+    follows: list[Follow]
     beats: dict[int, float]  # last heartbeat of each live worker, by the database's clock
     has_left: bool  # a worker has stopped or was declared dead lately: its jobs may need a rescue
 
@@ -58,6 +60,11 @@ def wanted(connection: Connection, schema: str, *, worker_id: int) -> Wanted:
     return Wanted(
         [CancelRequest(job_id, attempt, by) for what, _, job_id, attempt, by, _ in rows if what == "stop"],
         [StackRequest(number, job_id, attempt) for what, number, job_id, attempt, *_ in rows if what == "stack"],
+        [
+            follow_of(number, job_id, level, patterns, seconds)
+            for what, number, job_id, level, patterns, seconds in rows
+            if what == "follow"
+        ],
         {number: beat for what, number, *_, beat in rows if what == "live"},
         any(row[0] == "left" for row in rows),
     )

@@ -1,4 +1,4 @@
-"""The partitions of the history: made ahead by the day, dropped by the day.
+"""The partitions of the history, of results and logs: made ahead by the day, dropped by the day.
 
 Days are days of UTC. Nothing depends on this being done in time: rows without a partition go to the default one, and
 move into their day's partition when that is made.
@@ -50,10 +50,11 @@ def drop_old_partitions(connection: Connection, schema: str, *, keep_days: int) 
         if day < oldest_kept and drop_partition(connection, schema, day):
             dropped.append(day)
     quoted = escaped(quote_identifier(schema))
-    connection.execute(
-        f"DELETE FROM {quoted}.results_default WHERE ended_at < %s::date::timestamp AT TIME ZONE 'UTC'".encode(),
-        [oldest_kept],
-    )
+    for default, moment in (("results_default", "ended_at"), ("logs_default", "at")):
+        connection.execute(
+            f"DELETE FROM {quoted}.{default} WHERE {moment} < %s::date::timestamp AT TIME ZONE 'UTC'".encode(),
+            [oldest_kept],
+        )
     return dropped
 
 

@@ -70,6 +70,9 @@ OWED_HOOK = (
 )  # fmt: skip
 """The columns of aborts that the end of an attempt fills."""
 
+LINES = ("began_at", "job_id", "attempt", "said", "level", "worker_id", "job_class", "queue", "lines")
+"""The columns of logs that a worker fills."""
+
 FIGURES = (
     "successful", "errored", "cancelled", "deferred", "lost", "retried", "waits", "runs",
     "longest_wait", "longest_run",
@@ -121,7 +124,7 @@ READ = (
     *(right for table in (
         "jobs", "claims", "results", "results_default", "workers", "queues", "schedules", "ticks", "aborts", "metrics",
         "all_metrics", "levels", "audit", "mutes", "migrations", "deploys", "waiting_retries", "gates",
-        "lanes",
+        "lanes", "logs",
     ) for right in on(table, "SELECT")),
 )  # fmt: skip
 
@@ -180,6 +183,10 @@ WORKER = Role(
         *on("wanted_processes", "EXECUTE"),  # for /metrics
         *on("results", "SELECT", "INSERT"),
         *on("results_default", "SELECT", "DELETE"),  # rows that are too old, and have no partition
+        *on("logs", "SELECT", "DELETE"),  # of attempts that ended well
+        *on("logs", "INSERT", columns=LINES),
+        *on("logs_default", "SELECT", "DELETE"),
+        *on("follows", "SELECT", "DELETE"),
         *on("workers", "SELECT", "DELETE"),
         *on("workers", "INSERT", columns=("host", "pid", "version", "processes", "queues", "classes", "class_names")),
         *on("workers", "INSERT", columns=("build",)),
@@ -254,6 +261,9 @@ OPERATOR = Role(
         *on("aborts", "DELETE"),
         *on("stacks", "SELECT", "DELETE"),
         *on("stacks", "INSERT", columns=("job_id", "attempt", "worker_id")),
+        *on("follows", "SELECT", "DELETE"),
+        *on("follows", "INSERT", columns=("job_id", "classes", "queues", "level", "until", "followed_by")),
+        *on("follows", "UPDATE", columns=("until",)),
         *on("kept", "SELECT", "DELETE"),
         *on("kept", "INSERT", columns=("act", "id", "attempt", "row")),
         *on("metrics", "INSERT"),  # cancelled jobs count, too

@@ -313,7 +313,8 @@ def test_progress_that_is_refused_costs_no_other_job_its_own(store: Any) -> None
     worker = store.worker()
     store.add_many({}, {}, {})
     jobs = [assignment.id for assignment in store.claim(worker)]
-    deaf = dict.fromkeys(("on_cancel", "on_stack", "on_hooks", "on_look", "hooks_wanted"), lambda *_: None)
+    names = ("on_cancel", "on_stack", "on_hooks", "on_look", "on_follows", "hooks_wanted")
+    deaf = dict.fromkeys(names, lambda *_: None)
     told = Control(Database(store.settings), Ownership(worker), **deaf)
 
     told.tell_progress([(job, 1, {"done": done}) for job, done in zip(jobs, (1, float("nan"), "\0"), strict=True)])

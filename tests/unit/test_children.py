@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import pytest
 
-from jobq.records import Assignment, Report
+from jobq.records import Assignment, LogPart, Report
 from jobq.runtime.child_settings import ChildSettings
 from jobq.runtime.child_state import INTERRUPTED, OPEN, RETIRING, Unexplained
 from jobq.runtime.children import Children
@@ -76,6 +76,8 @@ class Supervised:
     def __init__(self, concurrency: int = 0) -> None:
         self.reports: list[Report] = []
         self.returned: list[Assignment] = []
+        self.parts: list[LogPart] = []
+        self.dropped: list[tuple[int, int]] = []
         self.selector = selectors.DefaultSelector()
         self.children = Children(
             SETTINGS,
@@ -87,6 +89,8 @@ class Supervised:
             on_not_loaded=lambda *_: None,
             on_returned=self.returned.extend,
             on_stack=lambda *_: None,
+            on_lines=self.parts.append,
+            on_drop_lines=lambda *attempt: self.dropped.append(attempt),
         )
         self.memory = SharedMemory.of_supervisor()
         popen = cast("subprocess.Popen[bytes]", SimpleNamespace(pid=NOBODY, returncode=None))

@@ -27,6 +27,8 @@ SOME_VALUES = {
     "listen": ("off", False),
     "log_format": ("json", "json"),
     "log_level": ("debug", "debug"),
+    "job_logs": ("all", "all"),
+    "job_log_level": ("debug", "debug"),
     "health": (":8080", ":8080"),
     "heartbeat_timeout": ("77", 77.0),
     "timezone": ("Europe/Berlin", "Europe/Berlin"),

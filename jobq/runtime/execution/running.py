@@ -16,13 +16,14 @@ from jobq.runtime.guard import Guard
 class Running:
     """An attempt while it runs, and how it ended: what a job knows of itself."""
 
-    __slots__ = ("_assignment", "_guard", "_is_completed", "_started", "made")
+    __slots__ = ("_assignment", "_guard", "_is_completed", "_started", "lines", "made")
 
     def __init__(self, assignment: Assignment, guard: Guard) -> None:
         self._assignment = assignment
         self._guard = guard
         self._is_completed = False
         self.made: Job | None = None  # from its arguments, where something surrounds the attempt
+        self.lines: Any = None
         self._started = monotonic()
         usage.begin(self._started)
 
@@ -39,6 +40,10 @@ class Running:
             priority=assignment.priority,
             enqueued_at=datetime.fromtimestamp(assignment.enqueued_microseconds / 1e6, UTC),
         )
+
+    @property
+    def assigned(self) -> tuple[Assignment, float]:
+        return self._assignment, self._started
 
     @property
     def cancel_requested(self) -> bool:

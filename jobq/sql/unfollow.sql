@@ -1,0 +1,2 @@
+-- The follower has gone.
+DELETE FROM {schema}.follows WHERE id = %(id)s
