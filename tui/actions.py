@@ -142,6 +142,7 @@ ACTIONS = (
     ),
     Action("preview", "w", "next 24 h", "What the schedules will enqueue in the next 24 hours.", "look"),
     Action("stack", "l", "live stack", "What the job is doing at this moment: its Python stack.", "look"),
+    Action("log", "L", "log", "What the job logs and prints: its last lines; of a running one, as they come.", "look"),
     Action("why", "w", "why", "Why it has not run yet, and what helps.", "look"),
     Action(
         "undo", "z", "undo", "Take back what was done in the last minute, as far as that can be.", "act", writes=True

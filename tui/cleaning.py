@@ -14,7 +14,7 @@ from jobq.records import JobRecord
 Shown = TypeVar("Shown")
 
 LINE = 400
-LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000}
+LONG = {"traceback": 200_000, "error_message": 4000, "text": 200_000, "message": 20_000}
 """Texts of several lines, and the number of characters after which they are cut. All others are shown as one LINE."""
 
 CLEAN_KINDS = frozenset({int, float, bool, type(None), datetime, timedelta})

@@ -27,8 +27,8 @@ class Navigation(Protocol):
     def search(self) -> None:
         """Goes to the line in which a filter on jobs is typed."""
 
-    def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
-        """Goes to the page of a job. `ids` are its neighbours in the list from which it was opened."""
+    def open_job(self, job_id: int, ids: Iterable[int] = (), section: str = "") -> None:
+        """Goes to the page of a job. `ids` are its neighbours in the list from which it was opened; `section` is shown."""
 
 
 @dataclass(frozen=True, slots=True)

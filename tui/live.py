@@ -13,7 +13,7 @@ from jobq import filters, observe, operate
 from jobq.clean import line
 from jobq.errors import DatabaseReadOnly
 from jobq.filters import Filter, Moment, Pattern
-from jobq.observe import FailureGroup, Forecast, Gated, Matches, Position, Preview, Selected, Why
+from jobq.observe import AttemptLog, FailureGroup, Forecast, Gated, Matches, Position, Preview, Selected, Why
 from jobq.operate import Stack
 from jobq.records import ActRecord, ClassRecord, JobActs, JobDetail, JobRecord, ScheduleRecord, Stats
 from jobq.states import FINISHED
@@ -111,6 +111,8 @@ class LiveSource:
         self._running, self._page = SameJobs(), SameJobs()
         self._ahead: Future[Snapshot] | None = None
         self._names: Names = {}
+        self._following: operate.Following | None = None
+        self._following_lock = threading.Lock()
         self._names_at = -math.inf  # when they were read
 
     def look_ahead(self, seconds: float = FIRST_SECONDS) -> None:
@@ -346,6 +348,20 @@ class LiveSource:
 
     def stack(self, job_id: int, attempt: int) -> Stack:
         return cleaned(operate.stack(self._database, job_id, timeout=STACK_SECONDS, attempt=attempt))
+
+    def log(self, job_id: int, attempt: int | None, is_followed: bool) -> AttemptLog:
+        if is_followed and self.access.why_not() is None:
+            self._follow(job_id)
+        return cleaned(observe.last_lines(self._database, job_id, attempt), names=self._names)
+
+    def _follow(self, job_id: int) -> None:
+        """One job at a time. Where nobody looks any more, it ends by itself."""
+        with self._following_lock:
+            if self._following is None or self._following.job_id != job_id:
+                if self._following is not None:
+                    self._following.end()
+                self._following = operate.Following(self._database, job_id=job_id)
+            self._following.keep_up()
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         self._require_writing()

@@ -36,8 +36,8 @@ class ConsoleNavigation:
             self._app.pop_screen()
         self.go(Place("jobs", is_typing=True))
 
-    def open_job(self, job_id: int, ids: Iterable[int] = ()) -> None:
-        self._app.push_screen(screens.JobPage(job_id, tuple(ids)))
+    def open_job(self, job_id: int, ids: Iterable[int] = (), section: str = "") -> None:
+        self._app.push_screen(screens.JobPage(job_id, tuple(ids), section))
 
     def show_tab(self, name: str) -> None:
         if isinstance(self._app.screen, ConsoleScreen):

@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobq.observe import (
+    AttemptLog,
     Deploy,
     Failing,
     FailureGroup,
     Figures,
     Forecast,
     Gated,
+    LoggedLine,
     Matches,
     Origin,
     Outlook,
@@ -142,6 +144,19 @@ WHY = record(
 STACK = record(
     Stack, field("job", INTEGER, "job_id"), field("attempt", INTEGER), field("worker", either(TEXT)),
     field("text", TEXT),
+)  # fmt: skip
+
+LOGGED_LINE = record(
+    LoggedLine,
+    field("job", INTEGER, "job_id"), field("attempt", INTEGER), field("class", TEXT, "job_class"),
+    field("queue", TEXT), field("number", INTEGER), field("at", MOMENT), field("seconds", NUMBER),
+    field("level", INTEGER), field("logger", TEXT, "source"), field("message", TEXT),
+)  # fmt: skip
+
+LOG = record(
+    AttemptLog,
+    field("job", INTEGER, "job_id"), field("attempt", either(INTEGER)), field("said", INTEGER),
+    field("lines", listed(LOGGED_LINE)), maybe("is_tail", FLAG),
 )  # fmt: skip
 
 ACT = record(
@@ -363,6 +378,7 @@ QUESTIONS = {
     "acts_on": question(ACTS, field("id", INTEGER, "job_id"), field("since", MOMENT)),
     "schedules": question(listed(SCHEDULE)),
     "preview": question(listed(PREVIEW), field("hours", NUMBER)),
+    "log": question(LOG, field("id", INTEGER, "job_id"), field("attempt", either(INTEGER))),
     "stack": question(STACK, field("id", INTEGER, "job_id")),
 }
 """By the names of the source's methods. The effects of acts appear in later reads."""

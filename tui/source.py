@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from jobq.observe import (
+    AttemptLog,
     Failing,
     FailureGroup,
     Forecast,
@@ -298,6 +299,9 @@ class Source(Protocol):
 
     def stack(self, job_id: int, attempt: int) -> Stack:
         """What an attempt is doing now. Raises NotRunning."""
+
+    def log(self, job_id: int, attempt: int | None, is_followed: bool) -> AttemptLog:
+        """The last lines of an attempt; without one, of the last that has any. Followed, they come as they are said."""
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         """Runs, pauses or resumes schedules."""

@@ -11,6 +11,7 @@ from jobq.clean import line, plain
 from jobq.cli import completing
 from jobq.cli.options import database_options, json_option, open_database, select, selection_options
 from jobq.cli.render import ago, compact, console, duration, say, show_json, state_text, table, took
+from jobq.commands import command
 from jobq.records import AttemptRecord, JobActs, JobDetail, JobRecord, Progress
 from jobq.settings import Settings
 from jobq.states import FINISHED, State
@@ -106,11 +107,13 @@ def show_command(job_id: int, settings: Settings, as_json: bool) -> None:
     database = open_database(settings)
     detail = observe.show(database, job_id)
     acts = observe.acts_on(database, job_id, since=observe.first_enqueued_at(detail))
+    said = {count.attempt: count.said for count in observe.log_counts(database, job_id) if count.is_kept}
     if as_json:
-        attempts = [attempt_json(attempt) for attempt in detail.attempts]
+        attempts = [{**attempt_json(one), "lines": said.get(one.attempt, 0)} for one in detail.attempts]
         show_json({**json_of(detail.job), "attempts": attempts, "acts": [asdict(act) for act in acts.named]})
     else:
         show_detail(detail, acts)
+        show_said(job_id, said)
 
 
 def json_of(job: JobRecord) -> dict[str, Any]:
@@ -153,6 +156,15 @@ def show_detail(detail: JobDetail, acts: JobActs) -> None:
         out.print(Text(f"  no worker knows {line(job.job_class)}: it cannot run until one does", style="yellow"))
     for event in happened(detail, acts):
         show_event(event)
+
+
+def show_said(job_id: int, said: dict[int, int]) -> None:
+    """Of which attempts there are lines, and how to see them."""
+    from rich.text import Text
+
+    for attempt, lines in said.items():
+        words = f"attempt {attempt} said {lines:,} {'line' if lines == 1 else 'lines'}"
+        console().print(Text(f"\n{words}: {command('logs', job_id, '--attempt', attempt)}"), soft_wrap=True)
 
 
 def begun(detail: JobDetail) -> int:

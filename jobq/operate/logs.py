@@ -39,8 +39,8 @@ class Following:
         level: int = 0,
     ) -> None:
         self.why_not: str | None = None
+        self.job_id = job_id
         self._database = database
-        self._job_id = job_id
         self._classes = classes
         self._queues = queues
         self._level = level
@@ -68,7 +68,7 @@ class Following:
                     self._id = logs.follow(
                         connection,
                         self._database.schema,
-                        job_id=self._job_id,
+                        job_id=self.job_id,
                         classes=self._classes,
                         queues=self._queues,
                         level=self._level,

@@ -10,16 +10,17 @@ import json.encoder
 import logging
 import threading
 from collections import deque
-from itertools import count
+from functools import lru_cache
 from time import monotonic
+from typing import NamedTuple
 
 from jobq import arguments
-from jobq.logging import EVENTS, current_attempt, cut, has_traceback, traceback_of
+from jobq.logging import EVENTS, current_attempt, cut, traceback_of
 from jobq.options import LOGS
 from jobq.records import Assignment, Report
 from jobq.registry import registry
 from jobq.running import Attempt
-from jobq.runtime.line_ring import MAX_LINE_BYTES, LineWriter, packed, packed_names
+from jobq.runtime.line_ring import MAX_LINE_BYTES, LineWriter, packed, packed_attempt, packed_names
 from jobq.runtime.shared_memory import SharedMemory
 from jobq.states import Outcome
 
@@ -68,49 +69,58 @@ handling = Handling()
 class AttemptLines:
     """What one attempt has said."""
 
-    __slots__ = ("_bytes", "_first", "_keeps_all", "_key", "_last", "_mask", "_names", "_number", "_ring", "_started")
+    __slots__ = ("_bytes", "_first", "_keeps_all", "_last", "_mask", "_packed", "_ring", "_said", "_started")
 
-    def __init__(self, assignment: Assignment, started: float, ring: LineWriter, *, keeps_all: bool) -> None:
-        self._key = assignment.id, assignment.attempt
-        self._names = packed_names(assignment.job_class, assignment.queue)
+    def __init__(self, assignment: Assignment, started: float, ring: LineWriter, kind: "Kind") -> None:
+        self._packed = packed_attempt(assignment.id, assignment.attempt, started, kind.names)
+        self._keeps_all = kind.keeps_all
         self._mask = arguments.masker(assignment.arguments)
         self._started = started
         self._ring = ring
-        self._keeps_all = keeps_all
-        self._number = count()
+        self._said = 0
         self._first: list[bytes] = []
-        self._last: deque[bytes] = deque()
-        self._bytes = [0, 0]  # of either
+        self._last: deque[bytes] | None = None  # those that come after the first ones
+        self._bytes = 0  # of the first ones; then of the last ones
 
     def add(self, level: int, source: str, text: str) -> None:
         if self._mask is not None:
             text = self._mask(text)
-        with self._ring.lock:
-            number = next(self._number)
-            milliseconds = int((monotonic() - self._started) * 1000) & 0xFFFFFFFF
+        ring, milliseconds = self._ring, int((monotonic() - self._started) * 1000) & 0xFFFFFFFF
+        with ring.lock:
+            number = self._said
+            self._said = number + 1
             line = line_of(number, milliseconds, level, source, text)
-            self._ring.write(packed(number, level, self._key, self._started, milliseconds, self._names, line))
-            self._keep(number, line)
+            ring.write(packed(number, milliseconds, level, self._packed, line))
+            if self._last is None and number < MAX_FIRST and self._bytes + len(line) <= MAX_BYTES:
+                self._first.append(line)
+                self._bytes += len(line)
+            else:
+                self._keep_among_last(line)
 
-    def _keep(self, number: int, line: bytes) -> None:
-        size, held = len(line), self._bytes
-        if number < MAX_FIRST and not self._last and held[0] + size <= MAX_BYTES:
-            self._first.append(line)
-            held[0] += size
-            return
+    def _keep_among_last(self, line: bytes) -> None:
+        if self._last is None:
+            self._last, self._bytes = deque(), 0
         last = self._last
         last.append(line)
-        held[1] += size
-        while len(last) > MAX_LAST or held[1] > MAX_BYTES:
-            held[1] -= len(last.popleft())
+        self._bytes += len(line)
+        while len(last) > MAX_LAST or self._bytes > MAX_BYTES:
+            self._bytes -= len(last.popleft())
 
     def report(self, outcome: str) -> str | None:
         """For the report: how many lines there were, and those that are kept, each on a line. None: none is to be."""
         if outcome in DROPPED_AT_END and not self._keeps_all:
             return None
         with self._ring.lock:
-            lines = [str(next(self._number)).encode(), *self._first, *self._last]
+            lines = [str(self._said).encode(), *self._first, *(self._last or ())]
         return b"\n".join(lines).decode()
+
+
+def line_of(number: int, milliseconds: int, level: int, source: str, text: str) -> bytes:
+    """A line as JSON; see `jobq.records.LogLine`. What is no text, as half of a surrogate, is escaped."""
+    line = f"[{number},{milliseconds},{level},{QUOTE(source)},{QUOTE(text)}]".encode("utf-8", "backslashreplace")
+    if len(line) <= MAX_LINE_BYTES:
+        return line
+    return line_of(number, milliseconds, level, cut(source, 200), cut(text, len(text) // 2))
 
 
 class Silence:
@@ -123,14 +133,18 @@ class Silence:
 SILENCE = Silence()
 
 
-def line_of(number: int, milliseconds: int, level: int, source: str, text: str) -> bytes:
-    """A line as JSON; see `jobq.records.LogLine`. What is no text, as half of a surrogate, is escaped."""
-    start = f"[{number},{milliseconds},{level},{QUOTE(cut(source, 200))},"
-    while True:
-        line = f"{start}{QUOTE(text)}]".encode("utf-8", "backslashreplace")
-        if len(line) <= MAX_LINE_BYTES:
-            return line
-        text = cut(text, len(text) // 2)
+class Kind(NamedTuple):
+    """What the attempts of one class and queue have in common."""
+
+    is_silent: bool
+    keeps_all: bool
+    names: tuple[int, int, bytes]
+
+
+@lru_cache(maxsize=1000)
+def kind_of(job_class: str, queue: str) -> Kind:
+    policy = policy_of(job_class)
+    return Kind(policy == "none", policy == "all", packed_names(job_class, queue))
 
 
 def say(attempt: Attempt, level: int, source: str, text: str) -> None:
@@ -144,11 +158,11 @@ def say(attempt: Attempt, level: int, source: str, text: str) -> None:
 
 def begun(attempt: Attempt, ring: LineWriter) -> "AttemptLines | Silence":
     assignment, started = attempt.assigned
-    policy = policy_of(assignment.job_class)
-    if policy == "none" or assignment.id <= 0:  # no job of a worker's, or a call of on_aborted()
+    kind = kind_of(assignment.job_class, assignment.queue)
+    if kind.is_silent or assignment.id <= 0:  # no job of a worker's, or a call of on_aborted()
         return SILENCE
-    lines = AttemptLines(assignment, started, ring, keeps_all=policy == "all")
-    said[assignment.id, assignment.attempt] = lines
+    ring.is_writing = False
+    said[assignment.id, assignment.attempt] = lines = AttemptLines(assignment, started, ring, kind)
     if len(said) > MAX_SAID:
         del said[next(iter(said))]
     return lines
@@ -203,8 +217,10 @@ def capture_logging() -> None:
 def message_of(record: logging.LogRecord) -> str:
     """The message with its traceback. Of a long one the beginning is kept, of a long traceback the end."""
     try:
-        text = cut(record.getMessage(), MAX_CHARACTERS)
-        if has_traceback(record):
+        text = record.getMessage()
+        if len(text) > MAX_CHARACTERS:
+            text = cut(text, MAX_CHARACTERS)
+        if record.exc_info or record.exc_text or record.stack_info:
             trace = traceback_of(record, FORMATTER)
             text = f"{text}\n{trace if len(trace) <= MAX_CHARACTERS else '… ' + trace[-MAX_CHARACTERS:]}"
     except Exception as error:  # noqa: BLE001 - the arguments of the user's record may raise anything

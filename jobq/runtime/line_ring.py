@@ -22,9 +22,12 @@ RECORDS = LINES + 64
 CAPACITY = LINES_BYTES - 64
 WORDS = Struct("=qq")
 
-RECORD = Struct("=IIqiBdIHH")
-"""The length of the whole record; the number of the line in its attempt, job, attempt, level; when the attempt began,
-and the milliseconds since then; the lengths of the names of class and queue. These and the line itself follow."""
+OF_LINE = Struct("=IIIB")
+"""How a record begins: its length, the number of the line in its attempt, milliseconds since that began, the level."""
+
+OF_ATTEMPT = Struct("=qidHH")
+"""What follows, the same for all lines of an attempt: job, attempt, when it began, the lengths of the names of class
+and queue. Then come these, and the line itself."""
 
 MAX_LINE_BYTES = 32 * 1024
 """Of one line, as it is written there."""
@@ -38,79 +41,83 @@ class RingLine:
     """One line, as its child wrote it."""
 
     number: int
+    milliseconds: int  # since the attempt began
+    level: int
     job_id: int
     attempt: int
-    level: int
     started: float  # the attempt, by this machine's monotonic clock
-    milliseconds: int  # since then
     job_class: str
     queue: str
     content: str  # as `jobq.records.LogLine` is written
 
 
 class LineWriter:
-    """The child's side. Any thread may write. A handler of a signal that comes meanwhile loses its line."""
+    """The child's side. Any thread may write that holds the lock. A handler of a signal that comes meanwhile loses its
+    line."""
 
     def __init__(self, shared: SharedMemory) -> None:
         self._memory = shared.memory
         self._words = memoryview(self._memory)[LINES : LINES + 64].cast("q")
         self._fence = Fence().pass_
         self.lock = threading.RLock()
-        self._is_writing = False
+        self.is_writing = False
+        """What comes meanwhile is dropped. Each attempt sets it anew: an order may have left it set."""
         self._head = 0
+        self._full_at = CAPACITY  # where the head may go without more room
         self._starts: deque[int] = deque()  # of the records that are still there, the oldest first
 
     def write(self, record: bytes) -> None:
         """`record`: of `packed`. An order to the job may be raised in here at any moment; what is there stays sound."""
-        with self.lock:
-            if self._is_writing:
-                return
-            try:
-                self._is_writing = True
-                self._make_room(len(record))
-                self._put(record)
-            finally:
-                self._is_writing = False
+        if self.is_writing:
+            return
+        try:
+            self.is_writing = True
+            head, size = self._head, len(record)
+            if (end := head + size) > self._full_at:
+                self._make_room(end)
+            place = RECORDS + head % CAPACITY
+            if place + size <= RECORDS + CAPACITY:
+                self._memory[place : place + size] = record
+            else:
+                first = RECORDS + CAPACITY - place
+                self._memory[place : place + first] = record[:first]
+                self._memory[RECORDS : RECORDS + size - first] = record[first:]
+            self._fence()
+            self._starts.append(head)
+            self._head = end
+            self._words[HEAD_WORD] = end
+        finally:
+            self.is_writing = False
 
-    def _make_room(self, size: int) -> None:
-        head, starts = self._head, self._starts
-        while starts and head + size - starts[0] > CAPACITY:
+    def _make_room(self, end: int) -> None:
+        """Gives up the oldest records, some more of them than is needed now: each time costs a fence."""
+        starts = self._starts
+        while starts and starts[0] < end + ROOM_BYTES - CAPACITY:
             starts.popleft()
-        self._words[TAIL_WORD] = starts[0] if starts else head
+        tail = starts[0] if starts else self._head
+        self._words[TAIL_WORD] = tail
         self._fence()
-
-    def _put(self, record: bytes) -> None:
-        head, size = self._head, len(record)
-        place = RECORDS + head % CAPACITY
-        first = min(size, RECORDS + CAPACITY - place)
-        if first == size:
-            self._memory[place : place + size] = record
-        else:
-            self._memory[place : place + first] = record[:first]
-            self._memory[RECORDS : RECORDS + size - first] = record[first:]
-        self._fence()
-        self._starts.append(head)
-        self._head = head + size
-        self._words[HEAD_WORD] = self._head
+        self._full_at = tail + CAPACITY
 
 
-def packed(
-    number: int, level: int, attempt: tuple[int, int], started: float, milliseconds: int, names: bytes, line: bytes
-) -> bytes:
-    """A record. `attempt`: the job's id, and the number of the attempt. `names`: of `packed_names`."""
-    class_bytes, queue_bytes = NAMES.unpack_from(names)
-    size = RECORD.size + len(names) - NAMES.size + len(line)
-    head = RECORD.pack(size, number, *attempt, level, started, milliseconds, class_bytes, queue_bytes)
-    return b"".join((head, memoryview(names)[NAMES.size :], line))
+ROOM_BYTES = 4096
 
 
-NAMES = Struct("=HH")
-
-
-def packed_names(job_class: str, queue: str) -> bytes:
-    """The names of an attempt's class and queue, made once for all of its lines."""
+def packed_names(job_class: str, queue: str) -> tuple[int, int, bytes]:
+    """The names of a class and a queue, made once for all of their attempts: the length of each, and both."""
     first, second = (name.encode("utf-8", "backslashreplace")[:MAX_NAME_BYTES] for name in (job_class, queue))
-    return NAMES.pack(len(first), len(second)) + first + second
+    return len(first), len(second), first + second
+
+
+def packed_attempt(job_id: int, attempt: int, started: float, names: tuple[int, int, bytes]) -> bytes:
+    """Made once for all lines of an attempt."""
+    in_class, in_queue, both = names
+    return OF_ATTEMPT.pack(job_id, attempt, started, in_class, in_queue) + both
+
+
+def packed(number: int, milliseconds: int, level: int, of_attempt: bytes, line: bytes) -> bytes:
+    """A record."""
+    return OF_LINE.pack(OF_LINE.size + len(of_attempt) + len(line), number, milliseconds, level) + of_attempt + line
 
 
 class LineReader:
@@ -165,21 +172,23 @@ def lines_in(data: bytes) -> list[RingLine]:
     place = 0
     while place < len(data):
         try:
-            size, *of_line, in_class, in_queue = RECORD.unpack_from(data, place)
+            size, number, milliseconds, level = OF_LINE.unpack_from(data, place)
+            job_id, attempt, started, in_class, in_queue = OF_ATTEMPT.unpack_from(data, place + OF_LINE.size)
         except error:
             break
-        names = place + RECORD.size
+        names = place + OF_LINE.size + OF_ATTEMPT.size
         body = names + in_class + in_queue
         if not body <= place + size <= len(data) or size > MAX_RECORD_BYTES:
             break
         job_class, queue = data[names : names + in_class], data[names + in_class : body]
         content = data[body : place + size]
-        lines.append(RingLine(*of_line, *map(text_of, (job_class, queue, content))))
+        texts = map(text_of, (job_class, queue, content))
+        lines.append(RingLine(number, milliseconds, level, job_id, attempt, started, *texts))
         place += size
     return lines
 
 
-MAX_RECORD_BYTES = RECORD.size + 2 * MAX_NAME_BYTES + MAX_LINE_BYTES
+MAX_RECORD_BYTES = OF_LINE.size + OF_ATTEMPT.size + 2 * MAX_NAME_BYTES + MAX_LINE_BYTES
 
 
 def text_of(data: bytes) -> str:

@@ -25,10 +25,12 @@ from jobq.tui.source import (
 from jobq.errors import DatabaseUnreachable, JobNotFound, JobqError, SchemaMissing
 from jobq.histograms import BUCKETS, bucket
 from jobq.observe import (
+    AttemptLog,
     Failing,
     FailureGroup,
     Figures,
     Gated,
+    LoggedLine,
     Matches,
     Period,
     Position,
@@ -697,6 +699,25 @@ class CannedSource:
 
     def stack(self, job_id: int, attempt: int) -> Stack:
         return live.cleaned(Stack(job_id, attempt, "web-1/7101", TRACEBACK.rpartition("KeyError")[0]))
+
+    def log(self, job_id: int, attempt: int | None, is_followed: bool) -> AttemptLog:
+        """Some of the failures said something; the rest said nothing."""
+        if job_id % 2 or attempt not in (None, 1):
+            return AttemptLog(job_id, attempt, 0, ())
+        said = (
+            (20, "billing.invoices", "reading 41,200 rows of prices.csv"),
+            (30, "billing.invoices", "row 40,101 has no currency"),
+            (20, "stdout", "40,000 of 41,200"),
+            (40, "billing.invoices", "no rate for XAU\nTraceback (most recent call last):\nKeyError: 'XAU'"),
+        )
+        lines = tuple(
+            LoggedLine(
+                *(job_id, 1, "billing.jobs.SyncInvoice", "billing", number if number < 2 else number + 1204),
+                *(NOW - timedelta(seconds=30 - number), float(number), level, source, message),
+            )
+            for number, (level, source, message) in enumerate(said)
+        )
+        return live.cleaned(AttemptLog(job_id, 1, 1208, lines))
 
     def act_on_schedules(self, verb: str, names: Iterable[str]) -> NamedReport:
         return NamedReport(verb, tuple(names), {}, {})

@@ -10,6 +10,7 @@ from driving import opened, press, run, settle, strips_of, text_of
 from jobq.tui.source import Report
 
 from jobq.clean import UNSAFE
+from jobq.observe import AttemptLog, LoggedLine
 from jobq.states import FINISHED, Outcome, State
 
 HOSTILE = (
@@ -87,6 +88,13 @@ class HostileSource(canned.CannedSource):
         )
         return canned.live.cleaned(replace(detail, attempts=attempts))
 
+    def log(self, job_id: int, attempt: int | None, is_followed: bool) -> Any:
+        lines = [
+            LoggedLine(job_id, 1, hostile(), hostile(), number, canned.NOW, 0.0, 20, hostile(), hostile())
+            for number in range(30)
+        ]
+        return canned.live.cleaned(AttemptLog(job_id, 1, 30, tuple(lines)))
+
     def act(self, verb: str, selected: Any, progress: Any, selection: Any) -> Report:
         ids = selected.ids
         return Report(verb, ids[:1], {job_id: canned.live.line(hostile()) for job_id in ids[1:]})
@@ -110,6 +118,7 @@ VISITS = {
     "finished": ("2", "right", "right", "right", "j"),
     "errored": ("2", *["right"] * 5, "j"),
     "job": ("2", *["right"] * 5, "j", "enter", "o", "tab", "tab", "tab"),
+    "log": ("2", *["right"] * 5, "j", "L"),
     "confirmation": ("2", *["right"] * 5, "space", "space", "r"),
     "outcome": ("2", *["right"] * 5, "space", "space", "r", "y"),
     "copy": ("2", *["right"] * 5, "y"),

@@ -68,6 +68,7 @@ DIALOGS: dict[str, tuple[str, ...]] = {
     "muted": ("3", "m"),
     "why": ("2", "w"),
     "stack": ("2", "right", "right", "l"),
+    "log": (*TO_ERRORED, "L"),
     "run-now": ("6", "t"),
     "coming": ("6", "w"),
     "help": ("2", "question_mark"),

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from jobq.commands import command
 from jobq.errors import FilterError
 from jobq.filters import Filter, Term
-from jobq.observe import FailureGroup, at_rest_filter, origin_text
+from jobq.observe import AttemptLog, FailureGroup, at_rest_filter, origin_text
 
 from .. import formats, search, theme
 from ..actions import Action, Tier, bindings
@@ -29,14 +29,18 @@ from ..widgets.rows import Rows, held
 from .base import ConsoleScreen
 from .copy import Choice, Copy
 from .failure_columns import FailureColumns
+from .log_text import last_log_lines
 from .sorting import next_order, sorted_by
 from .traceback_text import traceback_lines
+
+LAST_LINES = 5
+"""Of what the last example of a group logged and printed."""
 
 ALIKE = 50
 """Number of jobs of a group that are compared."""
 
 
-ON_GROUPS = ("open", "mark", "mark_range", "match_all", "retry", "purge", "mute", "copy", "fold")
+ON_GROUPS = ("open", "mark", "mark_range", "match_all", "retry", "purge", "mute", "copy", "fold", "log")
 """Actions that need a group."""
 
 
@@ -46,12 +50,13 @@ class Failures(ConsoleScreen):
     FILTER_HELP = search.GROUP_HELP
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mark", "retry", "purge", "mute", "narrow", "match_all", "mark_range", "range_less",
-        "range_more", "sort", "copy", "fold", "section",
+        "range_more", "sort", "copy", "fold", "log", "section",
         "undo", "back",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = bindings(
-        "mark", "mark_range", "match_all", "retry", "purge", "mute", "narrow", "sort", "copy", "fold", "section", "back"
-    )
+        "mark", "mark_range", "match_all", "retry", "purge", "mute", "narrow", "sort", "copy", "fold", "log", "section",
+        "back",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +72,8 @@ class Failures(ConsoleScreen):
         self._example: str | None = None
         self._alike: tuple[str, str] = ("", "")  # a group, and what its jobs have in common
         self._asked = ""  # the last group that was compared
+        self._log: AttemptLog | None = None  # of an example
+        self._asked_log = 0  # of which job
 
     def body(self) -> ComposeResult:
         yield Line(id="failures-title", classes="heading")
@@ -124,6 +131,10 @@ class Failures(ConsoleScreen):
             self._alike = message.value
             self._paint_example()
             return
+        if message.name == "log":
+            self._log = message.value
+            self._paint_example()
+            return
         self.groups, self.is_loaded = message.value, True
         self.paint()
         if self._wanted is not None:
@@ -132,7 +143,7 @@ class Failures(ConsoleScreen):
             self._paint_example()
 
     def on_refused(self, message: Refused) -> None:
-        if message.name == "alike":  # it stays unknown
+        if message.name in ("alike", "log"):  # it stays unknown
             message.stop()
             message.prevent_default()
 
@@ -147,6 +158,12 @@ class Failures(ConsoleScreen):
             return group.group, alike([job.arguments for job in source.jobs(query, limit=ALIKE, after=None).jobs])
 
         self.console.feed.ask(self, "alike", ask)
+
+    def _ask_log(self, group: FailureGroup) -> None:
+        """What the last example logged and printed last; once for each that somebody comes to."""
+        if self._asked_log != group.example_id:
+            job_id = self._asked_log = group.example_id
+            self.console.feed.ask(self, "log", lambda source: source.log(job_id, None, is_followed=False))
 
     # Drawing
 
@@ -209,6 +226,7 @@ class Failures(ConsoleScreen):
             Text(f"first {formats.stamp(group.ever_first_at, self.console.state.now)} ", theme.style(theme.DIM)),
         )
         self._ask_alike(group)
+        self._ask_log(group)
         common = self._alike[1] if self._alike[0] == group.group else ""
         evidence = self._evidence(group)
         lines.put(
@@ -228,7 +246,10 @@ class Failures(ConsoleScreen):
 
     def _evidence(self, group: FailureGroup) -> list[Text]:
         evidence = traceback_lines(group.traceback, is_folded=self.is_folded) if group.traceback else []
-        return evidence or [Text(group.error_message or "", theme.style(theme.BAD))]
+        evidence = evidence or [Text(group.error_message or "", theme.style(theme.BAD))]
+        if self._log is not None and self._log.job_id == group.example_id:
+            evidence += last_log_lines(self._log, LAST_LINES)
+        return evidence
 
     # Keys
 
@@ -324,6 +345,10 @@ class Failures(ConsoleScreen):
     def action_fold(self) -> None:
         self.is_folded = not self.is_folded
         self._paint_example()
+
+    def action_log(self) -> None:
+        if isinstance(group := self.rows.current, FailureGroup):
+            self.console.navigation.open_job(group.example_id, section="Log")
 
     def action_section(self) -> None:
         lines = self.query_one("#example-lines", Lines)

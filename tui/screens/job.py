@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 
-from jobq.observe import Usage, Why, first_enqueued_at, usage_of
+from jobq.observe import AttemptLog, Usage, Why, first_enqueued_at, usage_of
 from jobq.records import AttemptRecord, JobActs, JobDetail, JobRecord
 from jobq.states import FINISHED, State
 
@@ -15,14 +15,18 @@ from .. import formats, theme
 from ..actions import Action, bindings
 from ..messages import Refused
 from ..scope import Scope
-from ..source import Report
+from ..source import Report, Source
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from .job_page_text import SECTIONS, evidence, place_text, sections_text, title_text
 from .job_screen import JobScreen
 from .job_timeline import Timeline
+from .log_text import log_lines
 from .silent_text import silent_worker
 from .why import reasons
+
+LOG_SECONDS = 0.5
+"""While a job runs whose log is shown, its lines are asked for so often."""
 
 
 class JobPage(JobScreen):
@@ -30,7 +34,8 @@ class JobPage(JobScreen):
     WORDS = "A job"
     MAIN = "lines"
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "back", "retry", "cancel", "edit", "purge", "why", "stack", "copy", "fold", "section", "older", "newer",
+        "back", "retry", "cancel", "edit", "purge", "why", "stack", "log", "copy", "fold", "section", "older",
+        "newer",
         "previous", "next", "undo", "enqueue",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = [
@@ -49,11 +54,12 @@ class JobPage(JobScreen):
             "previous",
             "next",
             "stack",
+            "log",
         ),
         Binding("backspace", "back", show=False),
     ]
 
-    def __init__(self, job_id: int, ids: tuple[int, ...]) -> None:
+    def __init__(self, job_id: int, ids: tuple[int, ...], section: str = "") -> None:
         super().__init__()
         self.job_id = job_id
         self.ids = ids
@@ -61,7 +67,8 @@ class JobPage(JobScreen):
         self.acts: JobActs | None = None
         self.why: Why | None = None
         self.problem = ""
-        self.section = 0
+        self.attempt_log: AttemptLog | None = None
+        self.section = SECTIONS.index(section) if section else 0
         self.attempt: int | None = None  # index of the attempt; None: the last
         self.is_folded = True
 
@@ -76,6 +83,8 @@ class JobPage(JobScreen):
     def on_mount(self) -> None:
         self.query_one("#lines").focus()
         self._ask()
+        if self.console.feed.pace is not None:
+            self.set_interval(LOG_SECONDS, self._ask_running_log)
 
     @property
     def job(self) -> JobRecord | None:
@@ -120,6 +129,31 @@ class JobPage(JobScreen):
         if self.detail is not None and SECTIONS[self.section] == "Why":
             job_id = self.job_id
             self.console.feed.ask(self, "why", lambda source: source.why(job_id), is_again=is_again)
+        self._ask_log(is_again=is_again)
+
+    def _ask_log(self, *, is_again: bool = False) -> None:
+        """The lines of the attempt that is shown; of one that runs, those that come."""
+        if self.detail is not None and SECTIONS[self.section] == "Log":
+            job_id, attempt, is_running = self.job_id, self._log_attempt(self.detail), self._is_running
+
+            def ask(source: Source) -> AttemptLog:
+                return source.log(job_id, attempt, is_running)
+
+            self.console.feed.ask(self, "log", ask, is_again=is_again)
+
+    def _ask_running_log(self) -> None:
+        if self._is_running and not self.console.state.is_frozen:
+            self._ask_log(is_again=True)
+
+    @property
+    def _is_running(self) -> bool:
+        return self.job is not None and self.job.state == State.RUNNING
+
+    def _log_attempt(self, detail: JobDetail) -> int | None:
+        """None: the last that has lines, where nobody chose one and none runs."""
+        if self.attempt is not None:
+            return detail.attempts[self._attempt_place(detail)].attempt
+        return detail.job.attempt if self._is_running else None
 
     def _ask_acts(self) -> None:
         """Operators act rarely: their acts are read after each act, and whenever the job has changed."""
@@ -128,7 +162,10 @@ class JobPage(JobScreen):
             self.console.feed.ask(self, "acts", lambda source: (job_id, source.acts_on(job_id, since)))
 
     def answered(self, name: str, value: Any) -> None:
-        if name == "acts":
+        if name == "log":
+            if value.job_id == self.job_id:
+                self._take_log(value)
+        elif name == "acts":
             if value[0] == self.job_id:
                 self.acts = value[1]
                 self.paint()
@@ -140,6 +177,11 @@ class JobPage(JobScreen):
         else:
             self._take(value)
 
+    def _take_log(self, log: AttemptLog) -> None:
+        """Whoever is at its end stays there, as lines come."""
+        is_first, self.attempt_log = self.attempt_log is None, log
+        self.paint(keep_place=not is_first)
+
     def _take(self, detail: JobDetail) -> None:
         is_first = self.detail is None
         has_moved = standing_of(self.detail) != standing_of(detail)
@@ -147,7 +189,7 @@ class JobPage(JobScreen):
         if has_moved:
             self._ask_acts()
         if is_first:
-            if self.section == 0 and not detail.attempts:
+            if self.section == 0 and not detail.attempts:  # nothing was chosen
                 self.section = SECTIONS.index("Arguments" if detail.job.state == State.RUNNING else "Why")
             self._ask_section()
         self.paint(keep_place=not is_first)
@@ -175,7 +217,7 @@ class JobPage(JobScreen):
         facts.put(self.timeline.facts(self.detail, self.acts))
         facts.styles.height = min(facts.length, 12 if self.app.size.height > 30 else 7)
         self.query_one("#sections", Line).update(self._sections(self.detail))
-        is_end_first = SECTIONS[self.section] == "Attempts"  # the end of a traceback says what was wrong
+        is_end_first = SECTIONS[self.section] in ("Attempts", "Log")  # the end says what was wrong
         lines.put(self._lines(self.detail), keep_place=keep_place, is_end_first=is_end_first)
         self.query_one("#beside", Lines).put(self._beside(self.detail))
         self.paint_foot()
@@ -206,6 +248,9 @@ class JobPage(JobScreen):
             return [looking] if self.why is None else reasons(self.why, self.glyphs)
         if SECTIONS[self.section] == "Arguments":
             return [Text(line) for line in formats.pretty(detail.job.arguments).splitlines()]
+        if SECTIONS[self.section] == "Log":
+            looking = Text(f"looking{self.glyphs.more}", theme.style(theme.DIM))
+            return [looking] if self.attempt_log is None else log_lines(self.attempt_log, is_running=self._is_running)
         if SECTIONS[self.section] == "History":
             return self.timeline.history(detail, self.acts)
         if not detail.attempts:
@@ -247,7 +292,10 @@ class JobPage(JobScreen):
             return
         place = self._attempt_place(self.detail) + step
         if 0 <= place < len(self.detail.attempts):
-            self.attempt, self.section = place, 0
+            self.attempt, self.attempt_log = place, None
+            if SECTIONS[self.section] != "Log":
+                self.section = 0
+            self._ask_log()
             self.paint(keep_place=False)
 
     def action_previous(self) -> None:
@@ -262,16 +310,19 @@ class JobPage(JobScreen):
         place = self.ids.index(self.job_id) + step
         if 0 <= place < len(self.ids):
             self.job_id, self.detail, self.attempt = self.ids[place], None, None
-            self.acts, self.why = None, None
+            self.acts, self.why, self.attempt_log = None, None, None
             self._ask()
             self.paint(keep_place=False)
 
     def action_why(self) -> None:
         self._show_section(SECTIONS.index("Why"))
 
+    def action_log(self) -> None:
+        self._show_section(SECTIONS.index("Log"))
+
     def why_not(self, action: Action) -> str | None:
         detail = self.detail
-        if action.name in ("retry", "cancel", "purge", "edit", "copy", "fold", "section") and detail is None:
+        if action.name in ("retry", "cancel", "purge", "edit", "copy", "fold", "section", "log") and detail is None:
             return "the job is not there"
         if detail is None and action.name == "stack":
             return "only a running job has one"

@@ -12,7 +12,7 @@ from ..theme import Glyphs
 from .base import state_text
 from .traceback_text import traceback_lines
 
-SECTIONS = ("Attempts", "Why", "Arguments", "History")
+SECTIONS = ("Attempts", "Why", "Arguments", "History", "Log")
 
 
 def title_text(job: JobRecord, glyphs: Glyphs, usage: Usage | None = None) -> Text:

@@ -25,7 +25,7 @@ from .sorting import next_order
 from .views import Views
 from .why import Why
 
-ON_ONE = ("open", "edit", "copy", "why", "stack", "mark", "mark_range")
+ON_ONE = ("open", "edit", "copy", "why", "stack", "log", "mark", "mark_range")
 """Actions on the job under the cursor."""
 
 
@@ -35,11 +35,12 @@ class Jobs(JobScreen):
     FILTER_HELP = search.HELP
     ACTIONS: ClassVar[tuple[str, ...]] = (
         "open", "mark", "retry", "cancel", "edit", "purge", "filter", "match_all", "sort", "copy", "why", "undo",
-        "stack", "mark_range", "columns", "views", "state_left", "state_right", "top", "bottom", "enqueue", "back",
+        "stack", "log", "mark_range", "columns", "views", "state_left", "state_right", "top", "bottom", "enqueue",
+        "back",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = bindings(
         "mark", "mark_range", "match_all", "retry", "cancel", "purge", "edit", "filter", "sort", "copy", "why",
-        "stack", "columns", "views", "state_left", "state_right", "back",
+        "stack", "log", "columns", "views", "state_left", "state_right", "back",
     )  # fmt: skip
 
     def body(self) -> ComposeResult:
@@ -102,6 +103,11 @@ class Jobs(JobScreen):
     def on_rows_opened(self, message: Rows.Opened) -> None:
         if self.job is not None:
             self.console.navigation.open_job(self.job.id, [job.id for job in self.list_view.rows.items])
+
+    def action_log(self) -> None:
+        if self.job is not None:
+            ids = [job.id for job in self.list_view.rows.items]
+            self.console.navigation.open_job(self.job.id, ids, "Log")
 
     def action_state_left(self) -> None:
         jobs = self.list_view.jobs

@@ -40,11 +40,11 @@ class Overview(ConsoleScreen):
     NAME = "overview"
     MAIN = "troubles"
     ACTIONS: ClassVar[tuple[str, ...]] = (
-        "open", "mute", "pause", "section", "range_less", "range_more", "enqueue", "undo",
+        "open", "mute", "pause", "log", "section", "range_less", "range_more", "enqueue", "undo",
     )  # fmt: skip
     BINDINGS: ClassVar[list[Any]] = [
         Binding("shift+tab", "section(-1)", show=False),
-        *bindings("section", "mute", "pause"),
+        *bindings("section", "mute", "pause", "log"),
     ]
 
     def body(self) -> ComposeResult:
@@ -269,6 +269,14 @@ class Overview(ConsoleScreen):
         elif isinstance(current, JobRecord):
             self.console.navigation.open_job(current.id, [job.id for job in rows.items])
 
+    def action_log(self) -> None:
+        if (job := self._running_job()) is not None:
+            self.console.navigation.open_job(job.id, section="Log")
+
+    def _running_job(self) -> JobRecord | None:
+        current = self.focused.current if isinstance(self.focused, Rows) else None
+        return current if isinstance(current, JobRecord) else None
+
     def action_section(self, step: int = 1) -> None:
         next_list(self, step)
 
@@ -305,6 +313,8 @@ class Overview(ConsoleScreen):
             return "only failures are muted"
         if action.name == "pause" and self._queue() is None:
             return "only queues are paused"
+        if action.name == "log" and self._running_job() is None:
+            return "the cursor is on no job"
         if action.name == "open":
             focused = self.focused
             if not isinstance(focused, Rows) or focused.current is None:
