@@ -28,7 +28,7 @@ class Navigation(Protocol):
         """Goes to the line in which a filter on jobs is typed."""
 
     def open_job(self, job_id: int, ids: Iterable[int] = (), section: str = "") -> None:
-        """Goes to the page of a job. `ids` are its neighbours in the list from which it was opened; `section` is shown."""
+        """Goes to the page of a job. `ids` are its neighbours in the list it was opened from; `section` is shown."""
 
 
 @dataclass(frozen=True, slots=True)
