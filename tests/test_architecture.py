@@ -328,7 +328,9 @@ MAX_LINES, MAX_METHODS = 400, 26
 LARGE = {
     "jobq.tui.live.LiveSource": "one method for each question that the console asks",
     "jobq.tui.replay.Replay": "one method for each question that the console asks",
+    "jobq.tui.screens.failures": "the list of groups, and the example beneath it",
     "jobq.tui.screens.failures.Failures": "one method for each line and each key of the screen",
+    "jobq.tui.screens.overview.Overview": "one method for each part and each key of the screen",
     "jobq.tui.screens.job.JobPage": "one method for each of its keys",
     "jobq.tui.screens.schedules.Schedules": "one method for each cell and each key of the screen",
     "jobq.tui.source.Source": "one method for each question that the console asks",

@@ -56,9 +56,9 @@ class Following:
     ) -> None:
         self.end()
 
-    def keep_up(self) -> None:
+    def keep_up(self, *, is_due: bool = False) -> None:
         """To be called about once a second."""
-        if self.why_not is not None or monotonic() < self._renew_at:
+        if self.why_not is not None or not (is_due or monotonic() >= self._renew_at):
             return
         try:
             with permitted(self._database, "follow"), self._database.connection() as connection:

@@ -42,7 +42,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "unmute": (*on("mutes", "DELETE"), *RECORD),
     "stop worker": (*on("workers", "UPDATE"), *RECORD),
     "declare dead": (*on("workers", "UPDATE"), *RECORD),
-    "follow": (*on("follows", "INSERT", "UPDATE", "DELETE"),),
+    "follow": on("follows", "SELECT", "INSERT", "UPDATE"),
     "stack": on("stacks", "SELECT", "INSERT", "DELETE"),
     # Any act.
     "undo": (

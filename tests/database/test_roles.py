@@ -233,6 +233,9 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "failures": lambda database: observe.failures(database, hour),
         "figures": lambda database: observe.figures(database, hour),
         "list_jobs": lambda database: [observe.list_jobs(database, one) for one in BOTH],
+        "attempt_log": lambda database: observe.attempt_log(database, job_id, 1),
+        "last_lines": lambda database: observe.last_lines(database, job_id),
+        "log_counts": lambda database: observe.log_counts(database, job_id),
         "longest": lambda database: observe.longest(database, limit=5),
         "look": lambda database: observe.look(database, observe.finding("jobq", job_id)),
         "matches": lambda database: [observe.matches(database, one, limit=9) for one in BOTH],
@@ -278,6 +281,12 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
         with pytest.raises(NotRunning, match="did not answer"):
             operate.stack(database, running, timeout=0.0)
 
+    def follow(database: Database) -> None:
+        with operate.Following(database, job_id=running) as following:
+            following.keep_up(is_due=True)
+            if following.why_not is not None:
+                raise DatabaseForbidden(following.why_not)
+
     return {
         "retry": lambda database: operate.retry(database, [failed]),
         "retry on build": lambda database: operate.retry_on_build(database, of("outcome", "errored"), AWAITED),
@@ -295,6 +304,7 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
         "stop worker": lambda database: operate.stop_workers(database, [str(worker)]),
         "declare dead": lambda database: operate.declare_dead(database, [str(gone)]),
         "stack": stack,
+        "follow": follow,
     }
 
 
@@ -350,7 +360,7 @@ def test_an_act_needs_the_rights_that_are_said_of_it_and_no_others(store: Any, r
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Act", "acting")
         if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
     }
-    assert verbs | {"stack"} == NEEDS.keys()
+    assert verbs | {"stack", "follow"} == NEEDS.keys()
     assert able.keys() | {"undo"} == NEEDS.keys()
 
 
@@ -376,7 +386,7 @@ def test_an_operator_acts_is_recorded_and_takes_it_back(store: Any, report: Any)
         for act in able.values():
             act(database)
         done = {(act.verb, act.database_user) for act in observe.audit(database, limit=100)}
-        assert done == {(verb, database.role) for verb in NEEDS.keys() - {"stack"}}
+        assert done == {(verb, database.role) for verb in NEEDS.keys() - {"stack", "follow"}}
         with database.connect("test") as connection:
             refused(
                 connection,

@@ -14,7 +14,7 @@ from jobq.tui.actions import ACTIONS, MANY, PURGE, RETRY, Tier
 from jobq.tui.feed import AWAY_SECONDS, OFF, Feed
 from jobq.tui.navigation import place_of
 from jobq.tui.samples import Samples
-from jobq.tui.screens.failures import alike
+from jobq.tui.screens.alike import alike
 from jobq.tui.source import COUNT_LIMIT, VIEW_BY_NAME, Snapshot
 from jobq.tui.troubles import Place, troubles
 from rich.cells import cell_len

@@ -1,6 +1,6 @@
 """What broke, since when? Failures in groups of similar ones."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ from ..widgets.filterbar import FilterBar
 from ..widgets.frame import Line
 from ..widgets.lines import Lines
 from ..widgets.rows import Rows, held
+from .alike import alike
 from .base import ConsoleScreen
 from .copy import Choice, Copy
 from .failure_columns import FailureColumns
@@ -377,19 +378,6 @@ class Failures(ConsoleScreen):
         if action.name in ("retry", "purge") and not any(one.at_rest for one in self.chosen_groups):
             return "all of these jobs were tried again, or are gone"
         return super().why_not(action)
-
-
-def alike(arguments: Sequence[Mapping[str, Any]]) -> str:
-    """The arguments in which the jobs differ, and those that they share. Empty for a single job."""
-    if len(arguments) < 2:
-        return ""
-    names = list(dict.fromkeys(name for one in arguments for name in one))
-    values = {name: {formats.compact(one[name], 80) if name in one else "" for one in arguments} for name in names}
-    same = ", ".join(f"{name}={next(iter(found))}" for name, found in values.items() if len(found) == 1)
-    other = ", ".join(name for name, found in values.items() if len(found) > 1)
-    parts = [f"differ in {other}" if other else "", f"have the same {same}" if same else ""]
-    told = " and ".join(part for part in parts if part)
-    return f"the last {len(arguments)}: their arguments {told}" if told else ""
 
 
 def about(groups: Sequence[FailureGroup]) -> str:

@@ -78,6 +78,10 @@ class JobScreen(ConsoleScreen):
             job = self.job
             look_up(self, "stack", f"#{job.id}, live stack", lambda source: source.stack(job.id, job.attempt))
 
+    def action_log(self) -> None:
+        if self.job is not None:
+            self.console.navigation.open_job(self.job.id, section="Log")
+
     def action_copy(self) -> None:
         if self.job is not None:
             found = choices(self.job, self.job_detail, self.shown_attempt, self.list_command)

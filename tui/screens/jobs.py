@@ -104,11 +104,6 @@ class Jobs(JobScreen):
         if self.job is not None:
             self.console.navigation.open_job(self.job.id, [job.id for job in self.list_view.rows.items])
 
-    def action_log(self) -> None:
-        if self.job is not None:
-            ids = [job.id for job in self.list_view.rows.items]
-            self.console.navigation.open_job(self.job.id, ids, "Log")
-
     def action_state_left(self) -> None:
         jobs = self.list_view.jobs
         self.list_view.show(jobs.beside(-1, views_of(self.console.state.snapshot)), jobs.filter)

@@ -270,12 +270,8 @@ class Overview(ConsoleScreen):
             self.console.navigation.open_job(current.id, [job.id for job in rows.items])
 
     def action_log(self) -> None:
-        if (job := self._running_job()) is not None:
+        if (job := running_job(self.focused)) is not None:
             self.console.navigation.open_job(job.id, section="Log")
-
-    def _running_job(self) -> JobRecord | None:
-        current = self.focused.current if isinstance(self.focused, Rows) else None
-        return current if isinstance(current, JobRecord) else None
 
     def action_section(self, step: int = 1) -> None:
         next_list(self, step)
@@ -313,13 +309,19 @@ class Overview(ConsoleScreen):
             return "only failures are muted"
         if action.name == "pause" and self._queue() is None:
             return "only queues are paused"
-        if action.name == "log" and self._running_job() is None:
+        if action.name == "log" and running_job(self.focused) is None:
             return "the cursor is on no job"
         if action.name == "open":
             focused = self.focused
             if not isinstance(focused, Rows) or focused.current is None:
                 return "there is nothing to open"
         return super().why_not(action)
+
+
+def running_job(focused: Any) -> JobRecord | None:
+    """The job under the cursor, in the list of what runs."""
+    current = focused.current if isinstance(focused, Rows) else None
+    return current if isinstance(current, JobRecord) else None
 
 
 def name_of(queue: QueueStats) -> str:
