@@ -333,6 +333,7 @@ LARGE = {
     "jobq.tui.screens.overview.Overview": "one method for each part and each key of the screen",
     "jobq.tui.screens.job.JobPage": "one method for each of its keys",
     "jobq.tui.screens.schedules.Schedules": "one method for each cell and each key of the screen",
+    "jobq.tui.screens.queues.Queues": "one method for each cell and each key of the screen",
     "jobq.tui.source.Source": "one method for each question that the console asks",
     "jobq.tui.widgets.rows.Rows": "one method for each key, each event and each part of a drawn row",
 }

@@ -21,6 +21,7 @@ from jobq.states import FINISHED
 from . import search
 from .access import Access, Target
 from .cleaning import Names, SameJobs, cleaned
+from .gate_acts import act_on_gate
 from .known_values import KnownValues
 from .ordering import Ordering
 from .source import (
@@ -323,13 +324,7 @@ class LiveSource:
     ) -> NamedReport:
         self._require_writing()
         name, place = self._raw.get(gate, gate), None if lane is None else self._raw.get(lane, lane)
-        if verb == "limit":
-            done = operate.limit_gate(self._database, name, limit, lane=place, seconds=seconds, reason=reason)
-        elif verb == "pause":
-            done = operate.pause_gate(self._database, name, lane=place, seconds=seconds, reason=reason)
-        else:
-            done = operate.resume_gate(self._database, name, lane=place)
-        return gate_report(verb, done)
+        return act_on_gate(self._database, verb, name, place, limit=limit, seconds=seconds, reason=reason)
 
     def act_on_queues(self, verb: str, names: Iterable[str], reason: str | None = None) -> NamedReport:
         given = {"reason": reason} if verb == "pause" else {}
@@ -413,14 +408,6 @@ def report_of(verb: str, acted: operate.Acted) -> Report:
     skipped = {job_id: line(why) for job_id, why in acted.skipped.items()}
     asked = tuple(acted.asked)
     return Report(verb, tuple(acted.done), skipped, asked=asked, undoable=undoable(verb, acted.done))
-
-
-def gate_report(verb: str, acted: operate.ActedOnGate) -> NamedReport:
-    shown = line(acted.gate) if acted.lane is None else f"lane {line(acted.lane)} of {line(acted.gate)}"
-    words = {"limit": "set the limit of", "pause": "paused", "resume": "resumed"}[verb]
-    done = (shown,) if acted.done else ()
-    skipped = {} if acted.why_not is None else {shown: acted.why_not}
-    return NamedReport(words, done, skipped, {}, undoable(f"{verb} gate", done))
 
 
 def undoable(verb: str, done: Sequence[Any]) -> int:

@@ -35,7 +35,7 @@ NEEDS: dict[str, tuple[Right, ...]] = {
     "pause schedule": (*on("schedules", "UPDATE"), *RECORD),
     "resume schedule": (*on("schedules", "UPDATE"), *RECORD),
     "pause gate": (*ON_GATES, *RECORD),
-    "resume gate": (*ON_GATES, *RECORD),
+    "resume gate": (*on("gates", "UPDATE"), *on("lanes", "UPDATE"), *on("kept", "INSERT"), *RECORD),
     "limit gate": (*ON_GATES, *RECORD),
     "adopt": (*on("jobs", "UPDATE"), *on("kept", "INSERT"), *on("lane_of", "EXECUTE"), *RECORD),
     "mute": (*on("mutes", "INSERT", "UPDATE", "DELETE"), *RECORD),

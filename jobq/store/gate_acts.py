@@ -47,10 +47,18 @@ def limit(
     return changed(connection, schema, "limit", gate, lane, parameters)
 
 
+STATEMENTS = {
+    "pause": ("pause_gate", "pause_lane"),
+    "resume": ("resume_gate", "resume_lane"),
+    "limit": ("limit_gate", "limit_lane"),
+}
+"""Of each act: the statement for a gate, and that for a lane of one."""
+
+
 def changed(
     connection: Connection, schema: str, verb: str, gate: str, lane: str | None, parameters: dict[str, Any]
 ) -> bool:
-    name = f"{verb}_gate" if lane is None else f"{verb}_lane"
+    name = STATEMENTS[verb][lane is not None]
     given = {"gate": gate, "lane": lane, "channel": gate_channel(schema), **parameters}
     return connection.execute(statement(name, schema), given).fetchone() is not None
 

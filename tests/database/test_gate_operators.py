@@ -190,7 +190,7 @@ def test_why_names_the_lane_and_the_gate_that_are_full(store: Any, database: Dat
     assert "1 of 1 run, the oldest since" in reasons[0].text
     assert f"job {running[0]} on here/1" in reasons[0].text
     assert reasons[1].text.startswith("gate 'crm' full: 2 of 2 run, the oldest since")
-    assert reasons[1].mend == "jobq gates limit crm 4 --for 1h"
+    assert reasons[1].remedy == "jobq gates limit crm 4 --for 1h"
     assert reasons[2].text == "1 job of its lane 'acme' comes before it"
     assert reasons[3].text == "1 lane of gate 'crm' waits too, and takes its turn"
     assert kinds_of(database, other) == ["gate full", "turn", "busy"]
@@ -202,10 +202,10 @@ def test_why_names_who_paused_a_gate_or_a_lane_and_the_reason(store: Any, databa
     operate.pause_gate(database, "crm", reason="maintenance", seconds=600)
     operate.pause_gate(database, "crm", lane="acme", reason="they asked")
     gate, lane = observe.why(database, job).reasons
-    assert (gate.kind, gate.mend) == ("gate paused", "jobq gates resume crm")
+    assert (gate.kind, gate.remedy) == ("gate paused", "jobq gates resume crm")
     assert gate.text.endswith(": maintenance")
     assert " until " in gate.text
-    assert (lane.kind, lane.mend) == ("lane paused", "jobq gates resume crm --lane acme")
+    assert (lane.kind, lane.remedy) == ("lane paused", "jobq gates resume crm --lane acme")
     assert lane.text.endswith(": they asked")
 
 
@@ -230,7 +230,7 @@ def test_why_names_the_job_that_a_strict_lane_waits_for(store: Any, database: Da
     strict = observe.why(database, second).reasons[0]
     assert strict.kind == "strict"
     assert strict.text.startswith(f"its lane is strict, and job {first} of it is in backoff until ")
-    assert strict.mend == f"jobq why {first}"
+    assert strict.remedy == f"jobq why {first}"
 
 
 def test_why_says_that_no_worker_declares_the_gate(store: Any, database: Database, worker: int) -> None:

@@ -19,7 +19,7 @@ import jobq
 from jobq import Job, observe, operate
 from jobq.class_options import constant_options
 from jobq.errors import DatabaseForbidden, JobNotFinished, NotRunning
-from jobq.filters import Filter, Moment, of
+from jobq.filters import Filter, Moment, of, parse
 from jobq.observe.orders import Order
 from jobq.operate.rights import NEEDS
 from jobq.records import ClassRecord, KeyRules, NewJob
@@ -242,6 +242,11 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
         "needs_now": observe.needs_now,
         "preview": lambda database: observe.preview(database, timedelta(hours=1)),
         "queues": observe.queues,
+        "audit_gate": lambda database: observe.audit_gate(database, "crm", hour),
+        "classes_of": lambda database: observe.classes_of(database, "crm"),
+        "gate": lambda database: observe.gate(database, "crm"),
+        "gates": observe.gates,
+        "require_gates": lambda database: observe.require_gates(database, ["crm"]),
         "builds": observe.builds,
         "forecasts": observe.forecasts,
         "waiting_retries": observe.waiting_retries,
@@ -267,12 +272,14 @@ def looks(job_id: int) -> dict[str, Callable[[Database], Any]]:
 
 def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
     """Every act but undo, each on something of its own. One that is refused leaves that as it was."""
-    worker = store.worker(classes=[ClassRecord(JOB_CLASS, (), (), None, options=constant_options(Job))])
+    classes = [ClassRecord(JOB_CLASS, (), (), None, options=constant_options(Job), gate={"name": "crm"})]
+    worker = store.worker(classes=classes)
+    store.execute("INSERT INTO jobq.gates (name, declared_by) VALUES ('crm', %s)", worker)
     failed, purged = store.add(), store.add()
     store.finish(worker, *(report(one, "errored", fingerprint="f00") for one in store.claim(worker)))
     running = store.add()
     assert store.claim(worker)
-    waiting, old = store.add(), store.add()
+    waiting, old, adopted = store.add(), store.add(), store.add()
     add_paused_schedule(store)
     gone = store.worker(pid=5)
     store.execute("UPDATE jobq.workers SET heartbeat_at = now() - interval '1 minute' WHERE id = %s", gone)
@@ -287,7 +294,18 @@ def acts(store: Any, report: Any) -> dict[str, Callable[[Database], Any]]:
             if following.why_not is not None:
                 raise DatabaseForbidden(following.why_not)
 
+    def resume_gate(database: Database) -> None:
+        operate.resume_gate(database, "crm")
+        operate.resume_gate(database, "crm", lane="acme")
+
+    def adopt(database: Database) -> None:
+        operate.adopt(database, operate.adoption(database, "crm", parse("")), [adopted])
+
     return {
+        "pause gate": lambda database: operate.pause_gate(database, "crm", lane="acme"),
+        "resume gate": resume_gate,
+        "limit gate": lambda database: operate.limit_gate(database, "crm", 3, lane="acme"),
+        "adopt": adopt,
         "retry": lambda database: operate.retry(database, [failed]),
         "retry on build": lambda database: operate.retry_on_build(database, of("outcome", "errored"), AWAITED),
         "cancel": lambda database: operate.cancel(database, [waiting]),

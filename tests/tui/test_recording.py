@@ -204,6 +204,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "among": lambda source: source.among(source.query(VIEWS[0], ""), source.all[:3]),
     "job": lambda source: source.job(918_244),
     "classes": lambda source: source.classes(),
+    "gate": lambda source: source.gate("crm"),
     "failures": lambda source: source.failures(3600.0),
     "why": lambda source: source.why(918_244),
     "audit": lambda source: source.audit(),
@@ -229,7 +230,7 @@ def test_every_question_of_a_source_is_recorded_or_is_an_act() -> None:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_an_answer_comes_back_from_json_as_it_was(name: str) -> None:
-    answer, kind = QUESTIONS[name](canned.CannedSource(canned.trouble())), RECORDED[name].answer
+    answer, kind = QUESTIONS[name](canned.CannedSource(canned.gated())), RECORDED[name].answer
     assert kind.read(json.loads(json.dumps(kind.write(answer)))) == answer
 
 

@@ -2,7 +2,7 @@
 
 from jobq.records import GateStats, LaneStats
 
-from ..actions import UNDO_FOR, Tier
+from ..actions import UNDO_FOR, Action, Tier
 from ..context import Context
 from ..plans import Plan
 from .gate_columns import gate_paused_words
@@ -63,3 +63,14 @@ def set_limit(console: Context, wish: Wish | None, gate: GateStats, lane: LaneSt
             "limit", gate.name, lane=name, limit=wish.limit, seconds=wish.seconds, reason=wish.reason
         ),
     )
+
+
+def why_not_gate(console: Context, action: Action, gate: GateStats) -> str | None:
+    """Why an action cannot be done on a gate."""
+    if action.name in ("pause", "limit") and not gate.is_known:
+        return "no worker has declared this gate yet"
+    if action.name in ("pause", "limit") and (why := console.state.forbidden(f"{action.name} gate")):
+        return why
+    if action.name == "cancel" and not gate.waiting:
+        return "no job waits at this gate"
+    return "gates are in the order of their names" if action.name == "sort" else None

@@ -9,7 +9,11 @@ from jobq.records import WAITING_LIMIT, GateStats, LaneStats
 
 from .. import formats, theme
 from ..context import Context
-from ..widgets.rows import Column
+from ..widgets.frame import Line
+from ..widgets.rows import Column, Rows
+
+MAX_GATES_SHOWN = 7
+"""Rows of gates: more are reached by scrolling."""
 
 NONE = "(none)"
 """Stands for the lane of jobs that name none."""
@@ -95,3 +99,15 @@ def gate_paused_words(one: GateStats | LaneStats, now: datetime) -> str:
     by = f" by {one.paused_by}" if one.paused_by else ""
     reason = f": {one.pause_reason}" if one.pause_reason else ""
     return f"paused for {formats.since(one.paused_at, now)}{left}{by}{reason}"
+
+
+def paint_gates(rows: Rows, title: Line, gates: tuple[GateStats, ...], glyphs: theme.Glyphs) -> None:
+    """The list of the gates with its title; nothing where there is no gate."""
+    rows.display = title.display = bool(gates)
+    rows.styles.height = min(len(gates), MAX_GATES_SHOWN) + 1
+    rows.put(gates)
+    paused = sum(gate.paused_at is not None for gate in gates)
+    words = Text(f" {formats.plural(len(gates), 'gate')}")
+    if paused:
+        words.append(f"   {glyphs.paused} {paused} paused", theme.style(theme.WAIT, bold=True))
+    title.put(words)

@@ -24,16 +24,13 @@ from ..widgets.frame import Line
 from ..widgets.rows import Column, Rows
 from .base import ConsoleScreen
 from .figures_text import empty_in, figures_of, flow_of, growth_of, p95, trend, trend_words
-from .gate_acts import limit_gate, pause_gate, set_limit
-from .gate_columns import gate_columns, note_text
+from .gate_acts import limit_gate, pause_gate, set_limit, why_not_gate
+from .gate_columns import gate_columns, note_text, paint_gates
 from .lanes import Lanes
 from .running_columns import running_columns
 from .sections import next_list
 from .set_limit import SetLimit
 from .sorting import next_order, sorted_by
-
-MAX_GATES_SHOWN = 7
-"""Rows of gates: more are reached by scrolling."""
 
 
 class Queues(ConsoleScreen):
@@ -109,21 +106,9 @@ class Queues(ConsoleScreen):
         about = "  (the longest are counted no further)" if "pending" in snapshot.stats.estimated else ""
         title = Text(f" {formats.plural(len(queues), 'queue')}{about}")
         self.query_one("#queues-title", Line).put(title, trend_words(self.console.state.samples))
-        self._paint_gates(snapshot.stats.gates)
+        paint_gates(self.gates, self.query_one("#gates-title", Line), snapshot.stats.gates, self.glyphs)
         self._paint_queue()
         self.paint_foot()
-
-    def _paint_gates(self, gates: tuple[GateStats, ...]) -> None:
-        """Nothing is shown where there is no gate."""
-        for name in ("gates", "gates-title"):
-            self.query_one(f"#{name}").display = bool(gates)
-        self.gates.styles.height = min(len(gates), MAX_GATES_SHOWN) + 1
-        self.gates.put(gates)
-        paused = sum(gate.paused_at is not None for gate in gates)
-        title = Text(f" {formats.plural(len(gates), 'gate')}")
-        if paused:
-            title.append(f"   {self.glyphs.paused} {paused} paused", theme.style(theme.WAIT, bold=True))
-        self.query_one("#gates-title", Line).put(title)
 
     def _paint_queue(self) -> None:
         """Details of the queue under the cursor."""
@@ -287,7 +272,7 @@ class Queues(ConsoleScreen):
 
     def why_not(self, action: Action) -> str | None:
         if (gate := self.gate) is not None:
-            return self._why_not_gate(action, gate) or super().why_not(action)
+            return why_not_gate(self.console, action, gate) or super().why_not(action)
         if action.name == "limit":
             return "only gates have one"
         queue = self.rows.current
@@ -298,15 +283,6 @@ class Queues(ConsoleScreen):
         if action.name == "cancel" and isinstance(queue, QueueStats) and not queue.pending:
             return f"no job is {State.PENDING} in this queue"
         return super().why_not(action)
-
-    def _why_not_gate(self, action: Action, gate: GateStats) -> str | None:
-        if action.name in ("pause", "limit") and not gate.is_known:
-            return "no worker has declared this gate yet"
-        if action.name in ("pause", "limit") and (why := self.console.state.forbidden(f"{action.name} gate")):
-            return why
-        if action.name == "cancel" and not gate.waiting:
-            return "no job waits at this gate"
-        return "gates are in the order of their names" if action.name == "sort" else None
 
 
 def pause(console: Context, queue: QueueStats) -> None:
