@@ -12,7 +12,7 @@ from .entries import Entry
 from .keymap import Keymap
 from .preferences import Preferences
 from .screens.base import ConsoleScreen
-from .source import VIEW_BY_NAME, VIEWS
+from .source import VIEW_BY_NAME, views_of
 from .tabs import TABS
 from .troubles import Place
 
@@ -51,7 +51,7 @@ class ConsoleNavigation:
         ]
         lists = [
             Entry("", f"{view.name} jobs", "their list", None, partial(self.go, Place("jobs", view.name)))
-            for view in VIEWS
+            for view in views_of(None)
         ]
         views = [
             Entry(self._keymap.shown("views"), f"view {saved.name}", f"{saved.view} {saved.filter}", None,
