@@ -47,7 +47,7 @@ def awaited_of(database: Database, text: str) -> Awaited:
 def retry_on_build(database: Database, selection: Filter, awaited: Awaited) -> int:
     """Leaves a retry of what the filter selects then to the workers. Returns the number of the act."""
     fixed = str(with_fixed_times(database, selection))
-    with acting(database, "retry on build", selection=f"{fixed} on {awaited}") as act:
+    with acting(database, "retry on build", selection=fixed) as act:
         waiting_retries.leave(
             act.connection,
             database.schema,
