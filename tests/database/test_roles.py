@@ -526,3 +526,16 @@ def test_a_worker_does_a_retry_that_an_operator_left_to_it(store: Any, report: A
             )  # fmt: skip
         operate.do_waiting_retries(database)
     assert [job.id for job in store.unfinished()] == [failed]
+
+
+def test_a_worker_sees_what_needs_somebody_and_tells_it(store: Any, report: Any) -> None:
+    worker = store.worker()
+    store.add()
+    store.finish(worker, *(report(one, "errored", fingerprint="f00") for one in store.claim(worker)))
+    with granted(WORKER, store) as database:
+        telling = Database(replace(database.settings, alert_command="true"))
+        try:
+            operate.look_and_tell(telling)
+        finally:
+            telling.close()
+    assert [row.kind for row in store.rows("SELECT kind FROM jobq.alerts WHERE told_at IS NOT NULL")] == ["failed"]
