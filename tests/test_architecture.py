@@ -326,6 +326,7 @@ MAX_LINES, MAX_METHODS = 400, 26
 """Of a file, and of a class, of the console."""
 
 LARGE = {
+    "jobq.tui.live": "the answers to all questions that the console asks",
     "jobq.tui.live.LiveSource": "one method for each question that the console asks",
     "jobq.tui.replay.Replay": "one method for each question that the console asks",
     "jobq.tui.screens.failures": "the list of groups, and the example beneath it",
