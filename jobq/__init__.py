@@ -83,8 +83,8 @@ _HOMES = {
     "use_flask": "jobq.frameworks.flask",
     "use_sqlalchemy": "jobq.references",
 }
-"""Where the names of `__all__` are defined. They are imported when they are asked for: a command of the shell, or a
-process that only looks, does not wait for what it does not use."""
+"""The modules that define the names of `__all__`. They are imported on first use, so that a command of the shell, or a
+process that only looks, does not wait for modules that it does not need."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,6 @@
-"""Addresses of databases: read in every form that users have, and shown without anything secret.
+"""Addresses of databases: reads every common form, and hides every secret in them.
 
-libpq's own parser decides what an address says. Where it cannot read one, nothing of it is shown: a password may stand
-in any place of it.
+libpq's own parser reads an address. If it cannot, nothing of the address is shown: a password may be anywhere in it.
 """
 
 import re
@@ -15,7 +14,8 @@ HIDDEN = "***"
 SCHEME = re.compile(r"([a-z][a-z0-9+._-]*)://", re.IGNORECASE)
 
 POSTGRESQL = {"postgres", "postgresql", "pgsql", "postgis"}
-"""Schemes that mean PostgreSQL. The last two are those of web frameworks; a driver may follow each: `+asyncpg`."""
+"""Schemes that mean PostgreSQL. The last two are those of web frameworks; each may be followed by a driver:
+`+asyncpg`."""
 
 DRIVER_ONLY = {
     "async_fallback", "autocommit", "command_timeout", "conn_health_checks", "conn_max_age", "connection_limit",
@@ -27,10 +27,10 @@ DRIVER_ONLY = {
 """Parameters of other drivers and their pools. They do not say which database it is, so they are left out."""
 
 SSL_MODES = {"true": "require", "on": "require", "1": "require", "false": "disable", "off": "disable", "0": "disable"}
-"""What other drivers call `ssl`, as libpq's `sslmode`. Any other word is a mode already."""
+"""Values of other drivers' `ssl`, as libpq's `sslmode`. Any other word is a mode already."""
 
 SECRET_WORD = re.compile(r"p(?!assfile)(?:as+|w)|secret|token|(?:client|server)_key|credential", re.IGNORECASE)
-"""Found in the names of options that hold a secret. `passfile` and `sslkey` are names of files."""
+"""Parts of the names of options that hold a secret. `passfile` and `sslkey` are names of files."""
 
 SECRET_VALUE = re.compile(
     rf"(?P<name>\w*(?:{SECRET_WORD.pattern})\w*)(?P<is>\s*=\s*)"
@@ -39,19 +39,19 @@ SECRET_VALUE = re.compile(
 )
 
 FORM = "user:password@host:port"
-"""How a message of jobq's own says what an address looks like: there is no secret in it."""
+"""The form of an address in jobq's own messages: it holds no secret."""
 
 POSTGRESQL_URL = re.compile(rf"(postgres\w*(?:\+\w+)?://)(?!{FORM})[^/\s]*?:.*@", re.IGNORECASE | re.DOTALL)
 OTHER_URL = re.compile(rf"(//(?!{FORM})[^:/\s]*):[^\s]*@")
 
 MIN_SECRET = 3
-"""Shorter ones cannot be looked for in a message: they are parts of ordinary words."""
+"""Shorter secrets cannot be searched for in a message: they are parts of ordinary words."""
 
 
 def understood(text: str) -> str:
-    """An address as libpq reads it: without blanks and quotes that a file left, without a driver's name and options.
+    """An address as libpq reads it: without blanks and quotes from a file, without a driver's name and options.
 
-    What is no address of PostgreSQL stays as it is; `parse` refuses it.
+    A text that is not a PostgreSQL address stays as it is; `parse` refuses it.
     """
     text = unquoted(text)
     scheme = SCHEME.match(text)
@@ -75,13 +75,13 @@ def scheme_of_libpq(scheme: str) -> str:
 
 
 def is_postgresql(text: str) -> bool:
-    """Whether it is an URL of PostgreSQL, whatever its driver."""
+    """Whether it is a PostgreSQL URL, for any driver."""
     scheme = SCHEME.match(unquoted(text))
     return scheme is not None and scheme[1].lower().partition("+")[0] in POSTGRESQL
 
 
 def start_of_query(rest: str) -> int:
-    """Where the `?` is that begins an URL's parameters. One in the password does not: libpq ends that at the `@`."""
+    """The place of the `?` that begins a URL's parameters. One in the password does not: libpq ends that at the `@`."""
     user_end, path = rest.find("@"), rest.find("/")
     after_user = user_end if user_end >= 0 and (path < 0 or user_end < path) else 0
     found = rest.find("?", after_user)
@@ -89,7 +89,7 @@ def start_of_query(rest: str) -> int:
 
 
 def translated(query: str) -> list[str]:
-    """The parameters of an URL in libpq's words, each as `name=value`. Hosts named one by one become a list."""
+    """The parameters of a URL in libpq's form, each as `name=value`. Hosts given one by one become a list."""
     places: dict[str, list[str]] = {"host": [], "port": []}
     found = []
     for pair in query.split("&"):
@@ -108,7 +108,7 @@ def translated(query: str) -> list[str]:
 
 
 def parse(address: str, where: str = "database_url") -> dict[str, str]:
-    """What an address says, by the names of libpq's options.
+    """The parts of an address, by the names of libpq's options.
 
     Raises ConfigurationError, which names `where` the address is from and quotes nothing of it.
     """
@@ -138,7 +138,7 @@ def unreadable(where: str, what: str) -> ConfigurationError:
 
 
 def refuse_ambiguous(rest: str, where: str) -> None:
-    """libpq would take a part of a password that is not encoded for a host or a database, and say so in its errors."""
+    """If a password is not encoded, libpq would take a part of it for a host or a database, and show it in errors."""
     place = rest[: start_of_query(rest)]
     user, at, others = place.partition("@")
     if (at and "/" in user) or "@" in others:
@@ -159,7 +159,7 @@ def refuse_bad_numbers(found: Mapping[str, str], where: str) -> None:
 
 
 def in_own_words(message: str) -> str:
-    """What libpq says of an address that it cannot read, without the parts of it that it quotes."""
+    """libpq's message about an address that it cannot read, without the quoted parts."""
     message = message.strip()
     if (name := re.search(r'(?:option|parameter)\S* "([^"]*)"', message)) and "missing" not in message:
         return f"libpq knows no option that it names{similar(name[1])}"
@@ -167,7 +167,7 @@ def in_own_words(message: str) -> str:
 
 
 def similar(name: str) -> str:
-    """The option that was probably meant. Anything else may be a part of a password."""
+    """The option that was probably meant. Any other word may be a part of a password."""
     from difflib import get_close_matches
 
     from psycopg import pq
@@ -177,11 +177,11 @@ def similar(name: str) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-# What may be shown
+# For display
 
 
 def shown(address: str) -> str:
-    """An address as it may be shown: whatever is secret in it is hidden, whatever form it has."""
+    """An address for display: secrets in it are hidden, whatever its form."""
     try:
         found = parse(address)
     except ConfigurationError:
@@ -196,7 +196,7 @@ def is_secret(option: str) -> bool:
 
 
 def as_url(address: str, parts: Mapping[str, str]) -> str:
-    """The parts of an URL, put together again."""
+    """The parts of a URL, joined again."""
     left = dict(parts)
     user, password = left.pop("user", ""), left.pop("password", "")
     credentials = quote(user, safe="") + (f":{part_of_url(password)}" if password else "")
@@ -213,7 +213,7 @@ def part_of_url(value: str, safe: str = "") -> str:
 
 
 def hosts_of(left: dict[str, str]) -> str:
-    """The hosts with their ports, taken out of what is left; folders of sockets stay there, as parameters."""
+    """The hosts with their ports, taken out of the parameters. Folders of sockets stay parameters."""
     hosts = left.get("host", "").split(",")
     if not all(re.fullmatch(r"[\w.:-]*", host, re.ASCII) for host in hosts):
         return ""
@@ -230,12 +230,12 @@ def hosts_of(left: dict[str, str]) -> str:
 
 
 def url_of(address: str) -> str:
-    """The same address as an URL, which other libraries read too; with its password."""
+    """The same address as a URL with its password, for other libraries."""
     return as_url("postgresql://", parse(understood(address)))
 
 
 def short(address: str) -> str:
-    """The database in a few words, without a password: user@host:port/name."""
+    """The database in short form without a password: user@host:port/name."""
     try:
         found = parse(address)
     except ConfigurationError:
@@ -245,9 +245,9 @@ def short(address: str) -> str:
 
 
 def redacted(message: str, address: str = "") -> str:
-    """A message in which an address may be quoted, whole or in part, without anything secret.
+    """A message that may quote an address, in full or in part, without any secret.
 
-    Rather too much is hidden than too little.
+    Hides too much rather than too little.
     """
     if address:
         message = message.replace(address, shown(address))
@@ -259,7 +259,7 @@ def redacted(message: str, address: str = "") -> str:
 
 
 def secrets_of(address: str) -> set[str]:
-    """The secrets in an address, as they are and as they are written there."""
+    """The secrets in an address, decoded and as they are written there."""
     if not address:
         return set()
     try:

@@ -1,4 +1,4 @@
-"""The application: the modules that define its jobs, found and imported; and what they define."""
+"""The application: finds and imports the modules that define its jobs, and lists what they define."""
 
 import inspect
 import json
@@ -26,10 +26,10 @@ NOT_PACKAGES = {"build", "dist", "docs", "node_modules", "site-packages", "tests
 def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
     """Imports the modules that define jobs, and returns their names.
 
-    They are those named by `app`, and what `find_job_modules` finds below `root` and below its src/.
-    `root` goes on the import path. Django is set up first where the application is a project of it: "jobq.django" finds
-    the jobs of the installed applications. Raises ApplicationError with the user's own traceback, and
-    ConfigurationError where a file is somebody else's.
+    They are those in `app`, and those that `find_job_modules` finds below `root` and below its src/. `root` is added to
+    the import path. If the application is a Django project, Django is set up first: "jobq.django" finds the jobs of the
+    installed applications. Raises ApplicationError with the user's own traceback, and ConfigurationError for a file of
+    another user.
     """
     roots = put_on_import_path(root)
     django_project.set_up(roots)
@@ -41,7 +41,7 @@ def load_application(root: Path, app: Sequence[str] = ()) -> list[str]:
 
 
 def find_job_modules(root: Path) -> list[str]:
-    """The names of `jobs`, `{package}.jobs` and `{package}.{package}.jobs` where these files are.
+    """The names of `jobs`, `{package}.jobs` and `{package}.{package}.jobs`, as far as these files exist.
 
     The outer one of two packages must have an `__init__.py`: a folder without one may hold anything.
     """
@@ -55,7 +55,7 @@ def find_job_modules(root: Path) -> list[str]:
 
 
 def job_modules_deeper(root: Path, levels: int = 3) -> list[Path]:
-    """The first few files called jobs.py in packages further down, which `find_job_modules` may not find."""
+    """The first few files called jobs.py in deeper packages, which `find_job_modules` may not find."""
     found = []
     for folder in packages_of(root) if levels else []:
         found += [folder / "jobs.py"] if (folder / "jobs.py").is_file() else job_modules_deeper(folder, levels - 1)
@@ -72,7 +72,7 @@ def packages_of(folder: Path) -> list[Path]:
 
 
 def is_job_module(path: Path) -> bool:
-    """Raises ConfigurationError where somebody else may have put it there."""
+    """Raises ConfigurationError if another user may have put it there."""
     if not path.is_file():
         return False
     require_trusted(path.parent)
@@ -104,9 +104,9 @@ def describe() -> tuple[ClassRecord, ...]:
 
 
 def describe_schedules(settings: "Settings") -> tuple[DeclaredSchedule, ...]:
-    """The schedules, each with the job that its ticks enqueue. Raises ApplicationError where one cannot be made.
+    """The schedules, each with the job that its ticks enqueue. Raises ApplicationError if a job cannot be made.
 
-    What the class's methods say is asked once: a worker that never imports the class enqueues it later.
+    The class's methods are called once, here: a worker that never imports the class enqueues the job later.
     """
     return tuple(describe_schedule(scheduled, settings) for scheduled in registry.scheduled)
 

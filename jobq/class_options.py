@@ -1,4 +1,4 @@
-"""What a class says of its jobs whatever their arguments are: for those who enqueue where its code is not."""
+"""The options of a class that are the same for all its jobs: for enqueuers without its code."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "timeout": checked_timeout,
     "unique_key": checked_key,
 }
-"""By the names of the options; the method of a class is called `get_` and that."""
+"""By the names of the options. The class's method has the same name with `get_` in front."""
 
 
 def constant_options(job_class: type) -> dict[str, Any]:
-    """The options that are the same for every job of a class. Those that its code computes are not in it."""
+    """The options that are the same for every job of a class, without those that its code computes."""
     return dict(constants(job_class))
 
 
@@ -35,18 +35,18 @@ def constants(job_class: Any) -> Iterator[tuple[str, Any]]:
 
 
 class Computed(Exception):
-    """A value is not known without the job."""
+    """The value depends on the job."""
 
 
 def told(value: Any) -> Any:
-    """What `@job` was told, unless it is to be computed from the arguments."""
+    """An option of `@job`, unless it is computed from the arguments."""
     if callable(value) or (isinstance(value, str) and "{" in value):
         raise Computed
     return value
 
 
 def constant(method: Any) -> Any:
-    """What a method returns that reads nothing: no name, no attribute, nothing around it."""
+    """The return value of a method that reads nothing: no name, no attribute, no variable from outside."""
     code = getattr(method, "__code__", None)
     if code is None or code.co_names or code.co_freevars or code.co_flags & inspect.CO_GENERATOR:
         raise Computed

@@ -1,4 +1,4 @@
-"""`Command`: a command line as a job, for what used to be a line of a crontab."""
+"""`Command`: a command line as a job, to replace a line of a crontab."""
 
 import os
 import threading
@@ -12,14 +12,14 @@ from jobq.processes import children_of, kill_with_descendants
 
 READ_BYTES = 4096
 KEPT_CHUNKS = 8
-"""The end of what a command prints is kept with its result: some tens of thousands of characters at the most."""
+"""Maximum bytes of a command's output that are kept with its result: the end of it."""
 
 OUTPUT_SECONDS = 1.0
-"""How long the rest of the output may take after the command has ended: something it left behind may keep it open."""
+"""Seconds to read the rest of the output after the command has ended: a process that it left may keep it open."""
 
 
 class CommandFailed(Exception):
-    """A command ended with another exit code than 0. The message has the end of what it printed."""
+    """A command ended with an exit code other than 0. The message has the end of its output."""
 
 
 class Command(Job):
@@ -74,7 +74,7 @@ def run_to_end(command: str) -> tuple[int, str]:
         assert process.stdout is not None
         output = Tail(process.stdout)
         exit_code = process.wait()
-    except BaseException:  # the job was called off, maybe when the shell was there and `process` was not yet
+    except BaseException:  # the job was cancelled, maybe before `process` was assigned
         started = children_of(os.getpid(), threading.get_native_id()) - others
         for pid in started | ({process.pid} if process is not None else set()):
             kill_with_descendants(pid)
@@ -88,7 +88,7 @@ def run_to_end(command: str) -> tuple[int, str]:
 
 
 class Tail:
-    """The end of a stream, read by a thread: a command that prints without end neither waits nor fills the memory."""
+    """The end of a stream, read by a thread: a command with endless output neither blocks nor fills the memory."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

@@ -1,6 +1,6 @@
-"""Command lines that jobq prints, so that they can be pasted: the one place where they are put together.
+"""The command lines that jobq prints for pasting: the one place where they are put together.
 
-A name in them (of a class, a queue, a role) may be anybody's text. Pasted into a shell, it must stay a name.
+A name in them (of a class, a queue, a role) may be any text. Pasted into a shell, it must stay a name.
 """
 
 import os
@@ -9,7 +9,7 @@ from shlex import join, quote, split
 from jobq.filters import quoted
 
 CALLED_AS = "JOBQ_CALLED_AS"
-"""The variable that says how this process is called at the shell, where that is not `jobq`: for manage.py."""
+"""The variable with the name of this program at the shell, if that is not `jobq`: for manage.py."""
 
 
 def command(*words: object, program: str | None = None) -> str:
@@ -19,10 +19,10 @@ def command(*words: object, program: str | None = None) -> str:
 
 
 def term(key: str, value: str) -> str:
-    """One term of a filter that stands for exactly this value, as in `class:"shop.jobs.Pay"`."""
+    """One term of a filter that matches exactly this value, as in `class:"shop.jobs.Pay"`."""
     return f"{key}:{quoted(value, is_free=False)}"
 
 
 def psql_command(sql: str) -> str:
-    """A line for a shell that has psql execute one statement in jobq's database."""
+    """A shell command that runs one statement with psql in jobq's database."""
     return f'psql "$JOBQ_DATABASE_URL" -c {quote(sql)}'

@@ -24,7 +24,7 @@ SPECIALS = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of the five fields of an expression, and what may stand in it."""
+    """One of the five fields of an expression, and its allowed values."""
 
     name: str
     least: int
@@ -63,31 +63,31 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Cron:
-    """An expression that was checked. Its ticks by the wall clock: no zone, no day on which the clocks change."""
+    """A checked expression. Its ticks by the wall clock: without zones or changes of the clocks."""
 
     expression: str
     fields: tuple[str, str, str, str, str]
-    values: tuple[frozenset[int], ...]  # what each field stands for; Sunday is 0
+    values: tuple[frozenset[int], ...]  # the values of each field; Sunday is 0
 
     @classmethod
     def checked(cls, expression: Any) -> "Cron":
-        """Raises ScheduleError where cron would not understand the expression, or where it never comes."""
+        """Raises ScheduleError if cron would not understand the expression, or if it never comes."""
         if not isinstance(expression, str):
             raise ScheduleError(f"The expression is {expression!r}, but must be text like '0 9 * * MON-FRI'.")
         return parse(" ".join(expression.split()))
 
     @property
     def is_either_day(self) -> bool:
-        """Both days are restricted: then a day needs to be only one of them, as in cron."""
+        """Both days are restricted: then a day needs to match only one of them, as in cron."""
         return not self.fields[2].startswith("*") and not self.fields[4].startswith("*")
 
     @property
     def is_by_interval(self) -> bool:
-        """It has no hours of its own: it goes on through a change of the clocks as if nothing had happened."""
+        """It has no fixed hours: it continues through a change of the clocks without a break."""
         return self.fields[1].startswith("*")
 
     def after(self, wall: datetime) -> datetime:
-        """The first tick after a time of the wall clock. Raises ScheduleError where there is none."""
+        """The first tick after a time of the wall clock. Raises ScheduleError if there is none."""
         from croniter import croniter
 
         iterator = croniter(self._for_croniter, wall, day_or=self.is_either_day)
@@ -100,7 +100,7 @@ class Cron:
 
     @cached_property
     def _for_croniter(self) -> str:
-        """The fields as numbers. croniter takes a range over everything for `*`, which among days is not the same."""
+        """The fields as numbers. croniter treats a full range as `*`, which is not the same for days."""
         texts = list(self.fields)
         every_day = frozenset(range(1, 32)), frozenset(range(7))
         if self.is_either_day and (self.values[2] == every_day[0] or self.values[4] == every_day[1]):
@@ -132,7 +132,7 @@ def parse(expression: str) -> Cron:
 
 
 def values_of(field: Field, text: str, expression: str) -> frozenset[int]:
-    """The numbers that a field stands for. Raises ScheduleError."""
+    """The numbers of a field. Raises ScheduleError."""
     found: set[int] = set()
     for part in text.split(","):
         found.update(values_of_part(field, part, expression))
@@ -178,7 +178,7 @@ def refused(field: Field, part: str, expression: str, trouble: str) -> ScheduleE
 
 
 def refuse_if_it_never_comes(cron: Cron) -> None:
-    """31 February. Fifty years hold every combination of a date and a day of the week."""
+    """A date like 31 February. Fifty years hold every combination of a date and a day of the week."""
     try:
         cron.after(datetime(2000, 1, 1))  # noqa: DTZ001 - of the wall clock
     except ScheduleError:

@@ -13,7 +13,7 @@ DAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "
 
 
 def in_words(expression: str) -> str:
-    """What an expression means, in English. Raises ScheduleError where it means nothing."""
+    """An expression in English. Raises ScheduleError for an invalid one."""
     cron = Cron.checked(expression)
     times, is_clock_time = times_in_words(cron)
     days = days_in_words(cron)
@@ -50,7 +50,7 @@ def times_in_words(cron: Cron) -> tuple[str, bool]:
 
 
 def days_in_words(cron: Cron) -> str:
-    """The days and months, beginning with a blank; nothing where it is every day."""
+    """The days and months, beginning with a blank. Empty for every day."""
     month = ""
     if len(cron.values[3]) < 12:
         months = sorted(cron.values[3])
@@ -76,7 +76,7 @@ def month_days_in_words(cron: Cron, of: str) -> str:
 
 
 def even_step(text: str, size: int) -> int | None:
-    """The step of `*/n`, where the steps from the last to the first are as long as the others."""
+    """The step of `*/n`, if the step from the last value to the first is as long as the others."""
     match = re.fullmatch(r"\*/([0-9]+)", text)
     if match is None or int(match[1]) == 1 or size % int(match[1]):
         return None
@@ -92,7 +92,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def consecutive(numbers: Sequence[int]) -> list[list[int]]:
-    """Ascending numbers in runs without a gap; a run of two is no run."""
+    """Ascending numbers in runs without a gap. A run of two is split."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -1,8 +1,8 @@
-"""What run() may raise to steer its fate, and what is raised in it when it is to end.
+"""Exceptions that run() may raise to control the job, and those that are raised in it to end it.
 
 Defer, Fail, Cancel     raised by the job itself: ordinary exceptions
 JobInterrupted
-├── JobCancelled        raised in the job: somebody asked for its end
+├── JobCancelled        raised in the job: somebody cancelled it
 └── JobTimedOut         raised in the job: it has run for longer than its timeout
 """
 
@@ -52,4 +52,4 @@ class JobTimedOut(JobInterrupted):
 
 
 for _public in (Cancel, Defer, Fail, JobCancelled, JobInterrupted, JobTimedOut):
-    _public.__module__ = "jobq"  # tracebacks, results and `jobq show` name them as they are imported
+    _public.__module__ = "jobq"  # tracebacks, results and `jobq show` use the name under which it is imported

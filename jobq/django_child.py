@@ -1,6 +1,6 @@
-"""The short-lived process that imports a Django project's settings and says which database they name.
+"""A short-lived process that imports a Django project's settings and reports which database they name.
 
-Started by `jobq.found_database` for those who must not import the user's code themselves.
+`jobq.found_database` starts it for processes that must not import the user's code themselves.
 """
 
 import json
@@ -15,7 +15,7 @@ from jobq.projects import put_on_import_path
 
 
 def main(answer_fd: int, folders: list[str]) -> None:
-    os.set_inheritable(answer_fd, False)  # what the settings start must not keep it open
+    os.set_inheritable(answer_fd, False)  # processes that the settings start must not keep it open
     answer = json.dumps(answer_of([Path(folder) for folder in folders]))
     with os.fdopen(answer_fd, "w", encoding="utf-8") as pipe:
         pipe.write(f"{answer}\n")
@@ -25,7 +25,7 @@ def answer_of(folders: list[Path]) -> dict[str, Any]:
     try:
         for folder in folders:
             put_on_import_path(folder)
-        import_module("django.conf").settings.is_overridden("DATABASES")  # the settings are imported when first asked
+        import_module("django.conf").settings.is_overridden("DATABASES")  # the settings are imported on first use
         found = found_database.of_this_process()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge around the user's settings
         return {"error": f"{type(error).__name__}: {addresses.redacted(' '.join(str(error).split()))}"}

@@ -1,4 +1,4 @@
-"""The project of Django around an application: found by the environment or by its manage.py, and set up."""
+"""The Django project around an application: found by the environment or by its manage.py, and set up."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ VARIABLE = "DJANGO_SETTINGS_MODULE"
 
 
 def set_up(folders: Sequence[Path]) -> None:
-    """Sets Django up, if it is installed and there is a project: then jobs.py need not do it.
+    """Sets Django up, if it is installed and there is a project, so that jobs.py need not do it.
 
     Raises ApplicationError, with the user's own traceback.
     """

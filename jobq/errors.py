@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class JobqError(Exception):
-    """The base of every error that jobq raises on purpose."""
+    """The base of all errors that jobq raises on purpose."""
 
     exit_code = 1
 
@@ -91,7 +91,7 @@ class ScheduleError(UsageError):
 
 
 class NotRunning(UsageError, AttributeError):
-    """What only a running job has. An AttributeError too: who merely looks a job over finds that it is not there."""
+    """Something that only a running job has was asked for. Also an AttributeError, so that hasattr() on a job works."""
 
 
 class JobNotFound(UsageError):
@@ -155,9 +155,9 @@ class DatabaseUnreachable(DatabaseError):
 
 
 class AnswerLost(DatabaseUnreachable):
-    """The connection went while the answer to a change was under way: nobody can say whether it was made.
+    """The connection was lost before the answer to a change arrived: it is unknown whether the change was made.
 
-    To enqueue again is safe where the job has a unique key, or may run twice.
+    Enqueueing again is safe if the job has a unique key, or may run twice.
     """
 
 
@@ -202,4 +202,4 @@ class EmbeddedServerError(JobqError):
 
 
 for _public in (JobNotFinished, JobNotFound, JobqError):
-    _public.__module__ = "jobq"  # as they are imported; the others are imported from here
+    _public.__module__ = "jobq"  # the name under which they are imported; the others are imported from here

@@ -1,8 +1,8 @@
-"""What makes two failures alike, so that ten thousand of them are three groups.
+"""The fingerprint that makes two failures alike, so that ten thousand of them are three groups.
 
 The fingerprint is computed where a failure is reported, in the child, and stored with it. There it costs only the
-attempts that fail, the exception's frames are at hand as objects and not as text, and a group is found in an index;
-computed when somebody looks, it would have to read the traceback of every failure of the period.
+attempts that fail, the exception's frames are objects and not text, and an index finds a group. If it were computed
+when somebody looks, it would have to read the traceback of every failure of the period.
 """
 
 import re
@@ -14,10 +14,10 @@ from types import TracebackType
 from jobq.frames import is_applications
 
 LENGTH = 12
-"""Hexadecimal digits: enough to tell millions apart, and few enough to type."""
+"""Number of hexadecimal digits: enough to distinguish millions, and few enough to type."""
 
 MAX_MESSAGE = 300
-"""Characters of a message that count: a long one holds the data that differ."""
+"""Number of characters of a message that count: a long one contains the data that differ."""
 
 VARYING = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"  # UUIDs
@@ -30,9 +30,9 @@ VARYING = re.compile(
 def fingerprint(
     job_class: str, error_type: str, frame: str | None = None, message: str = "", *, qualname: str = ""
 ) -> str:
-    """The name of the group to which a failure belongs. `frame` counts without its line, which every deploy moves.
+    """The name of the group of a failure. `frame` counts without its line number, which every deploy changes.
 
-    With the `qualname` of the class at hand, a frame in its own methods counts without its file and class, too: these
+    With the `qualname` of the current class, a frame in its own methods counts without its file and class, too: these
     change when the class is renamed or moved, and its stored name does not.
     """
     place = "" if frame is None else re.sub(r":\d+ ", " ", frame)
@@ -44,12 +44,12 @@ def fingerprint(
 
 
 def without_varying(message: str) -> str:
-    """A message without what differs from one failure to the next: numbers and ids."""
+    """A message without the parts that differ from one failure to the next: numbers and ids."""
     return VARYING.sub("#", message[:MAX_MESSAGE])
 
 
 def own_frame(error: BaseException) -> str | None:
-    """The last place in the job's own code that an exception came by, `mail/smtp.py:41 send`; None without any."""
+    """The last place in the job's own code that an exception passed, `mail/smtp.py:41 send`. None if there is none."""
     own = None
     for filename, line, function in frames(error.__traceback__):
         if is_applications(filename):
@@ -65,7 +65,7 @@ def frames(traceback: TracebackType | None) -> Iterable[tuple[str, int, str]]:
 
 
 def shortened(filename: str) -> str:
-    """A file by its place on the path of modules: the same on every machine."""
+    """A file relative to the import path: the same on every machine."""
     for folder in sys.path:
         if folder and filename.startswith(f"{folder}/"):
             return filename[len(folder) + 1 :]

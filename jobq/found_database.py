@@ -29,17 +29,17 @@ CONFIGURE = "set JOBQ_DATABASE_URL, or database_url in [tool.jobq] of pyproject.
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found where nothing is configured for jobq. Without an address, jobq uses its embedded database."""
+    """The database found when none is configured for jobq. Without an address, jobq uses its embedded database."""
 
     url: str | None = field(default=None, repr=False)
     source: str = ""
-    """Where the address is from, in words."""
+    """The origin of the address, in words."""
     notes: tuple[str, ...] = ()
-    """Why other places were passed over, in words."""
+    """Why other places were skipped, in words."""
     alias: str = ""
-    """Of Django's connection, where this process has it."""
+    """The name of Django's connection, if this process has it."""
     name: str | None = None
-    """Of the database that it led to."""
+    """The name of the database that it led to."""
     is_chosen: bool = False
     """Whether this process has "jobq.django" among its applications: then its jobs belong into Django's database."""
 
@@ -47,7 +47,7 @@ class Found:
 def find_database(root: Path, start: Path) -> Found:
     """The database that the application in `root` uses, seen from `start`, a folder in it.
 
-    Raises ConfigurationError where Django's settings cannot be read: another database would be the wrong one.
+    Raises ConfigurationError if Django's settings cannot be read: any other database would be the wrong one.
     """
     django = of_this_process() or of_project(root, start)
     if django is not None and django.url is not None:
@@ -65,7 +65,8 @@ def find_database(root: Path, start: Path) -> Found:
 
 
 def of_this_process() -> Found | None:
-    """That of Django's connection, as it is now (in tests the test database); None where Django is not set up here."""
+    """The database of Django's connection, as it is now (in tests the test database). None if Django is not set up
+    here."""
     conf = sys.modules.get("django.conf")
     if conf is None or not conf.settings.configured:
         return None
@@ -94,7 +95,8 @@ def has_moved(found: Found) -> bool:
 def of_django(
     database: Mapping[str, Any], *, vendor: str = "postgresql", alias: str = "default", module: str = ""
 ) -> Found:
-    """One entry of Django's DATABASES as an address, or why it is none. `vendor` is that of Django's connection."""
+    """One entry of Django's DATABASES as an address, or why that is impossible. `vendor` is that of Django's
+    connection."""
     source = f'Django\'s DATABASES["{alias}"]' + (f" ({module})" if module else "")
     if vendor != "postgresql":
         return Found(notes=(f"{source} is {vendor}, not PostgreSQL",), alias=alias)
@@ -107,7 +109,7 @@ def of_django(
 
 
 def parameters_of(database: Mapping[str, Any]) -> dict[str, Any]:
-    """What Django's backend tells libpq, by the names of libpq's options."""
+    """Django's parameters for libpq, by the names of libpq's options."""
     options = dict(database.get("OPTIONS") or {})
     parameters = {name: value for name, value in options.items() if name not in NOT_FOR_LIBPQ and value is not None}
     if role := options.get("assume_role"):
@@ -133,7 +135,7 @@ def escaped(word: str) -> str:
 
 
 def of_project(root: Path, start: Path) -> Found | None:
-    """That of the Django project in `root`; None where there is no sign of one.
+    """The database of the Django project in `root`. None if there is no sign of a project.
 
     A process of its own imports the settings, since they are the user's code.
     """
@@ -167,7 +169,7 @@ def several(sites: list[tuple[Path, str]]) -> str:
 
 
 def settings_module_of(manage: Path) -> str | None:
-    """The settings that a manage.py names; None where it is no Django's."""
+    """The settings that a manage.py names. None if it is not Django's."""
     import re
 
     try:
@@ -179,8 +181,9 @@ def settings_module_of(manage: Path) -> str | None:
 
 
 def ask(root: Path, folders: list[Path], module: str) -> dict[str, Any]:
-    """What the process says. It answers by a pipe: the settings may print, and a command line can be read by all."""
-    import subprocess  # here: few ask
+    """The answer of the process. It comes through a pipe: the settings may print, and a command line can be read by
+    all."""
+    import subprocess  # imported here: rarely needed
 
     reader, writer = os.pipe()
     command = interpreter.run_module("jobq.django_child", str(writer), *map(str, folders))

@@ -1,4 +1,4 @@
-"""Whose code a file is: the application's, a library's, Python's, or jobq's own."""
+"""The owner of a file of code: the application, a library, Python, or jobq."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ JOBQ = f"{Path(__file__).parent}/"
 DEMONSTRATION = f"{JOBQ}demo/"  # an application like any other
 PYTHON = f"{Path(os.__file__).parent}/"
 SCRIPTS = (f"{Path(sys.executable).parent}/", f"{sys.prefix}/bin/")
-"""Programs that installers put beside Python: `jobq`, `django-admin`. They only call what somebody else wrote."""
+"""Programs that installers put beside Python: `jobq`, `django-admin`. They only call other code."""
 
 NO_FILE = "<"  # <string>, <stdin>, <frozen runpy>
 
@@ -18,7 +18,7 @@ def is_jobqs(filename: str) -> bool:
 
 
 def is_librarys(filename: str) -> bool:
-    """A library's or Python's own; also code without a file."""
+    """Code of a library or of Python, or code without a file."""
     is_beside_python = filename.startswith((NO_FILE, PYTHON, *SCRIPTS))
     return is_beside_python or "/site-packages/" in filename or "/dist-packages/" in filename
 

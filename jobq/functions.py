@@ -1,4 +1,4 @@
-"""`@job`: a function as a job. Underneath it is a class like any other, registered under the function's name."""
+"""`@job`: a function as a job. It makes a class like any other, registered under the function's name."""
 
 import functools
 import inspect
@@ -74,13 +74,13 @@ class JobFunction(Generic[P, R]):
     def job(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """The call as a Job, for `enqueue_many` and `register_schedule`.
 
-        Raises ArgumentsError where the function cannot be called like this.
+        Raises ArgumentsError if the function cannot be called like this.
         """
         arguments.bind(self.job_class, args, kwargs)
         return self.job_class(*args, **kwargs)
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # pickle stores the name, as it does for functions
+        return self.__qualname__  # pickle stores the name, as for functions
 
     def __repr__(self) -> str:
         return f"<job {self.__module__}.{self.__qualname__}>"
@@ -104,13 +104,13 @@ class Enqueuer(Generic[P]):
 
 
 class JobDecorator(Protocol):
-    """What `@job(…)` returns."""
+    """The function that `@job(…)` returns."""
 
     def __call__(self, function: Callable[P, Returned], /) -> JobFunction[P, Returned]: ...
 
 
 class JobOptions(TypedDict, total=False):
-    """What `@job` can be told: what the methods of a Job return, and the attributes that a class has."""
+    """The options of `@job`: the values of a Job's methods, and the attributes of its class."""
 
     queue: str
     priority: int
@@ -169,7 +169,7 @@ def job(function: Any = None, /, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What `@job` was told: the answers of the methods of a Job."""
+    """The options given to `@job`: they answer for the methods of a Job."""
 
     queue: str = "default"
     priority: int = 0
@@ -236,7 +236,7 @@ class CoroutineJob(FunctionJob):
 
 
 def class_of(function: Callable[..., Any], attributes: dict[str, Any]) -> type[FunctionJob]:
-    """The class underneath a function. Raises RegistrationError where an option cannot be."""
+    """The class of a function. Raises RegistrationError for an invalid option."""
     name = f"{function.__module__}.{function.__qualname__}"
     try:
         attributes["_chosen"].check()
@@ -260,9 +260,9 @@ def class_of(function: Callable[..., Any], attributes: dict[str, Any]) -> type[F
 
 
 def constructor_like(function: Callable[..., Any], *, leave_out: int = 0) -> Callable[..., None]:
-    """A constructor with the parameters of a function, and with what their annotations mean.
+    """A constructor with the parameters of a function, and with the meaning of their annotations.
 
-    `leave_out` is how many of the first parameters it does not have, as whoever calls the function fills them in.
+    `leave_out` is the number of first parameters that the caller of the function fills in.
     """
 
     def __init__(self: Job, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it is one
@@ -279,7 +279,7 @@ def constructor_like(function: Callable[..., Any], *, leave_out: int = 0) -> Cal
 
 
 def scheduled(schedule: Any, schedules: Any) -> dict[str, Any]:
-    """The schedules as a class has them: a text is a cron expression."""
+    """The schedules of a class: a text is a cron expression."""
     if schedule is None and schedules == ():
         return {}
     from jobq.schedules import Schedule
@@ -292,7 +292,7 @@ def scheduled(schedule: Any, schedules: Any) -> dict[str, Any]:
 
 
 def check_template(key: Any, function: Callable[..., Any], name: str) -> None:
-    """Finds a unique key in braces that names no parameter. Raises RegistrationError."""
+    """Checks that a unique key in braces names only parameters. Raises RegistrationError."""
     if not isinstance(key, str):
         return
     parameters = inspect.signature(function).parameters
@@ -310,7 +310,8 @@ def check_template(key: Any, function: Callable[..., Any], name: str) -> None:
 
 
 def check_function(function: Any) -> None:
-    """Refuses what has no name under which a worker could find it, and what is not a call. Raises RegistrationError."""
+    """Refuses a function that a worker could not find by name, or that is not a plain call. Raises
+    RegistrationError."""
     if isinstance(function, str):
         raise RegistrationError(f"@job({function!r}): options are given by name, as in @job(queue={function!r}).")
     if isinstance(function, JobFunction):

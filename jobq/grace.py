@@ -1,6 +1,6 @@
-"""How long running jobs may go on after a stop, where no setting says it: less than the platform's time until it kills.
+"""How long running jobs may continue after a stop, by default: less than the platform's time until it kills.
 
-What a platform is set to cannot be read inside it: neither `terminationGracePeriodSeconds` nor `docker stop --time` nor
+The platform's setting cannot be read inside it: neither `terminationGracePeriodSeconds` nor `docker stop --time` nor
 `TimeoutStopSec` reaches the process. So the platforms' own defaults count.
 """
 
@@ -15,11 +15,11 @@ from jobq.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Platform:
     name: str
-    seconds: float  # from its signal to its kill, where nothing else is set
+    seconds: float  # from its signal to its kill, by default
     variables: tuple[str, ...] = ()
-    """In the environment of everything that it runs."""
+    """A variable in the environment of everything that it runs."""
     files: tuple[str, ...] = ()
-    """In the file system of everything that it runs."""
+    """A path in the file system of everything that it runs."""
 
 
 PLATFORMS = (
@@ -34,13 +34,13 @@ PLATFORMS = (
     Platform("Docker", 10, files=("/.dockerenv",)),
     Platform("Podman", 10, files=("/run/.containerenv",)),
 )
-"""The first that is found counts: containers run in clusters, too."""
+"""The first match counts: containers run in clusters, too."""
 
 MAX_SECONDS = 30.0
-"""The grace where nothing kills, or only later."""
+"""The grace on a platform that never kills, or only later."""
 
 LEAVE_SECONDS = 2.0
-"""What is left to a worker after the grace: to cut off what still runs, and to record it."""
+"""Seconds for a worker after the grace: to cut off the jobs that still run, and to record that."""
 
 LEAVE_SHARE = 6
 """… or a sixth of the platform's time, if that is more."""

@@ -1,7 +1,7 @@
 """Jobs from Python: look one up, find some, wait for their ends, cancel and retry.
 
-In the database of `run_in_worker()`; what only looks can use a connection of the caller's, and then sees what its
-transaction sees.
+They use the database of `run_in_worker()`. Functions that only read can use a connection of the caller's, and then see
+what its transaction sees.
 """
 
 import asyncio
@@ -25,21 +25,21 @@ from jobq.store.database import Database, default_database
 from jobq.watch import Wait, watch
 
 AnyJob = JobRecord | int
-"""What names a job: its record, or its id."""
+"""A job's record, or its id."""
 
 PAGE = 500
 
 MIN_LOOK_SECONDS = 5.0
-"""For so long a caller waits for the first look, whatever its timeout: the database may have to be started."""
+"""A caller waits this long for the first look, whatever its timeout: the database may have to be started."""
 
 LATE_SECONDS = 0.25
-"""How much later than its timeout a caller gives up on a look that is under way."""
+"""Seconds after its timeout at which a caller gives up on a running look."""
 
 MAX_SECONDS = 100 * 365 * 86400.0
-"""Longer than that is for ever, and more than an operating system can be told."""
+"""A longer time counts as infinite: an operating system cannot wait longer."""
 
 MAX_EXPLAINED = 5
-"""For so many jobs an error says what they wait for."""
+"""For this many jobs an error says what they wait for."""
 
 
 # Looking
@@ -145,7 +145,7 @@ def wait(
 def wait_for_ends(
     jobs: Iterable[AnyJob | None], *, timeout: float | timedelta | None = None, first: bool = False
 ) -> dict[int, AttemptRecord]:
-    """`wait`, with values as they are stored."""
+    """`wait`, with values in their stored form."""
     jobs = list(jobs)
     if (ran := ended_inline(jobs)) is not None:
         return ran
@@ -176,7 +176,8 @@ async def wait_async(
 
 
 def watched(one: Wait) -> "asyncio.Future[AttemptRecord | None]":
-    """For the event loop. An error is taken from the other side: here, nobody may ask for it, which would be logged."""
+    """For the event loop. The error is handled on the other side: here nobody may ask for it, and it would be
+    logged."""
     ending = asyncio.wrap_future(one.ending)
     ending.add_done_callback(lambda done: done.cancelled() or done.exception())
     return ending
@@ -186,7 +187,7 @@ def watched(one: Wait) -> "asyncio.Future[AttemptRecord | None]":
 def followed(
     database: Database, jobs: Iterable[AnyJob | None], timeout: float | timedelta | None
 ) -> Iterator[list[Wait]]:
-    """Follows jobs for as long as the caller waits, however the waiting ends."""
+    """Follows jobs while the caller waits, however the wait ends."""
     ids = list(dict.fromkeys(checked_id(job) for job in jobs if job is not None))
     waits = watch(database).follow(ids, monotonic() + seconds_of(timeout))
     try:
@@ -197,20 +198,20 @@ def followed(
 
 
 def ended_of(waits: list[Wait], *, first: bool) -> dict[int, AttemptRecord] | None:
-    """The last attempts, where the caller has what it waits for; raises what stood in the way."""
+    """The last attempts, if the caller has what it waits for. Otherwise raises the reason."""
     ended = ended_by_now(waits)
     return ended if len(ended) == len(waits) or (first and ended) else None
 
 
 def ended_by_now(waits: list[Wait]) -> dict[int, AttemptRecord]:
-    """The attempts of those that have ended; raises what stood in the way."""
+    """The attempts of the jobs that have ended. Raises an error of the watch."""
     answered = [one for one in waits if one.is_answered]
     return {one.job_id: attempt for one in answered if (attempt := one.ending.result()) is not None}
 
 
 def not_finished(database: Database, waits: list[Wait], timeout: float | timedelta | None) -> JobNotFinished:
-    """Says what those jobs wait for that have not ended."""
-    futures.wait([one.ending for one in waits], LATE_SECONDS)  # their time is up all at once
+    """Says what the unfinished jobs wait for."""
+    futures.wait([one.ending for one in waits], LATE_SECONDS)  # all deadlines pass at once
     finished = ended_by_now(waits)
     late = [one for one in waits if one.job_id not in finished]
     why = {one.job_id: why_late(database, one) for one in late[:MAX_EXPLAINED]}
@@ -222,7 +223,7 @@ def not_finished(database: Database, waits: list[Wait], timeout: float | timedel
 
 
 def why_late(database: Database, one: Wait) -> str:
-    """Where a job is, and what it waits for, as a sentence about it."""
+    """The state of a job, and what it waits for, as a sentence about it."""
     if not one.is_answered:
         return "has not been seen to end: the database does not answer."
     if one.trouble is not None:
@@ -270,7 +271,7 @@ def acted(verb: str, act: Callable[..., operate.Acted], job_id: int, by: str | N
     return JobAct(job_id, verb, job_id in came.done, job_id in came.asked, came.skipped.get(job_id), came.act)
 
 
-# What they share
+# Shared parts
 
 
 def checked_id(job: AnyJob) -> int:
@@ -282,7 +283,7 @@ def checked_id(job: AnyJob) -> int:
 
 
 def require_all_there(ids: list[int]) -> None:
-    """Raises JobNotFound where one of the jobs is not there."""
+    """Raises JobNotFound if one of the jobs does not exist."""
     database = default_database()
     there = observe.look(database, observe.standing(database.schema, ids))
     for job_id in ids:
@@ -295,7 +296,7 @@ def ran_inline(job_id: int) -> FoundJob | None:
 
 
 def ended_inline(jobs: Iterable[AnyJob | None]) -> dict[int, AttemptRecord] | None:
-    """The attempts of jobs that ran at once, in a test; None where one did not."""
+    """The attempts of jobs that ran at once, in a test. None if one did not."""
     if stand_ins.find_inline is None:
         return None
     found = {job_id: ran_inline(job_id) for job_id in (checked_id(job) for job in jobs if job is not None)}
@@ -313,7 +314,7 @@ def seconds_of(timeout: float | timedelta | None) -> float:
 
 
 def patience(timeout: float | timedelta | None) -> float | None:
-    """How long a caller waits for its answer: that of a look which is under way, too."""
+    """How long a caller waits for its answer, including a running look."""
     seconds = seconds_of(timeout)
     return None if seconds > MAX_SECONDS else max(seconds + LATE_SECONDS, MIN_LOOK_SECONDS)
 

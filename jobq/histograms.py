@@ -1,4 +1,4 @@
-"""Histograms of durations: the buckets, how a row of metrics keeps them, and which figures are read from them."""
+"""Histograms of durations: the buckets, their form in a row of metrics, and the figures that are read from them."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,11 @@ from itertools import pairwise
 from math import ceil
 
 LEADING = (10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 90)
-"""Where buckets begin within each power of ten: log-linear, no bucket is wider than a fifth of its lower bound."""
+"""Lower bounds of buckets within each power of ten: log-linear, no bucket is wider than a fifth of its lower bound."""
 
 BOUNDS = (*(float(f"{leading}e{power}") for power in range(-4, 5) for leading in LEADING), 1_000_000.0)
-"""Seconds at which a bucket begins, from a millisecond to eleven days. The first bucket holds what took less than the
-first bound, the last bucket what took longer than the last. Rows of the database hold counts for just these."""
+"""Lower bounds of the buckets in seconds, from a millisecond to eleven days. The first bucket holds shorter durations
+than the first bound, the last bucket longer ones than the last. Rows of the database depend on these bounds."""
 
 BUCKETS = len(BOUNDS) + 1
 
@@ -18,7 +18,7 @@ DIGITS = 12
 """Decimal digits of each bucket in a packed histogram: counts up to a million million."""
 
 FEW = 20
-"""Of fewer attempts than this the 95th percentile is the longest: such a figure says of how many it is."""
+"""With fewer attempts than this the 95th percentile is the maximum: such a figure also shows their number."""
 
 
 def bucket(seconds: float) -> int:
@@ -42,11 +42,11 @@ def unpacked(number: int) -> tuple[int, ...]:
 
 
 MIDDLES = (BOUNDS[0] / 2, *(2 * low * high / (low + high) for low, high in pairwise(BOUNDS)), BOUNDS[-1])
-"""The duration that stands for each bucket: at most a tenth off, for the shortest and for the longest in it."""
+"""The duration that represents each bucket: at most a tenth off, for the shortest and for the longest in it."""
 
 
 def mean(counts: Sequence[int]) -> float | None:
-    """About the mean duration, as if all of a bucket took its middle; None without any."""
+    """The approximate mean, as if each bucket had its middle value. None if it is empty."""
     total = sum(counts)
     if total == 0:
         return None
@@ -54,9 +54,9 @@ def mean(counts: Sequence[int]) -> float | None:
 
 
 def quantile(counts: Sequence[int], share: float, longest: float | None = None) -> float | None:
-    """The duration that this share of the counted did not exceed, at most a tenth off; None without any.
+    """This quantile of the durations, accurate to a tenth. None if there are none.
 
-    `longest` is the true maximum, where it is known: no quantile is above it, and that of all is exactly this.
+    `longest` is the true maximum, if known: no quantile exceeds it, and the quantile 1 is exactly this.
     """
     total = sum(counts)
     if total == 0:

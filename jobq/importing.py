@@ -1,4 +1,4 @@
-"""The import of the application's modules, and its failures in words that help."""
+"""Imports the application's modules, and explains failures."""
 
 import importlib
 import sys
@@ -53,14 +53,14 @@ CALLED = {PACKAGE, PACKAGE / "arguments"}
 
 
 def is_import_machinery(filename: str) -> bool:
-    """Whether a frame is of what imports and registers: Python's own, and jobq's modules in these folders."""
+    """Whether a frame belongs to importing or registering: Python's own, or jobq's modules in these folders."""
     return filename.startswith("<frozen importlib") or filename == importlib.__file__ or Path(filename).parent in CALLED
 
 
 def resolve(name: str) -> "type[Job]":
     """The class that a person named: registered already, or in a module that can be imported.
 
-    For commands, never for rows. Raises UnknownJobClass, or ApplicationError where the module does not import.
+    For commands, never for rows. Raises UnknownJobClass, or ApplicationError if the module does not import.
     """
     module, _, attribute = name.rpartition(".")
     if registry.find(name) is None and module:
@@ -75,7 +75,7 @@ def resolve(name: str) -> "type[Job]":
 
 
 def refuse_undecorated(name: str, found: object) -> None:
-    """Raises UnknownJobClass for a class of jobs that is there, and that nobody registered."""
+    """Raises UnknownJobClass for a job class that exists but is not registered."""
     from jobq.base import Job
 
     if isinstance(found, type) and issubclass(found, Job) and registry.find(name) is None:

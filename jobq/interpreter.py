@@ -1,7 +1,7 @@
-"""Commands that run Python: a process of jobq's own finds the modules that this one finds.
+"""Commands that run Python so that the new process finds the same modules as this one.
 
-Where jobq comes from a zipapp, or the program has added to `sys.path`, a new interpreter would find neither jobq nor
-the application. So it is told `sys.path` by a variable, which is gone before anything else runs there.
+If jobq comes from a zipapp, or the program has added to `sys.path`, a new interpreter would find neither jobq nor the
+application. So a variable passes `sys.path` on, and is removed before anything else runs there.
 """
 
 import json
@@ -22,14 +22,14 @@ BOOT = (
 def run_module(name: str, *arguments: str) -> list[str]:
     """The command that runs a module as `python -m` does; it needs the variables of `environment`.
 
-    Raises ConfigurationError where this program has no interpreter to run it with.
+    Raises ConfigurationError if this program has no interpreter that could run it.
     """
     require()
     return [sys.executable, "-P", "-c", BOOT, name, *arguments]
 
 
 def run_alone(module: ModuleType, *arguments: str) -> list[str]:
-    """The command that runs one module of jobq's which needs nothing but Python's own."""
+    """The command that runs one of jobq's modules that needs only the standard library."""
     assert module.__file__ is not None
     if os.path.isfile(module.__file__):
         return [sys.executable, "-I", "-S", module.__file__, *arguments]
@@ -43,7 +43,7 @@ def environment() -> dict[str, str]:
 
 
 def require() -> None:
-    """Raises ConfigurationError where `sys.executable` is no Python that other modules could be run with."""
+    """Raises ConfigurationError if `sys.executable` is not a Python that can run other modules."""
     if getattr(sys, "frozen", False) or not sys.executable:
         program = sys.executable or "this program"
         raise ConfigurationError(

@@ -1,6 +1,6 @@
-"""What the loading of an application is doing at this moment, for those who wait for it and for what it may die of.
+"""Reports each step of loading an application as it begins.
 
-An import may hang, or end its process: then nothing of it can be asked any more. So each step is told as it begins.
+An import may hang, or end its process, and then cannot be asked what it was doing.
 """
 
 import importlib
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 MAX_IMPORTERS = 6
-"""Of the modules that import each other, so many are named."""
+"""Maximum number of modules named in a chain of imports."""
 
 _follower: "Follower | None" = None
 
 
 class Follower:
-    """What one thread is doing; `tell` gets it in words each time that it changes, and nothing at its end."""
+    """The current step of one thread. `tell` gets each change in words, and nothing at the end."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
@@ -40,7 +40,7 @@ def imports_in_words(names: list[str]) -> list[str]:
 
 @contextmanager
 def step(words: str) -> Iterator[None]:
-    """What happens within it is this step."""
+    """Code inside is this step."""
     follower = _follower
     if follower is None:
         yield
@@ -56,7 +56,7 @@ def step(words: str) -> Iterator[None]:
 
 @contextmanager
 def followed(tell: Callable[[str], None]) -> Iterator[None]:
-    """Within it, `tell` gets each step and each import of this thread as it begins, and what goes on when it ends."""
+    """Inside, `tell` gets each step and each import of this thread as it begins, and the outer one when it ends."""
     global _follower
     _follower = follower = Follower(tell)
     bootstrap: Any = importlib._bootstrap  # the only place that every import passes
@@ -82,7 +82,7 @@ def following(follower: Follower, find_and_load: Any) -> Any:
             follower.imports.pop()
             follower.tell()
 
-    # Python leaves the frames of its import system out of tracebacks by the name of their file.
+    # Python removes frames of its import system from tracebacks by the name of their file.
     code = _find_and_load.__code__.replace(co_filename=find_and_load.__code__.co_filename)
     _find_and_load.__code__ = code
     return _find_and_load

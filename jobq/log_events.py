@@ -1,7 +1,7 @@
-"""What jobq itself logs, as text and as fields: `log.info("signal received name=%s", name)` has the field `name`.
+"""jobq's own log messages as text and as fields: `log.info("signal received name=%s", name)` has the field `name`.
 
-The template says which words are fields, so a value cannot forge one. In the text a value is quoted where it has
-blanks, `=` or quotes.
+The template says which words are fields, so a value cannot forge one. In the text a value is quoted if it has blanks,
+`=` or quotes.
 """
 
 import json
@@ -16,12 +16,12 @@ from jobq.clean import line
 MAX_CHARACTERS = 8000
 
 FIELD = re.compile(r"(?<!\S)(\w+)=([^\s%]*%\S*?)(?=[:;,.]*(?:\s|$))")
-"""A word of a template that is a field."""
+"""A field in a template."""
 
 CONVERSION = re.compile(r"%[-#0 +]*\d*(?:\.\d+)?([a-zA-Z%])")
 
 ONE_VALUE = re.compile(r"%[-#0 +]*\d*(?:\.\d+)?[a-zA-Z]s?")
-"""A field of one value; an `s` behind it is its unit, seconds."""
+"""A field with one value. An `s` after it is its unit, seconds."""
 
 UNQUOTED = re.compile(r'[^\s"=\\]+')
 
@@ -39,11 +39,11 @@ class Part:
 
     template: str
     key: str | None
-    count: int  # how many arguments it takes
+    count: int  # number of arguments
 
 
 def of(record: logging.LogRecord) -> Event | None:
-    """None where the record is no template with its arguments in order."""
+    """None if the record is not a template with its arguments in order."""
     arguments = record.args
     if not isinstance(record.msg, str) or not isinstance(arguments, tuple):
         return None
@@ -69,7 +69,7 @@ def of(record: logging.LogRecord) -> Event | None:
 
 
 def without_gaps(message: str) -> str:
-    """Where fields stood in it there is one blank now, and none before a colon."""
+    """Each field leaves one blank in the message, and none before a colon."""
     return re.sub(r" +(?=:)| (?= )", "", message).strip()
 
 
@@ -87,13 +87,13 @@ def part_of(template: str, key: str | None = None) -> Part:
 
 
 def value_of(template: str, text: str, given: tuple[Any, ...]) -> Any:
-    """A number stays one, as precise as the template has it; anything else is text."""
+    """A number stays a number, with the precision of the template. Anything else becomes text."""
     if ONE_VALUE.fullmatch(template) and (given[0] is None or isinstance(given[0], bool | int | float)):
         return float(text.rstrip("s")) if isinstance(given[0], float) else given[0]
     return text
 
 
 def quoted(text: str, limit: int = MAX_CHARACTERS) -> str:
-    """A value as it stands behind `key=`."""
+    """A value in the form for `key=`."""
     text = line(text, limit)
     return text if UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)

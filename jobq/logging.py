@@ -1,12 +1,12 @@
-"""What the log of a worker looks like, and the job in the lines of an application: a filter and two formatters.
+"""The form of a worker's log, and the job in the log lines of an application: a filter and two formatters.
 
 For an application that configures `logging` itself:
 
     "filters": {"job": {"()": "jobq.logging.JobFilter"}},
     "formatters": {"json": {"()": "jobq.logging.JsonFormatter"}},
 
-No text can forge a record or move a cursor. One record is one line; a traceback is several lines, and each of them
-begins as its record does.
+No text can forge a record or move a cursor. One record is one line. A traceback is several lines, and each of them
+begins like its record.
 """
 
 import json
@@ -21,33 +21,33 @@ from jobq.records import RunningJob
 from jobq.running import CURRENT, Attempt
 
 MAX_CHARACTERS = 8000
-"""Of one message, and of one line of a traceback. Containers cut lines of more than 16 kB."""
+"""Maximum characters of one message, and of one line of a traceback. Containers cut lines of more than 16 kB."""
 
 MAX_TRACEBACK_CHARACTERS = 100_000
 
 EVENTS = "jobq.job"
-"""The logger of attempts: what it says names the job in its own fields."""
+"""The logger of attempts: its messages name the job in their own fields."""
 
 ATTEMPT_OF_THREAD = "_jobq_attempt"
-"""On a thread that a job has started: the attempt."""
+"""An attribute of threads that a job has started: the attempt."""
 
 OUTPUT = "jobq_output"
-"""On a record of what was printed: the name of the stream."""
+"""An attribute of records of printed text: the name of the stream."""
 
 FIELDS = "jobq_fields"
-"""On a record of jobq's: more fields of its JSON."""
+"""An attribute of jobq's own records: more fields for JSON."""
 
 TOLD = "jobq_told"
-"""On a record in a child of what the worker's own log says too."""
+"""An attribute of a child's records that the worker's own log repeats."""
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", OUTPUT, FIELDS, TOLD}
-"""What every record has. Anything beyond is the application's `extra`."""
+"""Attributes that every record has. All others are the application's `extra`."""
 
 JOB_ATTRIBUTES = ("job_id", "job_class", "job_queue", "job_attempt")
-"""What JobFilter puts on a record."""
+"""The attributes that JobFilter adds to a record."""
 
 JOB_FIELDS = ("job", "class", "queue", "attempt")
-"""The same in JSON."""
+"""The names of these fields in JSON."""
 
 
 class JobFilter(logging.Filter):
@@ -66,7 +66,7 @@ class JobFilter(logging.Filter):
 
 
 def mark(record: logging.LogRecord, job: RunningJob | None, outside: Any = None) -> None:
-    """Puts a job on a record."""
+    """Adds a job to a record."""
     values = values_of(job) or (outside,) * len(JOB_ATTRIBUTES)
     for attribute, value in zip(JOB_ATTRIBUTES, values, strict=True):
         setattr(record, attribute, value)
@@ -126,7 +126,7 @@ def event_of(record: logging.LogRecord) -> log_events.Event | None:
 
 
 def job_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The job that a record belongs to; empty outside, and where the record names it itself."""
+    """The job of a record. Empty outside of jobs, and if the record names the job itself."""
     if record.name == EVENTS:
         return {}
     if hasattr(record, "job_id"):  # by JobFilter, maybe in another thread
@@ -151,7 +151,7 @@ def has_traceback(record: logging.LogRecord) -> bool:
 
 
 def traceback_of(record: logging.LogRecord, formatter: logging.Formatter) -> str:
-    """The traceback of a record, and the stack that it asked for."""
+    """The traceback of a record, and its stack if it has one."""
     parts = []
     if record.exc_text:
         parts.append(record.exc_text)
@@ -167,12 +167,12 @@ def cut(text: str, limit: int) -> str:
 
 
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What the application gave as `extra`."""
+    """The application's `extra`."""
     return {name: value for name, value in vars(record).items() if name not in STANDARD and name not in JOB_ATTRIBUTES}
 
 
 def as_json(content: dict[str, Any]) -> str:
-    """One line. What JSON does not have, as NaN and circles, is text there."""
+    """One line. Values that JSON does not have, such as NaN and circles, become text."""
     try:
         text = json.dumps(content, ensure_ascii=False, default=shown, skipkeys=True, allow_nan=False)
     except (ValueError, RecursionError):
@@ -183,7 +183,7 @@ def as_json(content: dict[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value of the application's that is none of JSON's."""
+    """A value of the application that is not of a JSON type."""
     try:
         return str(value)
     except Exception as error:  # noqa: BLE001 - the user's __str__ may raise anything

@@ -1,4 +1,4 @@
-"""The name of a class of the application, as it is stored: where a worker will find it."""
+"""The stored name of a class of the application: workers find the class by it."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ def name_in_project(path: Path) -> str:
 
 
 def file_of_main() -> Path | None:
-    """The file that was run as a program; None where it was started as a module, or where there is none."""
+    """The file that was run as a program. None if it was started as a module, or if there is none."""
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None)
     return None if file is None or getattr(main, "__spec__", None) is not None else Path(file).resolve()
@@ -49,17 +49,17 @@ def file_of_main() -> Path | None:
 # Names that no worker can have
 
 SESSIONS = {"__main__", "__console__", "builtins", None}
-"""The module of what is typed: in Python's own session, in one of the module `code`, in one with variables given (of a
-class, and of a function)."""
+"""The module name of typed code: in Python's own session, in one of the module `code`, in one with given variables (of
+a class, and of a function)."""
 
 
 def may_be_unknown(job_class: type, name: str) -> bool:
-    """Whether `check_name` has anything to check: a quick look, for every job that is enqueued."""
+    """Whether `check_name` has anything to check: a quick test for every job that is enqueued."""
     return "<" in name or job_class.__module__ in SESSIONS
 
 
 def check_name(job_class: type, name: str, root: Callable[[], Path]) -> None:
-    """Refuses a class under whose name no worker can know it. `root` is the folder of the project that has the queue.
+    """Refuses a class that no worker can find by its name. `root` is the folder of the project that has the queue.
 
     Raises EnqueueError, which says where to put the class.
     """
@@ -84,7 +84,8 @@ def check_name(job_class: type, name: str, root: Callable[[], Path]) -> None:
 
 
 def is_typed(job_class: type) -> bool:
-    """Whether the code of a class was typed into a session. Such a session may have a file, as `python -m asyncio`."""
+    """Whether the code of a class was typed into a session. Such a session may have a file, such as `python -m
+    asyncio`."""
     from inspect import unwrap
 
     members = [getattr(member, "__func__", member) for member in vars(job_class).values()]
@@ -92,11 +93,11 @@ def is_typed(job_class: type) -> bool:
     return bool(codes) and all(code.co_filename.startswith("<") for code in codes)
 
 
-# Names that are meant
+# Names that may be meant
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that a name may stand for: the same class by a longer or shorter path, else what is like it."""
+    """The known names that may be meant: the same class by a longer or shorter path, else similar names."""
     from difflib import get_close_matches
 
     candidates = sorted(known)
@@ -110,6 +111,6 @@ def near(name: str, known: Iterable[str]) -> list[str]:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """A question that names what may be meant; empty where nothing is like it."""
+    """A question with the names that may be meant. Empty if no name is similar."""
     found = near(name, known)
     return f"Did you mean {' or '.join(found)}?" if found else ""

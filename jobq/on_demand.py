@@ -1,5 +1,4 @@
-"""Sequences whose members are made when they are looked at: of a hundred thousand jobs that are enqueued at once,
-hardly anybody looks at one."""
+"""Sequences whose members are made on access: of a hundred thousand jobs enqueued at once, hardly any is looked at."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, overload
@@ -8,7 +7,7 @@ Member = TypeVar("Member")
 
 
 class OnDemand(Sequence[Member], Generic[Member]):
-    """Like the list of what `make` returns for each of these places."""
+    """Like the list of `make`'s results for each of these places."""
 
     __slots__ = ("_make", "_places")
 

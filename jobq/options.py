@@ -1,4 +1,4 @@
-"""What a job may be enqueued with: every option checked, and what is wrong with it in words."""
+"""The options of a job: checks every value, and explains errors."""
 
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict, get_args
@@ -12,7 +12,7 @@ MAX_PRIORITY = 32767
 MAX_RETRIES = 1_000_000
 MAX_DELAY_SECONDS = 100 * 365.25 * 86400
 MAX_RETRY_DELAY_SECONDS = 10 * 365 * 86400
-LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in whatever zone it is read
+LATEST_YEAR = 9998  # Python's datetime ends with the year 9999, in any time zone
 
 Logs = Literal["failed", "all", "none"]
 LOGS: tuple[str, ...] = get_args(Logs)
@@ -21,7 +21,7 @@ UniqueUntil = Literal["finished", "started"]
 
 
 class Options(TypedDict, total=False):
-    """What `run_in_worker` can be told."""
+    """The options of `run_in_worker`."""
 
     queue: str | None
     delay: float | timedelta | datetime | None
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
 def due(
     delay: float | timedelta | datetime | None, name: str = "delay", past: str = "a job cannot start in the past"
 ) -> tuple[float, datetime | None]:
-    """A delay as (seconds from now, None), or as (0, the time). `past` says why it cannot be negative."""
+    """A delay as (seconds from now, None), or as (0, the time). `past` is the error text for a negative one."""
     if delay is None:
         return 0.0, None
     if isinstance(delay, datetime):
@@ -62,7 +62,7 @@ def due(
 def checked_expiry(
     expires: float | timedelta | datetime | None, delay: float, run_at: datetime | None
 ) -> tuple[float | None, datetime | None]:
-    """When a job expires as (seconds from now, None) or as (None, the time); (None, None): never."""
+    """The expiry of a job as (seconds from now, None) or as (None, the time). (None, None): never."""
     if expires is None:
         return None, None
     seconds, moment = due(expires, "expires", "a job cannot expire in the past")
@@ -110,7 +110,7 @@ def checked_key(key: Any) -> str | None:
 
 
 def checked_key_rules(on_held: Any, unique_until: Any, unique_for: Any, debounce_limit: Any) -> KeyRules | None:
-    """What becomes of a held key, as a class says it; None where that is what becomes of it without a word."""
+    """The rules of a class for a held key. None for the default rules."""
     checked_choice("on_held", on_held, get_args(OnHeld))
     checked_choice("unique_until", unique_until, get_args(UniqueUntil))
     rules = KeyRules(
@@ -122,7 +122,7 @@ def checked_key_rules(on_held: Any, unique_until: Any, unique_for: Any, debounce
 
 
 def trouble_with(rules: KeyRules) -> str | None:
-    """Why the rules contradict each other, and what to do; None where they do not."""
+    """Why the rules contradict each other, and what to do. None if they do not."""
     if rules.on_held == "debounce" and rules.debounce_limit is None:
         return (
             "on_held = 'debounce' needs a debounce_limit: the seconds after the first enqueue at which the job is due, "

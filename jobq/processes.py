@@ -1,11 +1,11 @@
-"""The processes that jobs start: how they are found, and how they end with what they belong to.
+"""Finds the processes that jobs start, and ends them together with their child or worker.
 
-A child process of a worker carries a mark in its environment, and so does what its jobs start, also in a session of its
-own, also after its parent has ended. (Jenkins finds what a build leaves behind in the same way.) A process that was
-started with another environment is found as long as it stays in the child's process group.
+A child process of a worker has a mark in its environment. The processes that its jobs start inherit it, also in a
+session of their own, and after their parent has ended. (Jenkins finds leftovers of a build in the same way.) A process
+that was started with another environment is found as long as it stays in the child's process group.
 
 Run as a program, this is the janitor of a worker: it waits until the worker is gone, however it ended, and then ends
-what carries the worker's mark. It imports nothing but Python's own modules.
+all processes with the worker's mark. It imports only Python's own modules.
 """
 
 import os
@@ -21,15 +21,15 @@ MARK = "JOBQ_PROCESS"
 """The variable that holds the mark: the worker's own, a dot, and the child's number."""
 
 MAX_ROUNDS = 100
-"""A process may start others while it is looked for. A program that starts them faster than they are ended wins."""
+"""A process may start others during the search. A program that starts them faster than they are ended wins."""
 
 ROUND_SECONDS = 0.01
 
 
 MAX_TRIES = 3
 TRY_SECONDS = 2.0
-"""The kernel does not let a process's environment be read while that process hangs in its memory, on a network file
-system that is gone, say. Another thread then tries again without it."""
+"""The kernel blocks reads of a process's environment while that process hangs in its memory, for example on a lost
+network file system. Another thread then tries again without it."""
 
 being_read: dict[int, float] = {}
 """The processes whose environments are being read, and since when."""
@@ -38,8 +38,8 @@ being_read: dict[int, float] = {}
 def end_marked(mark: str) -> None:
     """Kills every process with this mark, or with one that begins with it and a dot.
 
-    Returns when none is left, or after some seconds. Only Linux tells what is in a process's environment: elsewhere
-    none is found. One stranger that hangs holds this up once, and for `TRY_SECONDS`.
+    Returns when none is left, or after some seconds. Only Linux shows a process's environment: elsewhere none is found.
+    One foreign process that hangs delays this once, by `TRY_SECONDS`.
     """
     for _ in range(MAX_TRIES):
         thread = threading.Thread(target=end_each, args=[mark], name="jobq-end-marked", daemon=True)
@@ -54,34 +54,34 @@ def end_marked(mark: str) -> None:
 
 
 def end_each(mark: str) -> int:
-    """Returns the number of processes that were killed."""
+    """Returns the number of killed processes."""
     ended = 0
     for round_number in range(MAX_ROUNDS):
         found = list(marked(mark))
         if not found:
             break
         if round_number:
-            time.sleep(ROUND_SECONDS)  # those that were killed are still on their way out
+            time.sleep(ROUND_SECONDS)  # killed processes need time to end
         for pid in found:
             ended += kill(pid, mark)
     return ended
 
 
 def marked(mark: str) -> Iterator[int]:
-    """The processes with this mark, or with one that begins with it and a dot; zombies are none."""
+    """The processes with this mark, or with one that begins with it and a dot; without zombies."""
     for folder in os.scandir("/proc") if sys.platform == "linux" else ():
         if folder.name.isdecimal() and int(folder.name) != os.getpid() and has_mark(int(folder.name), mark):
             yield int(folder.name)
 
 
 def has_mark(pid: int, mark: str) -> bool:
-    """False also where another thread has tried to find out for long."""
+    """Also False if another thread has been trying to find out for long."""
     now = time.monotonic()
     if now - being_read.setdefault(pid, now) > TRY_SECONDS / 2:
         return False
     try:
         environment = b"\0" + environment_of(pid)
-    except OSError:  # it has ended, or belongs to somebody else
+    except OSError:  # it has ended, or belongs to another user
         return False
     finally:
         being_read.pop(pid, None)
@@ -95,7 +95,7 @@ def environment_of(pid: int) -> bytes:
 
 
 def kill(pid: int, mark: str) -> bool:
-    """Kills a process if it still is the one that was found: the kernel gives the numbers of the dead to others."""
+    """Kills a process if it still is the one that was found: the kernel reuses the numbers of dead processes."""
     try:
         handle = os.pidfd_open(pid)
     except OSError:
@@ -112,7 +112,7 @@ def kill(pid: int, mark: str) -> bool:
 
 
 def kill_with_descendants(pid: int) -> None:
-    """Kills a process with all that it started and that has not been orphaned since."""
+    """Kills a process and all its descendants that have not been orphaned."""
     started = children_of(pid)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
@@ -121,7 +121,7 @@ def kill_with_descendants(pid: int) -> None:
 
 
 def children_of(pid: int, thread: int | None = None) -> set[int]:
-    """The processes that a process has started, or one of its threads. Elsewhere than on Linux: none."""
+    """The children of a process or of its threads. Only on Linux; elsewhere empty."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").glob("*" if thread is None else str(thread)):
         with suppress(OSError):
@@ -130,7 +130,7 @@ def children_of(pid: int, thread: int | None = None) -> set[int]:
 
 
 def state_of(pid: int) -> str:
-    """The state of a process as the kernel names it, "Z" for a zombie; empty where there is none."""
+    """The state of a process in the kernel's letters, "Z" for a zombie. Empty if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0].decode()

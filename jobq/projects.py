@@ -1,4 +1,4 @@
-"""The project that a folder belongs to, and whether its files may be trusted: as git does, nobody else's are used."""
+"""The project of a folder, and whether its files may be trusted: like git, jobq uses no files of other users."""
 
 import os
 import stat
@@ -15,16 +15,16 @@ TABLE = "[tool.jobq]"
 MARKERS = ("pyproject.toml", "manage.py")
 
 SAFE = "JOBQ_SAFE_DIRECTORY"
-"""Folders that are trusted whoever owns them. A variable alone: a file there could not vouch for itself."""
+"""Trusted folders, whoever owns them. Only a variable: a file there could not vouch for itself."""
 
 
 def find_project(start: Path, *, is_trusted: bool = False) -> Path | None:
-    """The folder of the project that `start` is in; None where nothing marks one.
+    """The folder of the project that contains `start`. None if nothing marks one.
 
     The nearest pyproject.toml with [tool.jobq] marks it, so that the members of a workspace share one; else the nearest
-    pyproject.toml or manage.py. Nothing is looked for above the top of a repository, and folders that unrelated
-    projects share (home, /tmp, /) count only for who is in them. Raises ConfigurationError where the folder is somebody
-    else's, unless its code runs already, and so is trusted.
+    pyproject.toml or manage.py. The search stops at the top of a repository, and a folder that unrelated projects share
+    (home, /tmp, /) counts only if `start` is that folder. Raises ConfigurationError if the folder belongs to another
+    user, unless its code runs already, and so is trusted.
     """
     nearest = None
     for folder in candidates(start):
@@ -36,7 +36,7 @@ def find_project(start: Path, *, is_trusted: bool = False) -> Path | None:
             if has_table(folder, is_trusted=is_trusted):
                 return folder
         except ConfigurationError:
-            if nearest is None:  # else this one is not ours: the nearest has no need of it
+            if nearest is None:  # otherwise this one is not needed: the nearest counts
                 raise
         nearest = nearest or folder
     return nearest
@@ -52,7 +52,7 @@ def candidates(start: Path) -> Iterator[Path]:
 
 
 def shared_folders() -> set[Path]:
-    """Folders in which projects lie side by side that have nothing to do with each other."""
+    """Folders that hold unrelated projects."""
     try:
         home = Path.home().resolve()
     except (RuntimeError, OSError):  # a uid without an entry, as in containers
@@ -61,12 +61,12 @@ def shared_folders() -> set[Path]:
 
 
 def is_open_to_all(folder: Path) -> bool:
-    """As /tmp is: everybody may put files there, and each file stays its owner's."""
+    """A folder like /tmp: everybody may put files there, and each file stays its owner's."""
     return folder.stat().st_mode & (stat.S_ISVTX | stat.S_IWOTH) == stat.S_ISVTX | stat.S_IWOTH
 
 
 def pyproject_of(folder: Path, *, is_trusted: bool = False) -> Path | None:
-    """Its pyproject.toml. Raises ConfigurationError where somebody else may have put it there."""
+    """The project's pyproject.toml. Raises ConfigurationError if another user may have put it there."""
     path = folder / "pyproject.toml"
     if not path.is_file():
         return None
@@ -76,13 +76,13 @@ def pyproject_of(folder: Path, *, is_trusted: bool = False) -> Path | None:
 
 
 def has_table(folder: Path, *, is_trusted: bool) -> bool:
-    """Whether its pyproject.toml has a section for jobq. Raises ConfigurationError where that cannot be read."""
+    """Whether its pyproject.toml has a section for jobq. Raises ConfigurationError if that cannot be read."""
     pyproject = pyproject_of(folder, is_trusted=is_trusted)
     return pyproject is not None and "jobq" in tool_tables(pyproject)
 
 
 def tool_tables(pyproject: Path) -> dict[str, Any]:
-    import tomllib  # here: not everybody who imports jobq reads settings
+    import tomllib  # imported here: not every process reads settings
 
     try:
         document = tomllib.loads(pyproject.read_text(encoding="utf-8"))
@@ -105,7 +105,7 @@ def import_roots(root: Path) -> list[Path]:
 
 
 def put_on_import_path(root: Path) -> list[Path]:
-    """Makes the application's modules importable. Raises ConfigurationError where they may be somebody else's."""
+    """Makes the application's modules importable. Raises ConfigurationError if another user may control them."""
     roots = import_roots(root)
     for folder in reversed(roots):
         require_own_imports(folder)
@@ -118,15 +118,15 @@ def put_on_import_path(root: Path) -> list[Path]:
 
 
 def require_trusted(path: Path) -> None:
-    """Refuses a file or a folder from which settings or code of somebody else would be taken.
+    """Refuses a file or a folder with settings or code if another user may control it.
 
-    Its owner must be root or who runs this process (under sudo: who called it). A file in a folder of such an owner is
-    trusted, too, unless everybody may write there. Raises ConfigurationError, which says how to allow it.
+    Its owner must be root or the user of this process (under sudo: the one who called it). A file in a folder of such
+    an owner is trusted, too, unless everybody may write there. Raises ConfigurationError, which says how to allow it.
     """
     folder = path if path.is_dir() else path.parent
     if is_allowed(folder):
         return
-    strangers = {path.stat().st_uid, path.lstat().st_uid} - trusted_users()  # of what is there, and of a link to it
+    strangers = {path.stat().st_uid, path.lstat().st_uid} - trusted_users()  # of the file, and of a link to it
     if strangers and (path == folder or folder.stat().st_mode & stat.S_IWOTH):
         raise ConfigurationError(
             f"{path} belongs to {name_of_user(min(strangers))}, and you are {name_of_user(os.geteuid())}: jobq takes "
@@ -135,7 +135,7 @@ def require_trusted(path: Path) -> None:
 
 
 def require_own_imports(folder: Path) -> None:
-    """Refuses to put on the import path what everybody may write into. Raises ConfigurationError."""
+    """Refuses to add a folder to the import path if everybody may write into it. Raises ConfigurationError."""
     require_trusted(folder)
     if is_open_to_all(folder) and not is_allowed(folder):
         raise ConfigurationError(
@@ -145,7 +145,7 @@ def require_own_imports(folder: Path) -> None:
 
 
 def require_own_place(path: Path) -> None:
-    """Refuses a folder for data that somebody else has made, or could put another in the place of.
+    """Refuses a folder for data that another user has made, or could replace.
 
     In a folder such as /tmp each entry is safe from all but its owner. Raises ConfigurationError.
     """
@@ -165,7 +165,7 @@ def trusted_users() -> set[int]:
 
 
 def is_allowed(folder: Path) -> bool:
-    """Whether JOBQ_SAFE_DIRECTORY names it: itself, `/srv/*` for all that is below /srv, or `*` for all."""
+    """Whether JOBQ_SAFE_DIRECTORY names it: itself, `/srv/*` for everything below /srv, or `*` for all."""
     for named in os.environ.get(SAFE, "").split(os.pathsep):
         if named == "*" or (named.endswith("/*") and folder.is_relative_to(Path(named[:-2]).resolve())):
             return True
@@ -175,8 +175,8 @@ def is_allowed(folder: Path) -> bool:
 
 
 def allowing(folder: Path) -> str:
-    """The command that allows a folder. Its name may be anybody's text."""
-    from jobq.commands import command  # here: few are refused
+    """The command that allows a folder. Its name may be any text."""
+    from jobq.commands import command  # imported here: few folders are refused
 
     return command(f"{SAFE}={folder}", program="export")
 

@@ -1,8 +1,8 @@
-"""Which queues a worker works: names and patterns, as `jobq run -q` takes them and as the worker's row keeps them.
+"""The queues of a worker: names and patterns, as `jobq run -q` takes them and as the worker's row keeps them.
 
-`mail` is one queue. `*` stands for any text and `?` for one character: a queue that comes into being later matches too.
-With a minus in front, a name or a pattern is left out, whatever else matches it. Without any that is not left out, the
-worker works all others. The SQL function `works()` decides alike.
+`mail` is one queue. `*` stands for any text and `?` for one character: also for queues that come into being later. A
+minus in front excludes a name or a pattern, whatever else matches it. If there are only exclusions, the worker works
+all other queues. The SQL function `works()` has the same rules.
 """
 
 import re
@@ -13,11 +13,11 @@ from jobq.errors import UsageError
 from jobq.options import checked_queue
 
 OUT = "-"
-"""Begins what is left out."""
+"""The mark of an exclusion."""
 
 
 def parsed(texts: Iterable[str]) -> tuple[str, ...]:
-    """The names and patterns of all options, each once. One option may hold several, with commas between them."""
+    """The names and patterns of all options, each once. One option may hold several, separated by commas."""
     found: dict[str, None] = {}
     for text in texts:
         for term in text.split(","):
@@ -30,7 +30,7 @@ def parsed(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 class QueueChoice:
-    """A worker's choice, asked again for each queue that turns up."""
+    """A worker's choice, applied to each new queue."""
 
     def __init__(self, terms: Sequence[str] = ()) -> None:
         self.terms = tuple(terms)
@@ -44,7 +44,7 @@ class QueueChoice:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The queues that are named in full, those left out too: each of them should exist."""
+        """The queues that are named in full, including excluded ones: each of them should exist."""
         return tuple(name for term in self.terms if not is_pattern(name := term.removeprefix(OUT)))
 
 

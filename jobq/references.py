@@ -1,4 +1,4 @@
-"""Rows of Django and SQLAlchemy as arguments: what names a row is stored, and the job gets it as it is when it runs.
+"""Rows of Django and SQLAlchemy as arguments: the key of a row is stored, and the job loads the current row.
 
 Neither is imported here unless the application uses it.
 """
@@ -14,11 +14,11 @@ from jobq.errors import ArgumentsError, RowGone
 Result = TypeVar("Result")
 
 OPENED: ContextVar["list[Callable[[], None]] | None"] = ContextVar("jobq_opened", default=None)
-"""What is to be closed after the attempt for which rows were loaded."""
+"""Sessions to close after the attempt for which they loaded rows."""
 
 
 def close_opened() -> None:
-    """Ends the sessions that loaded rows for the attempt that has ended."""
+    """Closes the sessions that loaded rows for the ended attempt."""
     if (opened := OPENED.get()) is None:
         return
     OPENED.set(None)
@@ -27,7 +27,7 @@ def close_opened() -> None:
 
 
 def may_be_in(stored: str) -> bool:
-    """Whether stored arguments may refer to rows: a look at their text."""
+    """Whether stored arguments may refer to rows: a test of their text."""
     return any(f'"{name}"' in stored for name in arguments.ROWS)
 
 
@@ -58,7 +58,7 @@ def refer_to_django_key(cls: Any, text: str) -> dict[str, Any] | None:
 
 
 def load_django_row(stored: dict[str, Any]) -> Any:
-    """Only a model of the installed applications can be named, and its manager is asked for no more than the key."""
+    """Only a model of the installed applications can be named, and its manager is asked only for the key."""
     apps = sys.modules.get("django.apps")
     if apps is None or not apps.apps.ready:
         raise ArgumentsError(
@@ -113,7 +113,7 @@ def use_sqlalchemy(sessions: Callable[[], Any], base: Any) -> None:
 SQLALCHEMY: dict[str, Any] = {}
 
 belong_to_loops = False
-"""Whether there are asynchronous sessions: a coroutine's rows are loaded in the loop that it runs in."""
+"""Whether there are asynchronous sessions: then a coroutine's rows are loaded in its own loop."""
 
 
 def are_asynchronous(sessions: Any) -> bool:
@@ -132,7 +132,7 @@ def are_of_loops(stored: str) -> bool:
 async def in_session_of_loop(load: Callable[[], Result]) -> Result:
     """Calls a function that loads rows, in an asynchronous session of this loop.
 
-    The session is closed then: a job would hold a connection of the pool while it waits for another.
+    The session is closed afterwards: otherwise a job would hold a connection of the pool while it waits for another.
     """
     sessions = SQLALCHEMY["async sessions"]
 
@@ -149,7 +149,7 @@ async def in_session_of_loop(load: Callable[[], Result]) -> Result:
 
 
 def remove_session_of_thread() -> None:
-    """Ends the session that this thread has in a `scoped_session`, with its transaction."""
+    """Ends this thread's session of a `scoped_session`, with its transaction."""
     if (sessions := SQLALCHEMY.get("sessions")) is not None and is_scoped_by_thread(sessions):
         sessions.remove()
 
@@ -160,7 +160,7 @@ def is_scoped_by_thread(sessions: Any) -> bool:
 
 
 def engines_of_sessions() -> Iterator[Any]:
-    """The engines that the sessions use, where they name one: for asynchronous sessions, the engine below."""
+    """The engines of the sessions, if they have any. For asynchronous sessions: the engine below."""
     for kind in ("sessions", "async sessions"):
         sessions = SQLALCHEMY.get(kind)
         factory = getattr(sessions, "session_factory", sessions)
@@ -202,7 +202,7 @@ def refer_to_sqlalchemy_key(cls: Any, text: str) -> dict[str, Any] | None:
 
 
 def type_of(column: Any) -> type | None:
-    """The type of a column's values; None where its own type does not tell."""
+    """The type of a column's values. None if the column's type does not tell."""
     try:
         found: type = column.type.python_type
     except NotImplementedError:
@@ -246,7 +246,7 @@ def new_session() -> Any:
             "call jobq.use_sqlalchemy(sessionmaker, Base) too, with an ordinary sessionmaker."
         )
     is_beside_others = OPENED.get() is not None
-    if is_beside_others and is_scoped_by_thread(sessions):  # the thread goes on to load the rows of another job
+    if is_beside_others and is_scoped_by_thread(sessions):  # the thread will load the rows of another job
         return sessions.session_factory()
     return sessions()
 

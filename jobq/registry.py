@@ -1,4 +1,4 @@
-"""Names to job classes. Only what is registered here runs: a row of the database is looked up, never imported."""
+"""Maps names to job classes. Only registered classes run: a name from a row is looked up, never imported."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A schedule under its whole name, with the class of its jobs."""
+    """A schedule under its full name, with the class of its jobs."""
 
     name: str
     schedule: "Schedule"
     job_class: "type[Job]"
     arguments: tuple[tuple[Any, ...], Mapping[str, Any]]  # of its constructor
-    is_of_class: bool = False  # it stands in the class itself
+    is_of_class: bool = False  # it is declared in the class itself
 
 
 class Registry:
@@ -36,7 +36,7 @@ class Registry:
     def add(self, job_class: "type[Job]", aliases: Sequence[str] = (), scheduled: "Sequence[Scheduled]" = ()) -> None:
         """Adds a class under its name and its aliases, with its schedules.
 
-        Raises RegistrationError where a name is taken.
+        Raises RegistrationError if a name is taken.
         """
         name = name_of(job_class)
         for alias in aliases:
@@ -45,7 +45,7 @@ class Registry:
                 raise RegistrationError(f"alias {alias!r} of {name} is taken by {owner}. Choose another.")
         if name in self._aliases:
             raise RegistrationError(f"{name} is an alias of {self._aliases[name]} already. Rename one of them.")
-        self._packages.add(package_of(job_class.__module__ or ""))  # code that exec() runs may have no module
+        self._packages.add(package_of(job_class.__module__ or ""))  # code run by exec() may have no module
         self._classes[name] = job_class  # a module that is imported again replaces its classes
         self._aliases.update(dict.fromkeys(aliases, name))
         self._first.pop(name, None)
@@ -57,7 +57,7 @@ class Registry:
             self.schedule(new)
 
     def schedule(self, scheduled: Scheduled) -> None:
-        """Adds a schedule. Raises RegistrationError where another has its name."""
+        """Adds a schedule. Raises RegistrationError if another one has its name."""
         known = self._scheduled.get(scheduled.name, scheduled)
         if known != scheduled:
             raise RegistrationError(
@@ -77,22 +77,22 @@ class Registry:
         return self._classes.get(name) or self._classes.get(self._aliases.get(name, ""))
 
     def get(self, name: str) -> "type[Job]":
-        """The class registered under a name or an alias. Raises UnknownJobClass, which lists what is near."""
+        """The class registered under a name or an alias. Raises UnknownJobClass, which lists similar names."""
         if (job_class := self.find(name)) is not None:
             return job_class
         raise UnknownJobClass(f"No job class {name!r} is registered. {self._suggestion(name)}")
 
     def stored_name(self, name: str) -> str | None:
-        """The name under which jobs of a class are stored, whichever of its names is given; None: it is not known.
+        """The name under which jobs of a class are stored, for any of its names. None: the class is not known.
 
-        It is the class's first alias, and stays the same when the class is renamed again: workers of before and after
-        know it, so unique keys, schedules and figures are theirs together.
+        It is the class's first alias, and stays the same when the class is renamed again: old and new workers know it,
+        so unique keys, schedules and figures stay connected.
         """
         owner = name if name in self._classes else self._aliases.get(name)
         return None if owner is None else self._first.get(owner, owner)
 
     def has_package(self, module: str) -> bool:
-        """Whether a module is of the same package as one of the classes: code of the application."""
+        """Whether a module belongs to the same package as one of the classes: code of the application."""
         return package_of(module) in self._packages
 
     def aliases_of(self, name: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The attempt that runs now: what a job, or `current()`, can ask of it and tell it."""
+"""The running attempt: what a job, or `current()`, can ask it and tell it."""
 
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ MAX_PROGRESS = 10**15
 
 
 class Attempt(Protocol):
-    """What whoever runs a job puts into it for as long as it runs."""
+    """The runner sets this on a job while it runs."""
 
     @property
     def job(self) -> RunningJob: ...
@@ -36,11 +36,11 @@ class Attempt(Protocol):
 
 
 CURRENT: ContextVar[Attempt | None] = ContextVar("jobq_current", default=None)
-"""The attempt that this thread or this coroutine runs. Coroutines side by side have a context each."""
+"""The attempt that this thread or this coroutine runs. Each coroutine has its own context."""
 
 
 class OfRunningJob:
-    """The property `job`, as a descriptor that gives way: a job may have an attribute of its own by that name."""
+    """The property `job`, as a descriptor with low priority: a job may have its own attribute of that name."""
 
     def __get__(self, instance: "WithAttempt | None", owner: type) -> RunningJob:
         attempt = None if instance is None else instance._attempt
@@ -50,12 +50,12 @@ class OfRunningJob:
 
 
 class WithAttempt:
-    """What a job can do while it runs; before and after that, it has no attempt."""
+    """What a job can do while it runs. Before and after that, it has no attempt."""
 
     _attempt: Attempt | None = None
 
     job = OfRunningJob()
-    """What the job knows of itself while it runs: id, attempt, queue, enqueued_at, … (`RunningJob`)."""
+    """The job's knowledge of itself while it runs: id, attempt, queue, enqueued_at, … (`RunningJob`)."""
 
     @property
     def cancel_requested(self) -> bool:
@@ -63,11 +63,12 @@ class WithAttempt:
         return self._attempt is not None and self._attempt.cancel_requested
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Says how far this running job is. As often as it likes: what it said last is stored once a second."""
+        """Reports the progress of this running job. Call it as often as you like: the latest report is stored once a
+        second."""
         for name, value in (("done", done), ("total", total)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise TypeError(f"progress: {name} is {shortened(value)}, but must be a number.")
-            if value is not None and not -MAX_PROGRESS <= value <= MAX_PROGRESS:  # nor is it, where it is no number
+            if value is not None and not -MAX_PROGRESS <= value <= MAX_PROGRESS:  # also refuses NaN
                 raise ValueError(f"progress: {name} is {shortened(value)}, but must be within ±{MAX_PROGRESS:.0e}.")
         if message is not None:
             message = str(message)[:MAX_MESSAGE_CHARACTERS]
@@ -75,12 +76,12 @@ class WithAttempt:
             self._attempt.progress(done, total, message)
 
     def complete(self, connection: Any, value: Any = None) -> None:
-        """Records this running job as successful on a connection of yours: its end commits with what it has done there.
+        """Records this running job as successful on a connection of yours: its end commits together with its effects.
 
-        From then on the job is done if, and only if, that transaction commits. If it is cut off by whatever kills the
-        process, the job runs again. Commit before run() returns: a transaction that is rolled back ends the job as
-        errored, and one that is left open holds its record back. `value` takes the place of what run() returns.
-        Raises AttemptSuperseded where this attempt is not the job's any more: another one may be running.
+        From then on the job is done if, and only if, that transaction commits. If its process is killed before the
+        commit, the job runs again. Commit before run() returns: a transaction that is rolled back ends the job as
+        errored, and one that is left open delays its record. `value` replaces the return value of run(). Raises
+        AttemptSuperseded if this attempt is no longer the job's current one: another one may be running.
         """
         if (completion := self._completion(value)) is None:
             return
@@ -101,7 +102,7 @@ class WithAttempt:
         self._completed(await callers.on_async(connection, steps))
 
     def _completion(self, value: Any) -> Completion | None:
-        """What is to be recorded; None where no worker runs this job, and there is nothing to record."""
+        """The report to record. None if no worker runs this job: then there is nothing to record."""
         if self._attempt is None:
             raise NotRunning("complete() is for a job that runs: call it in run().")
         return self._attempt.completion(value)
@@ -118,7 +119,7 @@ class WithAttempt:
 
 
 class CurrentJob(WithAttempt):
-    """The job that runs here, for code that has no `self`: functions, and what jobs call."""
+    """The job that runs here, for code that has no `self`: functions, and code that jobs call."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt

@@ -16,7 +16,7 @@ KEYS = ("job", "command", "cron", *KEYS_OF_TIME, "timezone", "missed", "overlap"
 
 
 def load_schedules(pyproject: Path) -> None:
-    """Registers what [tool.jobq.schedules] declares. Raises ConfigurationError, which names the schedule."""
+    """Registers the schedules of [tool.jobq.schedules]. Raises ConfigurationError, which names the schedule."""
     if not pyproject.is_file():
         return
     from jobq.projects import read_table

@@ -18,16 +18,16 @@ MAX_JITTER_SECONDS = 86_400
 MAX_NAME_CHARACTERS = 200
 
 Part = int | str
-"""What a keyword takes: a number, the text of a field, or several of these."""
+"""The type of a keyword: a number, the text of a field, or several of these."""
 
 
 class Verdict(StrEnum):
-    """What became of a tick."""
+    """The result of a tick."""
 
     ENQUEUED = "enqueued"  # there is a job for it
     OVERLAPPED = "overlapped"  # the last job was not done, and they may not overlap
     HELD = "held"  # an unfinished job held the unique key
-    MISSED = "missed"  # nothing ran at its time, and it was not to be made up for
+    MISSED = "missed"  # no worker ran at its time, and it was not to be made up for
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -1,9 +1,9 @@
-"""Tells Sentry of each attempt that failed, with its job, and of the runs of schedules. Needs the extra `jobq[sentry]`.
+"""Reports to Sentry each failed attempt with its job, and the runs of schedules. Needs the extra `jobq[sentry]`.
 
     [tool.jobq]
     middleware = ["jobq.sentry.report"]
 
-The application itself calls `sentry_sdk.init()`. Where it has not, nothing is sent.
+The application itself calls `sentry_sdk.init()`. If it has not, nothing is sent.
 """
 
 import hashlib
@@ -39,21 +39,21 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, MonitorConfig
 
 BUILD = "JOBQ_BUILD"
-"""A variable of the environment: the release, where neither `init()` nor Sentry's SDK knows one."""
+"""An environment variable: the release, if neither `init()` nor Sentry's SDK knows one."""
 
 MAX_ARGUMENTS_CHARACTERS = 16_000
 
 MAX_SLUG_CHARACTERS = 50
 
 CHECKIN_MARGIN_MINUTES = 5
-"""A run that begins later than this, and the schedule's jitter, counts as missed."""
+"""A run that begins later than this, plus the schedule's jitter, counts as missed."""
 
 ignore_logger(EVENTS)  # the same failures, without their job
 
 
 @contextmanager
 def report(assignment: Assignment) -> "Iterator[Observed]":
-    """Surrounds an attempt, the loading of its arguments included: what Sentry gets meanwhile names the job."""
+    """Surrounds an attempt, including the loading of its arguments: events sent meanwhile name the job."""
     if not sentry_sdk.get_client().is_active():
         yield Observed(assignment, None)
         return
@@ -68,7 +68,7 @@ report.observes_attempts = True  # type: ignore[attr-defined]  # for jobq.runtim
 
 
 class Observed:
-    """One attempt. What the SDK itself raises never reaches the job."""
+    """One attempt. Errors of the SDK itself never reach the job."""
 
     def __init__(self, assignment: Assignment, tick: "Tick | None") -> None:
         self._assignment = assignment
@@ -101,7 +101,7 @@ def capture(report: Report, error: BaseException | None) -> None:
 
 
 def status_of(report: Report) -> str | None:
-    """How a run of a schedule ended; None where it goes on with another attempt."""
+    """How a run of a schedule ended. None if another attempt follows."""
     if report.retry_delay is not None:
         return None
     return "ok" if report.outcome == Outcome.SUCCESSFUL else "error"
@@ -136,7 +136,7 @@ def name_of(assignment: Assignment) -> str:
 
 
 def shown_arguments(stored: str) -> Any:
-    """As they are stored, with secrets masked. Arguments that are no JSON fail to load, and are not shown."""
+    """In their stored form, with secrets masked. Arguments that are not JSON fail to load, and are not shown."""
     if len(stored) > MAX_ARGUMENTS_CHARACTERS:
         return f"{len(stored):,} characters: too large to show"
     try:
@@ -146,7 +146,7 @@ def shown_arguments(stored: str) -> Any:
 
 
 def processor_of(stored: str) -> "Callable[[Event, dict[str, Any]], Event]":
-    """What each event passes on its way out: it gets a release, and loses the secrets of the job's arguments."""
+    """Processes each outgoing event: adds a release, and removes the secrets of the job's arguments."""
     mask = arguments.masker(stored)
 
     def process(event: "Event", _hint: dict[str, Any]) -> "Event":
@@ -158,7 +158,7 @@ def processor_of(stored: str) -> "Callable[[Event, dict[str, Any]], Event]":
 
 
 def masked(value: Any, mask: Callable[[str], str]) -> Any:
-    """Every text in it, however deep: messages, local variables, breadcrumbs, tags."""
+    """Every text in it, at any depth: messages, local variables, breadcrumbs, tags."""
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):
@@ -169,7 +169,7 @@ def masked(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 def transaction_of(assignment: Assignment) -> Any:
-    """Where the application has turned tracing on."""
+    """If the application has turned tracing on."""
     if not has_tracing_enabled(sentry_sdk.get_client().options):
         return nullcontext()
     transaction = sentry_sdk.start_transaction(op="queue.process", name=name_of(assignment), source="task")
@@ -188,7 +188,7 @@ def transaction_of(assignment: Assignment) -> Any:
 
 
 class Tick:
-    """The run of a schedule, as a check-in for Sentry: one for all attempts of its job, in whatever process."""
+    """The run of a schedule, as a check-in for Sentry: one for all attempts of its job, in any process."""
 
     def __init__(self, schedule: str, assignment: Assignment) -> None:
         self._slug = slug_of(schedule)
@@ -201,14 +201,14 @@ class Tick:
 
 
 def tick_of(assignment: Assignment) -> Tick | None:
-    """None: no tick of a schedule enqueued this job."""
+    """None: the job was not enqueued by a tick."""
     if assignment.hook is not None or (schedule := carrier_of(assignment.trace_context).get(SCHEDULE)) is None:
         return None
     return Tick(schedule, assignment)
 
 
 def slug_of(schedule: str) -> str:
-    """A schedule's name as Sentry takes it."""
+    """A schedule's name as a Sentry slug."""
     slug = re.sub(r"[^a-z0-9_-]+", "-", schedule.lower()).strip("-")
     if len(slug) <= MAX_SLUG_CHARACTERS:
         return slug
@@ -216,7 +216,7 @@ def slug_of(schedule: str) -> str:
 
 
 def config_of(schedule: str, timeout: float | None) -> "MonitorConfig | None":
-    """The monitor that Sentry makes or changes. None where this process does not know the schedule."""
+    """The monitor that Sentry creates or changes. None if this process does not know the schedule."""
     found = next((one.schedule for one in registry.scheduled if one.name == schedule), None)
     if found is None:
         return None

@@ -14,10 +14,10 @@ from jobq.projects import TABLE, find_project, pyproject_of, read_table
 from jobq.records import MAX_ARGUMENTS_BYTES
 
 SCHEDULES = "schedules"
-"""A table within it that holds schedules, and is no setting."""
+"""A table within it that holds schedules, and is not a setting."""
 
 EMBEDDED = "embedded"
-"""The database_url of who wants the embedded database, whatever else could be found."""
+"""The database_url that selects the embedded database, whatever else could be found."""
 
 
 def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word that the reader looks for
@@ -28,13 +28,13 @@ def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word that the r
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. Durations are seconds."""
+    """All settings. Durations are in seconds."""
 
     root: Path = field(default_factory=Path.cwd)
     """The application's folder: that of its project, else the working directory."""
 
     found: Found | None = field(default=None, compare=False)
-    """What was looked for because no database is configured; None where one is, or `embedded` is."""
+    """The result of the search for a database. None if one is configured, or `embedded` is."""
 
     database_url: str | None = setting(
         None, "Address of the PostgreSQL database, or `embedded`. Default: the application's database, else embedded."
@@ -134,7 +134,7 @@ MINIMA: Mapping[str, float] = {
 }
 
 MOST_SECONDS = 2_000_000.0
-"""Some three weeks. PostgreSQL keeps times to wait as milliseconds in 32 bits, and threads cannot wait without end."""
+"""Some three weeks. PostgreSQL keeps waiting times as milliseconds in 32 bits, and threads cannot wait longer."""
 
 MAXIMA: Mapping[str, float] = {"job_history_days": 36_500, "max_arguments_bytes": MAX_ARGUMENTS_BYTES}
 
@@ -147,9 +147,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 
 def load(start: Path | None = None, **flags: Any) -> Settings:
-    """The settings in force for the working directory `start`; flags that are None count as not given.
+    """The settings for the working directory `start`. Flags that are None count as not given.
 
-    Raises ConfigurationError, which names the setting and where it was made.
+    Raises ConfigurationError, which names the setting and its origin.
     """
     start = working_directory(start)
     project = find_project(start)
@@ -175,7 +175,7 @@ def working_directory(start: Path | None) -> Path:
 
 
 def sources(project: Path | None) -> list[tuple[str, dict[str, Any]]]:
-    """Where settings are made, the weaker first, and what is set there."""
+    """The sources of settings, the weaker first, with their values."""
     found = []
     if project and (pyproject := pyproject_of(project)):
         where = f"{TABLE} in {pyproject}"
@@ -185,16 +185,16 @@ def sources(project: Path | None) -> list[tuple[str, dict[str, Any]]]:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """What leads another process to the same tables, however this one was told of them.
+    """The variables that lead another process to the same tables, whatever the origin of the settings.
 
-    As variables, since a command line can be read by everybody on the machine.
+    Variables, since everybody on the machine can read a command line.
     """
     return {"JOBQ_SCHEMA": settings.schema, "JOBQ_DATABASE_URL": settings.database_url or EMBEDDED}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One setting as it is in force: what it is, where that comes from, what it means."""
+    """One setting: its value, its origin, its meaning."""
 
     name: str
     value: Any
@@ -203,7 +203,7 @@ class Origin:
 
 
 def origins(start: Path | None = None) -> list[Origin]:
-    """Every setting in force, with where it was made; passwords are hidden."""
+    """Every setting with its origin; passwords are hidden."""
     settings = load(start)
     made = {name: where for where, values in sources(find_project(working_directory(start))) for name in values}
     if settings.found is not None and settings.found.source:
@@ -231,13 +231,13 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def converted(given: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
-    """What was given at one place, as settings. An address of blanks and quotes alone is a variable without a value."""
+    """The settings of one source. An address of only blanks and quotes is a variable without a value."""
     found = {name: convert(name, value, where(name)) for name, value in given.items() if name != SCHEDULES}
     return {name: value for name, value in found.items() if name != "database_url" or value}
 
 
 def convert(name: str, value: Any, where: str) -> Any:
-    """A setting's value as its type wants it, from TOML, a variable's text, or a flag."""
+    """A setting's value in its type, from TOML, a variable's text, or a flag."""
     if name not in NAMES:
         raise ConfigurationError(f"{where}: there is no setting {name!r}. Settings are: {', '.join(sorted(NAMES))}.")
     wanted = TYPES[name]
@@ -253,7 +253,7 @@ def convert(name: str, value: Any, where: str) -> Any:
 
 
 def check(name: str, value: Any, where: str) -> None:
-    """What a setting's type does not say: its range, or the words it may be."""
+    """Limits beyond the type of a setting: its range, or its allowed words."""
     least, words = MINIMA.get(name), CHOICES.get(name)
     most = MAXIMA.get(name, MOST_SECONDS if TYPES[name] in (float, float | None) else 2**31 - 1)
     if least is not None and value is not None and value < least:
@@ -287,10 +287,10 @@ def is_build(name: str) -> bool:
 
 
 def is_identifier(name: str) -> bool:
-    """Whether PostgreSQL would take it, quoted, and keep all of it."""
+    """Whether PostgreSQL would accept it, quoted, and keep all of it."""
     try:
         return 0 < len(name.encode()) <= 63 and "\0" not in name
-    except UnicodeEncodeError:  # bytes of the environment that are no UTF-8
+    except UnicodeEncodeError:  # bytes of the environment that are not UTF-8
         return False
 
 

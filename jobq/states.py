@@ -1,4 +1,4 @@
-"""States of a job, outcomes of an attempt, and what may follow what: the one place that says so.
+"""States of a job, outcomes of an attempt, and the legal transitions: the one place that defines them.
 
 The SQL in `jobq/sql/`, the CHECK constraints and the diagram in docs/how-it-works.md are tested against this module.
 """
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an unfinished job stands. A job that has ended has left the table of jobs."""
+    """The state of an unfinished job. A job that has ended has left the table of jobs."""
 
     SCHEDULED = "scheduled"  # its time has not come
     PENDING = "pending"  # it may be claimed
@@ -21,20 +21,20 @@ class Outcome(StrEnum):
 
     SUCCESSFUL = "successful"  # run() returned
     ERRORED = "errored"  # run() raised, or the job could not be built
-    CANCELLED = "cancelled"  # somebody called it off
+    CANCELLED = "cancelled"  # somebody cancelled it
     DEFERRED = "deferred"  # it asked to be put back
     LOST = "lost"  # its process, its worker or the machine died under it
 
 
 FINISHED = "finished"
-"""The word for a job that has left `jobs`: what lists and commands say beside the states."""
+"""The word for a job that has left `jobs`: lists and commands use it beside the states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One legal step of a job: its name, where it leaves from, where it leads, what it records.
+    """One legal transition of a job: its name, its source, its target, and the outcome that it records.
 
-    `source` or `target` is None where the job is not in the table of jobs before or after the step.
+    `source` or `target` is None if the job is not in the table of jobs before or after it.
     """
 
     name: str
@@ -90,15 +90,15 @@ WAITING = (State.PENDING, State.SCHEDULED, State.GATED)
 
 
 def may_retry(*, tries: int, retries: int) -> bool:
-    """Whether an errored attempt is followed by another.
+    """Whether another attempt follows an errored one.
 
-    `tries` counts the attempts that count: those that were lost or cut off do not.
+    `tries` counts the attempts that count: lost ones and those that were cut off do not.
     """
     return tries <= retries
 
 
 def may_run_again(*, losses: int, max_losses: int) -> bool:
-    """Whether a lost attempt is followed by another; `losses` counts this loss too."""
+    """Whether another attempt follows a lost one. `losses` includes this loss."""
     return losses < max_losses
 
 

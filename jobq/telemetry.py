@@ -1,6 +1,6 @@
-"""What OpenTelemetry is told: the only import of it, and only where the application has set its SDK up.
+"""OpenTelemetry: the only import of it, and only if the application has set up its SDK.
 
-Names are those of the messaging conventions. Without an SDK nothing here costs more than the look for one.
+Names follow the messaging conventions. Without an SDK nothing here costs more than the check for one.
 """
 
 import json
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 SCOPE = "jobq"
 
 SCHEDULE = "jobq-schedule"
-"""Among the headers of a job that a tick enqueued: the name of its schedule."""
+"""A header of jobs that a tick enqueued: the name of its schedule."""
 
 AUTO = "opentelemetry.instrumentation.auto_instrumentation"
-"""The module through which `opentelemetry-instrument` sets an SDK up in a process."""
+"""The module by which `opentelemetry-instrument` sets up an SDK in a process."""
 
 METRICS_EXPORTER = "OTEL_METRICS_EXPORTER"
 
@@ -39,8 +39,8 @@ STATS_SECONDS = 1.0
 
 
 def is_on() -> bool:
-    """Whether the application has set an SDK up, for traces or for metrics."""
-    if "opentelemetry" not in sys.modules:  # as it is where it is not used, for every job
+    """Whether the application has set up an SDK, for traces or for metrics."""
+    if "opentelemetry" not in sys.modules:  # as for every job where it is not used
         return False
     return is_set_up("opentelemetry.trace", "get_tracer_provider") or is_set_up(
         "opentelemetry.metrics", "get_meter_provider"
@@ -58,14 +58,14 @@ def is_set_up(module: str, getter: str) -> bool:
 
 
 class Sending:
-    """Jobs on their way into the database. Without an SDK they pass as they are."""
+    """Jobs on their way into the database. Without an SDK they pass unchanged."""
 
     def __init__(self, jobs: Sequence[NewJob], span: "Span | None" = None) -> None:
         self.jobs = jobs
         self._span = span
 
     def sent(self, added: "Sequence[Added | None]", when_committed: Callable[[Callable[[], None]], None]) -> None:
-        """They are in, but for those whose unique key is held; they count when the transaction commits."""
+        """The jobs are in, except those whose unique key is held. They count when the transaction commits."""
         if self._span is None:
             return
         if len(added) == 1 and added[0] is not None:
@@ -76,7 +76,7 @@ class Sending:
 
 @contextmanager
 def sending(jobs: Sequence[NewJob]) -> Iterator[Sending]:
-    """The span around what sends jobs; each takes its context along."""
+    """The span around a send. Each job takes its context along."""
     if not is_on():
         yield Sending(jobs)
         return
@@ -184,7 +184,7 @@ def processing(assignment: Assignment) -> Iterator[Processing]:
 
 
 def carrier_of(trace_context: str | None) -> dict[str, str]:
-    """The headers of a trace as they were stored with a job. What somebody else wrote there is no trace."""
+    """The trace headers stored with a job. Values written by hand do not count."""
     try:
         stored = json.loads(trace_context or "{}")
     except (ValueError, RecursionError):
@@ -198,7 +198,7 @@ def carrier_of(trace_context: str | None) -> dict[str, str]:
 
 
 def observe_queues(read: Callable[[], Stats]) -> None:
-    """Has an SDK's readers ask for the state of all queues and workers, each time they export."""
+    """Makes an SDK's readers ask for the state of all queues and workers at each export."""
     if not is_set_up("opentelemetry.metrics", "get_meter_provider"):
         return
     from opentelemetry import metrics
@@ -275,7 +275,7 @@ class Recent:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, statements to the database leave no spans: a worker that waits asks all day long."""
+    """Inside, database statements leave no spans: a waiting worker asks all day long."""
     utils = sys.modules.get("opentelemetry.instrumentation.utils")
     if utils is None:
         yield
@@ -293,18 +293,18 @@ def is_automatic() -> bool:
 
 
 def tells_for_children() -> bool:
-    """Whether this process alone tells figures: Prometheus asks one process at one port, which no child can have."""
+    """Whether only this process reports metrics: Prometheus asks one process at one port, which no child can have."""
     exporters = os.environ.get(METRICS_EXPORTER, "").split(",")
     return is_automatic() and "prometheus" in [name.strip() for name in exporters]
 
 
 def environment_of_children() -> dict[str, str]:
-    """Children that `opentelemetry-instrument` sets up too have no figures to tell where this process tells them."""
+    """Children that `opentelemetry-instrument` sets up too report no metrics if this process reports them."""
     return {METRICS_EXPORTER: "none"} if tells_for_children() else {}
 
 
 def count_attempts(counts: Iterable[Count]) -> None:
-    """Tells of attempts that ended in children. A duration is the middle of its bucket: at most a tenth off."""
+    """Reports attempts that ended in children. A duration is the middle of its bucket: at most a tenth off."""
     for count in counts:
         measured = common("process", "process") | {
             "messaging.destination.name": count.queue,
@@ -320,7 +320,7 @@ def count_attempts(counts: Iterable[Count]) -> None:
 
 
 def set_up_like_parent() -> None:
-    """In a child of a process that `opentelemetry-instrument` started: some releases reach that one process only."""
+    """In a child of a process that `opentelemetry-instrument` started: some of its releases reach only that process."""
     from importlib import import_module
 
     if not is_automatic():

@@ -12,15 +12,15 @@ from jobq.cron import Cron
 from jobq.errors import ScheduleError
 
 ON_TIME = timedelta(seconds=60)
-"""A tick that is served within so long was not missed: workers look, and databases restart."""
+"""A tick served within this many seconds was not missed: workers take time to look, and databases restart."""
 
 MOST_MISSED = 100
-"""So many ticks are served at once with `missed="all"`, the last ones; those before them are passed over."""
+"""Maximum number of ticks that are served at once with `missed="all"`: the last ones. Earlier ones are passed over."""
 
 
 @lru_cache(maxsize=64)
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of a name. Raises ScheduleError, which has names that are near."""
+    """The time zone of a name. Raises ScheduleError, which lists similar names."""
     try:
         return ZoneInfo(name)
     except (OSError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError
@@ -42,9 +42,9 @@ def unknown_zone(name: str) -> ScheduleError:
 class Ticks:
     """The ticks of an expression in a time zone, as instants of UTC.
 
-    A fixed time (its hour does not begin with `*`) that the clocks leave out comes right after the gap, once, and one
-    that they show twice comes once, the first time. A schedule by interval comes at every instant at which the clocks
-    show one of its times, whether they have shown it before or not.
+    A fixed time (its hour does not begin with `*`) that the clocks skip comes right after the gap, once, and one that
+    they show twice comes once, the first time. A schedule by interval comes at every instant at which the clocks show
+    one of its times, whether they have shown it before or not.
     """
 
     cron: Cron
@@ -56,7 +56,7 @@ class Ticks:
         return self._after_by_interval(moment) if self.cron.is_by_interval else self._after_fixed(moment)
 
     def upcoming(self, moment: datetime, *, until: datetime | None = None, most: int = 3) -> list[datetime]:
-        """The next ticks after an instant: up to `most` of them, and up to `until`."""
+        """The next ticks after an instant: at most `most`, and not after `until`."""
         found: list[datetime] = []
         while len(found) < most:
             moment = self.after(moment)
@@ -66,7 +66,7 @@ class Ticks:
         return found
 
     def latest(self, since: datetime, until: datetime, *, most: int) -> list[datetime]:
-        """The last ticks from `since` to `until`, both included: up to `most`, oldest first."""
+        """The last ticks from `since` to `until`, both included: at most `most`, oldest first."""
         limit = 10 * most
         span, short, long = timedelta(minutes=most), timedelta(0), None
         while True:
@@ -81,7 +81,8 @@ class Ticks:
             span = 2 * span if long is None else (short + long) / 2
 
     def _after_fixed(self, moment: datetime) -> datetime:
-        """Ticks of the wall clock have their instants in the same order: the first one after `moment` will do."""
+        """Ticks of the wall clock have their instants in the same order: the first one after `moment` is the right
+        one."""
         wall = self._wall(moment)
         while True:
             wall = self.cron.after(wall)
@@ -89,7 +90,7 @@ class Ticks:
                 return instant
 
     def _instant_of(self, wall: datetime) -> datetime:
-        """When the clocks show this for the first time; where they leave it out, when they go forward."""
+        """When the clocks first show this time. If they skip it: when they go forward."""
         early, late = (wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         if self._wall(early) == wall:
             return early
@@ -116,7 +117,7 @@ class Ticks:
         return None
 
     def _change_within(self, before: datetime, after: datetime) -> datetime:
-        """The first second that has the offset of `after`: found by halving."""
+        """The first second with the offset of `after`, found by bisection."""
         offset = self._offset(after)
         low = 0
         high = -((before - after) // timedelta(seconds=1))
@@ -140,23 +141,23 @@ class Ticks:
 
 @lru_cache(maxsize=1024)
 def ticks_of(expression: str, timezone: str) -> Ticks:
-    """The ticks of an expression in a zone. Raises ScheduleError where there are none."""
+    """The ticks of an expression in a zone. Raises ScheduleError for an invalid one."""
     return Ticks(Cron.checked(expression), zone_of(timezone))
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be done when a tick is due: which ticks get a job, which are passed over, when the next one comes."""
+    """What to do about a due tick: which ticks get a job, which are passed over, and when the next one comes."""
 
     ticks: tuple[datetime, ...]
-    passed: tuple[datetime, ...]  # the last of them, `MOST_MISSED` at most
+    passed: tuple[datetime, ...]  # the last of them, at most `MOST_MISSED`
     next_at: datetime
 
 
 def settle(ticks: Ticks, *, missed: str, next_at: datetime, now: datetime) -> Due:
     """What to do at `now` about a schedule whose next tick, at `next_at`, is due.
 
-    Where the expression was changed while it waited, the tick that waits may be none of the new one's: it counts.
+    If the expression changed while it waited, the waiting tick may not be one of the new expression: it still counts.
     """
     following = ticks.after(next_at)
     if following > now:  # nearly always: one tick is due

@@ -1,9 +1,9 @@
-"""Tracebacks as they are read: which frames are the job's own, and which a library's."""
+"""Tracebacks for readers: which frames are the job's own, and which a library's."""
 
 from jobq.clean import plain
 
 LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python3", "<frozen ", "/jobq/runtime/")
-"""What the file of a frame has in its name where it is not the job's own: a library, Python itself, jobq."""
+"""Parts of a frame's file name if it is not the job's own: a library, Python itself, jobq."""
 
 
 def told_apart(traceback: str) -> list[tuple[str, bool]]:

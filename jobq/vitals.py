@@ -1,7 +1,7 @@
-"""What a worker shows of its life to the programs beside it: a small file that its main loop writes, and others read.
+"""A worker's vitals for the programs beside it: a small file that its main loop writes and others read.
 
-The file is in memory, and no one is asked: a reader cannot hold the worker up, and needs neither its application nor
-the database. The worker holds a lock on the file for as long as it lives: by that, what a killed one left is told.
+The file is in memory, and reading it asks nobody: a reader cannot delay the worker, and needs neither its application
+nor the database. The worker holds a lock on the file while it lives: without the lock, a killed worker left the file.
 """
 
 import fcntl
@@ -17,7 +17,8 @@ from time import monotonic
 
 SIZE = 4096
 TURNED = Struct("<d")
-"""When the main loop last turned, by the machine's monotonic clock; in one piece, so that no reader sees half of it."""
+"""When the main loop last turned, by the machine's monotonic clock. Written in one piece, so that a reader never sees
+half."""
 
 REST = Struct("<QdBH")
 """The process, the seconds without a turn after which it is hung, whether it is ready, and the length of the text."""
@@ -28,7 +29,7 @@ MAX_TEXT = SIZE - TEXT
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What a worker's file says."""
+    """The contents of a worker's file."""
 
     pid: int
     name: str  # host/pid
@@ -46,19 +47,19 @@ class VitalsFile:
     """The worker's side."""
 
     def __init__(self, name: str, limit_seconds: float) -> None:
-        """Raises OSError where no such file can be made."""
+        """Raises OSError if the file cannot be made."""
         self._name = name
         self._limit_seconds = limit_seconds
         self.path = make_folder() / f"worker-{os.getpid()}-{os.urandom(4).hex()}"
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(self._fd, bytes(SIZE))  # room that is not there is told now, and not by a signal later
+        os.write(self._fd, bytes(SIZE))  # reserves room now; missing room would be a signal later
         self._memory = mmap.mmap(self._fd, SIZE)
         self.turned()
         self.say(is_ready=False, why_not="it is starting")
 
     def turned(self) -> None:
-        """The main loop is at the beginning of a turn."""
+        """The main loop starts a turn."""
         TURNED.pack_into(self._memory, 0, monotonic())
 
     def say(self, *, is_ready: bool, why_not: str = "") -> None:
@@ -74,7 +75,7 @@ class VitalsFile:
 
 
 def found() -> Iterator[Vitals]:
-    """The live workers of this user whose processes are seen from here. What killed ones left is removed."""
+    """The live workers of this user whose processes are visible from here. Files of killed workers are removed."""
     with suppress(FileNotFoundError):
         for path in sorted(folder_of_vitals().iterdir()):
             with suppress(OSError, ValueError):
@@ -83,7 +84,7 @@ def found() -> Iterator[Vitals]:
 
 
 def read(path: Path) -> Vitals | None:
-    """None where its worker has gone, or belongs to another container that shares this machine's memory."""
+    """None if its worker has gone, or belongs to another container that shares this machine's memory."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         content = os.read(fd, SIZE)
@@ -105,7 +106,7 @@ def read(path: Path) -> Vitals | None:
 
 
 def make_folder() -> Path:
-    """The folder, which must be this user's own: anybody may write beside it."""
+    """The folder, which must be this user's own: everybody may write beside it."""
     folder = folder_of_vitals()
     folder.mkdir(mode=0o700, exist_ok=True)
     entry = folder.lstat()
@@ -115,14 +116,14 @@ def make_folder() -> Path:
 
 
 def folder_of_vitals() -> Path:
-    """In memory where there is such a place: to write there waits for no disk."""
+    """In memory if possible: writes there wait for no disk."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of this user's own within it
     base = memory if os.access(memory, os.W_OK) else Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108
     return base / f"jobq-{os.getuid()}"
 
 
 def space_of_pids() -> str:
-    """Which container's processes this one sees: two may share the memory, and each have a process 1."""
+    """An id of the container whose processes are visible here: two may share the memory, and each have a process 1."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:

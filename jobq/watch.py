@@ -1,7 +1,7 @@
-"""Watches jobs until they end: one thread a process asks the database, however many callers wait.
+"""Watches jobs until they end: one thread per process asks the database, however many callers wait.
 
-The end of a job tells nobody, so that jobs nobody waits for cost nothing. The thread looks at 20 ms at first and at a
-second at last, takes all that are nearly due along, and is gone with the last caller.
+The end of a job notifies nobody, so that jobs without waiters cost nothing. The thread looks after 20 ms at first, up
+to every second later. It includes all jobs that are nearly due, and ends with the last caller.
 """
 
 import logging
@@ -25,13 +25,13 @@ FIRST_SECONDS = 0.02
 MAX_SECONDS = 1.0
 GROWTH = 1.5
 MAX_IDS = 1000
-"""At most so many jobs are asked about in one statement."""
+"""Maximum number of jobs in one statement."""
 
 PASSING = (DatabaseUnreachable, DatabaseBusy, DatabaseReadOnly, QueryTooSlow)
-"""Troubles that end by themselves: whoever waits goes on waiting."""
+"""Temporary troubles: the wait continues."""
 
 Ending = Future[AttemptRecord | None]
-"""The last attempt of a job; None where its time was up before it had ended."""
+"""The last attempt of a job. None if it had not ended at the deadline."""
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +42,7 @@ class Wait:
     deadline: float  # of the monotonic clock
     due: float
     every: float = FIRST_SECONDS
-    state: str | None = None  # where the job was last seen
+    state: str | None = None  # the job's last known state
     trouble: JobqError | None = None  # with the database, at the last look
     ending: Ending = field(default_factory=Future)
 
@@ -59,7 +59,7 @@ class Wait:
             self.ending.set_exception(error)
 
     def look_again(self, now: float) -> None:
-        """Plans the next look; the last one is at the deadline."""
+        """Plans the next look. The last one is at the deadline."""
         if now >= self.deadline:
             self.settle(None)
         self.due = min(now + self.every, self.deadline)
@@ -67,16 +67,16 @@ class Wait:
 
 
 class Watch:
-    """Everybody in this process who waits for jobs of one database."""
+    """All waiting callers of one database in this process."""
 
     def __init__(self, database: Database) -> None:
-        self._database = ref(database)  # whoever waits holds it
+        self._database = ref(database)  # waiting callers hold it
         self._changed = threading.Condition()
         self._waits: set[Wait] = set()
         self._thread: threading.Thread | None = None
 
     def follow(self, ids: Iterable[int], deadline: float) -> list[Wait]:
-        """Begins to wait for jobs. Whoever does not wait any more cancels the future."""
+        """Starts to wait for jobs. A caller that stops waiting cancels the future."""
         now = monotonic()
         waits = [Wait(job_id, deadline, now) for job_id in ids]
         with self._changed:
@@ -104,7 +104,7 @@ class Watch:
                 self._look(waits[start : start + MAX_IDS])
 
     def _nearly_due(self) -> list[Wait]:
-        """Those that are due, and those that would soon ask anyway: so that many waits share their looks."""
+        """The due jobs, and those that would ask soon anyway, so that many waits share their looks."""
         now = monotonic()
         return [wait for wait in self._waits if wait.due - wait.every / 2 <= now]
 
@@ -160,7 +160,7 @@ def gone(wait: Wait) -> JobNotFound:
 def watch(database: Database) -> Watch:
     """The watch of a database in this process."""
     global _watches, _pid
-    if _pid != os.getpid():  # a fork has no threads, and its locks may be held by those that it has not
+    if _pid != os.getpid():  # a fork has no threads, and locks may be held by missing ones
         _watches, _pid = WeakKeyDictionary(), os.getpid()
     if (found := _watches.get(database)) is None:
         found = _watches.setdefault(database, Watch(database))

@@ -1,7 +1,7 @@
-"""A worker beside a web application: `jobq run` as a child process of the web process, with its life.
+"""A worker beside a web application: `jobq run` as a child process of the web process, with the same lifetime.
 
-For small deployments and for development. It is the ordinary worker: nothing of it runs in the web process but a
-thread that starts it, and starts it again when it has failed.
+For small deployments and for development. It is an ordinary worker: the web process only has a thread that starts it,
+and starts it again when it has failed.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ log = logging.getLogger("jobq.web")
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 60.0
 
 LOOK_SECONDS = 1.0
-"""How often a web process looks whether the one that has the worker is gone."""
+"""Seconds between two checks of a web process whether the one with the worker is gone."""
 
 KILL_SECONDS = 5.0
-"""How long the worker may take to end, beyond the graces that its jobs have."""
+"""Seconds for the worker to end, in addition to the grace times of its jobs."""
 
 
 def worker(*queues: str, every_process: bool = False, reload: bool = False, **settings: Any) -> "Worker":
@@ -82,7 +82,7 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the worker, where this process has it and it runs."""
+        """The process id of the worker, if this process has it and it runs."""
         process = self._process
         return None if process is None or process.poll() is not None else process.pid
 
@@ -100,7 +100,7 @@ class Worker:
         return self
 
     def stop(self) -> None:
-        """Stops it as SIGTERM does: running jobs may end within `shutdown_grace`. Waits until it has ended."""
+        """Stops it like SIGTERM: running jobs may end within `shutdown_grace`. Waits until it has ended."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -123,8 +123,9 @@ class Worker:
         self._forget()
 
     def leave_to_parent(self) -> None:
-        """In a process that this one forked: the worker is not its own, and must not outlive its parent by it."""
-        self._mutex = threading.Lock()  # a thread that is not here may have held it
+        """In a fork of this process: the worker is not the fork's own, and must not outlive its parent because of
+        it."""
+        self._mutex = threading.Lock()  # a missing thread may have held it
         atexit.unregister(self.stop)
         self._close()
 
@@ -171,7 +172,7 @@ class Worker:
                 env={**os.environ, **self._environment, **interpreter.environment(), "NOTIFY_SOCKET": ""},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[self._pipe[0]],
-                start_new_session=True,  # Ctrl-C is the web server's: it stops the worker when it ends
+                start_new_session=True,  # Ctrl-C is for the web server, which stops the worker when it ends
             )
         return self._process.wait()
 
@@ -198,21 +199,22 @@ def end(process: "subprocess.Popen[bytes]", seconds: float) -> None:
 
 
 def as_text(value: Any) -> str:
-    """A setting as its environment variable has it."""
+    """A setting in the form of its environment variable."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 class Lock:
-    """Held by the one web process of a machine that has the worker; the kernel lets go of it when that ends."""
+    """The lock of the one web process on a machine that has the worker. The kernel releases it when that process
+    ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def open(self) -> None:
-        """Raises ConfigurationError where the file cannot be opened."""
+        """Raises ConfigurationError if the file cannot be opened."""
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -237,7 +239,7 @@ class Lock:
 
 
 def lock_file(settings: Settings, *parts: Any) -> Path:
-    """The same for web processes of one user whose workers would do the same."""
+    """Equal for web processes of one user whose workers would be equal."""
     what = [settings.root, settings.database_url, settings.schema, *parts]
     name = hashlib.sha256(repr(what).encode()).hexdigest()[:24]
     return Path(tempfile.gettempdir()) / f"jobq-worker-{os.getuid()}-{name}.lock"

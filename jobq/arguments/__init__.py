@@ -1,11 +1,11 @@
-"""Constructor arguments to JSON and back, and what that needs.
+"""Converts constructor arguments to JSON and back.
 
     codec        values to JSON under typed tags, and back
     registered   the types that may be arguments, and rows of the user's own database
     binding      from the call of a constructor to what is stored, and back
-    typed_text   what is typed into a shell or a form
-    secrets      texts that nobody gets to see
-    stored_json  the form and the limits of what is stored
+    typed_text   arguments typed into a shell or a form
+    secrets      texts that are never shown
+    stored_json  the form and the limits of stored JSON
     words        the user's values in messages
 
 A tag is data: `{"$": "datetime", "v": "…"}` is looked up among the registered types, and nothing is ever imported or

@@ -1,4 +1,4 @@
-"""From the call of a constructor to what is stored, and from that to the call again."""
+"""Converts the call of a constructor to stored arguments, and back."""
 
 import dataclasses
 import inspect
@@ -36,11 +36,11 @@ BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ON
 
 
 def bind(job_class: type, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What the constructor was called with, by parameter name; `*args` under "*name", `**kwargs` under "**name".
+    """The arguments of a constructor call, by parameter name; `*args` under "*name", `**kwargs` under "**name".
 
-    Defaults are not filled in, so that one that is changed later applies. Raises ArgumentsError.
+    Defaults are not filled in, so that a default that is changed later applies. Raises ArgumentsError.
     """
-    if (names := names_of(job_class)) is not None:  # the rule of signature.bind(), in a twentieth of its time
+    if (names := names_of(job_class)) is not None:  # the rules of signature.bind(), in a twentieth of its time
         named = dict(zip(names.by_position, args, strict=False))
         if not kwargs:
             if names.fewest <= len(args) <= len(names.by_position):
@@ -62,7 +62,7 @@ def bind(job_class: type, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dic
 def rebuild(job_class: type, arguments: Mapping[str, Any]) -> object:
     """An instance, made by the constructor from stored arguments.
 
-    Raises ArgumentsError where the names no longer fit; what the constructor itself raises passes through.
+    Raises ArgumentsError if the names no longer fit. Errors of the constructor itself pass through.
     """
     if (migrate := getattr(job_class, MIGRATE, None)) is not None and trouble_with(job_class, arguments) is not None:
         arguments = migrated(job_class, migrate, arguments)
@@ -75,7 +75,7 @@ def rebuild(job_class: type, arguments: Mapping[str, Any]) -> object:
 def migrated(
     job_class: type, migrate: Callable[[dict[str, Any]], Any], arguments: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Arguments of an older shape, as the class says that they are given now. What it raises itself passes through."""
+    """Arguments of an older form, converted by the class. Its own errors pass through."""
     answer = migrate(dict(arguments))
     if not isinstance(answer, Mapping):
         raise ArgumentsError(f"{job_class.__name__}.{MIGRATE}() returned {safe_repr(answer)}, which is no dictionary.")
@@ -83,7 +83,7 @@ def migrated(
 
 
 def trouble_with(job_class: type, arguments: Mapping[str, Any]) -> ArgumentsError | None:
-    """Why stored arguments do not fit the constructor's parameters; None where they do."""
+    """Why stored arguments do not fit the constructor's parameters. None if they do."""
     if (names := names_of(job_class)) is not None and names.fit(arguments):
         return None
     try:
@@ -94,9 +94,9 @@ def trouble_with(job_class: type, arguments: Mapping[str, Any]) -> ArgumentsErro
 
 
 def check_stored(job_class: type, text: str) -> None:
-    """Finds out whether stored arguments would load, without making the job or loading the rows that they refer to.
+    """Checks whether stored arguments would load, without making the job or loading the rows that they refer to.
 
-    Raises ArgumentsError where they would not; what the class's own `migrate_arguments` raises passes through.
+    Raises ArgumentsError if they would not. Errors of the class's own `migrate_arguments` pass through.
     """
     arguments: Mapping[str, Any] = decode(text, row=lambda _codec, _stored: None)
     trouble = trouble_with(job_class, arguments)
@@ -107,7 +107,7 @@ def check_stored(job_class: type, text: str) -> None:
 
 
 def call_of(job_class: type, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Stored arguments as a call takes them."""
+    """Stored arguments in the form of a call."""
     remaining = dict(arguments)
     positional: list[Any] = []
     named: dict[str, Any] = {}
@@ -116,7 +116,7 @@ def call_of(job_class: type, arguments: Mapping[str, Any]) -> tuple[list[Any], d
         if key not in remaining:
             if parameter.default is parameter.empty and not key.startswith("*"):
                 raise misfit(job_class, f"{parameter.name} is missing")
-            if parameter.kind in BY_POSITION:  # or what comes after it would take its place
+            if parameter.kind in BY_POSITION:  # otherwise the next one would take its place
                 positional.append(parameter.default)
             continue
         value = remaining.pop(key)
@@ -153,7 +153,7 @@ def signature_of(job_class: type) -> inspect.Signature:
     if constructor is object.__init__:
         return inspect.Signature()
     first, *others = inspect.signature(constructor).parameters.values()
-    # Without self; a decorator's `*args` takes it along with the rest.
+    # Without self, which a decorator's `*args` would take along.
     return inspect.Signature([first, *others] if first.kind is first.VAR_POSITIONAL else others)
 
 
@@ -161,7 +161,7 @@ class Names(NamedTuple):
     """The parameters of a constructor that takes each by its name, as nearly all do."""
 
     by_position: tuple[str, ...]
-    fewest: int  # of them: so many are enough where nothing is given by name
+    fewest: int  # minimum number of arguments if none is given by name
     required: frozenset[str]
     all: frozenset[str]
 
@@ -171,7 +171,7 @@ class Names(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def names_of(job_class: type) -> Names | None:
-    """None where some parameters have no name that could be given."""
+    """None if some parameters cannot be given by name."""
     taken = signature_of(job_class).parameters.values()
     if any(parameter.kind not in BY_NAME for parameter in taken):
         return None
@@ -188,7 +188,7 @@ def names_of(job_class: type) -> Names | None:
 
 @lru_cache(maxsize=1024)
 def own_names_of(job_class: type) -> frozenset[str]:
-    """The names that `**kwargs` cannot hold, since a parameter has them: self, too."""
+    """The names that `**kwargs` cannot hold, since a parameter has them: also self."""
     parameters = inspect.signature(job_class.__init__).parameters.values()  # type: ignore[misc]  # as above
     return frozenset(parameter.name for parameter in parameters if parameter.kind in BY_NAME)
 

@@ -1,4 +1,4 @@
-"""Arguments and values to JSON and back: the JSON types as they are, others under typed tags."""
+"""Converts arguments and values to JSON and back: JSON types as they are, others under typed tags."""
 
 import dataclasses
 import enum
@@ -23,13 +23,13 @@ from jobq.errors import ArgumentsError
 UNKEPT: Final = "unkept"
 
 parse = json.JSONDecoder().raw_decode
-"""What jsonb gives has no white space around it, and to look for that takes twice as long as the rest."""
+"""jsonb returns no white space around a value, and skipping it takes twice as long as the rest."""
 
 # Encoding
 
 
 def encode(arguments: Mapping[str, Any], *, max_bytes: int | None = None) -> str:
-    """Arguments as JSON text for a jsonb column. Raises ArgumentsError, which names the place of the culprit."""
+    """Arguments as JSON text for a jsonb column. Raises ArgumentsError, which names the place of the invalid value."""
     members = [f"{quoted(name)}:{encoded(value, name, 1)}" for name, value in arguments.items()]
     text = f"{{{','.join(members)}}}"
     if max_bytes is not None and (size := len(text.encode())) > max_bytes:
@@ -41,7 +41,7 @@ def encode(arguments: Mapping[str, Any], *, max_bytes: int | None = None) -> str
 
 
 def encode_value(value: Any, *, max_bytes: int | None = None) -> str:
-    """Any one value as JSON text: what run() returned. Raises ArgumentsError as `encode` does."""
+    """Any one value as JSON text: the return value of run(). Raises ArgumentsError like `encode`."""
     text = encoded(value, "value", 0)
     if max_bytes is not None and (size := len(text.encode())) > max_bytes:
         raise ArgumentsError(f"it takes {size:,} bytes as JSON; {max_bytes:,} are allowed")
@@ -49,12 +49,12 @@ def encode_value(value: Any, *, max_bytes: int | None = None) -> str:
 
 
 def encode_note(note: str) -> str:
-    """What takes the place of a value that cannot be kept: why not. No value is stored like this."""
+    """Replaces a value that cannot be stored, and says why. No real value has this form."""
     return tagged(UNKEPT, quoted(note))
 
 
 def value_and_note(stored: Any) -> tuple[Any, str | None]:
-    """A stored value, and the note in its place where it was not kept."""
+    """A stored value, and the note that replaced it if it was not stored."""
     match stored:
         case {"$": "unkept", "v": str(note)}:
             return None, note
@@ -62,7 +62,7 @@ def value_and_note(stored: Any) -> tuple[Any, str | None]:
 
 
 def encoded(value: Any, path: str, depth: int) -> str:
-    """A value as JSON text. Written as it is checked: to go through it once more as a whole took twice as long."""
+    """A value as JSON text. It is written while it is checked: a second pass took twice as long."""
     kind = type(value)
     if kind is str:
         return quoted(value if value.isascii() and "\0" not in value else checked_text(value, path))
@@ -85,7 +85,7 @@ def encoded(value: Any, path: str, depth: int) -> str:
     if kind in (list, tuple, set, frozenset):
         items = [encoded(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
         if kind in (set, frozenset):
-            items.sort()  # equal sets are stored alike, whatever the order in which they give their members
+            items.sort()  # equal sets are stored equally, whatever the order of their members
         text = f"[{','.join(items)}]"
         return text if kind is list else tagged(kind.__name__, text)
     if (codec := CODECS_BY_TYPE.get(kind)) is not None:
@@ -112,7 +112,7 @@ def dumped(value: Any, codec: "Codec", path: str) -> Any:
 
 
 def is_inexact_in_jsonb(value: float) -> bool:
-    """jsonb refuses what is no number, forgets the sign of zero, and makes large floats integers."""
+    """jsonb refuses NaN, loses the sign of zero, and turns large floats into integers."""
     if value == 0:
         return math.copysign(1, value) < 0
     return not math.isfinite(value) or (abs(value) >= EXACT_INTEGRAL_FLOATS and value.is_integer())
@@ -159,11 +159,11 @@ def refusal(value: Any) -> str:
 
 
 def decode(text: str, *, row: "LoadRow | None" = None) -> dict[str, Any]:
-    """Stored arguments as they were. Raises ArgumentsError where the text is none that `encode` writes.
+    """Stored arguments, decoded. Raises ArgumentsError for a text that `encode` would not write.
 
-    `row` takes the place of loading the rows that they refer to.
+    `row` replaces the loading of the rows that they refer to.
     """
-    if text == "{}":  # of many jobs; parsing it is a tenth of what the child does for a job that does nothing
+    if text == "{}":  # common; parsing it is a tenth of the child's time for an empty job
         return {}
     try:
         loaded, end = parse(text)

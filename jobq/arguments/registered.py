@@ -1,4 +1,4 @@
-"""The types that may be arguments beyond those of JSON, each under its tag; rows of the user's own database, too."""
+"""The types that may be arguments beyond those of JSON, each under its tag. Also rows of the user's own database."""
 
 import base64
 import dataclasses
@@ -44,7 +44,7 @@ class RowAdapter:
     refer_to_key: Callable[[type, str], Any] | None = None
 
     def load_row(self, stored: Any) -> Any:
-        """Not as a codec does it: that the row is gone, or its database away, is no fault of what is stored."""
+        """Not as a codec does it: a missing row, or a database that is down, is not an error in the stored text."""
         return self.load(stored)
 
 
@@ -53,7 +53,7 @@ LoadRow = Callable[[RowAdapter, Any], Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RowReference:
-    """What names a row, in the place of the row: for who reads arguments and writes them again."""
+    """The reference to a row, for code that reads arguments and writes them again without loading rows."""
 
     name: str
     stored: Any
@@ -89,9 +89,9 @@ CODECS_BY_NAME: dict[str, Codec] = {}
 
 
 def register_type(cls: type, *, name: str, dump: Callable[[Any], Any], load: Callable[[Any], Any]) -> None:
-    """Lets values of a class be arguments: `dump` gives something that can be stored, `load` makes the value again.
+    """Lets values of a class be arguments: `dump` returns something that can be stored, `load` makes the value again.
 
-    `name` is stored with each value, so it stays when the class is renamed. Raises ArgumentsError where it is taken.
+    `name` is stored with each value, so it stays when the class is renamed. Raises ArgumentsError if it is taken.
     """
     known = CODECS_BY_NAME.get(name)
     if known is not None and (known.owner is None or name_of(known.owner) != name_of(cls)):

@@ -1,4 +1,4 @@
-"""Texts that a job may use and nobody gets to see, and how they are masked wherever they would be shown."""
+"""Secret texts for jobs, and their masking wherever they would be shown."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,8 +15,7 @@ class Secret:
     """A text that a job may use and nobody else sees: `Secret("…")`, and in the job `self.key.reveal()`.
 
     Lists, details, logs, tracebacks and traces show `Secret(•••)`. If an error that the job raises contains the text,
-    `•••` replaces it. The database holds the plain text: everybody who can read its tables or its backups can read
-    it.
+    `•••` replaces it. The database holds the plain text: everybody who can read its tables or its backups can read it.
     """
 
     __slots__ = ("_text",)
@@ -36,7 +35,7 @@ class Secret:
     __str__ = __repr__
 
     def __eq__(self, other: object) -> bool:
-        import hmac  # here: it loads OpenSSL's hashes
+        import hmac  # imported here: it loads OpenSSL's hashes
 
         return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
 
@@ -45,7 +44,7 @@ class Secret:
 
 
 def without_secrets(stored: Any) -> Any:
-    """Stored arguments, or a stored value, as they may be shown: every secret in them is masked, however deep."""
+    """Stored arguments, or a stored value, for display: every secret in them is masked, at any depth."""
     if isinstance(stored, list):
         return [without_secrets(item) for item in stored]
     if not isinstance(stored, dict):
@@ -56,17 +55,17 @@ def without_secrets(stored: Any) -> Any:
 
 
 def masked(text: str, stored: str) -> str:
-    """What a job says, as it may be shown: the secrets of its stored arguments are masked where they are in it.
+    """A job's text for display: secrets of its stored arguments are masked if they occur in it.
 
-    Also as they look in quotes, in JSON, in an address, and line by line, as a traceback indents them. A secret of
-    fewer than four characters stays: it would be found everywhere.
+    Also in quotes, in JSON, in an address, and line by line, as a traceback indents them. A secret of fewer than four
+    characters stays: it would match everywhere.
     """
     mask = masker(stored)
     return text if mask is None else mask(text)
 
 
 def masker(stored: str) -> Callable[[str], str] | None:
-    """What masks the secrets of stored arguments, for many texts; None where there are no secrets."""
+    """A function that masks the secrets of stored arguments, for many texts. None if there are no secrets."""
     if not have_secrets(stored):
         return None
     found = {look for secret in secrets_in(legible(stored)) for look in looks_of(secret) if len(look) >= 4}
@@ -85,7 +84,7 @@ def have_secrets(stored: str) -> bool:
 
 
 def secrets_in(stored: Any) -> Iterator[str]:
-    """The texts of all secrets, however deep."""
+    """The texts of all secrets, at any depth."""
     rest = [stored]
     while rest:
         value = rest.pop()

@@ -1,4 +1,4 @@
-"""Stored JSON: how its tags are marked, how deep it may be, and how it is read by those who only show it."""
+"""Stored JSON: the form of its tags, its maximum depth, and how code that only shows it reads it."""
 
 import json
 from typing import Any, Final, NoReturn
@@ -6,21 +6,21 @@ from typing import Any, Final, NoReturn
 TAG: Final = "$"
 MAX_DEPTH: Final = 100
 MAX_JSON_DEPTH: Final = 3 * MAX_DEPTH
-"""What `encode` writes is never deeper: a tag and its content are two levels, and pairs one more."""
+"""Maximum depth that `encode` writes: a tag and its content are two levels, and pairs one more."""
 
 MAX_READ_DEPTH: Final = 400
-"""Deepest stored JSON that is read, for rows written by other hands. Every supported Python can parse and decode that
-much below its recursion limit, so that no Python refuses what another accepts."""
+"""Maximum depth of stored JSON that is read, for rows written by hand. Every supported Python can parse and decode that
+far below its recursion limit, so that no Python refuses what another accepts."""
 MAX_INTEGER_BITS: Final = 14_000
-"""Of some 4,200 digits: Python reads no more than 4,300 from a text."""
+"""Integers of up to some 4,200 digits: Python reads at most 4,300 from a text."""
 EXACT_INTEGRAL_FLOATS: Final = 1e16
 """jsonb turns larger floats without a fraction into integers."""
 
 
 def legible(stored: str | bytes) -> Any:
-    """Stored JSON to be shown, tags and all. What is too deep or too long to be JSON in Python comes as text, cut.
+    """Stored JSON for display, with tags. JSON that is too deep or too long for Python is returned as text, cut.
 
-    Never written by `encode`; but one such row, from somebody's own SQL, must not hide all the others.
+    `encode` never writes such JSON; but one such row, from somebody's own SQL, must not hide all the others.
     """
     try:
         loaded = json.loads(stored)
@@ -47,7 +47,7 @@ def is_deeper(value: Any, most: int) -> bool:
 
 
 def read_json(text: str) -> Any:
-    """Typed JSON. Raises ValueError also for what is JSON only to Python, and for what is too deep for it."""
+    """Typed JSON. Raises ValueError also for what is JSON only to Python, and for JSON that is too deep for it."""
     try:
         value = json.loads(text, parse_constant=refuse)
     except RecursionError:

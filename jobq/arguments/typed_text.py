@@ -1,4 +1,4 @@
-"""What is typed into a shell or a form, as the annotations of parameters want it."""
+"""Converts text typed into a shell or a form according to the annotations of parameters."""
 
 import ast
 import collections.abc
@@ -29,9 +29,9 @@ from jobq.errors import ArgumentsError, RowGone
 def from_command_line(
     job_class: type, positional: Sequence[str], named: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """What was typed after `jobq enqueue CLASS`, converted as the parameters' annotations say.
+    """The arguments typed after `jobq enqueue CLASS`, converted according to the parameters' annotations.
 
-    Raises ArgumentsError, which names the parameter, what was found and what is wanted.
+    Raises ArgumentsError, which names the parameter, its text and the expected type.
     """
     hints = hints_of(job_class.__init__)  # type: ignore[misc]  # the class's own is what is asked for
     taken = signature_of(job_class).parameters
@@ -57,7 +57,7 @@ def from_command_line(
 
 
 def hints_of(annotated: Any) -> dict[str, Any]:
-    """What the annotations mean; without those that only a type checker can resolve."""
+    """The types of the annotations, without those that only a type checker can resolve."""
     with suppress(Exception):
         return typing.get_type_hints(annotated)
     hints: dict[str, Any] = {}
@@ -69,14 +69,14 @@ def hints_of(annotated: Any) -> dict[str, Any]:
 
 
 def converted(text: str, hint: Any, name: str) -> Any:
-    """Text as the annotation wants it; without one, as JSON where it is JSON other than a string."""
+    """Text converted to its annotation. Without one, JSON is parsed if it is anything but a string."""
     if hint is None or hint is Any:
         return guessed(text)
     return first_that_reads(text, options_of(hint), hint, name)
 
 
 def fitted(value: Any, hint: Any, name: str) -> Any:
-    """A value of a JSON document as the annotation wants it. There a string is a string, whatever it looks like."""
+    """A value of a JSON document, converted to its annotation. There a string stays a string."""
     if hint is None or hint is Any:
         return value
     options = options_of(hint)
@@ -92,19 +92,19 @@ def first_that_reads(text: str, options: Sequence[Any], hint: Any, name: str) ->
         try:
             if (row := reference_of(option, text)) is None:
                 return reader_of(option)(text)
-        except RowGone:  # one of a list, say
+        except RowGone:  # for example one of a list
             raise
         except (ValueError, TypeError, KeyError, ArithmeticError):
             continue
         adapter, reference = row
-        return adapter.load(reference)  # what it raises says more than we could
+        return adapter.load(reference)  # its own error says more than ours could
     raise ArgumentsError(f"{name} is {safe_repr(text)}, but must be {wanted(hint)}.")
 
 
 def reference_of(option: Any, text: str) -> tuple[RowAdapter, Any] | None:
-    """What names the row with this key, where an annotation is a class of rows; None where it is another type.
+    """The reference to the row with this key, if the annotation is a class of rows. None for any other type.
 
-    Raises ValueError where no such key can be.
+    Raises ValueError if the key is impossible.
     """
     if not isinstance(option, type):
         return None
@@ -122,7 +122,7 @@ def is_row_class(option: Any) -> bool:
 
 
 def wanted(hint: Any) -> str:
-    """The annotation, with the names of an Enum's members; of a row, that it is its key."""
+    """The annotation, with the names of an Enum's members. For a row: that its key is expected."""
     members = [name for option in options_of(hint) if is_enum(option) for name in option.__members__]
     if any(is_row_class(option) for option in options_of(hint)):
         return f"the key of a row: {annotation_text(hint)}"
@@ -130,7 +130,7 @@ def wanted(hint: Any) -> str:
 
 
 def options_of(hint: Any) -> list[Any]:
-    """The types of a union, the pickiest first: text fits anything."""
+    """The types of a union, the strictest first: text fits anything."""
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
         options = [option for member in typing.get_args(hint) for option in options_of(member)]
@@ -143,7 +143,8 @@ def options_of(hint: Any) -> list[Any]:
 
 
 def reader_of(option: Any) -> Callable[[str], Any]:
-    """What makes a value of one type from text, or raises ValueError, TypeError, KeyError or ArithmeticError."""
+    """A function that makes a value of one type from text, or raises ValueError, TypeError, KeyError or
+    ArithmeticError."""
     if typing.get_origin(option) is typing.Literal:
         return lambda text: literal_of(option, text)
     kind = typing.get_origin(option) or option
@@ -188,7 +189,7 @@ def literal_of(literal: Any, text: str) -> Any:
 
 
 def collection_of(kind: Any, hints: Sequence[Any], text: str) -> Any:
-    """A list, set, tuple or dictionary from JSON, its members as their own annotations want them."""
+    """A list, set, tuple or dictionary from JSON. Its members are converted to their own annotations."""
     make = COLLECTIONS[kind]
     loaded = read_json(text)
     if make is dict and isinstance(loaded, dict):
@@ -223,7 +224,7 @@ def to_bool(text: str) -> bool:
 
 
 TEXTS: Final = (PurePath, Path, bytes, str)
-"""What any text is; the last resorts of a union, in this order."""
+"""Types that accept any text: the last resorts of a union, in this order."""
 
 CONVERTERS: dict[Any, Callable[[str], Any]] = {
     types.NoneType: to_none,
@@ -261,17 +262,17 @@ ANNOTATIONS: dict[str, Any] = {
     if isinstance(kind, type)
     for name in (kind.__name__, f"{kind.__module__}.{kind.__name__}")
 } | {"Any": Any, "typing.Any": Any}
-"""What a name in the text of an annotation stands for."""
+"""The types for names in the text of an annotation."""
 
 
 def from_annotation(annotation: str | None, text: str) -> Any:
-    """Text as an annotation wants it that is itself known as text only, where the class cannot be imported.
+    """Converts text to an annotation that is itself known only as text, if the class cannot be imported.
 
-    Of what is not known here (an enum, a dataclass, an alias) it takes JSON, or the text itself: the worker that has
-    the class is the judge of it. Raises ArgumentsError.
+    For unknown types (an enum, a dataclass, an alias) it takes JSON, or the text itself: the worker that has the class
+    decides about it. Raises ArgumentsError.
     """
     value = guessed(text)
-    if isinstance(value, dict) and TAG in value:  # as it is stored
+    if isinstance(value, dict) and TAG in value:  # in its stored form
         return decoded(value)
     try:
         options = options_of(hint_of(ast.parse(annotation or "Any", mode="eval").body))
@@ -286,7 +287,7 @@ def from_annotation(annotation: str | None, text: str) -> Any:
 
 
 def hint_of(node: ast.expr) -> Any:
-    """The type that an annotation names. Raises KeyError where a name in it is not known."""
+    """The type that an annotation names. Raises KeyError for an unknown name."""
     match node:
         case ast.Constant(value=None):
             return types.NoneType

@@ -18,7 +18,7 @@ def safe_repr(value: Any) -> str:
 
 
 def safe_text(show: Callable[[], str], otherwise: str, most: int) -> str:
-    """What a `__repr__` of the user's says, where it says anything: fit for a message, and for PostgreSQL."""
+    """The result of a user's `__repr__`, if it works: fit for a message, and for PostgreSQL."""
     try:
         text = show()
     except Exception:  # noqa: BLE001 - the user's __repr__ may raise anything

@@ -1,4 +1,4 @@
-"""What is measured: jobs that do nothing."""
+"""The measured jobs: they do nothing."""
 
 from time import monotonic
 
@@ -7,7 +7,7 @@ from jobq import Job, register_job
 
 @register_job
 class Nothing(Job):
-    """Costs what every job costs."""
+    """Costs only what every job costs."""
 
     def run(self) -> None:
         pass

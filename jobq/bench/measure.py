@@ -1,4 +1,4 @@
-"""Enqueueing, draining and latency, each measured as an application and its worker would have it."""
+"""Measures enqueueing, draining and latency, each as an application and its worker would see it."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ LATENCIES = 200
 
 
 class BenchFailed(JobqError):
-    """A measurement without a figure."""
+    """The measurement has no valid result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Figure:
 def measure(database: Database, wanted: str, jobs: int, processes: int | None) -> Iterator[Figure]:
     """The figures of one measure, or of all, as they come.
 
-    Raises BenchFailed where a job was lost or ran twice, or the worker ended; DatabaseError where the database does not
-    let itself be used.
+    Raises BenchFailed if a job was lost or ran twice, or if the worker ended; DatabaseError if the database cannot be
+    used.
     """
     for name, measured in MEASURES.items():
         if wanted in (name, "all"):
@@ -98,7 +98,7 @@ def latency(database: Database, jobs: int, processes: int | None) -> Iterator[Fi
             enqueued.append(committed())
         wait(lambda: len(scratch.values(database)) == number + 1)
     began = scratch.values(database)
-    # A job can be in run() before its enqueuer, back from the commit, is given the core to read the clock: no wait.
+    # A job can begin before its enqueuer, back from the commit, gets a core to read the clock: then the wait is zero.
     waits = sorted(max(began[job] - at, 0.0) * 1000 for job, at in enqueued[1:])
     for words, share in (("p50", 0.5), ("p99", 0.99)):
         yield Figure(f"commit to run(), {words}", waits[min(number - 1, int(number * share))], "ms")
@@ -106,7 +106,7 @@ def latency(database: Database, jobs: int, processes: int | None) -> Iterator[Fi
 
 def committed() -> tuple[int, float]:
     record = Clock().run_in_worker()
-    assert record is not None  # it has no key that could be held
+    assert record is not None  # it has no unique key
     return record.id, time.monotonic()
 
 
@@ -121,7 +121,7 @@ MEASURES: dict[str, Callable[[Database, int, int | None], Iterator[Figure]]] = {
 def worker(
     database: Database, processes: int | None, *options: str
 ) -> Iterator[tuple["subprocess.Popen[bytes]", IO[bytes]]]:
-    """A real worker on the scratch schema; whatever happens, it is gone in the end."""
+    """A real worker on the scratch schema. It is always stopped at the end."""
     command = [sys.executable, "-m", "jobq", "run", "--app", "jobq.bench.jobs", "--stats-every", "0", *options]
     if processes is not None:
         command += ["--max-processes", str(processes)]

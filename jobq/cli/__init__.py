@@ -66,7 +66,7 @@ GROUPS = {
     "Act": ("retry", "cancel", "purge", "pause", "resume", "stop", "undo"),
     "Set up and deploy": ("migrate", "check", "health", "config", "db", "completion", "bench"),
 }
-"""The commands by what people do with them, as `--help` lists them."""
+"""The commands by purpose, as `--help` lists them."""
 
 
 class Commands(click.Group):
@@ -110,7 +110,7 @@ class Commands(click.Group):
 
 
 def with_examples(command: click.Command, name: str) -> click.Command:
-    """The command, whose help ends with its examples; the same for the commands below it."""
+    """The command, with examples at the end of its help; the same for its subcommands."""
     from jobq.cli.examples import EXAMPLES
 
     if name in EXAMPLES:
@@ -145,7 +145,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point: runs a command, and turns what went wrong into one message and an exit code."""
+    """The entry point: runs a command, and turns an error into one message and an exit code."""
     prepare_streams()
     try:
         require_text(sys.argv[1:] if arguments is None else arguments)
@@ -156,11 +156,11 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         message = io.StringIO()
         error.show(message)
-        sys.stderr.write(redacted(message.getvalue()))  # an address may have been typed where another word belongs
+        sys.stderr.write(redacted(message.getvalue()))  # an address may have been typed in the wrong place
         code = error.exit_code
     except JobqError as error:
         code = explain(error)
-    except OSError as error:  # a disk that is full, a file that is not there: nothing that a traceback would explain
+    except OSError as error:  # a full disk, a missing file: a traceback would not explain it
         code = explain(JobqError(f"{error}."))
     except KeyboardInterrupt:
         sys.stderr.write("\n")
@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> Any:
 
 @contextmanager
 def reader_may_go() -> Iterator[None]:
-    """That the reader of our output has gone is no failure, as click would have it: `jobq list | head`."""
+    """Treats a closed pipe as success, unlike click: `jobq list | head`."""
     try:
         yield
     except BrokenPipeError:
@@ -179,8 +179,8 @@ def reader_may_go() -> Iterator[None]:
 
 
 def prepare_streams() -> None:
-    """A stream that was closed leads nowhere, here and in the processes that are started, instead of giving its number
-    to the next file; and what a terminal has no character for is shown as a question mark."""
+    """Makes a closed stream lead nowhere, here and in processes that are started, so that no file gets its number.
+    Characters that a terminal does not have are shown as question marks."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
@@ -192,14 +192,14 @@ def prepare_streams() -> None:
 
 
 def require_text(arguments: list[str]) -> None:
-    """Bytes that are no UTF-8 can be typed, but nothing in a database is named by them."""
+    """Arguments may contain bytes that are not UTF-8, but no name in a database does."""
     for place, argument in enumerate(arguments, 1):
         if "\0" in argument or any("\ud800" <= character <= "\udfff" for character in argument):
             raise click.UsageError(f"argument {place} is no text: it has bytes in it that are no UTF-8, or a NUL.")
 
 
 def explain(error: JobqError) -> int:
-    """One clear message on stderr; for a module that does not import, the user's own traceback above it."""
+    """One clear message on stderr. If a module does not import, the user's own traceback comes first."""
     from jobq.clean import plain
 
     if isinstance(error, ApplicationError) and error.user_traceback:

@@ -1,4 +1,4 @@
-"""`jobq retry`, `jobq cancel` and `jobq purge`: acts on jobs by id, or on all that a filter selects."""
+"""`jobq retry`, `jobq cancel` and `jobq purge`: acts on jobs by id, or on all that match a filter."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -99,7 +99,7 @@ def cancel(is_scheduled: bool, is_running: bool, wait: bool, **chosen: Any) -> N
 def purge(**chosen: Any) -> None:
     """Delete finished jobs from the history, by ID or by filter: jobq purge 'outcome:successful until:7d'.
 
-    They are out of sight at once, and gone some minutes later.
+    They disappear at once, and are deleted some minutes later.
     """
     from jobq import operate
 
@@ -120,10 +120,10 @@ def act(
     wait: bool = False,
     **chosen: Any,
 ) -> None:
-    """Finds the jobs, says how many they are and shows a few, asks, acts, and says what came of it."""
+    """Finds the jobs, shows their number and a few of them, asks, acts, and prints the result."""
     by_id = bool(words) and all(map(is_id, words))
     by_filter = is_given(chosen) or not all(map(is_id, words))
-    # A word of nothing is a variable of the shell's that is not set: what it should have said, nobody knows.
+    # An empty argument is probably an unset variable of the shell.
     if by_id == by_filter or not all(word.strip() for word in words):
         raise UsageError(f"Say which jobs to {verb}: either ids, or a filter such as --queue or 'outcome:errored'.")
     if attempt is not None and (not by_id or len(words) != 1):
@@ -162,9 +162,9 @@ def operate_seconds() -> float:
 
 
 def show_acted(acted: Any, done: str, ended: "dict[int, AttemptRecord] | None" = None, *, as_json: bool) -> None:
-    """What was done, and why not to the rest. Exit code 1 where it was done to none of them.
+    """The changed jobs, and why the others were left alone. Exit code 1 if none was changed.
 
-    `ended` is how the running jobs ended that were waited for.
+    `ended` are the ends of the running jobs that were waited for.
     """
     if as_json:
         document = {
@@ -198,7 +198,7 @@ def wait_for(ids: list[int]) -> "dict[int, AttemptRecord]":
 
 
 def check_states(verb: str, selection: filters.Filter, states: list[str]) -> None:
-    """An act that fits none of the jobs selected is a mistake in the filter, which names its place."""
+    """If an act is possible for none of the selected jobs, the filter is wrong: the error names the place in it."""
     possible = {FINISHED} if FINISHED in states else {state.value for state in State}
     for term in selection.terms:
         if term.key in ("state", "outcome", "group") and not set(selection.states or ()) <= possible:
@@ -206,7 +206,7 @@ def check_states(verb: str, selection: filters.Filter, states: list[str]) -> Non
 
 
 def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: bool) -> "Selected":
-    """The jobs that the filter selects now: what was counted and confirmed is what is acted on."""
+    """The jobs that match now. The act is then on exactly the jobs that were counted and confirmed."""
     from jobq import observe
 
     selected = observe.select(database, selection)
@@ -221,7 +221,7 @@ def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: b
 
 
 def counted(selected: "Selected") -> str:
-    """How many of each class, those with the most named."""
+    """The number of jobs of each class. The largest ones are named."""
     shown = [f"{number:,} {line(name)}" for name, number in selected.classes[:CLASSES_SHOWN]]
     if others := selected.classes[CLASSES_SHOWN:]:
         shown.append(f"{sum(number for _, number in others):,} of {len(others):,} more classes")

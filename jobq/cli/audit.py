@@ -1,4 +1,4 @@
-"""`jobq audit` and `jobq undo`: what operators did, and the way back."""
+"""`jobq audit` and `jobq undo`: what operators did, and how to undo it."""
 
 from dataclasses import asdict
 from typing import Any
@@ -61,7 +61,7 @@ def show_acts(acts: tuple[ActRecord, ...]) -> None:
 
 
 def what(act: ActRecord) -> str:
-    """Which jobs or queues: the filter, or the first of them; of queues also why they were paused."""
+    """The target: the filter, or the first jobs. For queues also the reason of a pause."""
     named = act.names or tuple(str(job) for job in act.ids)
     if act.names and act.selection is not None:
         return f"{', '.join(act.names)}: {act.selection}"
@@ -76,10 +76,10 @@ def what(act: ActRecord) -> str:
 @database_options
 @json_option
 def undo(act: int | None, settings: Settings, as_json: bool) -> None:
-    """Take back the last action, or the one with the number ACT, within a minute.
+    """Undo the last action, or the one with the number ACT, within a minute.
 
-    Retried jobs that have not started go back to where they were, cancelled jobs are queued again, purged ones are
-    in the history again, paused queues are resumed, and resumed ones paused as they were.
+    Retried jobs that have not started return to the history. Cancelled jobs are queued again. Purged jobs are in the
+    history again. Paused queues are resumed, and resumed ones are paused as they were.
     """
     from jobq import operate
 

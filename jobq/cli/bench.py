@@ -1,4 +1,4 @@
-"""`jobq bench`: what this database and this machine give."""
+"""`jobq bench`: the speed of this database and this machine."""
 
 import signal
 import sys
@@ -24,8 +24,8 @@ from jobq.settings import Settings
 def bench(measure: str, jobs: int, max_processes: int | None, settings: Settings, as_json: bool) -> None:
     """Measure how fast your database takes and gives jobs.
 
-    In a schema of its own, which is dropped in the end, also when this is interrupted. It is real work for the server:
-    mind when you run it.
+    It uses a schema of its own, which is dropped at the end, even after an interruption. It is real work for the
+    server: choose the time with care.
     """
     from jobq.bench import measure as measures
 
@@ -45,5 +45,5 @@ def shown(value: float) -> str:
 
 
 def leave(number: int, _frame: FrameType | None) -> NoReturn:
-    """As Ctrl-C does: what is to be cleaned up is."""
+    """Ends like Ctrl-C, so that everything is cleaned up."""
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""`jobq check --pending`: whether the code at hand can load what is queued, for use before it is deployed."""
+"""`jobq check --pending`: whether this code can load the queued jobs, for use before it is deployed."""
 
 import sys
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from jobq.observe import Stored, Unfinished
 
 MAX_IDS = 5
-"""Jobs of a trouble that are named."""
+"""Number of jobs that are named for one kind of error."""
 
 MAX_TROUBLES = 100
-"""What goes beyond is counted together, a class at a time: each message is kept until the end."""
+"""Maximum number of kinds of errors. Others are counted together, by class: each message is kept until the end."""
 
 SHORT = 200
-"""Characters of arguments that are worth remembering: many jobs have the same."""
+"""Arguments up to this size are remembered: many jobs have the same."""
 
 
 @dataclass(slots=True)
 class Trouble:
-    """Why jobs of a class would not load."""
+    """An error that keeps jobs of a class from loading."""
 
     job_class: str
     trouble: str
@@ -43,7 +43,7 @@ class Trouble:
 
 
 class Judgement:
-    """What was found out about all jobs so far."""
+    """The results for all jobs so far."""
 
     def __init__(self) -> None:
         self.jobs = 0
@@ -63,7 +63,7 @@ class Judgement:
             self._trouble(job.job_class, why).add(job.id)
 
     def _trouble(self, job_class: str, why: str) -> Trouble:
-        """Messages that differ in numbers and ids alone are one trouble."""
+        """Messages that differ only in numbers and ids are one kind of error."""
         from jobq.fingerprints import without_varying
 
         key = (job_class, without_varying(why))
@@ -83,8 +83,8 @@ def check_command(
 ) -> None:
     """Check whether your code can load the jobs that are queued.
 
-    The arguments of every job that is queued are read and bound to the constructor; no job is made, and no row that an
-    argument refers to is loaded. Exits 1 when one would not load.
+    The arguments of every queued job are read and bound to the constructor. No job is made, and no row that an argument
+    refers to is loaded. Exits with 1 if a job would not load.
     """
     if not pending:
         raise click.UsageError("Say what to check: jobq check --pending")
@@ -118,7 +118,7 @@ def judged(unfinished: "Unfinished") -> Judgement:
 
 
 def with_progress(unfinished: "Unfinished") -> "Iterator[list[Stored]]":
-    """The pages, and on a terminal how far they are."""
+    """The pages, with progress on a terminal."""
     is_hidden = unfinished.count < 10_000 or not sys.stderr.isatty()
     with click.progressbar(length=unfinished.count, label="check", file=sys.stderr, hidden=is_hidden) as bar:
         for page in unfinished.pages():
@@ -127,7 +127,7 @@ def with_progress(unfinished: "Unfinished") -> "Iterator[list[Stored]]":
 
 
 def trouble_of(job: "Stored") -> str | None:
-    """Why a job would not load; None where it would."""
+    """Why a job would not load. None if it would."""
     if job.arguments is None:
         return "its arguments are too large to be read"
     judge = trouble_known if len(job.arguments) <= SHORT else trouble_with

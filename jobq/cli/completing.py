@@ -1,8 +1,4 @@
-"""What the shell offers at Tab: names and ids that the database knows.
-
-It is quick and silent. If the database does not answer within a second, nothing is offered. No embedded server is
-started for it.
-"""
+"""Completions for the shell's Tab: names and ids from the database."""
 
 import os
 import threading
@@ -22,14 +18,14 @@ if TYPE_CHECKING:
     from jobq.store.database import Database
 
 PATIENCE = "JOBQ_COMPLETION_SECONDS"
-"""The variable that says how long somebody who pressed Tab waits for the database; a second, where it is not set."""
+"""The variable that says how many seconds a completion waits for the database. Default: one."""
 
 MAX_IDS = 40
 MAX_GATES = 5
 """Lanes are offered of this number of gates: each is a look of its own."""
 
 GROUPS_SECONDS = 7 * 86400.0
-"""Groups of failures are offered from this time on."""
+"""Groups of failures since this time are offered."""
 
 Offers = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 Known = Iterable[tuple[str, str]]
@@ -109,7 +105,8 @@ def values_of(ctx: click.Context, key: str) -> Known:
 
 
 def items(known: Known, typed: str) -> list[CompletionItem]:
-    """What begins as was typed. Names are anybody's text: those that are more than a plain line are left out."""
+    """Completions that begin with the typed text. Names can be any text: those that are not a plain line are left
+    out."""
     return [
         CompletionItem(value, help=line(about, 60))
         for value, about in known
@@ -135,18 +132,18 @@ def known_keys() -> Known:
     return [(f"{key}:", "a part of a filter") for key in KEYS]
 
 
-# Asking the database
+# Database
 
 
 def asked(ctx: click.Context, ask: "Callable[[Database], Known]") -> Known:
-    """The answer of the database that the command line so far means; nothing where there is none in time."""
+    """The answer of the database that the command line so far selects. Empty if there is none in time."""
     found: list[tuple[str, str]] = []
 
     def fill() -> None:
         try:
             found.extend(ask(database_of(ctx)))
         except (JobqError, click.ClickException, OSError):
-            return  # somebody who presses Tab is told nothing: the command itself will explain
+            return  # Tab shows no errors: the command itself will explain them
 
     thread = threading.Thread(target=fill, daemon=True)
     thread.start()
@@ -171,7 +168,7 @@ def database_of(ctx: click.Context) -> "Database":
 
 
 def reached(settings: "Settings") -> "Settings":
-    """An embedded server is asked by its address, if it runs: nothing is started at Tab."""
+    """An embedded server is asked by its address, if it runs: Tab starts nothing."""
     if settings.database_url is not None:
         return settings
     from jobq import embedded

@@ -1,4 +1,4 @@
-"""`jobq completion`: what makes a shell complete jobq's commands."""
+"""`jobq completion`: the script that makes a shell complete jobq's commands."""
 
 from inspect import cleandoc
 
@@ -6,7 +6,7 @@ import click
 from click.shell_completion import ShellComplete, get_completion_class
 
 VARIABLE = "_JOBQ_COMPLETE"
-"""click answers a shell's question in the process that has this variable."""
+"""click answers a shell's question if this variable is set."""
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -23,7 +23,7 @@ def config(as_json: bool) -> None:
 
 
 def with_home(entry: Origin) -> Origin:
-    """Where no address is configured or found, the folder of the embedded database is what it is."""
+    """If no address is configured or found, the folder of the embedded database is shown."""
     if entry.name != "database_url" or entry.value is not None:
         return entry
     from jobq.embedded import default_home

@@ -24,9 +24,9 @@ from jobq.settings import Settings
 @database_options
 @json_option
 def stack(job_id: int, timeout: str, attempt: int | None, settings: Settings, as_json: bool) -> None:
-    """Show the Python stack of a running job, asked of its process, on whatever machine that is.
+    """Show the Python stack of a running job, on any machine.
 
-    The job is not stopped for it. In C code, the stack is that of the Python code which called it.
+    The job continues meanwhile. If it runs C code, the stack shows the Python code that called it.
     """
     from jobq import operate
 
@@ -47,7 +47,7 @@ def stack(job_id: int, timeout: str, attempt: int | None, settings: Settings, as
 @database_options
 @json_option
 def pause(queues: tuple[str, ...], reason: str | None, settings: Settings, as_json: bool) -> None:
-    """Start no more jobs of QUEUE, on any worker, until it is resumed. Running jobs go on."""
+    """Start no more jobs of QUEUE, on any worker, until it is resumed. Running jobs continue."""
     from jobq import operate
 
     done = operate.pause_queues(open_database(settings), queues, reason=reason)

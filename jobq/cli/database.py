@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobq.store.migrations import Standing
 
 DEFAULT_PREFIX = "jobq_"
-"""With the kind of role after it: the role that is granted something, unless another is named."""
+"""Used with the kind of role after it: the default name of the role that gets the rights."""
 
 
 @click.command()
@@ -37,8 +37,8 @@ DEFAULT_PREFIX = "jobq_"
 def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Settings) -> None:
     """Create jobq's tables, or bring them up to date.
 
-    Safe to run from any number of places at once, and under running workers. What it makes belongs to the role that
-    runs it; the others need the rights that --grants prints, for the owner to run (after an upgrade, once more).
+    Safe to run from any number of places at once, and while workers run. The objects belong to the role that runs it.
+    Other roles need the rights that --grants prints; the owner grants them, and again after an upgrade.
     """
     if kind is not None:
         print_grants(kind, grantee, settings)
@@ -107,16 +107,16 @@ def print_grants(kind: str, grantee: str | None, settings: Settings) -> None:
 
 @click.group()
 def db() -> None:
-    """Manage the embedded PostgreSQL, which is used where no database is configured.
+    """Manage the embedded PostgreSQL, which is used if no database is configured.
 
-    It starts by itself with its first client, and stops by itself some seconds after its last one has gone.
+    It starts with its first client, and stops some seconds after its last client has gone.
     """
 
 
 @db.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Say where it is kept, and whether it runs."""
+    """Show its folder, and whether it runs."""
     from jobq import embedded
 
     found = embedded.status(home())
@@ -140,7 +140,7 @@ def status(as_json: bool) -> None:
 
 @db.command()
 def url() -> None:
-    """Print its address, starting it if need be: psql "$(jobq db url)"."""
+    """Print its address, and start it if needed: psql "$(jobq db url)"."""
     from jobq import embedded
 
     with embedded.attach(home(), announce=say) as server:
@@ -150,7 +150,7 @@ def url() -> None:
 @db.command()
 @click.option("--foreground", is_flag=True, help="Stay until Ctrl-C or SIGTERM, for supervisors such as systemd.")
 def start(foreground: bool) -> None:
-    """Start it, and keep it running until `jobq db stop`, whether anybody uses it or not."""
+    """Start it, and keep it running until `jobq db stop`, with or without clients."""
     from jobq import embedded
 
     if foreground:
@@ -166,14 +166,14 @@ def start(foreground: bool) -> None:
 
 
 def print_address(address: str) -> None:
-    """Print it as the first line: `jobq db start` waits for that line of the process that it started."""
+    """The first line of output: `jobq db start` waits for that line of the process that it started."""
     click.echo(address)
     sys.stdout.flush()
     say("it runs until this command is stopped (Ctrl-C)")
 
 
 def start_keeper() -> None:
-    """A process of its own keeps the server; this returns once it does."""
+    """Starts a process that keeps the server, and returns when the server runs."""
     keeper = subprocess.Popen(
         [sys.executable, "-m", "jobq", "db", "start", "--foreground"],
         stdin=subprocess.DEVNULL,
@@ -187,7 +187,7 @@ def start_keeper() -> None:
         if not first_line.readline():
             again = command("db", "start", "--foreground")
             raise EmbeddedServerError(f"The process that keeps the server ended at once. To see why: {again}")
-    keeper.returncode = 0  # it goes on without us: no warning about that
+    keeper.returncode = 0  # it continues without us: no warning about that
 
 
 def end_by_signal(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`jobq demo`: the demonstration, told to a newcomer."""
+"""`jobq demo`: the demonstration for newcomers."""
 
 import shutil
 import sys
@@ -30,10 +30,10 @@ DEMO_SCHEMA = "jobq_demo"
 @click.option("--keep-running", is_flag=True, help="Leave a worker and a steady trickle of jobs, until Ctrl-C.")
 @database_options
 def demo(most_files: int | None, max_processes: int | None, keep_running: bool, settings: Settings) -> None:
-    """Run thousands of real jobs, and show what became of them.
+    """Run thousands of real jobs, and show the results.
 
-    They analyse the source files of Python's own standard library, one job a file. With a database configured, the
-    demonstration keeps to a schema of its own there (jobq_demo).
+    They analyse the source files of Python's own standard library, one job per file. If a database is configured, the
+    demonstration uses a schema of its own there (jobq_demo).
     """
     from jobq import observe
     from jobq.demo import course
@@ -54,9 +54,9 @@ def demo(most_files: int | None, max_processes: int | None, keep_running: bool, 
 
 
 def apart(settings: Settings) -> Settings:
-    """A database of the user's is shared: the demonstration gets a schema of its own.
+    """In the user's database the demonstration gets a schema of its own.
 
-    In one that was merely found, nothing is made unasked.
+    In a database that was only found, nothing is created without asking.
     """
     if settings.found is not None:
         return replace(settings, database_url=None, found=None)
@@ -76,7 +76,7 @@ def migrated(settings: Settings) -> "Database":
 
 @contextmanager
 def progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; elsewhere a line every second or so."""
+    """A bar on a terminal; elsewhere a line about every second."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -122,7 +122,7 @@ def show(summary: "Summary", work: "Work", settings: Settings, processes: int) -
 
 
 def next_steps(summary: "Summary", settings: Settings) -> list[str]:
-    """Commands that work as they stand here."""
+    """Commands that can be pasted here."""
     jobq = "jobq" if shutil.which("jobq") or Path(sys.argv[0]).name != "jobq" else sys.argv[0]
     schema = ["--schema", settings.schema] if settings.schema != Settings().schema else []
     failed = next((jobs[0].id for jobs in summary.failures.values()), summary.report.id)

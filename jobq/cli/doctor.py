@@ -1,4 +1,4 @@
-"""`jobq doctor`: what is wrong, and what helps."""
+"""`jobq doctor`: problems, and what helps."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING

@@ -26,7 +26,7 @@ def run_again(
     attempt: int | None,
     **chosen: Any,
 ) -> None:
-    """Enqueues the new job. There is nothing to confirm: one job, and the old one stays as it is."""
+    """Enqueues the new job without confirmation: it is one job, and the old one stays as it is."""
     from jobq import operate
 
     if len(words) != 1 or not is_id(words[0]) or is_given(chosen) or attempt is not None:
@@ -46,7 +46,7 @@ def run_again(
 
 
 def known_classes(database: "Database", settings: Settings, app: tuple[str, ...]) -> "tuple[ClassRecord, ...]":
-    """What live workers know, and what the application in this folder defines, where there is one."""
+    """The classes that live workers know, and those of the application in this folder, if there is one."""
     from jobq import observe
     from jobq.application import describe
     from jobq.cli.loading import load_application

@@ -88,22 +88,22 @@ def enqueue(
 
 
 def made(job_class: str, positional: tuple[str, ...], named: str | None, options: dict[str, Any]) -> NewJob:
-    """The job as it goes into the table. Raises as `build` does, and EnqueueError."""
+    """The job in the form of a table row. Raises like `build`, and EnqueueError."""
     from jobq.store.database import who_am_i
 
     job = build(job_class, positional, named)
-    with code_of(job_class):  # its methods choose what the options do not
+    with code_of(job_class):  # its methods choose the other options
         return new_job(job, **options, source=who_am_i())
 
 
 def planned(job_class: str, load: Callable[[], object], make: Callable[[], NewJob]) -> str:
-    """What would be enqueued, or why nothing would be, as JSON for `operate.plan`."""
+    """The job that would be enqueued, or why none would be, as JSON for `operate.plan`."""
     from jobq.operate.planning import as_json
 
     try:
         with redirect_stdout(sys.stderr):
             load()
-        registry.get(job_class)  # or `build` would import the module that the name says
+        registry.get(job_class)  # otherwise `build` would import the module that the name says
     except JobqError as error:
         return json.dumps({"not_here": str(error)})
     try:
@@ -132,7 +132,7 @@ def perform(
     from jobq.frameworks import surroundings
     from jobq.runtime import middleware
 
-    open_database(settings)  # what the job itself enqueues goes there
+    open_database(settings)  # for jobs that the job itself enqueues
     load_application(settings, app)
     with told_if_slow():
         middleware.use(settings.middleware)
@@ -164,11 +164,11 @@ MET = {
     "replaced": "job {job.id} held the unique key, and has these arguments now: {job.state}",
     "followed": "job {job.id} holds the unique key and is running; another run with these arguments follows",
 }
-"""What became of the job, by the `on_held` of its record."""
+"""What happened to the job, according to the `on_held` of its record."""
 
 
 def build(name: str, positional: tuple[str, ...], named: str | None) -> Job:
-    """The job that was typed. Raises UnknownJobClass, ApplicationError or ArgumentsError."""
+    """The typed job. Raises UnknownJobClass, ApplicationError or ArgumentsError."""
     from jobq import arguments
     from jobq.importing import resolve
     from jobq.runtime.execution import in_session_of
@@ -186,7 +186,7 @@ def build(name: str, positional: tuple[str, ...], named: str | None) -> Job:
 
 @contextmanager
 def code_of(name: str) -> Iterator[None]:
-    """Around a constructor and methods of the user's: what they raise is told with their own traceback, and no more."""
+    """Around a user's constructor and methods: their errors are shown with their own traceback only."""
     from jobq.runtime.execution import message_of, traceback_of
 
     try:

@@ -1,4 +1,4 @@
-"""Examples of every command, as its help, the reference and the man page show them: what follows `jobq`."""
+"""Examples of every command, for its help, the reference and the man page: the words after `jobq`."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "init": ("init", "init kubernetes"),

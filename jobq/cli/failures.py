@@ -1,4 +1,4 @@
-"""`jobq failures`: what broke, in groups of what is alike."""
+"""`jobq failures`: failures, in groups of similar ones."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime

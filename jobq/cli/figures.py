@@ -1,4 +1,4 @@
-"""What `jobq stats --since` shows: what ended in a period, by queue and by class."""
+"""The output of `jobq stats --since`: the jobs that ended in a period, by queue and by class."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,14 +47,14 @@ def flow_cells(flow: QueueFlow | None) -> tuple[str, str]:
 
 
 def out_of(figures: Figures | None, flow: QueueFlow | None, period: Period) -> str:
-    """Of a queue, over the same time as what came in."""
+    """For a queue, over the same time as its incoming jobs."""
     if flow is not None and flow.seconds > 0:
         return f"{flow.went_out / (flow.seconds / 60):,.1f}"
     return rate(figures.ended if figures else 0, period)
 
 
 def figure_cells(figures: Figures | None) -> tuple[str, ...]:
-    """Of jobs, then of attempts. Of few attempts there is no 95th percentile: the cell says of how many."""
+    """Jobs, then attempts. With few attempts there is no 95th percentile: the cell shows their number."""
     if figures is None:
         return ("0", "0", "", "0", "", "", "", "", "", "")
     few_waits, few_runs = figures.few_waits, figures.few_runs
@@ -118,5 +118,5 @@ def json_of_figures(figures: Figures) -> dict[str, Any]:
 
 
 def json_of_seconds(at: Callable[[float], float | None], longest: float | None, of: int) -> dict[str, Any]:
-    """Percentiles, the maximum, and of how many attempts they are."""
+    """Percentiles, the maximum, and the number of attempts behind them."""
     return {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": longest, "of": of}

@@ -1,4 +1,4 @@
-"""`jobq health`: whether the workers beside this process live. For probes that execute a command."""
+"""`jobq health`: whether the workers beside this process are alive. For probes that execute a command."""
 
 import os
 
@@ -20,8 +20,9 @@ from jobq.vitals import Vitals, folder_of_vitals, found
 def health(ctx: click.Context, workers: tuple[str, ...], is_ready_wanted: bool, as_json: bool) -> None:
     """Say whether the workers of this user on this machine, or in this container, are healthy.
 
-    Exit code 0: all are; 1: one is not, or none runs. Neither the application is imported, nor the database asked, nor
-    the worker: it writes in a file in memory that its main loop turns. WORKER is a name (host/pid) or a process id.
+    Exit code 0: all are; 1: one is not, or none runs. The command does not import the application and asks neither the
+    database nor the worker: the worker's main loop writes its state into a file in memory. WORKER is a name (host/pid)
+    or a process id.
     """
     seen = [one for one in found() if not workers or is_meant(one, workers)]
     verdicts = [(one, problem(one, is_ready_wanted)) for one in seen]
@@ -45,7 +46,7 @@ def is_meant(one: Vitals, words: tuple[str, ...]) -> bool:
 
 
 def problem(one: Vitals, is_ready_wanted: bool) -> str | None:
-    """What is wrong with it; None where nothing is."""
+    """What is wrong with it. None if it is healthy."""
     if not one.is_live:
         return f"hung: its main loop last turned {one.seconds_since_turn:.0f} s ago"
     if is_ready_wanted and not one.is_ready:

@@ -37,9 +37,9 @@ class Greet(Job):
 def init(platform: str | None, force: bool) -> None:
     """Mark this folder's project as one of jobq's, and give it a first job.
 
-    Adds a section [tool.jobq] to pyproject.toml, and makes jobs.py where the project has no jobs. With a PLATFORM it
-    writes the files with which workers run there instead: probes, the time to stop, the migration as a step before, and
-    a role for the workers. What is there already stays as it is.
+    Adds a section [tool.jobq] to pyproject.toml, and makes jobs.py if the project has no jobs. With a PLATFORM it
+    writes the files for running workers there instead: probes, the time to stop, the migration as a step before, and a
+    role for the workers. Existing files stay as they are.
     """
     if platform is not None:
         add_platform(platform, replaces=force)
@@ -61,7 +61,7 @@ def init(platform: str | None, force: bool) -> None:
 
 
 def add_platform(platform: str, *, replaces: bool) -> None:
-    """Writes the files of a platform into the project. Those that are there are left alone, unless told otherwise."""
+    """Writes the files of a platform into the project. Existing ones are left alone, unless they shall be replaced."""
     from jobq.cli.platforms import files_for
     from jobq.projects import require_own_imports
 
@@ -80,7 +80,7 @@ def add_platform(platform: str, *, replaces: bool) -> None:
 
 
 def add_section(pyproject: Path) -> None:
-    """Appends the section, byte for byte: whatever the rest looks like, it stays as it is."""
+    """Appends the section. All other bytes of the file stay as they are."""
     text = pyproject.read_bytes() if pyproject.exists() else b""
     before = parsed(text, pyproject)
     if "jobq" in before.get("tool", {}):
@@ -106,14 +106,14 @@ def parsed(text: bytes, pyproject: Path) -> dict[str, dict[str, object]]:
 
 
 def addition(text: bytes) -> bytes:
-    """The section, set apart by an empty line, with the file's own ends of lines."""
+    """The section, after an empty line, with the file's own line ends."""
     newline = b"\r\n" if b"\r\n" in text else b"\n"
     gap = b"" if not text else newline if text.endswith(b"\n") else newline * 2
     return gap + SECTION_TEXT.encode().replace(b"\n", newline)
 
 
 def add_jobs(root: Path) -> bool:
-    """Makes jobs.py, unless the project has jobs, or something else of that name. True where it was made."""
+    """Makes jobs.py, unless the project has jobs, or something else of that name. True if it was made."""
     from jobq.application import find_job_modules
     from jobq.projects import import_roots
 
@@ -131,7 +131,7 @@ def add_jobs(root: Path) -> bool:
 
 
 def next_steps(*, has_database: bool, is_new: bool) -> list[str]:
-    """The embedded database needs no migration, and a project that has jobs no example."""
+    """The next steps. The embedded database needs no migration, and a project with jobs needs no example."""
     return [
         *(["jobq migrate"] if has_database else []),
         *(["jobq enqueue jobs.Greet you"] if is_new else []),

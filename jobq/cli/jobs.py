@@ -1,4 +1,4 @@
-"""`jobq list` and `jobq show`: jobs, waiting, running and ended."""
+"""`jobq list` and `jobq show`: jobs, waiting, running and finished."""
 
 import json
 from dataclasses import asdict
@@ -101,7 +101,7 @@ def show_finished(jobs: tuple[JobRecord, ...]) -> None:
 @database_options
 @json_option
 def show_command(job_id: int, settings: Settings, as_json: bool) -> None:
-    """Show one job: everything that happened to it, in order, with the traceback of every attempt."""
+    """Show one job: its history in order, with the traceback of every attempt."""
     from jobq import observe
 
     database = open_database(settings)
@@ -168,7 +168,7 @@ def show_said(job_id: int, said: dict[int, int]) -> None:
 
 
 def begun(detail: JobDetail) -> int:
-    """What was called off before it began has the number of an attempt, and is none."""
+    """A job cancelled before it began has the number of an attempt, but no attempt."""
     return detail.job.attempt - sum(attempt.started_at is None for attempt in detail.attempts)
 
 
@@ -177,7 +177,7 @@ def moment(at: datetime) -> str:
 
 
 def show_event(event: "Event") -> None:
-    """One thing that happened to a job; an attempt with its traceback."""
+    """One event of a job; an attempt with its traceback."""
     from rich.text import Text
 
     from jobq import observe
@@ -219,7 +219,7 @@ def event_words(event: "Event") -> str:
 
 
 def progress_text(progress: Progress | None) -> str:
-    """`12 of 40 (30%), sorting`, or as much of it as the job said."""
+    """`12 of 40 (30%), sorting`, or the parts that the job reported."""
     if progress is None:
         return ""
     done = f"{progress.done:,.10g}"

@@ -1,4 +1,4 @@
-"""Loads the application for a command, and says what it is doing where that takes long."""
+"""Loads the application for a command, and reports what it is doing if that takes long."""
 
 import faulthandler
 import os
@@ -12,11 +12,11 @@ from typing import Any
 from jobq.settings import Settings
 
 SLOW_SECONDS = 5.0
-"""An application that takes longer is told of, and again each time that this has become twice as long."""
+"""An application that takes longer is reported, and again each time that this has doubled."""
 
 
 def load_application(settings: Settings, app: Sequence[str] = ()) -> list[str]:
-    """As `application.load_application`; `app` names further modules."""
+    """Like `application.load_application`; `app` names further modules."""
     from jobq.application import load_application as load
 
     with told_if_slow():
@@ -25,7 +25,7 @@ def load_application(settings: Settings, app: Sequence[str] = ()) -> list[str]:
 
 @contextmanager
 def told_if_slow() -> Iterator[None]:
-    """Within it, stderr gets what is being imported where that takes long, and the stack where it ends the process."""
+    """Inside, stderr shows the current import if it takes long, and the stack if it ends the process."""
     from jobq.load_steps import followed
 
     loading = Loading()

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the values they take."""
+"""Options that several commands share, and their types."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ def app_option(function: Command) -> Command:
 
 
 def refuse_misplaced(ctx: click.Context) -> None:
-    """An option before the subcommand would be that of the list, and not be heeded: an act must not go elsewhere."""
+    """An option before the subcommand would be ignored: the act could then go to another database."""
     for parameter in ctx.command.params:
         name = parameter.name
         if name is not None and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -51,7 +51,8 @@ def refuse_misplaced(ctx: click.Context) -> None:
 
 
 def selection_options(function: Command) -> Command:
-    """Which jobs are meant, besides the words of a filter; the command gets them as keyword arguments for `select`."""
+    """Options that select jobs, besides the words of a filter. The command gets them as keyword arguments for
+    `select`."""
     for option in reversed(
         [
             click.option(
@@ -85,11 +86,11 @@ def selection_options(function: Command) -> Command:
 
 
 KEYS = {"job_class": "class", "unique_key": "key"}
-"""Options that are called otherwise than the filter's keys."""
+"""Options whose names differ from the filter's keys."""
 
 
 def select(words: Sequence[str], chosen: dict[str, Any]) -> "Filter":
-    """The filter that the words and the options make. A state may stand alone as the first word."""
+    """The filter from words and options. A state may stand alone as the first word."""
     from jobq import filters
 
     if words and words[0] in filters.OUTCOMES:
@@ -105,10 +106,10 @@ def select(words: Sequence[str], chosen: dict[str, Any]) -> "Filter":
 
 
 def option_filter(key: str, value: str) -> "Filter":
-    """One option as a filter; what it says is meant literally."""
+    """One option as a filter. Its value is taken literally."""
     from jobq import filters
 
-    if value == "":  # as by a variable of the shell's that is not set; of an error it would be part of every text
+    if value == "":  # probably an unset variable of the shell; as part of an error it would match everything
         raise UsageError(f"--{key} is empty.")
     if key in ("since", "until"):
         try:
@@ -137,7 +138,7 @@ def is_given(chosen: dict[str, Any]) -> bool:
 
 
 def since_option(default: str | None, help: str = "1h, 2d, or a time.") -> Callable[[Command], Command]:  # noqa: A002
-    """--since for commands that look at a period; the command gets it as a `Moment`."""
+    """--since for commands that read a period. The command gets it as a `Moment`."""
 
     def read(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
         from jobq.filters import moment
@@ -180,7 +181,7 @@ def duration_of(option: str, text: str) -> float:
 
 
 def json_object(option: str, text: str) -> dict[str, Any]:
-    """Arguments by name. Raises ArgumentsError where the text is no JSON object."""
+    """Arguments by name. Raises ArgumentsError if the text is not a JSON object."""
     from jobq.arguments import read_json
 
     try:
@@ -193,11 +194,11 @@ def json_object(option: str, text: str) -> dict[str, Any]:
 
 
 def open_database(settings: Settings) -> "Database":
-    """The database of a command; it becomes that of `run_in_worker()` too."""
+    """The database of a command. `run_in_worker()` uses it too."""
     from jobq.store.database import Database, use_database
 
     database = Database(settings)
     use_database(database)
     click.get_current_context().call_on_close(database.close)
-    database.tell()  # before a console has the terminal
+    database.tell()  # before a console takes the terminal
     return database

@@ -1,6 +1,6 @@
-"""`python -m jobq.cli.planned`: what `jobq enqueue` with the words on stdin would enqueue, as JSON on stdout.
+"""`python -m jobq.cli.planned`: the job that `jobq enqueue` with the words on stdin would enqueue, as JSON on stdout.
 
-For `operate.plan`. On stdin, since a command line can be read by everybody on the machine, and arguments may be secret.
+For `operate.plan`. On stdin, since everybody on the machine can read a command line, and arguments may be secret.
 """
 
 import json

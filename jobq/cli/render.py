@@ -1,4 +1,4 @@
-"""How the command line shows things: JSON documents, tables, times. All that is shown has passed `jobq.clean`."""
+"""Output of the command line: JSON documents, tables, times. Everything shown has passed `jobq.clean`."""
 
 import json
 import os
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WIDE = 4000
-"""Columns where the output is no terminal: a pipe has no width, and nothing should be cut for it."""
+"""Columns if the output is not a terminal: a pipe has no width, and nothing should be cut for it."""
 
 GAP = 2
 NARROWEST = 6
-"""Characters that an elastic column keeps, if need be at the cost of the others."""
+"""Minimum width of an elastic column, if need be at the cost of the others."""
 
 STYLES = {
     "successful": ("✓", "green"),
@@ -46,7 +46,7 @@ def show_json(value: Any) -> None:
 
 
 def show_value(value: Any) -> None:
-    """What a run returned: as JSON on one line, or where it is none, as Python shows it."""
+    """The return value of a run: as JSON on one line, else in Python's notation."""
     if value is None:
         return
     try:
@@ -62,12 +62,12 @@ def plain_json(value: Any) -> Any:
 
 
 def say(message: str) -> None:
-    """Talk goes to stderr: stdout is for data."""
+    """Messages go to stderr: stdout is for data."""
     click.echo(message, err=True)
 
 
 def told(words: str, names: Sequence[str], done: Sequence[str], why_not: str, *, as_json: bool) -> None:
-    """Says of what is named what was done, and of the rest why not."""
+    """Prints what was done to which names, and why the others were left alone."""
     left = [name for name in dict.fromkeys(names) if name not in done]
     if as_json:
         show_json({"done": done, "unchanged": left})
@@ -98,7 +98,7 @@ def console() -> "Console":
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), elastic: Sequence[str] = ()
 ) -> None:
-    """A table of one line a row; text that does not fit ends in an ellipsis, that of the elastic columns first."""
+    """A table of one line per row. Text that does not fit ends in an ellipsis, first in the elastic columns."""
     from rich.table import Table
     from rich.text import Text
 
@@ -120,7 +120,7 @@ def table(
 
 
 def fitted(columns: Sequence[str], widths: Sequence[int], elastic: Sequence[str], most: int) -> list[int]:
-    """The widths at which the columns fit side by side: elastic ones give way first, then the widest."""
+    """The widths at which the columns fit side by side: elastic ones shrink first, then the widest."""
     fit = list(widths)
     excess = sum(fit) + GAP * (len(fit) - 1) - most
     bounds = [
@@ -154,7 +154,7 @@ def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Two units at the most: 0.4s, 12s, 5m 3s, 2h 10m, 3d 4h."""
+    """At most two units: 0.4s, 12s, 5m 3s, 2h 10m, 3d 4h."""
     if seconds is None:
         return ""
     if seconds < 10:
@@ -168,7 +168,7 @@ def duration(seconds: float | None) -> str:
 
 
 def sparkline(counts: Sequence[int | None]) -> str:
-    """A small chart: a bar a number, the highest as high as can be; a dot for none, a space for what is not known."""
+    """A small chart: a bar per number, scaled to the highest; a dot for zero, a space for unknown."""
     most = max((count or 0 for count in counts), default=0)
     return "".join(
         " " if count is None else "·" if count == 0 else BARS[-(-count * len(BARS) // most) - 1] for count in counts

@@ -1,4 +1,4 @@
-"""`jobq replay`: a finished job's exact arguments, run here, in this checkout."""
+"""`jobq replay`: runs a finished job's exact arguments here, in this checkout."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def replay(ctx: click.Context, job_id: int, is_debugged: bool, app: tuple[str, ...], settings: Settings) -> None:
     """Run the finished job ID again here, in this process, with the arguments it had.
 
-    Its row and its history are not touched, and nothing is recorded; what the job itself does, it does. Exit code 1
-    where it raises.
+    Its row and its history do not change, and nothing is recorded. The effects of the job itself are real. Exits with 1
+    if it raises.
     """
     from jobq import observe
     from jobq.cli.loading import load_application
@@ -72,7 +72,7 @@ def assignment_of(job: JobRecord, arguments: str) -> Assignment:
 
 
 def debug(traceback: "TracebackType | None") -> Any:
-    """The debugger at the place where it raised; `up` leads to the job."""
+    """The debugger at the place of the exception; `up` leads to the job."""
     import pdb
 
     pdb.post_mortem(traceback)

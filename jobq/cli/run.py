@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobq.store.database import Database
 
 MAX_WANTED = 20
-"""Queues for which /metrics says how many processes they want: each is a question of its own."""
+"""Maximum number of queues for which /metrics says how many processes they want: each costs one question."""
 
 
 @click.command()
@@ -52,8 +52,8 @@ MAX_WANTED = 20
 def run(ctx: click.Context, /, queues: tuple[str, ...], drain: bool, reload: bool, **flags: Any) -> None:
     """Work the queues until stopped.
 
-    Of all queues, jobs of higher priority run first; within a priority, queues take turns, and each is worked in the
-    order of arrival. The first SIGTERM or Ctrl-C lets running jobs finish; a second one cuts them off and gives
+    Across all queues, jobs of higher priority run first. Within a priority, queues take turns, and each is worked in
+    the order of arrival. The first SIGTERM or Ctrl-C lets running jobs finish; a second one cuts them off and gives
     them back. The log goes to stderr.
     """
     from jobq.queue_choice import QueueChoice, parsed
@@ -98,7 +98,7 @@ def database_for_a_while(settings: Settings) -> "Iterator[Database]":
 
 
 def observe_queues(settings: Settings) -> None:
-    """Where this process has an SDK of OpenTelemetry, it exports the state of the queues and workers."""
+    """If this process has an SDK of OpenTelemetry, it exports the state of the queues and workers."""
     from jobq import telemetry
 
     if telemetry.is_on():
@@ -110,7 +110,7 @@ def observe_queues(settings: Settings) -> None:
 
 
 def database_figures(settings: Settings, choice: "QueueChoice") -> "Load":
-    """What /metrics tells of the database."""
+    """The database's figures in /metrics."""
     from jobq import observe
     from jobq.records import Load
 

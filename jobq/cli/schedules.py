@@ -1,4 +1,4 @@
-"""`jobq schedules`: what is enqueued again and again, whether it did, and acts on it."""
+"""`jobq schedules`: the schedules, the results of their ticks, and acts on them."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -37,7 +37,7 @@ def schedules(ctx: click.Context, settings: Settings, as_json: bool) -> None:
 
 
 def document_of(record: ScheduleRecord) -> dict[str, Any]:
-    """As JSON: what can be derived is there, too."""
+    """As JSON, with derived values."""
     return {
         **asdict(record),
         "next_at": record.next_at,
@@ -48,7 +48,7 @@ def document_of(record: ScheduleRecord) -> dict[str, Any]:
 
 
 WIDE_ENOUGH = 140
-"""Columns below which the list keeps to what cannot be left out; `--json` has it all."""
+"""With fewer columns the list shows only the essential ones; `--json` has all."""
 
 
 def show_schedules(found: tuple[ScheduleRecord, ...]) -> None:
@@ -82,7 +82,7 @@ def next_text(record: ScheduleRecord) -> str:
 
 
 def local(moment: datetime, timezone: str) -> str:
-    """A time as the schedule's own clocks show it."""
+    """A time in the schedule's own time zone."""
     try:
         return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
     except (ZoneInfoNotFoundError, ValueError):
@@ -139,7 +139,7 @@ def resume(names: tuple[str, ...], settings: Settings, as_json: bool) -> None:
 
 
 def act(done: str, operation: Callable[..., Any], names: tuple[str, ...], settings: Settings, *, as_json: bool) -> Any:
-    """Acts, and says what came of it; exit code 1 where nothing was done."""
+    """Acts, and prints the result. Exit code 1 if nothing was done."""
     acted = operation(open_database(settings), names)
     if as_json:
         show_json(asdict(acted))
@@ -177,7 +177,7 @@ def preview(names: tuple[str, ...], window: str, settings: Settings, as_json: bo
 
 
 def when(moment: datetime) -> str:
-    """By the clock of this shell: the schedules may have a zone each."""
+    """In this shell's time zone: each schedule may have its own."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 

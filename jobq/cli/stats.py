@@ -43,7 +43,8 @@ def stats(
 ) -> None:
     """Show the state of everything: jobs by state and outcome, queues, workers.
 
-    With --since, what ended in that time by queue and class: how many, how they ended, how long they waited and ran.
+    With --since, the jobs that ended in that time by queue and class: their number, outcomes, waiting times and run
+    times.
     """
     if since is None and (queue or job_class):
         raise UsageError("--queue and --class go with --since: jobq stats --since 1h --queue mail")
@@ -116,9 +117,9 @@ def show_stats(seen: Stats) -> None:
 
 
 def counted_of(seen: Stats) -> dict[str, int]:
-    """How far each figure was counted that is too large to count.
+    """The limit of each figure that was too large to count.
 
-    Statistics may not know of more: there are none yet, or they are of a time when there was less.
+    Statistics may show less: they may be missing, or from a time when there were fewer jobs.
     """
     from jobq.observe.overview import OUTCOME_LIMIT
 
@@ -189,7 +190,7 @@ def stopping_text(worker: WorkerRecord) -> str:
 @database_options
 @json_option
 def queues(settings: Settings, as_json: bool) -> None:
-    """List the queues that hold something, or on which something is set."""
+    """List the queues that have jobs or settings."""
     from jobq import observe
 
     database = open_database(settings)
@@ -204,7 +205,7 @@ def queues(settings: Settings, as_json: bool) -> None:
 @database_options
 @json_option
 def workers(settings: Settings, as_json: bool) -> None:
-    """List the workers, and when each was last heard of."""
+    """List the workers, and the time of each one's last heartbeat."""
     from jobq import observe
 
     found = observe.workers(open_database(settings))

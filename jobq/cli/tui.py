@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 2.0
-"""Seconds after which a console tells that the database is lost, instead of waiting for it: somebody is looking on."""
+"""Seconds after which a console reports a lost database, instead of waiting: a person is watching."""
 
 
 class Pace(click.FloatRange):
-    """Seconds, or infinitely many."""
+    """Seconds, or infinity."""
 
     name = "number of seconds, nor off"
 
@@ -67,8 +67,8 @@ def tui(
 ) -> None:
     """Open the operations console in this terminal, or with --web in a browser on this machine.
 
-    PLACE is where to begin: jobs, jobs/errored, jobs/pending/queue:mail, failures/class:mail.*, queues, workers. Press
-    ? there for the keys.
+    PLACE is the first screen: jobs, jobs/errored, jobs/pending/queue:mail, failures/class:mail.*, queues, workers.
+    Press ? there for the keys.
     """
     if web is None and not is_served() and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("The console needs a terminal. For a script there is jobq stats, and --json.")
@@ -121,7 +121,7 @@ def require_screen(place: str | None) -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """What is loaded stays: to look through it again and again for what may go takes a sixth of the time."""
+    """Excludes loaded modules from garbage collection: scanning them again and again took a sixth of the time."""
     gc.disable()
     try:
         yield
@@ -131,7 +131,7 @@ def loading() -> Iterator[None]:
 
 
 def in_browser(web: WebOptions, settings: Settings, options: list[str], *, is_demo: bool) -> None:
-    """Each tab is a `jobq tui` of these settings, with these options."""
+    """Each tab is a `jobq tui` with these settings and options."""
     from jobq.cli.demo import apart
 
     settings = apart(settings) if is_demo else settings
@@ -141,7 +141,7 @@ def in_browser(web: WebOptions, settings: Settings, options: list[str], *, is_de
 
 @contextmanager
 def live(settings: Settings, *, is_read_only: bool, is_demo: bool) -> Iterator["Source"]:
-    """The database that the settings name. It is asked at once, while the console is still being loaded."""
+    """The database of the settings. It is asked at once, while the console is still loading."""
     from jobq.tui.access import Target
     from jobq.tui.live import LiveSource
 
@@ -166,7 +166,7 @@ def migrate(database: "Database") -> None:
 
 @contextmanager
 def recorded(source: "Source", path: Path) -> Iterator["Source"]:
-    """The same source; what it says is kept in a file."""
+    """The same source; its answers are recorded in a file."""
     from jobq import __version__
     from jobq.tui.recording import Recorder
 

@@ -1,4 +1,4 @@
-"""`jobq wait`: waits until jobs have ended, and says by its exit code how."""
+"""`jobq wait`: waits until jobs have ended, and reports the result by its exit code."""
 
 from dataclasses import asdict
 
@@ -27,7 +27,7 @@ def wait(
 ) -> None:
     """Wait until the jobs ID... have ended for good. A job that will be retried has not ended.
 
-    Exit codes: 0 all were successful, 1 one was not, 124 the time was up first.
+    Exit codes: 0 all were successful, 1 one was not, 124 the timeout was reached first.
     """
     from jobq import handles
 

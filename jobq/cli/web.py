@@ -26,7 +26,7 @@ class WebOptions:
 
 
 def web_options(function: Command) -> Command:
-    """--web with what belongs to it; the command gets `web`, which is None without it."""
+    """--web and its options. The command gets `web`, which is None without it."""
 
     @click.option("--web", "is_web", is_flag=True, help="In a browser on this machine, read-only (the extra 'web').")
     @click.option("--write", "is_writable", is_flag=True, help="With --web: let it change things.")
@@ -52,7 +52,7 @@ def web_options(function: Command) -> Command:
 
 
 def serve(web: WebOptions, settings: Settings, title: str, options: Sequence[str]) -> None:
-    """Serves consoles of these settings until it is told to stop."""
+    """Serves consoles with these settings until a signal stops it."""
     try:
         from jobq.tui.web.server import WebConsole
     except ModuleNotFoundError as error:

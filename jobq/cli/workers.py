@@ -1,4 +1,4 @@
-"""`jobq stop`: has workers end, from wherever one is."""
+"""`jobq stop`: stops workers, from any machine."""
 
 from dataclasses import asdict
 
@@ -18,10 +18,10 @@ from jobq.settings import Settings
 @database_options
 @json_option
 def stop(workers: tuple[str, ...], wait: bool, dead: bool, settings: Settings, as_json: bool) -> None:
-    """Stop each WORKER as a first SIGTERM does, on any machine: `jobq workers` lists them.
+    """Stop each WORKER like a first SIGTERM, on any machine: `jobq workers` lists them.
 
-    It claims nothing more, gives back what it has not begun, lets its running jobs finish within its shutdown_grace,
-    and exits with 0. What keeps it running, such as systemd, may start it again.
+    It claims nothing more, gives back unstarted jobs, lets running jobs finish within its shutdown_grace, and exits
+    with 0. A supervisor such as systemd may start it again.
     """
     from jobq import operate
 

@@ -1,4 +1,4 @@
-"""The course of the demonstration: what is enqueued, the worker that runs it, and what came of it."""
+"""The steps of the demonstration: enqueues jobs, runs a worker, and reports the results."""
 
 import os
 import random
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jobq.settings import Settings
 
 PACKAGE_WITH_FILES = 10
-"""Packages of so many files get a summary of their own."""
+"""Packages with this number of files get a summary of their own."""
 
 MOST_SUMMARIES = 25
 
@@ -36,7 +36,7 @@ class DemoFailed(JobqError):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one run of the demonstration enqueued, by id."""
+    """The jobs of one run of the demonstration, by id."""
 
     files: dict[int, str]
     summaries: dict[int, str]
@@ -49,7 +49,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What came of it."""
+    """The results of the jobs."""
 
     seconds: float
     ended: dict[int, Ended]
@@ -63,7 +63,7 @@ class Summary:
 
 
 def source_files(most: int | None = None) -> list[Path]:
-    """The source files of the running Python's standard library. Raises DemoFailed where there are none."""
+    """The source files of the running Python's standard library. Raises DemoFailed if there are none."""
     folder = Path(sysconfig.get_path("stdlib"))
     found = sorted(
         path for path in folder.rglob("*.py") if "site-packages" not in path.parts and "dist-packages" not in path.parts
@@ -72,7 +72,7 @@ def source_files(most: int | None = None) -> list[Path]:
         raise DemoFailed(f"There are no source files of the standard library in {folder}: this Python ships none.")
     if most is None or most >= len(found):
         return found
-    # A few from everywhere, and some that do not parse, where this Python ships its tests.
+    # A few from everywhere, and some that do not parse, if this Python ships its tests.
     broken = [path for path in found if is_broken(path)][: most // 20]
     return sorted({*broken, *random.Random(most).sample(found, most - len(broken))})  # noqa: S311 - the same for all
 
@@ -83,7 +83,7 @@ def is_broken(path: Path) -> bool:
 
 
 def enqueue(files: list[Path]) -> Work:
-    """One job a file; a summary for each large package; a report on the whole."""
+    """One job per file; a summary for each large package; a report on everything."""
     analyses = {record.id: record.arguments["path"] for record in enqueued([AnalyseFile(str(path)) for path in files])}
     packages: dict[str, list[int]] = {}
     for job, path in analyses.items():
@@ -102,7 +102,7 @@ def enqueued(jobs: list[AnalyseFile] | list[SummarisePackage] | list[ReportLibra
 
 @contextmanager
 def worker(settings: "Settings", processes: int | None) -> "Iterator[Worker]":
-    """A real worker, as `jobq run` starts it; at the end it is asked to stop, and waited for."""
+    """A real worker, as `jobq run` starts it. At the end it is asked to stop, and waited for."""
     with tempfile.TemporaryFile("w+b") as log:
         started = Worker(start_worker(settings, processes, log), log)
         try:
@@ -117,7 +117,7 @@ class Worker:
         self._log = log
 
     def require_alive(self) -> None:
-        """Raises DemoFailed with the end of its log where it has ended."""
+        """Raises DemoFailed with the end of its log if it has ended."""
         if (exit_code := self.process.poll()) is not None:
             self._log.seek(0)
             end = self._log.read()[-2000:].decode(errors="replace")
@@ -140,14 +140,14 @@ def start_worker(settings: "Settings", processes: int | None, log: IO[bytes]) ->
     from jobq.settings import environment_of
 
     environment = {**os.environ, **environment_of(settings)}
-    # In a session of its own: Ctrl-C is ours, and the worker is then stopped in the ordinary way.
-    # Its standard input ends with us, and it with that.
+    # In a session of its own: Ctrl-C goes to us, and we stop the worker in the ordinary way. Its standard input ends
+    # with us, and the worker with that.
     command = [sys.executable, "-m", "jobq.demo.leash", *command]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, env=environment, start_new_session=True)
 
 
 def follow(work: Work, running: Worker, on_progress: Callable[[int, int], None], pause: Callable[[], None]) -> Summary:
-    """Waits until every job has ended, and says what came of them."""
+    """Waits until every job has ended, and returns the results."""
     began = monotonic()
     while len(found := ended(work.ids)) < len(work.ids):
         running.require_alive()
@@ -167,7 +167,7 @@ def summarise(work: Work, found: dict[int, Ended], seconds: float) -> Summary:
 
 
 def trickle(files: list[Path]) -> Iterable[int]:
-    """Enqueues a handful of jobs each time it is asked for more; yields how many. Without end."""
+    """Enqueues a few jobs at each step, and yields their number. Endless."""
     chosen = random.Random()  # noqa: S311 - which files come next is nobody's secret
     broken = [path for path in files if is_broken(path)]
     while True:

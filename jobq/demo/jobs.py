@@ -1,4 +1,4 @@
-"""The jobs of the demonstration: they read the source files of Python's own standard library, one job a file."""
+"""The jobs of the demonstration: they read the source files of Python's own standard library, one job per file."""
 
 import ast
 import hashlib
@@ -34,14 +34,14 @@ class AnalyseFile(Job):
 
 
 class NotYet(Exception):
-    """What a job builds on is not there yet."""
+    """The results that a job needs are not there yet."""
 
 
 @register_job
 class SummarisePackage(Job):
     """Adds up one package, as soon as all of its files have been analysed.
 
-    It is enqueued with them and runs before most of them, so it comes too early, and tries again.
+    It is enqueued with them and runs before most of them, so it comes too early, and is retried.
     """
 
     def __init__(self, package: str, jobs: list[int]):
@@ -66,7 +66,7 @@ class SummarisePackage(Job):
 
 @register_job
 class ReportLibrary(SummarisePackage):
-    """Adds up everything, when nothing else is left to do."""
+    """Adds up everything, when no other job is left."""
 
     def __init__(self, jobs: list[int]):
         super().__init__("the standard library", jobs)
@@ -88,7 +88,7 @@ def all_ended(jobs: list[int]) -> list[Ended]:
 
 
 def totals(analysed: list[Ended]) -> dict[str, int]:
-    """What the files come to; those that do not parse have no value to add."""
+    """The totals of the files. Those that do not parse have no value to add."""
     values = [job.value for job in analysed if job.value]
     return {
         "files": len(analysed),

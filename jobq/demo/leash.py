@@ -1,4 +1,5 @@
-"""Runs a command for as long as standard input stays open: it ends with whoever started it, however that ended."""
+"""Runs a command as long as standard input stays open: it ends with the process that started it, even if that is
+killed."""
 
 import os
 import signal
@@ -20,7 +21,7 @@ def main(command: list[str]) -> int:
 
 
 def hold(process: "subprocess.Popen[bytes]") -> None:
-    """Until the other end of standard input is closed. Nothing is ever written to it."""
+    """Waits until the other end of standard input is closed. Nothing is ever written to it."""
     while os.read(0, 1024):
         pass
     process.terminate()

@@ -1,4 +1,4 @@
-"""The pages of jobs and results in Django's admin: to look at, with retry and cancel. Nothing is edited there."""
+"""Pages for jobs and results in Django's admin, with retry and cancel. Rows cannot be edited there."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -24,17 +24,17 @@ from jobq.states import Outcome, State
 from jobq.store.database import default_database
 
 MAX_COUNTED = 10_000
-"""Further than this nothing is counted, and no page reaches: a table may hold millions."""
+"""Maximum count, and the last reachable row: a table may hold millions."""
 
 MAX_AT_ONCE = 10_000
-"""Jobs of one action: a request has to end. `jobq retry` and `jobq cancel` have no limit."""
+"""Maximum number of jobs of one action: a request has to end. `jobq retry` and `jobq cancel` have no limit."""
 
 SAMPLED = 1000
-"""The queues of this many jobs, the newest, are offered as filters."""
+"""The queues of this many newest jobs are offered as filters."""
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than it must."""
+    """Counts only up to a limit."""
 
     @cached_property
     def count(self) -> int:
@@ -84,13 +84,13 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 
 class RecordedAdmin(admin.ModelAdmin):
-    """What the two pages have in common. Nobody may add, change or delete a row; who may change may act."""
+    """The base of the two pages. Nobody may add, change or delete a row. Users with the right to change may act."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
     list_max_show_all = 0
-    sortable_by = ()  # by their numbers or their ends alone, since no index serves another order
+    sortable_by = ()  # sortable only by id or end, since no index serves another order
     search_fields = ("=id", "job_class", "=unique_key")
     search_help_text = "A number, a part of a class's name, or a unique key."
 
@@ -99,7 +99,7 @@ class RecordedAdmin(admin.ModelAdmin):
         return rows
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """By number where it is one: other columns have no index."""
+        """By id if the text is a number: other columns have no index."""
         if search_term.isascii() and search_term.isdecimal():
             return queryset.filter(pk=min(int(search_term), 2**63 - 1)), False
         return super().get_search_results(request, queryset, search_term)  # type: ignore[no-any-return]
@@ -111,7 +111,7 @@ class RecordedAdmin(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Asked without a row, it is the actions that are meant."""
+        """Without a row, the question is about the actions."""
         return obj is None and bool(super().has_change_permission(request))
 
     @admin.display(description="class")
@@ -141,7 +141,7 @@ class RecordedAdmin(admin.ModelAdmin):
         return text
 
     def act(self, request: HttpRequest, queryset: QuerySet[Any], act: Callable[..., Acted], verb: str) -> None:
-        """Does it to the chosen jobs in the name of this user, and says what came of it."""
+        """Does it to the chosen jobs in the name of this user, and shows the result."""
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MAX_AT_ONCE + 1])
         if len(ids) > MAX_AT_ONCE:
             text = f"More than {MAX_AT_ONCE:,} jobs are selected. Choose fewer, or use the command: jobq {verb}."
@@ -203,12 +203,12 @@ class ResultAdmin(RecordedAdmin):
 
 
 def as_text(stored: str, indent: int | None = None) -> str:
-    """Stored arguments as they may be shown: as JSON, without secrets."""
+    """Stored arguments for display: as JSON, without secrets."""
     return json.dumps(without_secrets(legible(stored)), ensure_ascii=False, indent=indent)
 
 
 def described(attempt: Any) -> str:
-    """One attempt in some lines."""
+    """One attempt in a few lines."""
     head = f"attempt {attempt.attempt}: {attempt.outcome} at {attempt.ended_at:%Y-%m-%d %H:%M:%S %Z}"
     value = None if attempt.value is None else f"returned {json.dumps(attempt.value, ensure_ascii=False)}"
     error = attempt.traceback or (f"{attempt.error_type}: {attempt.error_message}" if attempt.error_type else None)

@@ -1,4 +1,4 @@
-"""The application as Django knows it: what is set up when a process starts."""
+"""The application for Django: sets jobq up when a process starts."""
 
 from django.apps import AppConfig
 from django.core import checks

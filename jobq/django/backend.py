@@ -18,7 +18,7 @@ from jobq.records import JobRecord, NewJob
 from jobq.store import callers, task_results
 
 HOLDER_ROUNDS = 3
-"""The job that holds a unique key may end just while it is looked for: then the key is free."""
+"""The job that holds a unique key may end while it is being looked up: then the key is free."""
 
 MAX_ID = 2**63 - 1
 
@@ -33,7 +33,7 @@ class JobqBackend(BaseTaskBackend):
     supports_priority = True
 
     def validate_task(self, task: Any) -> None:
-        """Checks a task, and registers what a worker runs for it: a task is validated when it is defined."""
+        """Checks a task, and registers its job for workers: Django validates a task when it is defined."""
         super().validate_task(task)
         check_options(task)
         task_jobs.register(task)
@@ -41,8 +41,8 @@ class JobqBackend(BaseTaskBackend):
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Adds the job, as part of the transaction of Django's connection if there is one.
 
-        Where an unfinished task holds its unique key, that task's result is returned, whatever `on_held` has done with
-        it. Raises EnqueueError where none holds it, but `unique_for` lets no other through yet.
+        If an unfinished task holds its unique key, that task's result is returned, whatever `on_held` did to it. Raises
+        EnqueueError if none holds it, but `unique_for` still blocks the key.
         """
         self.validate_task(task)
         result = results.new(task, args, kwargs, backend=self.alias)
@@ -73,7 +73,7 @@ class JobqBackend(BaseTaskBackend):
             _source.reset(token)
 
     def get_result(self, result_id: Any) -> Any:
-        """The result of a task. Raises TaskResultDoesNotExist, also for jobs that are no tasks of this application."""
+        """The result of a task. Raises TaskResultDoesNotExist, also for jobs that are not tasks of this application."""
         row = self._read(result_id)
         job_class = None if row is None else task_jobs.find(row.job_class)
         if row is None or job_class is None:
@@ -102,7 +102,7 @@ class JobqBackend(BaseTaskBackend):
 
 
 def new_job(task: Any, args: list[Any], kwargs: dict[str, Any]) -> NewJob:
-    """A task as it goes into the table: with the options of this task, which may be other than as it was defined."""
+    """A task in the form of a table row, with its own options, which may differ from its definition."""
     job_class = task_jobs.find(task.module_path)
     assert job_class is not None  # it has been validated
     return enqueueing.new_job(
@@ -119,7 +119,7 @@ def new_job(task: Any, args: list[Any], kwargs: dict[str, Any]) -> NewJob:
 
 
 def aware(moment: datetime | None) -> datetime | None:
-    """With USE_TZ off, Django's times are naive, and of its time zone."""
+    """With USE_TZ off, Django's times are naive, in its time zone."""
     return timezone.make_aware(moment) if moment is not None and timezone.is_naive(moment) else moment
 
 

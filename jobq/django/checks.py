@@ -1,4 +1,4 @@
-"""What `manage.py check` says about the database."""
+"""The checks of `manage.py check` for the database."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from jobq.store.database import Database
 
 
 def check_engine() -> Iterator[checks.CheckMessage]:
-    """An error where the database that is to hold the jobs is no PostgreSQL."""
+    """An error if the database for the jobs is not PostgreSQL."""
     if (vendor := database.connection().vendor) != "postgresql":
         yield checks.Error(
             f"jobq needs PostgreSQL, but DATABASES[{database.alias()!r}] is {vendor}.",
@@ -23,7 +23,8 @@ def check_engine() -> Iterator[checks.CheckMessage]:
 
 
 def check_tables(databases: Sequence[str] | None = None, **_kwargs: Any) -> Iterator[checks.CheckMessage]:
-    """A warning where jobq's tables are missing or old. Asked as Django asks a database: only where it is named."""
+    """A warning if jobq's tables are missing or old. Runs like Django's database checks: only if the database is
+    named."""
     if database.alias() not in (databases or ()) or database.connection().vendor != "postgresql" or is_migrating():
         return
     own = Database(database.own_settings())

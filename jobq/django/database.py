@@ -1,4 +1,4 @@
-"""Which of Django's databases holds the jobs, and how jobq reaches it."""
+"""The one of Django's databases that holds the jobs, and how jobq reaches it."""
 
 import sys
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def connection() -> Any:
 
 
 def address() -> str | None:
-    """The address of Django's database as libpq reads it; None where it is no PostgreSQL, or has no name yet."""
+    """The address of Django's database for libpq. None if it is not PostgreSQL, or has no name yet."""
     return found_database.of_django(connection().settings_dict, vendor=connection().vendor, alias=alias()).url
 
 
@@ -41,13 +41,13 @@ def schema() -> str:
 
 
 _used: str | None = None
-"""The address of Django's test database that this process uses."""
+"""The address of the Django test database of this process."""
 
 
 def use() -> None:
-    """In a test, has jobq use Django's test database: an address in jobq's settings is that of data not to be touched.
+    """In a test, makes jobq use Django's test database: the address in jobq's settings leads to real data.
 
-    Outside tests jobq finds Django's database by itself, where its own settings name no other.
+    Outside of tests jobq finds Django's database by itself, unless its own settings name another.
     """
     global _used
     if not in_tests() or (url := address()) is None or url == _used:
@@ -65,13 +65,14 @@ def follow(connection: Any, **_kwargs: Any) -> None:
 
 
 def in_tests() -> bool:
-    """Whether a test runner has set its environment up. `mail.outbox` is no sign of it: a mail backend makes it too."""
+    """Whether a test runner has set its environment up. `mail.outbox` does not prove it: a mail backend makes it
+    too."""
     utils = sys.modules.get("django.test.utils")
     return utils is not None and hasattr(utils._TestState, "saved_data")
 
 
 class DatabaseOfTests(Database):
-    """Keeps no connection open: Django could not drop or clone a test database that somebody is connected to."""
+    """Keeps no connection open: Django could not drop or clone a test database with a connection."""
 
     @contextmanager
     def connection(self, *, changes: bool = False) -> Iterator[Connection]:

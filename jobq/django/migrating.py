@@ -1,6 +1,6 @@
 """jobq's tables in Django's database: brought up to date after each `manage.py migrate`.
 
-No migrations of Django's own: each release of jobq would need a second copy of its SQL migrations.
+There are no Django migrations: each release of jobq would need a second copy of its SQL migrations.
 """
 
 import sys
@@ -15,7 +15,7 @@ from jobq.store.database import Database
 
 
 def bring_up_to_date(using: str, verbosity: int = 1, stdout: Any = None, plan: Any = None, **_kwargs: Any) -> None:
-    """Receives `post_migrate`: of `migrate`, and of `flush`, which has no plan."""
+    """Receives `post_migrate`: from `migrate`, and from `flush`, which has no plan."""
     if using != database.alias() or database.connection().vendor != "postgresql":
         return
     if plan is None and database.in_tests():

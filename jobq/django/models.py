@@ -1,4 +1,4 @@
-"""The tables of jobs and results as Django's models, for the admin pages: to look at, and never to write."""
+"""The tables of jobs and results as Django models, for the admin pages: read-only."""
 
 from django.db import models
 
@@ -7,19 +7,20 @@ from jobq.store.statements import quote_identifier
 
 
 def table(name: str) -> str:
-    """A table of jobq's schema. Django leaves a name that is quoted already as it is."""
+    """A table of jobq's schema. Django does not quote a name that is quoted already."""
     return f"{quote_identifier(load().schema)}.{quote_identifier(name)}"
 
 
 class NotDumped(models.Manager):
-    """The default manager, which `dumpdata` asks: a fixture must hold no secrets, and loading one enqueue no jobs."""
+    """The default manager, which `dumpdata` uses: a fixture must hold no secrets, and loading one must not enqueue
+    jobs."""
 
     def get_queryset(self) -> models.QuerySet:
         return super().get_queryset().none()
 
 
 class Recorded(models.Model):
-    """What the two tables have in common."""
+    """The base of the two tables."""
 
     nothing = NotDumped()
     rows = models.Manager()
@@ -31,7 +32,7 @@ class Recorded(models.Model):
     attempt = models.IntegerField()
     retries = models.IntegerField()
     unique_key = models.TextField(null=True)
-    arguments = models.TextField()  # JSON as text: it is somebody's, and read with care
+    arguments = models.TextField()  # JSON as text: it is untrusted, and read with care
     enqueued_at = models.DateTimeField()
     run_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)

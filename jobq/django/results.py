@@ -28,11 +28,11 @@ Status = base.TaskResultStatus
 FAILURES = (Outcome.ERRORED, Outcome.CANCELLED, Outcome.LOST)
 
 EARLIER = "an earlier worker"
-"""In a task that runs: who made the attempts before. A child does not ask the database."""
+"""In a running task: the workers of earlier attempts. A child does not ask the database."""
 
 
 def new(task: Any, args: Any, kwargs: Any, *, backend: str, **known: Any) -> Any:
-    """The result of a task that has not run. Raises TypeError where an argument is nothing that JSON has."""
+    """The result of a task that has not run. Raises TypeError if an argument is not JSON."""
     unknown = dict.fromkeys(("enqueued_at", "started_at", "finished_at", "last_attempted_at"))
     return base.TaskResult(
         **{
@@ -51,7 +51,7 @@ def new(task: Any, args: Any, kwargs: Any, *, backend: str, **known: Any) -> Any
 
 
 def change(result: Any, **changes: Any) -> Any:
-    """Sets fields of a result, which is frozen for everybody else."""
+    """Sets fields of a result, which is frozen for all other code."""
     for name, value in changes.items():
         object.__setattr__(result, name, value)
     return result
@@ -92,7 +92,7 @@ def fail(result: Any, error: BaseException) -> None:
 
 
 def aborted(job: "TaskJob", attempt: AttemptRecord) -> Any:
-    """The result of an attempt that somebody else saw the end of."""
+    """The result of an attempt whose end was seen by another process."""
     result = begun(job)
     return change(
         result,
@@ -140,13 +140,13 @@ def status_of(row: TaskRow) -> Any:
 
 
 def run_after_of(row: TaskRow) -> datetime | None:
-    """The time before which the first attempt was not to begin."""
+    """The earliest start of the first attempt."""
     first = row.attempts[0].run_at if row.attempts else row.run_at
     return local(first) if first > row.enqueued_at else None
 
 
 def as_enqueued(task: Any, queue: str, priority: int, **changes: Any) -> Any:
-    """The task as it was enqueued. Not checked again: what an operator has chosen is not Django's to refuse."""
+    """The task as it was enqueued. Not validated again: Django must not refuse an operator's choice."""
     changes |= {"queue_name": queue, "priority": priority}
     copy = object.__new__(type(task))
     for field in fields(task):
@@ -155,9 +155,9 @@ def as_enqueued(task: Any, queue: str, priority: int, **changes: Any) -> Any:
 
 
 def call_of(job_class: "type[TaskJob]", stored: str) -> tuple[list[Any], dict[str, Any]]:
-    """The stored arguments as a call: by position as long as none is left out, then by name.
+    """The stored arguments as a call: by position until one is left out, then by name.
 
-    Where they fit the function no more, or another hand wrote them, all by name.
+    All by name if they no longer fit the function, or were written by hand.
     """
     named = {name: decoded(value) for name, value in as_object(stored).items()}
     args: list[Any] = []
@@ -182,7 +182,7 @@ def call_of(job_class: "type[TaskJob]", stored: str) -> tuple[list[Any], dict[st
 
 
 def decoded(stored: Any) -> Any:
-    """A stored value as JSON, which is all that Django's tasks know. What is more than that is left as it is stored."""
+    """A stored value as JSON, the only type that Django's tasks know. Tagged values stay in their stored form."""
     try:
         return as_json(arguments.decoded(stored, row=lambda _adapter, stored: stored))
     except (ArgumentsError, TypeError, ValueError):
@@ -195,13 +195,14 @@ def as_object(stored: str) -> Mapping[str, Any]:
 
 
 def error_of(attempt: TaskAttempt | AttemptRecord) -> Any:
-    """The error of an attempt. What has no traceback (a process that was killed, say) has jobq's words instead."""
+    """The error of an attempt. If it has no traceback (for example a process that was killed), jobq's message replaces
+    it."""
     traceback = attempt.traceback or f"{attempt.error_type}: {attempt.error_message or attempt.outcome}\n"
     return base.TaskError(exception_class_path=path_of(attempt.error_type or ""), traceback=traceback)
 
 
 def path_of(error_type: str) -> str:
-    """The dotted path of an exception. Ends that no exception brought about are an error of jobq's."""
+    """The dotted path of an exception. An end without an exception is an error of jobq's."""
     if "." in error_type:
         return error_type
     if inspect.isclass(found := getattr(builtins, error_type, None)) and issubclass(found, BaseException):
@@ -214,9 +215,9 @@ ENDS = {
     "Expired": "jobq.directives.JobCancelled",
     "TimedOut": "jobq.directives.JobTimedOut",
 }
-"""What stands in a result for an end without an exception, as a class that code can tell apart."""
+"""The class in a result for an end without an exception, so that code can recognize it."""
 
 
 def local(moment: datetime) -> datetime:
-    """As Django has times: aware, unless USE_TZ is off."""
+    """A time for Django: aware, unless USE_TZ is off."""
     return moment if settings.USE_TZ else timezone.make_naive(moment)

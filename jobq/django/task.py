@@ -1,4 +1,4 @@
-"""`JobqTask`: a task of Django's with what jobq can do beyond it."""
+"""`JobqTask`: a Django task with jobq's additional options."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,11 +23,11 @@ from jobq.schedules import Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobqTask(base.Task):
-    """What `@task(…)` makes with this backend. Each option is as in `jobq.Job`."""
+    """The task that `@task(…)` makes with this backend. Each option is as in `jobq.Job`."""
 
     retries: int = 0
     retry_delay: float | Callable[[int], float] = 0
-    """Seconds before a retry, or a function of the attempt's number. Of the task as it is defined: no `using()`."""
+    """Seconds before a retry, or a function of the attempt's number. Only in the definition, not in `using()`."""
 
     timeout: float | timedelta | None = None
     unique_key: str | Callable[..., str | None] | None = None
@@ -37,14 +37,14 @@ class JobqTask(base.Task):
     unique_until: UniqueUntil = "finished"
     unique_for: float | timedelta | None = None
     debounce_limit: float | timedelta | None = None
-    """What a held key means, these four. Of the task as it is defined: no `using()`."""
+    """The rules for a held key, these four. Only in the definition, not in `using()`."""
 
     expires: float | timedelta | datetime | None = None
     schedule: Schedule | str | None = None
-    """When it is enqueued by itself. Of the task as it is defined: no `using()`."""
+    """Its schedule. Only in the definition, not in `using()`."""
 
     def using(self, **changes: Any) -> "JobqTask":
-        """A new task with other options; None leaves one as it is."""
+        """A new task with other options; None leaves one unchanged."""
         if unknown := changes.keys() - CHANGEABLE:
             raise TypeError(
                 f"using() has no {', '.join(sorted(unknown))}. Its arguments are: {', '.join(sorted(CHANGEABLE))}."
@@ -78,7 +78,7 @@ def schedule_of(task: Any) -> Schedule | None:
 
 
 def option(task: Any, name: str, default: Any = None) -> Any:
-    """An option of jobq's. A task that another backend's decorator made has none."""
+    """An option of jobq's. A task of another backend's decorator has none."""
     return getattr(task, name, default)
 
 
@@ -86,7 +86,8 @@ RULES = ("on_held", "unique_until", "unique_for", "debounce_limit")
 
 
 def rules_of(task: Any) -> dict[str, Any]:
-    """What a held key means, as attributes of the task's class; what another decorator's task does not say is Job's."""
+    """The rules for a held key, as attributes of the task's class. For a task of another decorator, Job's defaults
+    apply."""
     return {name: option(task, name, getattr(Job, name)) for name in RULES}
 
 

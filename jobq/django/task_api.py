@@ -28,7 +28,7 @@ TaskResultDoesNotExist = exceptions.TaskResultDoesNotExist
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON gives it back: also of a kind of its own, such as a member of TextChoices. Raises TypeError."""
+    """A value as JSON returns it, also for a special type such as a member of TextChoices. Raises TypeError."""
     return json.loads(json.dumps(normalize_json(value)))
 
 

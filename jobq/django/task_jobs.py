@@ -1,4 +1,4 @@
-"""The Job class of each task: what a worker runs. Registered under the task's dotted path when the task is defined."""
+"""The Job class of each task, which a worker runs. Registered under the task's dotted path when the task is defined."""
 
 import inspect
 from datetime import timedelta
@@ -61,7 +61,7 @@ class TaskJob(Job):
         return value
 
     def on_aborted(self, result: AttemptRecord) -> None:
-        """Tells of the end of a task that could not tell itself: it was killed, or cancelled before it began."""
+        """Reports the end of a task that could not report it itself: it was killed, or cancelled before it began."""
         if not result.retried:
             signals.task_finished.send_robust(sender_of(self), task_result=results.aborted(self, result))
 
@@ -102,7 +102,7 @@ def sender_of(job: TaskJob) -> type:
 
 
 def register(task: Any) -> "type[TaskJob]":
-    """Registers the Job class of a task, once: what `using()` makes of a task runs as the task that was defined."""
+    """Registers the Job class of a task, once: a task from `using()` runs as the task that was defined."""
     known = find(task.module_path)
     if known is not None and known.task.func is task.func:
         return known

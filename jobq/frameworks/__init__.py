@@ -1,1 +1,1 @@
-"""What the frameworks of an application need around each attempt: contexts, care for connections, sessions."""
+"""Support for the frameworks of an application around each attempt: contexts, connections, sessions."""

@@ -1,4 +1,4 @@
-"""What is done for one framework between the attempts of a process; here, that is nothing."""
+"""Work for one framework between the attempts of a process; this base does nothing."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 class Care:
-    """One framework's. Errors in it are logged, and never those of a job."""
+    """The care for one framework. Its errors are logged, and never become those of a job."""
 
     def begin(self) -> None:
         """Before the arguments are loaded, in the thread that runs the attempt."""
@@ -17,7 +17,7 @@ class Care:
         """After the attempt, in the same thread."""
 
     def rest(self) -> float | None:
-        """While the process waits for jobs. The seconds until the next call; None: none is needed."""
+        """While the process waits for jobs. Returns the seconds until the next call; None: none is needed."""
         return None
 
     def beside_others(self) -> AbstractAsyncContextManager[None]:

@@ -1,8 +1,8 @@
-"""Django closes its connections between requests; in a child of jobq it is done between attempts, by its own rules.
+"""Django closes its connections between requests. In a child of jobq this happens between attempts, by the same rules.
 
 Connections belong to threads. Ordinary jobs use those of the main thread. Asynchronous code of Django runs its
-statements in another thread: one that all share while coroutines run in turn, and one for each of those that run
-side by side, as for each request of an ASGI server.
+statements in another thread: one that all share while coroutines run in turn, and one for each of those that run side
+by side, as for each request of an ASGI server.
 """
 
 import logging
@@ -22,16 +22,16 @@ log = logging.getLogger("jobq.worker")
 Result = TypeVar("Result")
 
 WAIT_SECONDS = 30.0
-"""How long an attempt waits for a database that went away: its retries are not used up while a server restarts."""
+"""Seconds that an attempt waits for a lost database, so that retries are not used up while a server restarts."""
 
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
 
 MAX_THREAD_SECONDS = 1.0
-"""How long an attempt's end waits for the thread of asynchronous code, which a job may have left busy."""
+"""Seconds that an attempt's end waits for the thread of asynchronous code, which a job may have left busy."""
 
 
 def is_configured() -> bool:
-    """Whether Django has settings, or finds them when it is asked."""
+    """Whether Django has settings, or finds them on access."""
     from django.conf import ENVIRONMENT_VARIABLE, settings
 
     return bool(settings.configured or os.environ.get(ENVIRONMENT_VARIABLE))
@@ -45,7 +45,7 @@ class DjangoCare(Care):
 
         self._home = threading.get_ident()
         self._is_elsewhere = False  # whether another thread may have connections
-        self._given_up: set[str] = set()  # the aliases of databases that were awaited in vain
+        self._given_up: set[str] = set()  # the aliases of databases that did not come back in time
         connection_created.connect(self._on_connected, weak=False)
 
     def _on_connected(self, connection: Any, **_: Any) -> None:
@@ -74,7 +74,8 @@ class DjangoCare(Care):
     def _await_server(self, connection: Any) -> None:
         """The last use of this database ended with an error of the connection: the attempt begins when it is back.
 
-        After one wait in vain none follows until there has been a connection again: other jobs may not need it.
+        After one such wait without success there is no other until there has been a connection again: other jobs may
+        not need the database.
         """
         deadline, backoff = time.monotonic() + WAIT_SECONDS, FIRST_BACKOFF_SECONDS
         while (error := error_of_connecting(connection)) is not None:
@@ -93,7 +94,7 @@ class DjangoCare(Care):
     def rest(self) -> float | None:
         waits = [rest_in_thread()]
         if self._is_elsewhere:
-            self._is_elsewhere = False  # … and true again where one is opened meanwhile
+            self._is_elsewhere = False  # … and true again if one is opened meanwhile
             resting = self._in_other_thread(rest_in_thread)
             waits.append(resting.result() if resting.done() else MAX_THREAD_SECONDS)
             self._is_elsewhere = self._is_elsewhere or waits[1] is not None
@@ -115,11 +116,11 @@ class DjangoCare(Care):
             try:
                 yield
             finally:
-                if thread in SyncToAsync.context_to_thread_executor:  # else no statement was executed
+                if thread in SyncToAsync.context_to_thread_executor:  # otherwise no statement was executed
                     await sync_to_async(close_in_thread)()
 
     async def in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """The thread in which the job's own statements are executed: it is the one that is looked after."""
+        """The thread in which the job's own statements are executed: its connections are checked."""
         from asgiref.sync import sync_to_async
 
         result: Result = await sync_to_async(function)(*arguments)
@@ -135,7 +136,7 @@ def opened() -> list[Any]:
 
 
 def tend(care: Callable[[Any], None], connection: Any) -> None:
-    """One connection that cannot be closed is no reason to leave the others alone."""
+    """If one connection cannot be closed, the others are still closed."""
     try:
         care(connection)
     except Exception:
@@ -180,7 +181,7 @@ def let_go(connection: Any) -> None:
 
 
 def is_in_transaction(driver_connection: Any) -> bool:
-    """As psycopg and psycopg2 know it; with other drivers, Django's own book is all there is."""
+    """The status from psycopg and psycopg2. With other drivers, only Django's own bookkeeping is known."""
     status = getattr(getattr(driver_connection, "info", None), "transaction_status", 0)
     return status in (1, 2, 3)  # active, in a transaction, in a failed one
 

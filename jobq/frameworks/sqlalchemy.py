@@ -1,4 +1,4 @@
-"""SQLAlchemy in a child of jobq: dead connections of its pools are replaced, and sessions of a thread are put away.
+"""SQLAlchemy in a child of jobq: replaces dead connections of its pools, and closes sessions of a thread.
 
 A pool that does not ping its connections (`pool_pre_ping`) hands out dead ones after the server was restarted, and each
 costs an attempt. Here the kernel is asked whether the server has hung up, which sends nothing.
@@ -16,7 +16,7 @@ log = logging.getLogger("jobq.worker")
 
 
 class SQLAlchemyCare(Care):
-    """For every engine of the process, and the sessions that `use_sqlalchemy` was given."""
+    """For every engine of the process, and the sessions of `use_sqlalchemy`."""
 
     def __init__(self) -> None:
         from sqlalchemy import event
@@ -34,7 +34,7 @@ class SQLAlchemyCare(Care):
 
 
 def replace_if_cut_off(_dbapi_connection: Any, record: Any, _proxy: Any) -> None:
-    """When a pool lends a connection: has it make another in the place of one that the server has ended."""
+    """When a pool lends a connection: makes it replace one that the server has closed."""
     from sqlalchemy.exc import DisconnectionError
 
     if is_cut_off(record.driver_connection):
@@ -42,6 +42,6 @@ def replace_if_cut_off(_dbapi_connection: Any, record: Any, _proxy: Any) -> None
 
 
 def leave_connections_to_parent() -> None:
-    """In a process that a job has forked: the connections are its parent's, who goes on to use them."""
+    """In a fork of a job: the connections belong to its parent, which still uses them."""
     for engine in references.engines_of_sessions():
         engine.dispose(close=False)

@@ -1,4 +1,4 @@
-"""What surrounds each attempt: context managers of the application, and the care for its frameworks.
+"""Surrounds each attempt with the context managers of the application, and with the care for its frameworks.
 
 A context manager is entered before the arguments of a job are loaded, and left after the job. Care is for processes
 that run one job after another. A test keeps its connections and transactions as they are, so it gets no care.
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 ContextManagerFactory = Callable[[], AbstractContextManager[Any]]
 
 are_needed = False
-"""False: nothing surrounds the attempts of this process. Asked for each job, so it is a plain value."""
+"""False: nothing surrounds the attempts of this process. A plain value, since each job reads it."""
 
 cares: tuple[Care, ...] = ()
 """Chosen by `use_care`, once the application is loaded."""
@@ -52,7 +52,7 @@ def around_attempts(factory: ContextManagerFactory) -> ContextManagerFactory:
 
 
 def use_care() -> None:
-    """From now on this process takes care of the frameworks that the application has imported, between its jobs."""
+    """From now on this process cares for the frameworks that the application has imported, between its jobs."""
     global are_needed, cares
     cares = tuple(chosen())
     are_needed = bool(around or cares)
@@ -93,19 +93,19 @@ async def entered_beside_others() -> AsyncIterator[None]:
 
 
 def leave() -> None:
-    """After an attempt, and before it is reported: what it left open is closed."""
+    """After an attempt, and before its report: closes what it left open."""
     for care in cares:
         care.end()
 
 
 async def in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Runs what would hold an event loop up in the thread that the frameworks want it in."""
+    """Runs blocking code in the thread that the frameworks require."""
     for care in cares:
         return await care.in_thread(function, *arguments)
     return await Care().in_thread(function, *arguments)
 
 
 def rest() -> float | None:
-    """Lets go of what is past its age. The seconds until this is needed again; None: not before the next attempt."""
+    """Closes connections past their age. Returns the seconds until the next call; None: not before the next attempt."""
     waits = [wait for care in cares if (wait := care.rest()) is not None]
     return min(waits, default=None)

@@ -1,8 +1,9 @@
 """How a worker stops: running → stopping → cut off → flushing.
 
 STOPPING: after a signal, an operator's request or the end of a drain. Nothing is claimed, unstarted jobs go back, and
-running jobs may end. CUT_OFF: the grace time is over, or a second signal came. Children are killed, and their jobs run
-again elsewhere. FLUSHING: all children have ended. Their last reports are recorded.
+running jobs may end.
+CUT_OFF: the grace time is over, or a second signal came. Children are killed, and their jobs run again elsewhere.
+FLUSHING: all children have ended. Their last reports are recorded.
 """
 
 import logging

@@ -90,7 +90,7 @@ def claim_announced(
     most: int,
     over: Sequence[int] = (),
 ) -> Steps[list[Assignment]]:
-    """Claims up to `most` jobs from the front of a queue. Stops when all of `ids` in that queue are taken."""
+    """Claims up to `most` jobs from the front of a queue. Claims none if all of `ids` in that queue are taken."""
     rows = yield (
         statement("claim_announced", schema),
         {

@@ -1,4 +1,4 @@
-"""What applications need to test their jobs: assertions, the run of due jobs, a clock, fixtures for pytest.
+"""Tools for tests of jobs: assertions, the run of due jobs, a clock, fixtures for pytest.
 
     from jobq.testing import assert_enqueued, run_due_jobs
 
@@ -7,8 +7,8 @@
         assert_enqueued(WelcomeUser, arguments={"name": "ada"})
         run_due_jobs()
 
-pytest loads this package wherever jobq is installed, and the fixtures with it. It works without pytest too. Nothing
-else is loaded until somebody asks for it.
+pytest loads this package and its fixtures if jobq is installed. It works without pytest too. Everything else is loaded
+on first use.
 """
 
 from importlib import import_module

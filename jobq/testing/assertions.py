@@ -1,4 +1,4 @@
-"""What was enqueued: assertions on the unfinished jobs."""
+"""Assertions on the unfinished jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MAX_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class EnqueuedJob:
-    """An unfinished job, its arguments as the constructor was called with them."""
+    """An unfinished job, with its arguments as in the call of the constructor."""
 
     id: int
     job_class: str
@@ -31,7 +31,7 @@ class EnqueuedJob:
     state: str
     unique_key: str | None
     arguments: dict[str, Any]
-    delay_seconds: float  # from when it was enqueued to when it is due
+    delay_seconds: float  # from its enqueue to its due time
 
     def __str__(self) -> str:
         options = [f"queue={self.queue!r}", f"priority={self.priority}", f"arguments={self.arguments!r}"]
@@ -44,7 +44,7 @@ class EnqueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a job must be like; None is anything."""
+    """The expected properties of a job; None matches anything."""
 
     job_class: type[Job] | JobFunction[..., Any] | str
     queue: str | None
@@ -100,10 +100,11 @@ def assert_enqueued(
     count: int | None = None,
     connection: Any = None,
 ) -> list[EnqueuedJob]:
-    """Asserts that an unfinished job is as described (`count`: that exactly so many are), and returns those that are.
+    """Asserts that an unfinished job matches (with `count`: exactly this number of jobs), and returns the matching
+    jobs.
 
-    `arguments` names those that matter; a job may have others. `delay_between` is the least and the most, in seconds
-    or as timedeltas, from when a job was enqueued to when it is due. What is not committed is not seen.
+    `arguments` names those that matter; a job may have others. `delay_between` is the minimum and the maximum, in
+    seconds or as timedeltas, from when a job was enqueued to when it is due. Uncommitted jobs are not seen.
     """
     __tracebackhide__ = True
     wanted = Wanted(job_class, queue, priority, arguments, unique_key, delay_between)
@@ -125,7 +126,7 @@ def refute_enqueued(
     delay_between: tuple[float | timedelta, float | timedelta] | None = None,
     connection: Any = None,
 ) -> None:
-    """Asserts that no unfinished job is as described; see `assert_enqueued`."""
+    """Asserts that no unfinished job matches; see `assert_enqueued`."""
     __tracebackhide__ = True
     wanted = Wanted(job_class, queue, priority, arguments, unique_key, delay_between)
     if fitting := [job for job in enqueued_jobs(connection=connection) if wanted.fits(job)]:
@@ -133,7 +134,7 @@ def refute_enqueued(
 
 
 def enqueued_jobs(*, connection: Any = None) -> list[EnqueuedJob]:
-    """Every unfinished job, in the order in which they were enqueued; `connection` is as in `assert_enqueued`."""
+    """Every unfinished job, in the order of enqueueing. `connection` is as in `assert_enqueued`."""
     with connected(connection) as found:
         rows = found.execute(statement("enqueued", default_database().schema), {}).fetchall()
         with rows_of_test(found, is_for_all=True):
@@ -144,7 +145,7 @@ def enqueued_jobs(*, connection: Any = None) -> list[EnqueuedJob]:
 
 
 def is_same(found: Any, wanted: Any) -> bool:
-    """Whether an argument is the one that is meant. A row is, where it is the same row of the database."""
+    """Whether an argument has the expected value. A row matches if it is the same row of the database."""
     return bool(found == wanted) or (type(found) is type(wanted) and as_stored(found) == as_stored(wanted))
 
 

@@ -1,6 +1,6 @@
-"""A clock that a test moves forward: the time by which jobq's statements work, in the test's database.
+"""A clock that a test moves forward: it sets the time for jobq's statements in the test's database.
 
-The statements are the real ones. While the clock is in place they read a function of the test's schema instead of
+The statements are the real ones. While the clock is active they read a function of the test's schema instead of
 PostgreSQL's clock, and so do the defaults of columns and `jobq.enqueue` in SQL. Python's own clock does not move: a
 library like time-machine moves that.
 """
@@ -18,13 +18,13 @@ from jobq.testing.connections import command, connected, is_usable, on_connectio
 LOCK_TIMEOUT = "55P03"
 
 in_place: "MovedTime | None" = None
-"""The clock of this process: the statements are the same for all of it."""
+"""The clock of this process: all its statements use it."""
 
 
 class Clock:
     """A clock that only goes forward, as `with Clock() as clock:` or as the fixture `jobq_clock`.
 
-    It goes on by itself from wherever it is moved to. `connection` is as in `run_due_jobs`.
+    Time passes as usual from the moment to which it was moved. `connection` is as in `run_due_jobs`.
     """
 
     def __init__(self, *, connection: object = None) -> None:
@@ -65,7 +65,8 @@ class Clock:
         minutes: float = 0,
         seconds: float = 0,
     ) -> None:
-        """Moves the clock forward: `by` seconds or a timedelta, or by what is named. Raises ValueError for backward."""
+        """Moves the clock forward: `by` seconds or a timedelta, or by the named units. Raises ValueError for
+        backward."""
         by = by.total_seconds() if isinstance(by, timedelta) else by
         total = by + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
         if total < 0:
@@ -75,7 +76,7 @@ class Clock:
             time.move(connection, total)
 
     def move_to(self, moment: datetime) -> None:
-        """Moves the clock forward to an aware datetime. Raises ValueError where the clock is past it already."""
+        """Moves the clock forward to an aware datetime. Raises ValueError if the clock is past it already."""
         if moment.utcoffset() is None:
             raise ValueError(f"{moment.isoformat()} is a naive datetime: give it a time zone.")
         time = self._require()
@@ -89,7 +90,7 @@ class Clock:
             time.move(connection, seconds)
 
     def reset(self) -> None:
-        """Puts the clock back to the real time. Jobs that are due later by the moved clock wait for that time again."""
+        """Returns the clock to the real time. Jobs that are due later by the moved clock wait for that time again."""
         time = self._require()
         with connected(None) as connection:
             time.set(connection, 0.0)
@@ -102,7 +103,7 @@ class Clock:
 
 @contextmanager
 def moving(connection: Connection) -> "Iterator[MovedTime]":
-    """The clock that is in place; where there is none, one for as long as this lasts."""
+    """The active clock. If there is none, a temporary one."""
     if in_place is not None:
         yield in_place
         return
@@ -121,7 +122,7 @@ def now(connection: Connection) -> datetime:
 
 
 class MovedTime:
-    """What a clock has put into the database, and how far ahead of the real time it is."""
+    """The clock's changes in the database, and how far it is ahead of the real time."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
@@ -146,7 +147,7 @@ class MovedTime:
         return time
 
     def end(self, connection: Connection) -> None:
-        """Puts everything back. In a transaction that takes no statement any more, its rollback does that."""
+        """Undoes all changes. If a transaction accepts no statement any more, its rollback does that."""
         global in_place
         statements.read_time_from(None)
         in_place = None

@@ -19,14 +19,14 @@ Row = tuple[Any, ...]
 
 @contextmanager
 def on_connection(connection: Any = None) -> Iterator[Any]:
-    """Makes jobq use a connection of the test's own, where none is given: to enqueue, to look, to run what is due.
+    """Makes jobq use a test's own connection by default: to enqueue, to look, and to run due jobs.
 
-    It is one of SQLAlchemy, of Django or of a driver; None: the default one of Django. What is enqueued is part of its
-    transaction, and goes when that is rolled back.
+    It is one of SQLAlchemy, of Django or of a driver; None: the default one of Django. Enqueued jobs are part of its
+    transaction, and vanish when that is rolled back.
     """
     before = stand_ins.connection, stand_ins.is_awaited
     connection = django_connection() if connection is None else connection
-    # Django's connections are each thread's own, so coroutines await Django's way to the right thread.
+    # Each thread has its own Django connections, so coroutines await Django's way to the right thread.
     stand_ins.connection, stand_ins.is_awaited = connection, is_of_loop(connection) or is_django(connection)
     try:
         yield connection
@@ -35,7 +35,7 @@ def on_connection(connection: Any = None) -> Iterator[Any]:
 
 
 def connection_at_hand(given: Any) -> Any:
-    """The connection that is given, else the test's own; None: there is none, and jobq uses its own database.
+    """The given connection, else the test's own. None: there is none, and jobq uses its own database.
 
     Inside an atomic block of Django, as in a TestCase, it is Django's.
     """
@@ -57,7 +57,7 @@ def is_django(connection: Any) -> bool:
 
 
 def is_of_loop(connection: Any) -> bool:
-    """Whether a connection is one of an event loop: SQLAlchemy's of asyncio, asyncpg's, psycopg's AsyncConnection."""
+    """Whether a connection belongs to an event loop: SQLAlchemy's of asyncio, asyncpg's, psycopg's AsyncConnection."""
     return inspect.iscoroutinefunction(getattr(type(connection), "execute", None))
 
 
@@ -80,13 +80,13 @@ def connected(given: Any) -> Iterator[Connection]:
 
 
 class Lent:
-    """A connection of the test's own. It takes statements as psycopg's does, whatever its driver is."""
+    """A connection of the test's own. It accepts statements like psycopg's, whatever its driver is."""
 
     def __init__(self, given: Any) -> None:
         self.given = given
 
     def execute(self, statement: bytes | str, parameters: dict[str, Any] | None = None) -> "Rows":
-        """Executes what answers with rows: whatever a statement of the store changes, it says so."""
+        """Executes a statement that returns rows: all changing statements of the store do."""
         text = statement.encode() if isinstance(statement, str) else statement
 
         def steps() -> Steps[list[Row]]:
@@ -95,7 +95,7 @@ class Lent:
         return Rows(self.carry_out(steps()))
 
     def command(self, text: str) -> None:
-        """Executes what has no rows to answer with, as each framework and driver has it."""
+        """Executes a statement without rows, for each framework and driver."""
         given = self.given
         if hasattr(given, "execute"):
             clause = sys.modules["sqlalchemy"].text(text) if hasattr(given, "begin_nested") else text
@@ -106,14 +106,14 @@ class Lent:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """The caller's own, where it has one."""
+        """The caller's own, if it has one."""
         yield
 
     def carry_out(self, steps: Steps[Result]) -> Result:
         return callers.on(self.given, steps)
 
     def call(self, function: Callable[[], Any]) -> Any:
-        """Calls something of the connection's own."""
+        """Calls a method of the connection."""
         return function()
 
 
@@ -140,7 +140,7 @@ class LentByLoop(Lent):
 
 
 class Rows:
-    """What a statement answered, as a cursor of psycopg gives it."""
+    """The result of a statement, like a cursor of psycopg."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = list(rows)
@@ -156,7 +156,7 @@ class Rows:
 
 
 def command(connection: Connection | Lent, text: str) -> None:
-    """Executes what has no rows to answer with: whatever is no query, and changes no rows."""
+    """Executes a statement that returns no rows and changes none."""
     if isinstance(connection, Lent):
         connection.command(text)
     else:
@@ -164,7 +164,7 @@ def command(connection: Connection | Lent, text: str) -> None:
 
 
 def is_usable(connection: Connection | Lent) -> bool:
-    """Whether a connection takes statements: after an error of the database, a transaction takes none."""
+    """Whether a connection accepts statements: after an error of the database, a transaction accepts none."""
     try:
         connection.execute(b"SELECT 1", {})
     except Exception:  # noqa: BLE001 - each driver and framework has errors of its own for this

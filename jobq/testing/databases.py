@@ -1,4 +1,4 @@
-"""Databases for tests: one of its own for each test, and jobq's tables in the one that a framework made."""
+"""Databases for tests: one for each test, and jobq's tables in a database that a framework made."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ PREFIX = "jobq_test_"
 
 @contextmanager
 def used(settings: Settings) -> Iterator[Database]:
-    """Opens a database and makes it the one that `run_in_worker()` enqueues into, and that `jobq.worker()` works."""
+    """Opens a database and makes it the one for `run_in_worker()` and `jobq.worker()`."""
     database, before = Database(settings), stand_ins.environment
     use_database(database)
     stand_ins.environment = environment_of(settings)
@@ -38,7 +38,7 @@ def used(settings: Settings) -> Iterator[Database]:
 
 @contextmanager
 def server_url(settings: Settings) -> Iterator[str]:
-    """The address of the server for tests, kept running meanwhile where it is the embedded one."""
+    """The address of the server for tests. An embedded one is kept running meanwhile."""
     if url := os.environ.get("JOBQ_TEST_DATABASE_URL"):
         yield url
         return
@@ -50,25 +50,25 @@ def server_url(settings: Settings) -> Iterator[str]:
 
 
 class Databases:
-    """Databases for the tests of one session, each a copy of a template that was migrated once.
+    """Databases for one test session, each a copy of a template that was migrated once.
 
-    Where the role may not create databases, each test gets a schema of its own instead.
+    If the role may not create databases, each test gets a schema of its own instead.
     """
 
     def __init__(self, connection: Any, alive: Any, url: str, settings: Settings) -> None:
         self._connection = connection
-        # Its one transaction stays open for the whole session of tests, and holds the locks that say so. The lock of a
-        # PostgreSQL session would stay behind with a pooler that is in between.
+        # Its one transaction stays open for the whole test session, and holds the locks that show that. The lock of a
+        # PostgreSQL session would stay behind in a pooler.
         self._alive = alive
         self._url = url
         self._settings = settings
         self._session = token_hex(4)
-        # Advisory locks are a database's own: only what was made from the same one can be told dead or alive.
+        # Advisory locks belong to one database: only names made from the same one can be checked for live sessions.
         (origin,) = self._execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
         self._prefix = f"{PREFIX}{origin}_"
         self._names = (f"{self._prefix}{self._session}_{number}" for number in count())
         self._template: str | None = None
-        # To copy the files takes a checkpoint, which is cheap only where nothing waits for the disk.
+        # Copying the files takes a checkpoint, which is cheap only if writes do not wait for the disk.
         is_durable = self._execute("SHOW fsync").fetchone() == ("on",)
         self._strategy = "WAL_LOG" if is_durable else "FILE_COPY"
 
@@ -92,7 +92,7 @@ class Databases:
 
     @contextmanager
     def new(self) -> Iterator[Settings]:
-        """A database for one test, as the settings that lead to it; dropped afterwards."""
+        """A database for one test, as the settings that lead to it. Dropped afterwards."""
         if self._template is not None:
             with self._clone(self._template) as settings:
                 yield settings
@@ -132,7 +132,7 @@ class Databases:
         return bool(may)
 
     def _sweep(self) -> None:
-        """Drops what sessions left behind that were killed: a session that lives holds a lock on its name."""
+        """Drops what killed sessions left: a live session holds a lock on its name."""
         self._alive.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         self._alive.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._session])
         for kind, catalog, column in (
@@ -149,7 +149,7 @@ class Databases:
                     self._drop(kind, name)
 
     def _drop(self, kind: str, name: str) -> None:
-        # FORCE: a connection that a test forgot is that test's failure, not the next one's.
+        # FORCE: a connection that a test forgot must not fail the next test.
         self._execute(f"DROP {kind} IF EXISTS {name} {'WITH (FORCE)' if kind == 'DATABASE' else 'CASCADE'}")
 
     def _execute(self, statement: str, parameters: list[str] | None = None) -> Any:
@@ -157,7 +157,7 @@ class Databases:
 
 
 def with_url(settings: Settings) -> Settings:
-    """The same settings with the address as an URL, which an engine of SQLAlchemy takes too."""
+    """The same settings with the address as a URL, which an engine of SQLAlchemy accepts too."""
     return replace(settings, database_url=url_of(settings.database_url or ""))
 
 
@@ -170,7 +170,7 @@ def migrate(settings: Settings) -> None:
 
 
 def create_tables(place: Any) -> None:
-    """Creates jobq's tables in a database that something else made for tests. Those that are there stay as they are.
+    """Creates jobq's tables in a database that another tool made for tests. Existing ones stay as they are.
 
     `place` leads to the database: its address, an Engine, Connection or Session of SQLAlchemy, Django's connection, or
     one of psycopg or psycopg2. The tables are created on a connection of jobq's own, and committed.
@@ -179,7 +179,7 @@ def create_tables(place: Any) -> None:
 
 
 def address_of(place: Any) -> str:
-    """The address of the database that something leads to. Raises TypeError where jobq does not know its kind."""
+    """The address of the database behind an object. Raises TypeError if jobq does not know its kind."""
     if isinstance(place, str):
         return place
     if hasattr(place, "settings_dict"):  # Django's
@@ -200,14 +200,14 @@ def address_of(place: Any) -> str:
 
 
 def address_of_django(settings: dict[str, Any]) -> str:
-    """What Django's DATABASES say, as an address."""
+    """An entry of Django's DATABASES as an address."""
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     options = {name: value for name, value in settings.get("OPTIONS", {}).items() if name in options_of_postgresql()}
     return make_conninfo(**options, **{names[key]: settings[key] for key in names if settings.get(key)})
 
 
 def options_of_postgresql() -> set[str]:
-    """What an address may say. Frameworks and drivers have options beside these."""
+    """Valid parts of an address. Frameworks and drivers have additional options."""
     return {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
 
 

@@ -1,4 +1,4 @@
-"""A job's run in the process of the test, as a worker's child runs it."""
+"""Runs a job in the process of the test, as a worker's child would."""
 
 import inspect
 from asyncio import _get_running_loop
@@ -20,13 +20,13 @@ Result = TypeVar("Result")
 
 
 def run_here(assignment: Assignment) -> tuple[Report, BaseException | None]:
-    """Runs a job as a worker does, with its middleware; returns its report, and what it raised."""
+    """Runs a job as a worker does, with its middleware. Returns its report, and the exception."""
     middleware.use(default_database().settings.middleware)
     return beside_loop(lambda: run(assignment)) if is_coroutine(assignment.job_class) else run(assignment)
 
 
 def arguments_here(job_class: str, stored: str) -> dict[str, Any]:
-    """The arguments of a job that waits, with the rows that it would get."""
+    """The arguments of a waiting job, with the rows that it would get."""
     found = registry.find(job_class)
     has_session = references.SESSION.get() is not None or "sessions" in references.SQLALCHEMY
     if found is None or has_session or not references.are_of_loops(stored):
@@ -54,7 +54,7 @@ def is_coroutine(name: str) -> bool:
 def beside_loop(function: Callable[[], Result]) -> Result:
     """Calls a function that runs coroutines.
 
-    In a thread, where a loop runs already in this one, that of the test itself: it cannot run another.
+    In a thread, if a loop runs already in this one, such as the test's own: one thread cannot run two.
     """
     if _get_running_loop() is None:
         return function()

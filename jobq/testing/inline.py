@@ -1,4 +1,4 @@
-"""Jobs that run at once, where they are enqueued: for tests that want what a job does, and no database."""
+"""Runs jobs at once, where they are enqueued: for tests of a job's effects, without a database."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,17 @@ from jobq.states import Outcome
 from jobq.testing.here import run_here
 
 MAX_DEPTH = 50
-"""Jobs that enqueue jobs run inside each other. This many are a job that enqueues itself without end."""
+"""Jobs that enqueue jobs run inside each other. This depth means a job that enqueues itself endlessly."""
 
 
 @contextmanager
 def immediately() -> "Iterator[Inline]":
     """Runs each job at once, in this process, when it is enqueued; no database is needed.
 
-    The arguments go through JSON, as always. What a job raises, `run_in_worker()` raises; there are no retries. A delay
-    counts for nothing. A unique key holds while its job runs, by the rules of its class: a job that follows the holder
-    runs right after it. With a `connection`, the job does not wait for the commit. The record that comes back says how
-    the job ended; `wait()` and `refresh()` find it at once.
+    The arguments go through JSON, as always. `run_in_worker()` raises the job's exception; there are no retries. A
+    delay has no effect. A unique key holds while its job runs, by the rules of its class: a job that follows the holder
+    runs right after it. With a `connection`, the job does not wait for the commit. The returned record says how the job
+    ended; `wait()` and `refresh()` find it at once.
     """
     before = stand_ins.run_inline, stand_ins.find_inline
     inline = Inline()
@@ -38,7 +38,7 @@ def immediately() -> "Iterator[Inline]":
 
 @dataclass(slots=True)
 class Running:
-    """A job that runs here and now, and the one that is to follow it under the same key."""
+    """A job that runs here and now, and the one that follows it under the same key."""
 
     new: NewJob
     record: JobRecord
@@ -51,7 +51,7 @@ class Running:
 
 
 class Inline:
-    """What ran at once: the records of the jobs, in the order in which they ended."""
+    """The records of the jobs that ran at once, in the order in which they ended."""
 
     def __init__(self) -> None:
         self.records: list[JobRecord] = []
@@ -87,7 +87,7 @@ class Inline:
                 self._run(job.follow_up)
 
     def _held(self, holder: Running, new: NewJob) -> JobRecord | None:
-        """What the rules of its class say of a job whose key is held by one that runs."""
+        """The rules of a class, applied to a job whose key a running one holds."""
         on_held = "skip" if new.key_rules is None else new.key_rules.on_held
         if on_held == "return":
             return replace(holder.record, on_held="returned")
@@ -97,7 +97,7 @@ class Inline:
         return None
 
     def _is_throttled(self, new: NewJob) -> bool:
-        """Whether the time span of an earlier job with its key is not over; if it is, a new one begins."""
+        """Whether the time span of an earlier job with its key is still running. If not, a new one begins."""
         if new.unique_key is None or new.key_rules is None or new.key_rules.unique_for is None:
             return False
         key, now = (new.job_class, new.unique_key), monotonic()

@@ -1,4 +1,4 @@
-"""The fixtures for pytest. It loads this module wherever jobq is installed, so nothing else is imported at its top."""
+"""The fixtures for pytest. pytest loads this module if jobq is installed, so its top imports nothing else."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def jobq_databases() -> "Iterator[Databases]":
-    """Where the databases of this session come from: JOBQ_TEST_DATABASE_URL, else the embedded PostgreSQL."""
+    """The databases of this session: from JOBQ_TEST_DATABASE_URL, else from the embedded PostgreSQL."""
     from jobq.settings import load
     from jobq.testing.databases import Databases, server_url
 
@@ -25,7 +25,7 @@ def jobq_databases() -> "Iterator[Databases]":
 
 @pytest.fixture
 def jobq_database(jobq_databases: "Databases") -> "Iterator[Database]":
-    """A database of the test's own, with jobq's tables in it: `run_in_worker()` enqueues there.
+    """A database for this test, with jobq's tables in it: `run_in_worker()` enqueues there.
 
     `jobq_database.url` is its address, `postgresql://…`, for the engine of your application.
     """
@@ -65,7 +65,7 @@ def jobq_connection(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def jobq_transaction(jobq_connection: Any) -> Iterator[Any]:
-    """The test's own connection, made jobq's: jobs are enqueued, seen and run in its transaction."""
+    """The test's own connection, used by jobq: jobs are enqueued, seen and run in its transaction."""
     from jobq.testing.connections import on_connection
     from jobq.testing.databases import empty_tables
 

@@ -1,4 +1,4 @@
-"""Rows that are arguments of a job: those of SQLAlchemy are loaded in the transaction of the test."""
+"""Rows as arguments of a job: SQLAlchemy's are loaded in the transaction of the test."""
 
 import sys
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from jobq.testing.connections import Lent, LentByLoop
 
 @contextmanager
 def rows_of_test(connection: Any, *, is_for_all: bool = False) -> Iterator[None]:
-    """Has the rows of the job that runs next loaded where the test has written them.
+    """Loads the rows of the next job where the test has written them.
 
-    A worker loads rows for ordinary jobs with an ordinary sessionmaker only. So does this, unless it `is_for_all`: for
-    a look at the arguments of any job.
+    A worker loads rows for ordinary jobs with an ordinary sessionmaker only. So does this, unless `is_for_all` is set,
+    to show the arguments of any job.
 
-    The session leaves the transaction alone when it is closed. Another one would roll back to where it began, and undo
-    what the job has done since.
+    Closing the session leaves the transaction alone. Otherwise it would roll back to where it began, and undo what the
+    job has done since.
     """
     sessions = references.SQLALCHEMY.get("sessions")
     if sessions is None and is_for_all and references.belong_to_loops:

@@ -1,4 +1,4 @@
-"""The run of what is due: a worker of one call, in the process of the test."""
+"""Runs due jobs: a worker of one call, in the process of the test."""
 
 import asyncio
 import json
@@ -41,23 +41,23 @@ from jobq.testing.rows import rows_of_test
 from jobq.testing.savepoints import savepoint
 
 MAX_JOBS = 10_000
-"""This many jobs in one call of `run_due_jobs` are a job that enqueues itself."""
+"""This many jobs in one call of `run_due_jobs` mean a job that enqueues itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that `run_due_jobs` ran, as it is in the history."""
+    """An attempt that `run_due_jobs` ran, as in the history."""
 
     id: int
     job_class: str
     attempt: int
     outcome: str
     retried: bool  # another attempt follows, or followed
-    value: Any  # what run() returned, where that is kept
+    value: Any  # the return value of run(), if it was stored
     error_type: str | None
     error_message: str | None
     traceback: str | None
-    value_note: str | None = None  # why what run() returned was not kept
+    value_note: str | None = None  # why it was not stored
 
 
 Until = float | timedelta | datetime | None
@@ -71,18 +71,18 @@ def run_due_jobs(
     with_schedules: bool = False,
     connection: Any = None,
 ) -> list[Attempt]:
-    """Runs what is due in this process, in the order of service, until nothing is; returns every attempt.
+    """Runs due jobs in this process, in the order of service, until none is left. Returns every attempt.
 
-    What the jobs enqueue runs too, and so do retries once their delay is over. The first exception of a job is raised
-    as it is, once recorded; with `raise_errors=False` it is only in the history.
+    Jobs that these jobs enqueue run too, and so do retries once their delay is over. The first exception of a job is
+    raised unchanged after it was recorded; with `raise_errors=False` it is only in the history.
 
     `until` lets time pass: seconds or a timedelta from now, or an aware datetime. The clock moves from one scheduled
-    job to the next, and each runs at its time (`until=math.inf`: all of them). Without a `Clock` in place, the time is
-    the real one again afterwards. `limit` is how many attempts there are at most. `with_schedules` declares the
-    schedules of the registered classes, from the first such call on, and serves their ticks.
+    job to the next, and each runs at its time (`until=math.inf`: all of them). Without an active `Clock`, the time is
+    the real one again afterwards. `limit` is the maximum number of attempts. `with_schedules` declares the schedules of
+    the registered classes, from the first such call on, and serves their ticks.
 
-    Jobs are claimed, run and recorded on the `connection`, in its transaction; where none is given, on that of
-    `on_connection`, or on Django's inside an atomic block, or on jobq's own.
+    Jobs are claimed, run and recorded on the `connection`, in its transaction. Default: that of `on_connection`, or
+    Django's inside an atomic block, or jobq's own.
     """
     with connected(connection) as found:
         runner = Runner(found, until, with_schedules=with_schedules)
@@ -98,9 +98,9 @@ async def run_due_jobs_async(
     with_schedules: bool = False,
     connection: Any = None,
 ) -> list[Attempt]:
-    """`run_due_jobs` for a test that is a coroutine: the jobs run in a thread, and the test's loop goes on meanwhile.
+    """`run_due_jobs` for a test that is a coroutine: the jobs run in a thread, and the test's loop continues meanwhile.
 
-    `connection` may be one of an event loop too: psycopg's AsyncConnection, an AsyncConnection or AsyncSession of
+    `connection` may belong to an event loop too: psycopg's AsyncConnection, an AsyncConnection or AsyncSession of
     SQLAlchemy.
     """
     given = connection_at_hand(connection)
@@ -119,7 +119,7 @@ async def run_due_jobs_async(
 
 
 class Runner:
-    """A worker of one call: it claims and records as any worker does, and runs the jobs where it stands."""
+    """A worker of one call: it claims and records like any worker, and runs the jobs in its own process."""
 
     def __init__(self, connection: Any, until: Until, *, with_schedules: bool) -> None:
         if isinstance(until, datetime) and until.utcoffset() is None:
@@ -134,7 +134,7 @@ class Runner:
 
     def run(self, limit: int | None, *, raise_errors: bool) -> list[Attempt]:
         with ExitStack() as stack:
-            if isinstance(self._connection, Lent):  # what the jobs enqueue goes there too
+            if isinstance(self._connection, Lent):  # the jobs enqueue there too
                 stack.enter_context(on_connection(self._connection.given))
             self._time = None if self._until is None else stack.enter_context(moving(self._connection))
             self._seconds_ahead = seconds_from_now(self._connection, self._until)
@@ -142,14 +142,15 @@ class Runner:
             return self._run_all(limit, raise_errors=raise_errors)
 
     def checked(self, attempts: list[Attempt]) -> list[Attempt]:
-        """The attempts, unless there is an error to raise. Raised here, it is not taken for an error of jobq's own."""
+        """The attempts, unless there is an error to raise. Raised here, so that it is not mistaken for an error of
+        jobq's own."""
         if self._error is not None:
             raise self._error
         return attempts
 
     @contextmanager
     def _registered(self) -> Iterator[None]:
-        """Signs on as a worker. In the end it puts back what was claimed and did not run, and signs off."""
+        """Registers as a worker. At the end it returns claimed jobs that did not run, and signs off."""
         self._worker_id = workers.register(
             self._connection,
             self._schema,
@@ -194,7 +195,7 @@ class Runner:
         return attempts
 
     def _claim(self) -> bool:
-        """Claims the next job; where none is due, lets time pass to the next that is scheduled."""
+        """Claims the next job. If none is due, lets time pass to the next scheduled one."""
         while True:
             if self._scheduler is not None:
                 self._scheduler.tick(self._connection)
@@ -254,7 +255,7 @@ class Runner:
         if self._scheduler is None:
             return None
         ticks = schedules.next_ticks(self._connection, self._schema)
-        # A schedule that is due still cannot be served: the scheduler has logged why.
+        # A schedule that is still due cannot be served: the scheduler has logged why.
         return next((tick.seconds for tick in ticks if tick.seconds > 0), None)
 
     def _run_one(self) -> tuple[Attempt, BaseException | None]:
@@ -271,7 +272,7 @@ class Runner:
 
 
 async def in_thread_of_django(run: Callable[[], list[Attempt]]) -> list[Attempt]:
-    """Runs where Django has what is synchronous: its connections are each thread's own."""
+    """Runs in Django's thread for synchronous code: each thread has its own connections."""
     sync_to_async = import_module("asgiref.sync").sync_to_async
     attempts: list[Attempt] = await sync_to_async(run, thread_sensitive=True)()
     return attempts

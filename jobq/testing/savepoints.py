@@ -1,7 +1,7 @@
 """A savepoint around each job that runs in the transaction of a test.
 
-A worker runs each job outside of any transaction. So what a job did stays, also when it fails; only where the database
-refuses every further statement, the work of this job is undone, and the test goes on.
+A worker runs each job outside of any transaction, so the effects of a failed job stay, too. Only if the database
+refuses every further statement is the work of this job undone, and the test continues.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class Savepoint(Protocol):
 
 @contextmanager
 def savepoint(connection: Any) -> Iterator[None]:
-    """Surrounds what may break the transaction of a connection that the test has lent."""
+    """Surrounds code that may break the transaction of a connection that the test has lent."""
     point = begun(connection) if isinstance(connection, Lent) else None
     try:
         yield
@@ -35,7 +35,7 @@ def savepoint(connection: Any) -> Iterator[None]:
 
 
 def begun(lent: Lent) -> Savepoint | None:
-    """A savepoint of the framework's own, so that it knows of it; None: the connection is in autocommit."""
+    """A savepoint of the framework's own, so that it knows of it. None: the connection is in autocommit."""
     given = lent.given
     if is_django(given):
         return OfDjango(lent) if given.in_atomic_block else None
@@ -61,7 +61,7 @@ class OfDjango:
             self._connection.savepoint_commit(self._id)
 
     def undo(self) -> None:
-        self._connection.needs_rollback = False  # else Django refuses the very statement that mends it
+        self._connection.needs_rollback = False  # otherwise Django refuses the statement that repairs it
         self._connection.savepoint_rollback(self._id)
 
 
@@ -72,11 +72,11 @@ class OfSqlAlchemy:
         self._nested = lent.call(self._session.begin_nested)
 
     def keep(self) -> None:
-        if self._nested.is_active:  # else the job has committed by itself
+        if self._nested.is_active:  # otherwise the job has committed by itself
             self._lent.call(self._nested.commit)
 
     def undo(self) -> None:
-        if self._session.in_nested_transaction():  # else the job has rolled back by itself
+        if self._session.in_nested_transaction():  # otherwise the job has rolled back by itself
             self._lent.call(self._nested.rollback)
 
 

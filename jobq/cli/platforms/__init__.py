@@ -1,4 +1,4 @@
-"""The files that `jobq init docker|compose|systemd|kubernetes` writes, and what is put into them."""
+"""The files that `jobq init docker|compose|systemd|kubernetes` writes, and the values in them."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from jobq.projects import pyproject_of
 from jobq.settings import Settings
 
 KILL_LATER_SECONDS = 15
-"""A platform kills this long after the grace: by then jobs are cut off, and the last results recorded."""
+"""Seconds between the grace and the platform's kill: for cutting off jobs and recording the last results."""
 
 IMAGE = {
     "Dockerfile": "Dockerfile",
@@ -30,7 +30,7 @@ PLATFORMS: dict[str, dict[str, str]] = {
     },
     "kubernetes": {**IMAGE, "kubernetes.yaml": "deploy/kubernetes.yaml"},
 }
-"""For each platform its files: the template, and where it is written in the project."""
+"""The files of each platform: the template, and its place in the project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Written:
 
     path: Path
     text: str
-    is_new: bool  # nothing is there yet
+    is_new: bool  # there is no such file yet
 
 
 def files_for(platform: str, settings: Settings) -> list[Written]:
@@ -75,12 +75,12 @@ def facts_of(settings: Settings) -> dict[str, str]:
 
 
 def name_of(root: Path) -> str:
-    """The project's folder as a name that every platform takes."""
+    """The project's folder as a name that every platform accepts."""
     return re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-")[:40].rstrip("-") or "app"
 
 
 def install_of(root: Path) -> str:
-    """How an image gets the application's packages, and jobq."""
+    """The command by which an image installs the application's packages, and jobq."""
     pip = "pip install --no-cache-dir"
     if (root / "requirements.txt").exists():
         return f"{pip} -r requirements.txt 'jobq[prometheus]'"

@@ -1,8 +1,12 @@
 """Runs one job in this process and decides its outcome.
 
-attempt     one attempt, from the first step to the report build       makes the job from its arguments perform
-calls run() or a hook, with the middleware around it running     what the job knows about itself meanwhile classify
-decides the outcome measure     CPU time and memory redact      text that may be stored
+attempt     one attempt, from the first step to the report
+build       makes the job from its arguments
+perform     calls run() or a hook, with the middleware around it
+running     what the job knows about itself meanwhile
+classify    decides the outcome
+measure     CPU time and memory
+redact      text that may be stored
 """
 
 from jobq.runtime.execution.attempt import execute, execute_async, leave_if_forked

@@ -1,1 +1,1 @@
-"""Commands of manage.py, one a file."""
+"""Commands of manage.py, one per file."""

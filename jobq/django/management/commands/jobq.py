@@ -35,14 +35,14 @@ class Command(BaseCommand):
         os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
     def handle(self, *_args: Any, arguments: list[str], **_options: Any) -> None:
-        """For `call_command`, which is to return."""
+        """For `call_command`, which must return."""
         command, environment = prepared(self, arguments)
         if code := subprocess.run(command, env=environment, check=False).returncode:
             raise CommandError(f"jobq {' '.join(arguments[:1])} ended with exit code {code}.", returncode=code)
 
 
 def prepared(command: BaseCommand, arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """The process that does it: its arguments, and its environment, where the password of the database stays."""
+    """The arguments and the environment of that process. The password of the database stays in the environment."""
     try:
         return [sys.executable, "-m", "jobq", *with_reload(command, arguments)], environment()
     except JobqError as error:
@@ -59,19 +59,19 @@ def environment() -> dict[str, str]:
 
 
 def called_as() -> str:
-    """How the commands that jobq prints begin, so that they can be pasted: they need this project's database, too."""
+    """The start of the commands that jobq prints for pasting: they need this project's database, too."""
     program = Path(sys.argv[0]).name
     return f"{program} jobq" if program == "django-admin" else "python manage.py jobq"
 
 
 def import_path() -> list[str]:
-    """The first of this process's: the folder of manage.py, wherever it is called from, and what --pythonpath named."""
+    """The first entry of this process's import path: the folder of manage.py, and the one that --pythonpath named."""
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return list(dict.fromkeys(os.path.abspath(path) for path in [*sys.path[:2], *given] if os.path.isdir(path)))
 
 
 def with_reload(command: BaseCommand, arguments: list[str]) -> list[str]:
-    """Where DEBUG is on, a worker takes new code over by itself, as `runserver` does; --noreload turns that off."""
+    """With DEBUG on, a worker reloads new code by itself, like `runserver`; --noreload turns that off."""
     if arguments[:1] != ["run"]:
         return arguments
     if "--noreload" in arguments:
@@ -85,7 +85,7 @@ def with_reload(command: BaseCommand, arguments: list[str]) -> list[str]:
 
 
 def without_djangos(arguments: list[str]) -> list[str]:
-    """Without the options that manage.py itself has acted on."""
+    """Without the options that manage.py itself has handled."""
     rest = iter(arguments)
     left = []
     for argument in rest:
