@@ -117,7 +117,7 @@ def parse(address: str, where: str = "database_url") -> dict[str, str]:
 
     scheme = SCHEME.match(address)
     if scheme is not None and not is_postgresql(address):
-        raise unreadable(where, "it is the address of something else than PostgreSQL")
+        raise unreadable(where, "it is not an address of PostgreSQL")
     if scheme is not None:
         refuse_ambiguous(address[scheme.end() :], where)
     try:
@@ -132,7 +132,7 @@ def parse(address: str, where: str = "database_url") -> dict[str, str]:
 
 def unreadable(where: str, what: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{where} is no address of a PostgreSQL database: {what}. It is not shown, as there may be a password in "
+        f"{where} is not the address of a PostgreSQL database: {what}. It is not shown, as there may be a password in "
         f"it. Its form is postgresql://{FORM}/database."
     )
 
@@ -144,7 +144,7 @@ def refuse_ambiguous(rest: str, where: str) -> None:
     if (at and "/" in user) or "@" in others:
         raise unreadable(
             where,
-            "there is an @ too many in it. In a password, write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, a "
+            "there is one @ too many in it. In a password, write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, a "
             "blank as %20",
         )
 

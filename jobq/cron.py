@@ -145,7 +145,7 @@ def values_of_part(field: Field, part: str, expression: str) -> range:
     if slash:
         step = int(step_text) if re.fullmatch(r"[0-9]{1,4}", step_text) else 0
         if not 1 <= step <= field.most:
-            raise refused(field, part, expression, f"the step is no number from 1 to {field.most}")
+            raise refused(field, part, expression, f"the step is not a number from 1 to {field.most}")
     if span == "*":
         return range(field.least, (6 if field.name == "day_of_week" else field.most) + 1, step)
     first_text, dash, last_text = span.partition("-")

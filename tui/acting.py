@@ -166,7 +166,7 @@ class Acting:
         elif report.done or report.asked or report.names:
             self._notices.tell(result_words(report, done) + offer(report, self._keymap.shown("undo")))
         else:
-            self._notices.tell("nothing was left to act on")
+            self._notices.tell("no job was left to act on")
 
     def _tell_enqueued(self, record: Any) -> None:
         if record is None:

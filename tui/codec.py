@@ -60,7 +60,7 @@ def read_moment(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise Misfit(f"{shown(value)} is no time") from None
+        raise Misfit(f"{shown(value)} is not a time") from None
 
 
 TEXT = plain(str, "text")
@@ -85,7 +85,7 @@ def listed(kind: Kind) -> Kind:
 
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise Misfit(f"{shown(value)} is no list")
+            raise Misfit(f"{shown(value)} is not a list")
         return tuple(kind.read(item) for item in value)
 
     return Kind(lambda value: [kind.write(item) for item in value], read)
@@ -107,7 +107,7 @@ def record(made: Callable[..., Any], *fields: Field) -> Record:
 
     def read(value: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise Misfit(f"{shown(value)} is no {made.__name__}")
+            raise Misfit(f"{shown(value)} is not a {made.__name__}")
         parts = {}
         for one in fields:
             if one.name in value:

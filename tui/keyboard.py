@@ -63,7 +63,7 @@ class Keyboard:
     def _hold(self, event: Event) -> None:
         if self._is_overfull or len(self._held) >= MOST_HELD:
             if not self._is_overfull:
-                self._tell(f"more than {MOST_HELD} keys came at once: the last of them were left out")
+                self._tell(f"more than {MOST_HELD} keys came at once: the last of them were ignored")
             self._is_overfull = True
             return
         self._held.append(event)
@@ -75,7 +75,7 @@ class Keyboard:
             while self._held:
                 if not await self._rest():
                     self._held.clear()
-                    self._tell("the console was busy: keys that were typed meanwhile were left out")
+                    self._tell("the console was busy: keys typed meanwhile were ignored")
                 elif self._held and self._app.screen_stack:  # a key that never waits may have discarded the others
                     self._hand(self._held.popleft())
         except Exception as error:  # noqa: BLE001 - the edge of a task: a defect must be seen, as in a widget
@@ -87,7 +87,7 @@ class Keyboard:
         screen = self._app.screen
         if not isinstance(event, MouseUp) and event.time < getattr(screen, "takes_keys_since", 0.0):
             if self._asked is not screen:
-                self._tell("keys that were typed before this was shown were left out")
+                self._tell("keys typed before this was visible were ignored")
             self._asked = screen
             return
         focused = screen.focused

@@ -83,7 +83,7 @@ def load(path: Path) -> Preferences:
     except FileNotFoundError:
         return found
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        found.problems.append(f"{path} cannot be read, and is left out: {line(str(error), 200)}")
+        found.problems.append(f"{path} cannot be read, and is ignored: {line(str(error), 200)}")
         return found
     readers = {"views": read_views, "hidden": read_hidden, "keys": read_keys}
     for name, value in document.items():
@@ -99,14 +99,14 @@ def load(path: Path) -> Preferences:
 def read_views(found: Preferences, value: dict[str, Any]) -> None:
     for name, saved in value.items():
         if (problem := problem_of(name, saved)) is not None:
-            found.problems.append(f"{found.path}: the view {line(name, 40)!r} is left out: {problem}")
+            found.problems.append(f"{found.path}: the view {line(name, 40)!r} is ignored: {problem}")
         else:
             found.views = (*found.views, SavedView(name, saved["list"], saved.get("filter", "")))
 
 
 def problem_of(name: str, saved: Any) -> str | None:
     if name != line(name, LONGEST_NAME) or not name.strip():
-        return f"its name has more than {LONGEST_NAME} characters, or such as cannot be shown"
+        return f"its name has more than {LONGEST_NAME} characters, or some that cannot be shown"
     if not isinstance(saved, dict) or saved.get("list") not in VIEW_BY_NAME:
         return f"its list is one of {', '.join(VIEW_BY_NAME)}"
     text = saved.get("filter", "")

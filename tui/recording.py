@@ -104,7 +104,7 @@ def opened(path: Path) -> Any:
             header = header_of(os.pread(descriptor, 65536, 0).partition(b"\n")[0])
             if header is None:
                 file.close()
-                raise UsageError(f"{path} is something else than a recording of the console: it was left as it is.")
+                raise UsageError(f"{path} is not a recording of the console: it was left as it is.")
             if header.get("format") != FORMAT:
                 file.close()
                 raise UsageError(f"{path} was recorded {origin_of(header)}; record to another file.")

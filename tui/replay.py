@@ -199,7 +199,9 @@ class Replay:
                 self._lines.append((place, len(text)))
                 place += len(text)
                 if number == 1 and header_of(text) is None:
-                    raise UsageError(f"{self._path} is no recording of the console: jobq tui --record FILE makes one.")
+                    raise UsageError(
+                        f"{self._path} is not a recording of the console. To make one: jobq tui --record FILE"
+                    )
                 if not text.endswith(b"\n"):  # its writer was killed in the middle
                     break
                 parts = self._take(self._parsed(text, number), number, parts, headers)
@@ -213,7 +215,7 @@ class Replay:
         try:
             line = json.loads(text)
         except ValueError:
-            raise self._broken(number, "it is no JSON") from None
+            raise self._broken(number, "it is not JSON") from None
         if not isinstance(line, dict) or not isinstance(line.get("at"), int | float):
             raise self._broken(number, "it has no time")
         return line
@@ -229,7 +231,7 @@ class Replay:
             return {}
         ask, about = line.get("ask"), line.get("with", {})
         if not isinstance(ask, str) or not isinstance(about, dict) or not ("answer" in line or "error" in line):
-            raise self._broken(number, "it is no answer")
+            raise self._broken(number, "it is not an answer")
         if ask != "look":
             self._answers.setdefault(key_of(ask, about), []).append((line["at"], number - 1))
             return parts
@@ -237,7 +239,7 @@ class Replay:
             self._looks.append((line["at"], {"error": number - 1}))
             return parts
         if not isinstance(line["answer"], dict):
-            raise self._broken(number, "it is no look")
+            raise self._broken(number, "it is not a look")
         parts = parts | dict.fromkeys(line["answer"], number - 1)
         if not parts.keys() >= {part.name for part in SNAPSHOT.fields if part.is_required}:
             raise self._broken(number, "the look before it is missing")

@@ -78,7 +78,7 @@ def migrated(
     """Arguments of an older form, converted by the class. Its own errors pass through."""
     answer = migrate(dict(arguments))
     if not isinstance(answer, Mapping):
-        raise ArgumentsError(f"{job_class.__name__}.{MIGRATE}() returned {safe_repr(answer)}, which is no dictionary.")
+        raise ArgumentsError(f"{job_class.__name__}.{MIGRATE}() returned {safe_repr(answer)}, not a dictionary.")
     return answer
 
 
@@ -125,11 +125,11 @@ def call_of(job_class: type, arguments: Mapping[str, Any]) -> tuple[list[Any], d
                 positional.append(value)
             case inspect.Parameter.VAR_POSITIONAL:
                 if not isinstance(value, list | tuple):
-                    raise misfit(job_class, f"{key} is no list")
+                    raise misfit(job_class, f"{key} is not a list")
                 positional.extend(value)
             case inspect.Parameter.VAR_KEYWORD:
                 if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-                    raise misfit(job_class, f"{key} is no dictionary of names")
+                    raise misfit(job_class, f"{key} is not a dictionary of names")
                 if twice := value.keys() & own_names_of(job_class):
                     raise misfit(job_class, f"{', '.join(sorted(twice))} in {key} is a parameter of its own")
                 named.update(value)

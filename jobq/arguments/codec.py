@@ -179,7 +179,7 @@ def decode(text: str, *, row: "LoadRow | None" = None) -> dict[str, Any]:
             raise
         raise ArgumentsError(f"the stored arguments cannot be read: {error}.") from None
     if not isinstance(loaded, dict):
-        raise ArgumentsError("the stored arguments are no JSON object.")
+        raise ArgumentsError("the stored arguments are not a JSON object.")
     return loaded
 
 

@@ -195,7 +195,7 @@ def require_text(arguments: list[str]) -> None:
     """Arguments may contain bytes that are not UTF-8, but no name in a database does."""
     for place, argument in enumerate(arguments, 1):
         if "\0" in argument or any("\ud800" <= character <= "\udfff" for character in argument):
-            raise click.UsageError(f"argument {place} is no text: it has bytes in it that are no UTF-8, or a NUL.")
+            raise click.UsageError(f"argument {place} is not text: it contains bytes that are not UTF-8, or a NUL.")
 
 
 def explain(error: JobqError) -> int:

@@ -36,7 +36,7 @@ CLASSES_SHOWN = 3
 
 def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option(
-        "--attempt", type=click.IntRange(0), metavar="N", help="With one ID: only while N is the job's last attempt."
+        "--attempt", type=click.IntRange(0), metavar="N", help="With one ID: only if N is still the job's last attempt."
     )(function)
     function = click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = json_option(database_options(selection_options(function)))
@@ -45,7 +45,7 @@ def act_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.option(
-    "--arguments", metavar="JSON", help="Enqueue a new job like ID with these arguments; the old one stays as it is."
+    "--arguments", metavar="JSON", help="Enqueue a new job like ID with these arguments. The old one stays as it is."
 )
 @click.option(
     "--on-build",
@@ -136,7 +136,7 @@ def act(
         seen = None if attempt is None else {ids[0]: attempt}
     else:
         selection = select(words, chosen).among(*states).checked()
-        check_states(verb, selection, states)
+        check_states(done, selection, states)
         selected = confirmed(database, verb, selection, is_sure=yes)
         ids, seen = selected.ids, selected.seen
     with click.progressbar(
@@ -197,12 +197,12 @@ def wait_for(ids: list[int]) -> "dict[int, AttemptRecord]":
     return handles.wait_for_ends(ids)
 
 
-def check_states(verb: str, selection: filters.Filter, states: list[str]) -> None:
+def check_states(done: str, selection: filters.Filter, states: list[str]) -> None:
     """If an act is possible for none of the selected jobs, the filter is wrong: the error names the place in it."""
     possible = {FINISHED} if FINISHED in states else {state.value for state in State}
     for term in selection.terms:
         if term.key in ("state", "outcome", "group") and not set(selection.states or ()) <= possible:
-            raise selection.mistake(f"To {verb} is possible for {' and '.join(sorted(possible))} jobs only.", term)
+            raise selection.mistake(f"Only {' and '.join(sorted(possible))} jobs can be {done}.", term)
 
 
 def confirmed(database: Any, verb: str, selection: filters.Filter, *, is_sure: bool) -> "Selected":

@@ -25,7 +25,7 @@ from jobq.settings import Settings
 )
 @click.option("--who", metavar="USER@HOST", help="Acts of this person.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="Acts at most."
+    "-n", "--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="Maximum."
 )
 @database_options
 @json_option
@@ -39,7 +39,7 @@ def audit(job_id: int | None, who: str | None, limit: int, settings: Settings, a
     elif acts:
         show_acts(acts)
     else:
-        say("nobody did anything yet")
+        say("no operator has done anything yet")
 
 
 def show_acts(acts: tuple[ActRecord, ...]) -> None:

@@ -87,7 +87,7 @@ def check_command(
     refers to is loaded. Exits with 1 if a job would not load.
     """
     if not pending:
-        raise click.UsageError("Say what to check: jobq check --pending")
+        raise click.UsageError("Name what to check: jobq check --pending")
     from jobq import observe
     from jobq.cli.loading import load_application
 

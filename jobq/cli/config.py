@@ -19,7 +19,7 @@ def config(as_json: bool) -> None:
         show_json({entry.name: {"value": entry.value, "from": entry.origin, "help": entry.help} for entry in found})
     else:
         rows = [(entry.name, shown(entry.value), entry.origin, entry.help) for entry in found]
-        table(["SETTING", "VALUE", "FROM", "WHAT IT IS"], rows, elastic=["WHAT IT IS", "VALUE", "FROM"])
+        table(["SETTING", "VALUE", "FROM", "VALUE"], rows, elastic=["VALUE", "VALUE", "FROM"])
 
 
 def with_home(entry: Origin) -> Origin:

@@ -23,16 +23,16 @@ DEFAULT_PREFIX = "jobq_"
 
 
 @click.command()
-@click.option("--plan", "is_plan", is_flag=True, help="Print the SQL that would be run, and run nothing.")
+@click.option("--plan", "is_plan", is_flag=True, help="Print the SQL and run nothing.")
 @click.option(
     "--grants",
     "kind",
     is_flag=False,
     flag_value="all",
     type=click.Choice(["enqueuer", "web", "worker", "reader", "operator", "all"]),
-    help="Print the least GRANT statements for a kind of role, or for all, and run nothing.",
+    help="Print the minimal GRANT statements for a kind of role, or for all, and run nothing.",
 )
-@click.option("--to", "grantee", metavar="ROLE", help="With --grants: the role, instead of jobq_worker and so on.")
+@click.option("--to", "grantee", metavar="ROLE", help="With --grants: name of the role, not jobq_worker and so on.")
 @database_options
 def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Settings) -> None:
     """Create jobq's tables, or bring them up to date.
@@ -44,7 +44,7 @@ def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Sett
         print_grants(kind, grantee, settings)
         return
     if grantee is not None:
-        raise UsageError("--to says to whom --grants gives.")
+        raise UsageError("--to names the role for --grants. Use them together.")
     from jobq.store import migrations
     from jobq.store.database import Database
 
@@ -76,7 +76,7 @@ def print_plan(found: "Standing") -> None:
     if not found.applied:
         return
     if found.version >= found.min_version_after:
-        say("workers of the release before go on, and can restart")
+        say("workers of the previous release keep working, and can restart")
     else:
         say(
             f"warning: releases before version {found.min_version_after} do not work with the schema after this, and "
@@ -169,7 +169,7 @@ def print_address(address: str) -> None:
     """The first line of output: `jobq db start` waits for that line of the process that it started."""
     click.echo(address)
     sys.stdout.flush()
-    say("it runs until this command is stopped (Ctrl-C)")
+    say("the server runs until this command is stopped (Ctrl-C)")
 
 
 def start_keeper() -> None:

@@ -45,7 +45,7 @@ ARGUMENTS_HELP = """\b
 @click.option("--timeout", metavar="DURATION", help="Maximum run time of each attempt: 60, 5m.")
 @click.option("--expires", metavar="WHEN", help="Cancel it if it has not begun by then: 60, 5m, or a time.")
 @click.option("--unique-key", metavar="KEY", help="Enqueue nothing while an unfinished job of the class has this key.")
-@click.option("--plan", "is_plan", is_flag=True, hidden=True, help="For the console: say what would be enqueued.")
+@click.option("--plan", "is_plan", is_flag=True, hidden=True, help="For the console: show what would be enqueued.")
 @app_option
 @database_options
 @json_option

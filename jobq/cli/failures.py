@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.group(invoke_without_command=True)
 @since_option("24h")
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="Groups at most."
+    "-n", "--limit", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="Maximum."
 )
 @click.option("-x", "--examples", is_flag=True, help="Show the traceback of the last failure of each.")
 @database_options
@@ -62,9 +62,9 @@ def mute(groups: tuple[str, ...], seconds: str, settings: Settings, as_json: boo
 
     length = seconds_of(seconds)
     if length is None or not 0 < length <= MAX_SECONDS:
-        raise UsageError(f"{line(seconds, 40)!r} is no duration: 2h, 7d, 1h30m")
+        raise UsageError(f"{line(seconds, 40)!r} is not a duration: write 2h, 7d, 1h30m")
     done = operate.mute_failures(open_database(settings), groups, seconds=length)
-    told("muted", groups, done, "is no group of failures in the history", as_json=as_json)
+    told("muted", groups, done, "is not a group of failures in the history", as_json=as_json)
 
 
 @failures.command()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("words", metavar="[STATE] [FILTER]...", nargs=-1, shell_complete=completing.words)
 @selection_options
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 100_000), metavar="N", default=50, show_default=True, help="Jobs at most."
+    "-n", "--limit", type=click.IntRange(1, 100_000), metavar="N", default=50, show_default=True, help="Maximum."
 )
 @database_options
 @json_option

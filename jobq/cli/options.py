@@ -187,9 +187,9 @@ def json_object(option: str, text: str) -> dict[str, Any]:
     try:
         named = read_json(text)
     except ValueError as error:
-        raise ArgumentsError(f"{option} is no JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
+        raise ArgumentsError(f"{option} is not JSON: {error}. Its form is '{{\"user_id\": 1}}'.") from None
     if not isinstance(named, dict):
-        raise ArgumentsError(f"{option} is no JSON object. Its form is '{{\"user_id\": 1}}'.")
+        raise ArgumentsError(f"{option} is not a JSON object. Its form is '{{\"user_id\": 1}}'.")
     return named
 
 

@@ -47,7 +47,7 @@ def wait(
 
 def checked_id(word: str) -> int:
     if not is_id(word):
-        raise UsageError(f"{word[:40]!r} is no id of a job: ids are numbers, as jobq enqueue and jobq list print them.")
+        raise UsageError(f"{word[:40]!r} is not the id of a job: ids are numbers. jobq enqueue and list print them.")
     return id_of(word)
 
 

@@ -28,8 +28,8 @@ class WebOptions:
 def web_options(function: Command) -> Command:
     """--web and its options. The command gets `web`, which is None without it."""
 
-    @click.option("--web", "is_web", is_flag=True, help="In a browser on this machine, read-only (the extra 'web').")
-    @click.option("--write", "is_writable", is_flag=True, help="With --web: let it change things.")
+    @click.option("--web", "is_web", is_flag=True, help="In a browser on this machine, read-only (extra 'web').")
+    @click.option("--write", "is_writable", is_flag=True, help="With --web: allow changes.")
     @click.option(
         "--port", type=click.IntRange(0, 65535), metavar="PORT", help=f"With --web: instead of {PORT}; 0 is any."
     )

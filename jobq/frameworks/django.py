@@ -81,7 +81,7 @@ class DjangoCare(Care):
         while (error := error_of_connecting(connection)) is not None:
             if time.monotonic() > deadline:
                 self._given_up.add(connection.alias)
-                log.warning("the database %r of Django is away error=%s", connection.alias, type(error).__name__)
+                log.warning("the database %r of Django is unreachable error=%s", connection.alias, type(error).__name__)
                 return
             time.sleep(backoff)
             backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)
@@ -140,7 +140,7 @@ def tend(care: Callable[[Any], None], connection: Any) -> None:
     try:
         care(connection)
     except Exception:
-        log.exception("no care could be taken of Django's connection %r", connection.alias)
+        log.exception("Django's connection %r could not be cleaned up", connection.alias)
 
 
 def error_of_connecting(connection: Any) -> Exception | None:

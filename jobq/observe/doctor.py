@@ -266,7 +266,7 @@ def workers_check(context: CheckContext) -> Iterator[Finding]:
     if silent == len(alive):
         yield wrong("workers", f"none runs{' but silent ones' if alive else ''}", command("run"))
     elif not dead and not silent:
-        yield fine("workers", f"{many(len(alive), 'worker')}, all heard of lately")
+        yield fine("workers", f"{many(len(alive), 'worker')}, all with a recent heartbeat")
 
 
 def needs_check(context: CheckContext) -> Iterator[Finding]:

@@ -124,7 +124,7 @@ def why_running(facts: dict[str, Any], silent_after: float) -> Iterator[Reason]:
     if facts["is_followed"]:
         yield Reason("followed", FOLLOWED)
     if facts["is_owner_gone"] or facts["owner"] is None:
-        yield Reason("lost", "that worker is gone: any other takes the job over", command("workers"))
+        yield Reason("lost", "that worker is gone: another one takes the job over", command("workers"))
     elif facts["owner_silent_seconds"] > silent_after:
         yield Reason(
             "silent",
@@ -144,7 +144,7 @@ def why_not_due(facts: dict[str, Any]) -> Iterator[Reason]:
             f"it is not due until {facts['run_at']:%Y-%m-%d %H:%M:%S %Z}, in {facts['due_in_seconds']:.0f} s{retry}",
         )
     elif facts["workers"]:
-        yield Reason("due", "its time has just come: a worker queues it within seconds")
+        yield Reason("due", "it has just become due: a worker queues it within seconds")
 
 
 def why_never(facts: dict[str, Any], names: list[str], silent_after: float) -> Iterator[Reason]:
@@ -193,11 +193,11 @@ def why_later(facts: dict[str, Any], seconds: float | None) -> Iterator[Reason]:
         return
     if facts["ahead"] and facts["state"] == State.PENDING:
         about = "about" if facts["ahead"] < AHEAD_LIMIT else "more than"
-        pace = "nothing of its queue ended lately" if seconds is None else f"{about} {spoken(seconds)} at today's pace"
+        pace = "no job of its queue ended recently" if seconds is None else f"{about} {spoken(seconds)} at today's pace"
         ahead = many(facts["ahead"], "job", AHEAD_LIMIT)
         yield Reason("behind", f"{ahead} of its queue before it: {pace}", command("stats", "--since", "1h"))
     if facts["knowing_it"] and facts["busy"] >= facts["processes"]:
-        busy = f"nothing is free: {many(facts['processes'], 'process')} could run it"
+        busy = f"no process is free: {many(facts['processes'], 'process')} could run it"
         yield Reason("busy", busy, command("list", "running"))
 
 

@@ -48,8 +48,8 @@ def class_of(name: str, known: Iterable[ClassRecord]) -> ClassRecord:
         if name == record.name or name in record.aliases:
             return record
     raise UnknownJobClass(
-        f"Nobody here knows {name}: no live worker, and not this folder's application. Arguments that cannot be "
-        "checked are not enqueued. Start a worker, or run this where the application is."
+        f"Neither a live worker nor this folder's application knows {name}. Arguments that cannot be checked are not "
+        "enqueued. Start a worker, or run this where the application is."
     )
 
 

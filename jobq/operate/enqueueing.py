@@ -60,7 +60,7 @@ def rules_of(job_class: ClassRecord) -> KeyRules | None:
     if told is None:
         return None
     if not isinstance(told, dict) or set(told) != set(KeyRules._fields):
-        raise EnqueueError(f"{job_class.name}: what its workers report of its unique key cannot be read.")
+        raise EnqueueError(f"{job_class.name}: its workers' report on its unique key cannot be read.")
     return checked_key_rules(**told)
 
 

@@ -183,7 +183,7 @@ def why_not_cancelled(state: str) -> str:
     if state == FINISHED:
         return "it has ended already"
     assert state in (*WAITING, State.RUNNING)
-    return "it changes hands too quickly; try again"
+    return "its state changes too quickly; try again"
 
 
 def why_not_purged(state: str) -> str:

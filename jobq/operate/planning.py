@@ -54,7 +54,7 @@ def asked(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
             _, complaint = process.communicate()
             doing = SLOW.findall(complaint.decode(errors="replace"))
             raise EnqueueError(
-                f"The application has not said within {PLAN_SECONDS:g} s what the job is"
+                f"The application has not answered within {PLAN_SECONDS:g} s"
                 + (f": it is {doing[-1]}." if doing else ".")
             ) from None
     return answer_in(told) or {"error": last_words(process.returncode, complaint)}
@@ -63,7 +63,7 @@ def asked(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
 def last_words(exit_code: int, complaint: bytes) -> str:
     """Why the process gave no answer. After a crash, its output has its stack, the innermost frame first."""
     if exit_code >= 0:
-        return last_line(complaint).removeprefix("jobq: error: ") or "it ended without a word"
+        return last_line(complaint).removeprefix("jobq: error: ") or "it ended without a message"
     place = CRASHED.search(complaint.decode(errors="replace"))
     return f"its process was killed by {signal.Signals(-exit_code).name}" + (
         f" at {place[1]}:{place[2]}" if place else ""

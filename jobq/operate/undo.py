@@ -54,13 +54,13 @@ def chosen(database: Database, act_id: int | None) -> ActRecord:
 def why_not(act: ActRecord) -> str | None:
     """Why an act cannot be undone. None if it can."""
     if act.verb not in UNDONE_BY_JOB and act.verb not in UNDONE_BY_NAME:
-        return "there is no way back from it"
+        return "it cannot be undone"
     if act.undone_at is not None:
         return "it was undone already"
     if act.verb in WAITING:
         return None
     if act.seconds_ago > UNDO_SECONDS:
-        return f"it was done {act.seconds_ago:.0f} s ago, and that is possible for {UNDO_SECONDS:g} s"
+        return f"it was done {act.seconds_ago:.0f} s ago: an act can be undone for {UNDO_SECONDS:g} s"
     return None
 
 
@@ -73,7 +73,7 @@ def why_nothing(database: Database) -> str | None:
     """Why `undo` of the last act would change nothing now. None if it would."""
     last = next(iter(recent(database, is_mine=True)), None)
     if last is None:
-        return f"you did nothing in the last {UNDO_SECONDS:g} s that can be undone"
+        return f"you have no act of the last {UNDO_SECONDS:g} s that can be undone"
     return None if last.number else f"{last.verb}: {GONE[last.verb]}"
 
 

@@ -137,7 +137,7 @@ class Inbox:
     def _refuse(self, child: Child) -> None:
         """It sent an invalid report or message."""
         if not child.life.is_doomed:
-            reason = "it wrote something that is no report: a job must have used a descriptor not its own"
+            reason = "it sent an invalid report: a job must have used a descriptor that is not its own"
             child.kill(Unexplained(reason))
 
     # Reports

@@ -77,5 +77,5 @@ def told_deeper(root: Path) -> str:
         return ""
     return (
         f" There is {', '.join(map(str, found))}, which is not looked for: the outer of two packages needs an "
-        "__init__.py, and a folder that is no package is where jobq is to be started, or what PYTHONPATH names."
+        "__init__.py, and a folder that is not a package must be the working directory of jobq, or be in PYTHONPATH."
     )

@@ -92,7 +92,7 @@ async def run_in_loop(job: Job, guard: Guard) -> Any:
 def function_of(name: str) -> Callable[..., Any]:
     module, _, attribute = name.rpartition(".")
     if not module:
-        raise ApplicationError(f"The middleware {name!r} is no dotted name, as in shop.middleware.timed.")
+        raise ApplicationError(f"The middleware {name!r} is not a dotted name, as in shop.middleware.timed.")
     function = getattr(import_module(module), attribute, None)
     if not callable(function):
         raise ApplicationError(f"There is no function {attribute!r} in {module}: see the setting middleware.")

@@ -564,13 +564,13 @@ def test_what_lends_out_connections_is_refused_with_the_way_to_one(address: Addr
 
 def test_what_is_no_connection_is_refused_with_what_is_one(address: Address) -> None:
     assert refused("postgresql://ada:secret@db") == (
-        "connection is a str, which is no connection to PostgreSQL. It must be a Connection or Session of SQLAlchemy "
-        "(with any driver for PostgreSQL), Django's connection, or a connection of psycopg or psycopg2."
+        "connection is a str, which is not a connection to PostgreSQL. It must be a Connection or Session of "
+        "SQLAlchemy (with any driver for PostgreSQL), Django's connection, or a connection of psycopg or psycopg2."
     )
     with closing(sqlite3.connect(":memory:")) as connection:
-        assert "connection is a sqlite3.Connection, which is no connection to PostgreSQL" in refused(connection)
+        assert "connection is a sqlite3.Connection, which is not a connection to PostgreSQL" in refused(connection)
     assert asyncio.run(refused_async(7.5)) == (
-        "connection is a float, which is no connection to PostgreSQL. It must be an AsyncConnection or AsyncSession "
+        "connection is a float, which is not a connection to PostgreSQL. It must be an AsyncConnection or AsyncSession "
         "of SQLAlchemy (with any driver for PostgreSQL), Django's connection, psycopg's AsyncConnection, or a "
         "connection of asyncpg."
     )

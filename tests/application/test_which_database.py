@@ -406,7 +406,7 @@ def test_a_wrong_address_of_jobqs_own_does_not_hold_an_enqueue_up(
             assert compared().run_in_worker(connection=connection) is not None
     finally:
         use_database(None)
-    assert "is no address of a PostgreSQL database" in caplog.text
+    assert "is not the address of a PostgreSQL database" in caplog.text
     assert PASSWORD not in caplog.text
 
 

@@ -52,7 +52,7 @@ def test_a_wait_whose_time_is_up_has_an_exit_code_of_its_own(sample: "Applicatio
     [
         ([], 2, "Missing argument"),
         (["4711"], 2, "There is no job 4711"),
-        (["jobs.Echo"], 2, "'jobs.Echo' is no id of a job"),
+        (["jobs.Echo"], 2, "'jobs.Echo' is not the id of a job"),
         (["1", "--timeout", "soon"], 2, "'soon' is neither seconds"),
         (["1", "--database-url", "postgresql://127.0.0.1:1/none"], 3, "cannot be reached"),
     ],

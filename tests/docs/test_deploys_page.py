@@ -102,7 +102,7 @@ def test_the_plan_says_whether_the_workers_that_run_can_restart(
     migration = make_next_release(tmp_path)
     release = {"PYTHONPATH": str(tmp_path)}
     planned = application.jobq("migrate", "--plan", environment=release)
-    assert "workers of the release before go on, and can restart" in planned.stderr
+    assert "workers of the previous release keep working, and can restart" in planned.stderr
 
     version = int(migration.name[:4])
     migration.write_text(f"-- min_version: {version}\nSELECT 1;\n")

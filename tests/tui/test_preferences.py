@@ -49,7 +49,7 @@ def test_other_keys_work_and_are_shown_and_those_that_cannot_be_are_told(path: P
             told = "".join(notice.message for notice in pilot.app._notifications)
             for problem in (
                 "cancel: z is the key of undo: it stays c", "mark: 5 leads to a screen", "fold: there is no key 'hmm'",
-                "there is no action 'rety': did you mean retry?", "the view 'bad' is left out: There is no colour:",
+                "there is no action 'rety': did you mean retry?", "the view 'bad' is ignored: There is no colour:",
             ):  # fmt: skip
                 assert problem in told
             pilot.app.clear_notifications()
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_read_is_told_and_never_written_over(path: Path, t
     path.parent.mkdir()
     path.write_text(text, encoding="latin-1")
     liked = preferences.load(path)
-    assert "cannot be read, and is left out" in liked.problems[0]
+    assert "cannot be read, and is ignored" in liked.problems[0]
     with pytest.raises(UsageError, match="nothing is kept"):
         liked.hide("pending", ("TRY",))
     assert path.read_text(encoding="latin-1") == text

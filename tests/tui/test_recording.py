@@ -150,14 +150,14 @@ def test_nothing_in_a_forged_recording_takes_effect(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "is empty"),
-        ("root:x:0:0\n", "is no recording of the console"),
-        ("\xff\x00\n", "is no recording of the console"),
+        ("root:x:0:0\n", "is not a recording of the console"),
+        ("\xff\x00\n", "is not a recording of the console"),
         ('{"jobq": "recording", "format": 9, "version": "7.0", "at": 0}\n', "format 9, by jobq 7.0; this version"),
         ("HEADER\n", "has nothing to show"),
-        ("HEADER\nnonsense\n", "line 2: it is no JSON"),
+        ("HEADER\nnonsense\n", "line 2: it is not JSON"),
         ('HEADER\n{"ask": "look"}\n', "line 2: it has no time"),
-        ('HEADER\n{"at": 1}\n', "line 2: it is no answer"),
-        ('HEADER\n{"at": 1, "ask": ["look"], "answer": {}}\n', "line 2: it is no answer"),
+        ('HEADER\n{"at": 1}\n', "line 2: it is not an answer"),
+        ('HEADER\n{"at": 1, "ask": ["look"], "answer": {}}\n', "line 2: it is not an answer"),
         ('HEADER\n{"at": 1, "ask": "look", "answer": {"stats": {}}}\n', "line 2: the look before it is missing"),
         (
             'HEADER\n{"at": 1, "ask": "look", "answer": {"stats": {}, "running": [], '

@@ -45,9 +45,9 @@ def test_what_an_env_file_or_another_driver_makes_of_an_address_is_understood(gi
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("mysql://ada:s3cret@db/shop", "something else than PostgreSQL"),
-        ("postgresql://ada:s3@cret@db/shop", "an @ too many in it. In a password, write @ as %40"),
-        ("postgresql://ada:s3/cret@db/shop", "an @ too many in it"),
+        ("mysql://ada:s3cret@db/shop", "not an address of PostgreSQL"),
+        ("postgresql://ada:s3@cret@db/shop", "one @ too many in it. In a password, write @ as %40"),
+        ("postgresql://ada:s3/cret@db/shop", "one @ too many in it"),
         ("postgresql://ada:s3cret@db:fivefour/shop", "its port is not a number"),
         ("postgresql://ada@db/shop?pasword=s3cret", r"knows no option that it names \(did you mean password\?\)"),
         ("postgresql://ada@db/shop?pgbouncer=s3cret", "knows no option that it names:|names. It is not shown"),
@@ -63,7 +63,7 @@ def test_an_address_that_cannot_be_is_refused_in_words_that_quote_nothing_of_it(
         addresses.parse(address, "DATABASE_URL")
     assert "s3cret" not in str(refused.value)
     assert "cret" not in str(refused.value)
-    assert str(refused.value).startswith("DATABASE_URL is no address of a PostgreSQL database: ")
+    assert str(refused.value).startswith("DATABASE_URL is not the address of a PostgreSQL database: ")
     assert addresses.HIDDEN in addresses.shown(address)
     assert "cret" not in addresses.shown(address)
 

@@ -102,7 +102,7 @@ class Activity(ConsoleScreen):
     def why_not_undone(self, act: ActRecord) -> str | None:
         age = (self.console.state.now - act.ended_at).total_seconds()
         if act.verb not in UNDOABLE:
-            return "there is no way back from this act"
+            return "this act cannot be undone"
         if act.undone_at is not None:
             return "this act was undone already"
         if age >= UNDO_SECONDS:

@@ -372,7 +372,7 @@ class Failures(ConsoleScreen):
     def why_not(self, action: Action) -> str | None:
         group = self.rows.current
         if action.name in ON_GROUPS and not isinstance(group, FailureGroup):
-            return "there is no group of failures"
+            return "there are no groups of failures"
         if action.name == "back" and not (self.filter or self.marks):
             return "nothing is set"
         if action.name in ("retry", "purge") and not any(one.at_rest for one in self.chosen_groups):
@@ -394,7 +394,7 @@ def mute(console: Context, groups: Sequence[FailureGroup]) -> None:
     named = {one.group: f"{one.error_type or 'failures'} of {one.job_class}" for one in groups}
     plan = None
     if target.is_production:
-        told = "nobody is told of them for a day" if verb == "mute" else "they are told of again"
+        told = "they are not reported for a day" if verb == "mute" else "they are reported again"
         title = f"{verb.capitalize()} {formats.listed(named.values())} on PROD {target.name}"
         plan = Plan(verb, title, (("effect", f"{told}; jobs stay as they are"),), len(named), Tier.TYPED, is_bad=True)
 

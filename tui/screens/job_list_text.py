@@ -160,7 +160,7 @@ def marked_text(jobs: JobList, marks: Marks, loaded: Sequence[JobRecord], keymap
 def place_text(jobs: JobList, current: JobRecord | None, cursor: int, loaded: int) -> Text:
     """The position of the cursor."""
     if current is not None and jobs.window.is_gone(current.id):
-        words = f" #{current.id} has left this list; enter shows what became of it"
+        words = f" #{current.id} has left this list; enter shows its result"
         return Text(words, theme.style(theme.WAIT))
     return Text(f" {cursor + 1} of {formats.count(loaded)}" if loaded else "", theme.style(theme.DIM))
 

@@ -78,7 +78,7 @@ def evidence(attempt: AttemptRecord, detail: JobDetail, *, is_folded: bool) -> l
         lines += [Text(line) for line in formats.pretty(attempt.value).splitlines()]
     if attempt.value_note is not None:
         lines.append(Text(attempt.value_note, theme.style(theme.WAIT)))
-    return lines or [Text("it left nothing behind", theme.style(theme.DIM))]
+    return lines or [Text("it has neither a traceback nor a value", theme.style(theme.DIM))]
 
 
 def is_same(one: AttemptRecord, other: AttemptRecord) -> bool:

@@ -60,9 +60,9 @@ class Timeline:
         """All events in order: operators' acts stand among the attempts."""
         lines = self.events(detail, acts)
         if acts is None:
-            return [*lines, Text(f"looking what operators did{self.glyphs.more}", theme.style(theme.DIM))]
+            return [*lines, Text(f"reading what operators did{self.glyphs.more}", theme.style(theme.DIM))]
         if not acts.named and not any(isinstance(one, Enqueued) and one.act for one in happened(detail, acts)):
-            lines.append(Text("no operator is known to have done anything to it", theme.style(theme.DIM)))
+            lines.append(Text("no act of an operator is known", theme.style(theme.DIM)))
         if possible := possible_acts(detail, acts):
             words = "perhaps also: acts on so many that only the first are named"
             lines += [Text(""), Text(words, theme.style(theme.DIM))]

@@ -149,7 +149,7 @@ def delay_of(job: Job | None, assignment: Assignment) -> tuple[float, str]:
     try:
         delay = job.get_retry_delay(tries)
         if isinstance(delay, bool) or not 0 <= delay <= MAX_RETRY_DELAY_SECONDS:
-            raise ValueError(f"get_retry_delay({tries}) returned {delay!r}, which is no number of seconds")
+            raise ValueError(f"get_retry_delay({tries}) returned {delay!r}, which is not a number of seconds")
         return float(delay), ""
     except Exception as error:  # noqa: BLE001 - the user's method may raise anything; the attempt's own error counts
         told = traceback_of(error, assignment)

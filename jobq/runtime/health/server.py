@@ -150,7 +150,7 @@ class Server:
         self._rest()
         words = request.partition(b"\n")[0].decode("latin-1").split()
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
-            return Answer(400, "this is no request of HTTP/1\n"), True
+            return Answer(400, "this is not an HTTP/1 request\n"), True
         method, path = words[0], words[1].partition("?")[0]
         if method not in ("GET", "HEAD"):
             return Answer(405, "only GET is answered here\n"), True

@@ -112,4 +112,4 @@ def refusal(given: Any, kind: Kind | None, *, is_async: bool) -> EnqueueError:
         )
     remedy = next((REMEDIES[name] for name in names_of(cls) if name in REMEDIES), None)
     taken = TAKEN_ASYNC if is_async else TAKEN
-    return EnqueueError(f"{what}, which is no connection to PostgreSQL. {remedy or f'It must be {taken}.'}")
+    return EnqueueError(f"{what}, which is not a connection to PostgreSQL. {remedy or f'It must be {taken}.'}")
