@@ -16,13 +16,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from conftest import Store, report_on
 from jobq import embedded
 from jobq.records import Assignment
 from jobq.settings import Settings
 from jobq.store import migrations
 from jobq.store.claiming import LanePosition, Passed, claim_through
 from jobq.testing import used
+from tests.conftest import Store, report_on
 
 LANES = "abcdef"
 WORKERS = 4

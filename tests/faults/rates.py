@@ -1,4 +1,4 @@
-"""A rate under a clock that steps: `python -m faults.rates --starts 100000` in tests/ (a few hundred in the suite).
+"""A rate under a clock that steps: `python -m tests.faults.rates --starts 100000` (a few hundred in the suite).
 
 The statements read the time from a row, which jumps forth and, by less than a window, back. No window of the rate's
 length, by that clock, may have more starts than the rate allows; and the rate is used.
@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import Store
 from jobq import embedded
 from jobq.settings import Settings
 from jobq.store import migrations, statements
 from jobq.testing import used
+from tests.conftest import Store
 
 
 @dataclass(frozen=True, slots=True)
