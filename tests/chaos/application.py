@@ -9,7 +9,7 @@ JOBS = '''
     import time
 
     import psycopg
-    from jobq import Defer, Job, Schedule, register_job
+    from jobq import Defer, Gate, Job, Schedule, register_job
     from ledger_file import began, ended, note
 
 
@@ -131,6 +131,19 @@ JOBS = '''
 
 
     @register_job
+    class Gated(LedgerJob):
+        """Two at once in all workers, and one in each of three lanes."""
+
+        gate = Gate("far end", limit=2, lane_limit=1)
+
+        def get_lane(self):
+            return f"lane {random.Random(self.token).randrange(3)}"
+
+        def work(self, drawn):
+            time.sleep(drawn.uniform(0, 0.1))
+
+
+    @register_job
     class ExactlyOnce(Job):
         """What it stores and its own end are one transaction."""
 
@@ -191,6 +204,7 @@ JOBS = '''
 
 MAY_ERROR = frozenset({"jobs.Flaky", "jobs.Failing", "jobs.Hungry", "jobs.ExactlyOnce"})
 EXACTLY_ONCE = frozenset({"jobs.ExactlyOnce"})
+GATE_LIMITS = {"far end": (2, 1)}
 
 ENQUEUER = '''
     import os
@@ -208,7 +222,7 @@ ENQUEUER = '''
     number, seed = sys.argv[1:]
     drawn = random.Random(f"{seed}-{number}")
     KINDS = [Short] * 60 + [Long] * 2 + [Busy] * 6 + [Flaky] * 6 + [Failing] * 3 + [Dying] + [Deferring] * 4
-    KINDS += [ExactlyOnce] * 8 + [Coroutine] * 10
+    KINDS += [ExactlyOnce] * 8 + [Coroutine] * 10 + [Gated] * 6
     KINDS += [OldName if os.environ.get("APP_VERSION") == "1" else NewName] * 8
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tests.chaos.application import ENQUEUER, EXACTLY_ONCE, JOBS, MAY_ERROR, NEIGHBOUR, OPERATOR
+from tests.chaos.application import ENQUEUER, EXACTLY_ONCE, GATE_LIMITS, JOBS, MAY_ERROR, NEIGHBOUR, OPERATOR
 from tests.chaos.hosts import Host
 from tests.chaos.workers import Worker, orphans_of
 from tests.faults import ledger
@@ -215,6 +215,7 @@ class Scene:
                 max_losses=MAX_LOSSES,
                 may_error=MAY_ERROR,
                 exactly_once=EXACTLY_ONCE,
+                gate_limits=GATE_LIMITS,
                 orders=set(tokens(connection, "orders")),
                 effects=Counter(tokens(connection, "effects")),
             )

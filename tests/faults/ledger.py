@@ -9,12 +9,12 @@ import itertools
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -106,6 +106,7 @@ class Evidence:
     max_losses: int = 50
     may_error: frozenset[str] = frozenset()  # classes whose jobs fail on purpose …
     exactly_once: frozenset[str] = frozenset()  # … and those that end themselves in a transaction of their own
+    gate_limits: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # of each gate, and of each of its lanes
     orders: set[str] | None = None  # tokens that callers' transactions stored beside their jobs
     effects: Counter[str] = field(default_factory=Counter)  # tokens by what jobs stored with complete()
 
@@ -226,7 +227,7 @@ def collect(connection: "psycopg.Connection[Any]", schema: str, ledger: Path, **
     return Evidence(
         entries=list(entries_of(ledger)),
         results=rows(
-            f"SELECT {columns}, started_at, ended_at, outcome, retried, error_type, error_message "
+            f"SELECT {columns}, gate, lane, started_at, ended_at, outcome, retried, error_type, error_message "
             "FROM {schema}.results ORDER BY id, attempt, ended_at"
         ),
         unfinished=rows(f"SELECT {columns}, state FROM {{schema}}.jobs ORDER BY id"),
@@ -265,6 +266,9 @@ def figures(evidence: Evidence) -> dict[str, Any]:
         "refused": len(evidence.of("refused")),
         "rolled back": len(evidence.of("rolled_back")),
         "keys held": len(evidence.of("held")),
+        "ran through gates, and most at once": {
+            gate: (len(spans), most_at_once(spans)) for gate, spans in gated_spans(evidence).items()
+        },
         "jobs acted on": dict(sorted(evidence.affected.items())),
         "ticks": len(evidence.ticks),
         "lost": sum(violation.rule == LOST for violation in check(evidence)),
@@ -479,6 +483,39 @@ def jobs_of_a_key_do_not_run_at_once(evidence: Evidence) -> Iterator[Violation]:
                 yield Violation("two jobs of a unique key ran at once", subject, other)
 
 
+def a_gate_holds(evidence: Evidence) -> Iterator[Violation]:
+    """By the jobs' own word, as for keys."""
+    for gate, spans in gated_spans(evidence).items():
+        limit, lane_limit = evidence.gate_limits[gate]
+        if (most := most_at_once(spans)) > limit:
+            yield Violation("a gate let too many through", f"{gate}: {most} at once, the limit is {limit}")
+        for lane in {span.lane for span in spans}:
+            if (most := most_at_once(span for span in spans if span.lane == lane)) > lane_limit:
+                yield Violation("a lane let too many through", f"{gate}, {lane}: {most} at once, not {lane_limit}")
+
+
+class Span(NamedTuple):
+    began: float
+    ended: float
+    lane: str
+
+
+def gated_spans(evidence: Evidence) -> dict[str, list[Span]]:
+    """When attempts ran that went through a gate, by their own word; none that was recorded as lost."""
+    records = {(row.id, row.attempt): row for row in evidence.results}
+    found: dict[str, list[Span]] = defaultdict(list)
+    for attempt, begun in evidence.runs.items():
+        row = records.get(attempt)
+        if row is not None and row.gate in evidence.gate_limits and row.outcome != "lost" and attempt in evidence.ends:
+            found[row.gate].append(Span(begun[0].at, evidence.ends[attempt], row.lane))
+    return found
+
+
+def most_at_once(spans: Iterable[Span]) -> int:
+    steps = sorted(step for span in spans for step in ((span.began, 1), (span.ended, -1)))
+    return max(itertools.accumulate(change for _, change in steps), default=0)
+
+
 def every_tick_is_served_once(evidence: Evidence) -> Iterator[Violation]:
     """The schedules of such a run have a tick a minute, and no tick may be missing between the first and the last."""
     by_schedule: dict[str, list[Any]] = defaultdict(list)
@@ -554,6 +591,7 @@ RULES: list[Rule] = [
     what_was_asked_once_is_one_job,
     a_key_has_one_unfinished_job,
     jobs_of_a_key_do_not_run_at_once,
+    a_gate_holds,
     every_tick_is_served_once,
     callers_transactions_are_whole,
     completed_with_its_effect,

@@ -26,6 +26,8 @@ def result(job: int, attempt: int = 1, outcome: str = "successful", **fields: An
         "id": job,
         "job_class": "jobs.Short",
         "unique_key": None,
+        "gate": None,
+        "lane": None,
         "arguments": {"token": f"t{job}"},
         "source": "enqueuer.py:1",
         "attempt": attempt,
@@ -92,6 +94,7 @@ def good() -> Evidence:
         faults=[Fault("child killed", 1003.0, frozenset({77}), 1003.0)],
         wall_minus_monotonic=OFFSET,
         exactly_once=frozenset({"jobs.ExactlyOnce"}),
+        gate_limits={"far end": (2, 1)},
         effects=Counter(["t5"]),
         orders=set(),
     )
@@ -121,6 +124,21 @@ def waits(evidence: Evidence) -> None:
     evidence.unfinished.append(SimpleNamespace(**vars(result(1)), state="pending"))
 
 
+def through_a_gate(lanes: dict[int, str]) -> Callable[[Evidence], None]:
+    """These jobs went through it, and all of them had begun before the first one ended."""
+
+    def plant(evidence: Evidence) -> None:
+        for row in evidence.results:
+            if row.id in lanes:
+                row.gate, row.lane = "far end", lanes[row.id]
+        evidence.entries[:] = [
+            replace(line, at=1000.0) if line.event == "began" and int(line.words[0]) in lanes else line
+            for line in evidence.entries
+        ]
+
+    return plant
+
+
 PLANTED: dict[str, Callable[[Evidence], None]] = {
     "an acknowledged job is nowhere": take(0),
     "a job was left in the queue": waits,
@@ -147,6 +165,8 @@ PLANTED: dict[str, Callable[[Evidence], None]] = {
     "two jobs of a unique key ran at once": lambda e: e.entries.__setitem__(
         slice(None), [x if x.words != ("4", "1", "t4", "50") else entry(4.5, "began", *x.words) for x in e.entries]
     ),
+    "a gate let too many through": through_a_gate({1: "a", 3: "b", 4: "c"}),
+    "a lane let too many through": through_a_gate({3: "a", 4: "a"}),
     "a tick was left out": lambda e: e.ticks.pop(1),
     "the job of a tick is nowhere": take(6),
     "ticks share a job": lambda e: setattr(e.ticks[1], "job_id", 20),
