@@ -8,6 +8,7 @@ as in the last week, by class. The figures are those of `jobq.wanted_processes()
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
+from typing import Any
 
 from jobq.observe.overview import queue_stats, worker_records
 from jobq.observe.reading import dicts, reading
@@ -149,8 +150,21 @@ def read_work(database: Database, names: Sequence[str] | None, horizon: float) -
         everything = list(dict.fromkeys([*asked, *held]))[:MAX_QUEUES]
         rows = dicts(connection, "observe_work", database.schema, {"queues": everything, "within": horizon})
         alive = tuple(one for one in worker_records(connection, database) if not one.is_silent)
-    fields = ("due", "backlog_seconds", "incoming", "usual_seconds", "is_paused")
-    return Seen(tuple(asked), {row["queue"]: Work(**{name: row[name] for name in fields}) for row in rows}, alive)
+    return Seen(tuple(asked), {row["queue"]: work_of(row) for row in rows}, alive)
+
+
+def work_of(row: Mapping[str, Any]) -> Work:
+    """Jobs at gates are part of the work. If there are no others, no more processes help than the gates' limits."""
+    is_all_gated = row["gated"] > 0 and row["due"] == 0 and row["gated_limit"] is not None
+    return Work(
+        due=row["due"] + row["gated"],
+        backlog_seconds=row["backlog_seconds"] + row["gated"] * row["usual_seconds"],
+        incoming=row["incoming"],
+        usual_seconds=row["usual_seconds"],
+        is_paused=row["is_paused"],
+        most=row["gated_limit"] if is_all_gated else None,
+        held_by=f"gate {row['gate']}" if is_all_gated else None,
+    )
 
 
 # The flow. Pure.

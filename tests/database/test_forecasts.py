@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobq import observe
-from jobq.store import workers
+from jobq.store import metrics, workers
 from jobq.store.database import Database
 
 
@@ -67,3 +67,31 @@ def test_what_is_wanted_keeps_up_with_what_came_in(store: Any, database: Databas
     empty = forecast.outlooks[-1].empty_in
     assert empty is not None
     assert empty <= 600
+
+
+def test_jobs_at_a_gate_are_wanted_no_more_processes_for_than_it_lets_through(store: Any, database: Database) -> None:
+    """An autoscaler that saw no job there would stop the last worker."""
+    start(store, 2)
+    store.gate(max_running=3)
+    for _ in range(50):
+        store.add(queue="mail", gate="g", lane="")
+    assert store.rows("SELECT jobq.wanted_processes('mail', interval '1 second')") == [(3,)]
+    (forecast,) = observe.forecasts(database, ["mail"])
+    assert (forecast.due, forecast.most, forecast.held_by) == (50, 3, "gate g")
+    assert "more do not help: gate g is full" in forecast.text
+
+    store.add_many(*[{"queue": "mail"}] * 5)
+    assert store.rows("SELECT jobq.wanted_processes('mail', interval '1 second')") == [(8,)]
+    assert observe.forecasts(database, ["mail"])[0].most is None
+
+    store.execute("UPDATE jobq.gates SET paused_at = now()")
+    assert store.rows("SELECT jobq.wanted_processes('mail', interval '1 second')") == [(5,)]
+
+
+def test_a_level_counts_what_waits_at_gates(store: Any) -> None:
+    store.gate()
+    store.add(queue="mail", gate="g", lane="a")
+    store.add(queue="mail", gate="g", lane="b", delay=900)
+    store.add(queue="mail")
+    metrics.take_levels(store.connection, store.schema)
+    assert store.rows("SELECT queue, unfinished FROM jobq.levels") == [("mail", 3)]

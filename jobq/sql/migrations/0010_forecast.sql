@@ -4,7 +4,8 @@
 -- As wanted_processes() had it: the jobs that are due, and the process-seconds that they and those due within the time take;
 -- how many jobs come in a second, and how many seconds the usual one takes; and attempts that run for long.
 CREATE FUNCTION {schema}.queue_work(queue text, within interval) RETURNS TABLE (
-    due bigint, backlog_seconds float8, incoming float8, usual_seconds float8, long_running bigint, is_paused boolean
+    due bigint, backlog_seconds float8, incoming float8, usual_seconds float8, long_running bigint, is_paused boolean,
+    gated bigint, gated_limit bigint, gate text
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -104,6 +105,38 @@ BEGIN
     ) AS step
     WHERE more IS NOT NULL;
 
+    -- Jobs that wait at a gate or run through it: more processes than its limit do not help them. Of a gate that is paused,
+    -- only those that run count. Gates that no worker has declared let nothing through.
+    WITH at_gate AS (
+        SELECT
+            gates.name,
+            CASE WHEN gates.paused_at IS NULL OR gates.paused_until <= moment THEN waiting.jobs ELSE 0 END + running.jobs AS jobs,
+            coalesce(
+                CASE WHEN gates.set_until IS NULL OR gates.set_until > moment THEN gates.set_max_running END,
+                gates.max_running
+            ) AS most
+        FROM {schema}.gates
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS jobs
+            FROM (
+                SELECT FROM {schema}.jobs
+                WHERE is_due IS NULL AND place IS NULL AND gate = gates.name AND queue = named
+                LIMIT max_counted
+            ) AS limited
+        ) AS waiting
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS jobs
+            FROM {schema}.jobs
+            WHERE gate = gates.name AND place > 0 AND queue = named AND worker_id IS NOT NULL
+        ) AS running
+    )
+    SELECT
+        coalesce(sum(jobs), 0), CASE WHEN bool_and(most IS NOT NULL) THEN sum(least(most, jobs)) END,
+        (array_agg(name ORDER BY jobs DESC, name))[1]
+    INTO gated, gated_limit, gate
+    FROM at_gate
+    WHERE jobs > 0 AND most IS DISTINCT FROM 0;
+
     incoming := coalesce(incoming, 0);
     is_paused := EXISTS (SELECT FROM {schema}.queues WHERE name = named AND paused_at IS NOT NULL);
     RETURN NEXT;
@@ -111,7 +144,7 @@ END;
 $function$;
 
 COMMENT ON FUNCTION {schema}.queue_work IS
-    'What a queue asks of its workers: what is due, how much work that is, and what comes in.';
+    'What a queue asks of its workers: what is due, how much work that is, what comes in, and what waits at gates.';
 
 CREATE OR REPLACE FUNCTION {schema}.wanted_processes(queue text, within interval DEFAULT '10 minutes') RETURNS integer
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -120,6 +153,8 @@ AS $function$
 DECLARE
     seconds CONSTANT float8 := extract(epoch FROM wanted_processes.within);
     work record;
+    load float8;
+    gated float8;
 BEGIN
     IF seconds IS NULL OR seconds <= 0 THEN
         RAISE EXCEPTION 'within is %, but must be longer than no time', coalesce(wanted_processes.within::text, 'null')
@@ -130,11 +165,16 @@ BEGIN
     IF work.is_paused THEN
         RETURN work.long_running;
     END IF;
+    -- What comes in is not known by gate: it counts with the jobs that have none, if there are any.
+    load := work.incoming * work.usual_seconds;
+    gated := work.gated * work.usual_seconds / seconds + CASE WHEN work.due = 0 THEN load ELSE 0 END;
+    load := CASE WHEN work.due = 0 AND work.gated > 0 THEN 0 ELSE load END;
     RETURN least(
         greatest(
-            ceil(round((work.backlog_seconds / seconds + work.incoming * work.usual_seconds)::numeric, 3)),
+            ceil(round((work.backlog_seconds / seconds + load)::numeric, 3))
+                + least(ceil(round(gated::numeric, 3)), coalesce(work.gated_limit, 2147483647)),
             work.long_running,
-            CASE WHEN work.due > 0 THEN 1 ELSE 0 END
+            CASE WHEN work.due + work.gated > 0 THEN 1 ELSE 0 END
         ),
         2147483647
     );
