@@ -27,12 +27,13 @@ HEADINGS = 9
 @click.command()
 @click.option("--once", is_flag=True, help="Show it once. So it is where stdout is no terminal.")
 @click.option(
-    "--every",
+    "--interval",
+    "every",
     type=click.FloatRange(0.5, 3600),
     metavar="SECONDS",
     default=2.0,
     show_default=True,
-    help="Look so often.",
+    help="How often it looks.",
 )
 @database_options
 @json_option

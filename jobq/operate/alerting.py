@@ -9,6 +9,7 @@ import subprocess
 
 from jobq import observe
 from jobq.arguments import encode
+from jobq.commands import command as command_line
 from jobq.errors import JobqError
 from jobq.observe.needs import written_place
 from jobq.observe.words import spoken
@@ -94,7 +95,7 @@ def run(command: str, alert: Alert) -> None:
     try:
         done = subprocess.run(
             ["/bin/sh", "-c", f"(\n{command}\n) >&2; printf %s $?"],
-            input=f"{alert.text}\njobq tui '{alert.place}'\n",
+            input=f"{alert.text}\n{command_line('tui', alert.place)}\n",
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

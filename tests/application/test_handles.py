@@ -130,7 +130,7 @@ def test_what_is_no_job_is_refused(database: Database) -> None:
         with pytest.raises(JobNotFound, match=f"There is no job {number}"):
             jobq.get(number)
     for wrong in ("17", True, None):
-        with pytest.raises(TypeError, match="its record or its id"):
+        with pytest.raises(TypeError, match="job's record or its id"):
             jobq.get(wrong)  # type: ignore[arg-type]
 
 

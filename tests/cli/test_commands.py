@@ -229,7 +229,7 @@ def test_an_unreachable_database_is_named_without_its_password(sample: "Applicat
 
 
 def test_an_address_that_is_none_is_refused(sample: "Application") -> None:
-    refused(sample.jobq("stats", "--database-url", "here there"), "no address", "postgresql://user")
+    refused(sample.jobq("stats", "--database-url", "here there"), "is not the address", "postgresql://user")
 
 
 @pytest.mark.parametrize("command", [["stats"], ["list"], ["show", "1"], ["enqueue", "jobs.Echo"], ["run"]])
@@ -436,7 +436,7 @@ def test_an_act_by_filter_shows_the_count_and_asks(sample: "Application", store:
     confirmed = sample.jobq("cancel", "--queue", "wrong", input="y\n")
 
     assert declined.returncode != 0
-    assert "5 pending jobs match: 5 jobs.Echo" in declined.stderr
+    assert "5 pending or gated jobs match: 5 jobs.Echo" in declined.stderr
     assert "cancelled 5" in confirmed.stdout
     assert [job.id for job in store.unfinished()] == [kept]
     assert {result.outcome for result in store.results()} == {"cancelled"}

@@ -45,7 +45,7 @@ def test_a_night_of_failures_is_found_mended_and_undone(sample: "Application", s
     assert "muted " + group["group"] in sample.jobq("failures", "mute", group["group"], "--for", "2h").stdout
     assert f"{group['group']} is muted by " in sample.jobq("failures").stderr
     assert "Put --since after 'mute'" in sample.jobq("failures", "--since", "1h", "mute", "x").stderr
-    assert "no duration" in sample.jobq("failures", "mute", "x", "--for", "soon").stderr
+    assert "is not a duration" in sample.jobq("failures", "mute", "x", "--for", "soon").stderr
     assert document(sample.jobq("failures", "unmute", "x", "--json")) == {"done": [], "unchanged": ["x"]}
 
     retried = sample.jobq("retry", "--group", group["group"], "--yes")
@@ -211,7 +211,7 @@ def test_edit_and_run_again_makes_a_new_job(sample: "Application", store: "Store
     assert [(str(job.id), job.arguments) for job in store.unfinished()] == [(new.stdout.strip(), {"value": 2})]
     assert [result.id for result in store.results()] == [old]
     assert "no argument valu" in wrong.stderr
-    assert "no JSON" in no_json.stderr
+    assert "is not JSON" in no_json.stderr
     assert "ID of one job" in many.stderr
     assert {wrong.returncode, no_json.returncode, many.returncode} == {2}
 

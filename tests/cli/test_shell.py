@@ -139,7 +139,7 @@ def test_every_command_has_examples_in_its_help() -> None:
 
 @pytest.mark.parametrize("example", [example for examples in EXAMPLES.values() for example in examples])
 def test_an_example_is_a_command_line_that_is_understood(example: str) -> None:
-    words = shlex.split(example.replace(" >> ", " > ").partition(" > ")[0].partition(" | ")[0])
+    words = shlex.split(example.replace(" >> ", " > ").partition(" > ")[0].partition(" || ")[0].partition(" | ")[0])
     command: click.Command = cli
     context = click.Context(cli, info_name="jobq")
     while isinstance(command, click.Group) and words and command.get_command(context, words[0]) is not None:

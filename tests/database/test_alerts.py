@@ -128,7 +128,7 @@ def test_a_command_that_fails_is_run_again(
         database = Database(replace(settings, alert_command=command))
         operate.look_and_tell(database)
         database.close()
-        assert file.read_text().count("jobq tui 'failures/f00'") == min(number, 2)
+        assert file.read_text().count("jobq tui failures/f00") == min(number, 2)
     assert "alert_command ended with exit code 3" in caplog.text
 
 

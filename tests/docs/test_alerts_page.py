@@ -50,7 +50,7 @@ def test_a_failure_is_told_by_the_job_and_by_the_command_of_the_page(
         assert "jobs.Charge: 1 × KeyError" in checked.stdout
     text, place, kind = (application.path / "told.txt").read_text().splitlines()
     assert (text.startswith("jobs.Charge: 1 × KeyError"), kind) == (True, "failed")
-    assert re.fullmatch(r"jobq tui 'failures/\w+'", place)
+    assert re.fullmatch(r"jobq tui '?failures/\w+'?", place)
 
 
 def test_the_exit_codes_are_those_of_the_page(application: "Application", store: Any) -> None:

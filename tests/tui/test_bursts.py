@@ -103,7 +103,7 @@ def test_a_question_takes_no_key_that_was_typed_before_it_was_shown(source: Watc
             assert acts_of(source) == []
             if "asterisk" not in keys:  # its jobs are counted first: what was typed meanwhile was for the list
                 assert isinstance(pilot.app.screen, Confirm)
-                assert "typed before this was shown" in text_of(pilot.app)
+                assert "typed before this was visible" in text_of(pilot.app)
 
     run(flow)
 

@@ -84,10 +84,10 @@ def test_a_sorted_list_lets_nothing_in(desk: Desk) -> None:
 
 def test_the_lists_follow_each_other_in_a_ring(desk: Desk) -> None:
     desk.show("pending", "queue:mail")
-    assert desk.jobs.beside(-1) is VIEWS[-1]
+    assert desk.jobs.beside(-1, VIEWS) is VIEWS[-1]
     desk.show("scheduled")
-    assert desk.jobs.beside(-1) is VIEW_BY_NAME["pending"]
-    assert desk.jobs.beside(1) is VIEW_BY_NAME["running"]
+    assert desk.jobs.beside(-1, VIEWS) is VIEW_BY_NAME["pending"]
+    assert desk.jobs.beside(1, VIEWS) is VIEW_BY_NAME["running"]
 
 
 def test_a_search_looks_on_by_itself_up_to_a_limit_and_further_when_somebody_asks(

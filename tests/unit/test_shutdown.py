@@ -22,6 +22,7 @@ class Scene:
             heartbeat=SimpleNamespace(wake=lambda: None),
             completer=SimpleNamespace(backlog=0),
             control=SimpleNamespace(has_to_write=False),
+            log_keeper=SimpleNamespace(has_to_write=False),
             ownership=SimpleNamespace(held=lambda: {(1, 1)}),
         )
         supply = SimpleNamespace(

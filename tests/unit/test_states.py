@@ -65,6 +65,8 @@ OTHER_WORDS = {
     *("attempt", "attempts", "job", "outcome", "worker", "error_type", "traceback", "run_at", "started_at", "ended_at"),
     *(
         "gate",
+        "lane",
+        "adopt",
         "limit",
         "lane_limit",
         "rate",
@@ -76,6 +78,7 @@ OTHER_WORDS = {
         "is_strict",
         "waits_after_loss",
     ),
+    *("log", "follow", "classes", "YYYYMMDD", "logs_", "logs_default"),
     *("retry", "cancel", "purge", "pause", "resume", "mute"),
     *("stop", "stack", "rescue", "live", "left", "begun", "search_path", "idle_in_transaction_session_timeout"),
 }
