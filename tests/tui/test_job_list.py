@@ -86,7 +86,7 @@ def test_the_lists_follow_each_other_in_a_ring(desk: Desk) -> None:
     desk.show("pending", "queue:mail")
     assert desk.jobs.beside(-1, VIEWS) is VIEWS[-1]
     desk.show("scheduled")
-    assert desk.jobs.beside(-1, VIEWS) is VIEW_BY_NAME["pending"]
+    assert desk.jobs.beside(-1, VIEWS) is VIEW_BY_NAME["gated"]
     assert desk.jobs.beside(1, VIEWS) is VIEW_BY_NAME["running"]
 
 

@@ -211,6 +211,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "schedules": lambda source: source.schedules(),
     "preview": lambda source: source.preview(24.0),
     "stack": lambda source: source.stack(918_244, 1),
+    "log": lambda source: source.log(918_244, 1, False),
     "acts_on": lambda source: source.acts_on(918_244, canned.ago(hours=1)),
 }
 

@@ -167,7 +167,7 @@ BEGIN
     END IF;
     -- What comes in is not known by gate: it counts with the jobs that have none, if there are any.
     load := work.incoming * work.usual_seconds;
-    gated := work.gated * work.usual_seconds / seconds + CASE WHEN work.due = 0 THEN load ELSE 0 END;
+    gated := work.gated * work.usual_seconds / seconds + CASE WHEN work.due = 0 AND work.gated > 0 THEN load ELSE 0 END;
     load := CASE WHEN work.due = 0 AND work.gated > 0 THEN 0 ELSE load END;
     RETURN least(
         greatest(
