@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobq.functions import job
     from jobq.gates import Gate, Rate
     from jobq.handles import find, find_async, get, get_async, wait, wait_async
-    from jobq.records import AttemptRecord, FoundJob, JobAct, JobRecord
+    from jobq.records import Alert, AttemptRecord, FoundJob, JobAct, JobRecord
     from jobq.references import use_sqlalchemy
     from jobq.registration import register_job, register_schedule
     from jobq.running import current

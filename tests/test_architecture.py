@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+import jobq
+
 ROOT = Path(__file__).parent.parent
 
 PURE = {
@@ -441,6 +443,14 @@ def test_importing_jobq_loads_no_library() -> None:
     loaded = loaded_by("import jobq")
     assert "jobq" in loaded
     assert loaded & LAZY == set()
+
+
+def test_type_checkers_and_the_reference_find_every_public_name() -> None:
+    """The names are imported when they are asked for. What reads the code without running it sees only this block."""
+    (module,) = [module for module in MODULES if module.name == "jobq"]
+    (block,) = [node for node in module.tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node)]
+    seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen >= set(jobq.__all__) - {"__version__"}
 
 
 def test_the_pytest_plugin_loads_no_library_but_pytest() -> None:
