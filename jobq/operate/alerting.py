@@ -70,15 +70,16 @@ def told_of(due: Due) -> Alert:
 
 
 def tell(database: Database, connection: Connection, alert: Alert) -> None:
+    """The command comes last: a job that cannot be enqueued must not run it again and again."""
     settings = database.settings
-    if settings.alert_command is not None:
-        run(settings.alert_command, alert)
     if settings.alerts is not None:
         known = class_of(settings.alerts, observe.classes(database))
         # Its arguments are encoded here: the database's side has no other values of this type.
         planned = plan_without_code(known, {parameter_of(known): None}, max_bytes=settings.max_arguments_bytes)
         text = encode({parameter_of(known): alert}, max_bytes=settings.max_arguments_bytes)
         enqueueing.enqueue(connection, database.schema, planned._replace(arguments=text))
+    if settings.alert_command is not None:
+        run(settings.alert_command, alert)
 
 
 def parameter_of(known: ClassRecord) -> str:

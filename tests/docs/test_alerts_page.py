@@ -43,7 +43,7 @@ def test_a_failure_is_told_by_the_job_and_by_the_command_of_the_page(
     application.jobq("run", "--drain")
     application.write("pyproject.toml", settings)
     with application.start("run") as worker:
-        eventually(lambda: (application.path / "told.txt").exists())
+        eventually(lambda: (application.path / "told.txt").exists(), timeout=120)  # looks are half a minute apart
         eventually(lambda: "✗ jobs.Charge: 1 × KeyError" in worker.stdout)
         checked = application.jobq(*check)
         assert checked.returncode == 1
