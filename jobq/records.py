@@ -435,15 +435,10 @@ WAITING_LIMIT = 10_000
 """Jobs that wait at a gate are counted up to here."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneStats:
-    """What waits and runs in one lane of a gate, and what operators have set on it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetByOperators:
+    """What operators have set on a gate or a lane, as far as it holds now."""
 
-    name: str
-    waiting: int  # counted up to a limit
-    running: int
-    running_since: datetime | None  # of those that run, the first to start
-    oldest_seconds: float | None  # how long its first job has been due
     set_limit: int | None = None
     set_at: datetime | None = None
     set_until: datetime | None = None
@@ -456,7 +451,18 @@ class LaneStats:
 
 
 @dataclass(frozen=True, slots=True)
-class GateStats:
+class LaneStats(SetByOperators):
+    """What waits and runs in one lane of a gate, and what operators have set on it."""
+
+    name: str
+    waiting: int  # counted up to a limit
+    running: int
+    running_since: datetime | None  # of those that run, the first to start
+    oldest_seconds: float | None  # how long its first job has been due
+
+
+@dataclass(frozen=True, slots=True)
+class GateStats(SetByOperators):
     """What waits and runs at a gate, its limits as declared, and what operators have set on it."""
 
     name: str
@@ -479,15 +485,6 @@ class GateStats:
     waiting: int  # counted up to a limit
     lanes: int  # in which something waits; counted up to a limit
     oldest_seconds: float | None  # how long the oldest of the first jobs of these lanes has been due
-    set_limit: int | None = None
-    set_at: datetime | None = None
-    set_until: datetime | None = None
-    set_by: str | None = None
-    set_reason: str | None = None
-    paused_at: datetime | None = None
-    paused_until: datetime | None = None
-    paused_by: str | None = None
-    pause_reason: str | None = None
 
     @property
     def limit(self) -> int | None:

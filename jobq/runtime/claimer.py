@@ -1,6 +1,5 @@
 """Claims jobs for the supervisor: what may be due is made pending, and as much is claimed as there is room for."""
 
-import logging
 import selectors
 from collections.abc import Callable, Collection, Sequence
 from time import monotonic
@@ -22,8 +21,6 @@ from jobq.runtime.waiting import Waiting
 from jobq.store import claiming
 from jobq.store.callers.steps import Steps
 from jobq.store.database import Database
-
-log = logging.getLogger("jobq.worker.claimer")
 
 
 class Claimer(Exchange):
@@ -125,7 +122,7 @@ class Claimer(Exchange):
         # What another claimer of this worker took may not be counted yet.
         found = yield from self.missed.look()
         if missed := [one for one in found if self.other is None or one.job_class in self.classes]:
-            log.info("recovered claimed jobs after a lost connection jobs=%s", len(missed))
+            self.missed.tell(missed)
             self._hand_over(worker_id, missed)
 
     def tick(self) -> Steps[float | None]:

@@ -4,7 +4,6 @@ It has a connection only once something waited at a gate. A place that a job of 
 once; where this worker has no use for it, workers that sleep are told.
 """
 
-import logging
 import selectors
 from collections.abc import Callable, Iterable
 from math import inf
@@ -24,8 +23,6 @@ from jobq.store import claiming
 from jobq.store.callers.steps import Steps
 from jobq.store.database import Database
 from jobq.store.statements import gate_channel, statement
-
-log = logging.getLogger("jobq.worker.claimer")
 
 FIND_EVERY_SECONDS = 0.5
 """A worker that knows of gates looks this often for others, and for other queues of these."""
@@ -134,7 +131,7 @@ class GateClaimer(Exchange):
     def _take_missed(self) -> Steps[None]:
         worker_id = self.ownership.worker_id
         if found := (yield from self.missed.look()):
-            log.info("claimed again after a lost connection jobs=%s", len(found))
+            self.missed.tell(found)
             self._deliver(self.room, worker_id, found, gate="")
 
     def tick(self) -> Steps[float | None]:

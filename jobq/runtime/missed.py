@@ -1,11 +1,15 @@
 """Claims whose answers were lost. After a lost connection the claimed jobs belong to this worker all the same."""
 
+import logging
+from collections.abc import Collection
 from time import monotonic
 
 from jobq.records import Assignment
 from jobq.runtime.ownership import Ownership
 from jobq.store import claiming
 from jobq.store.callers.steps import Steps
+
+log = logging.getLogger("jobq.worker.claimer")
 
 MISSED_AGAIN_SECONDS = 1.0
 MISSED_SELDOM_SECONDS = 600.0
@@ -39,6 +43,10 @@ class Missed:
         worker_id, held = self._ownership.worker_id, self._ownership.held()
         found = yield from claiming.held(self._schema, worker_id=worker_id, through_gates=self._through_gates)
         return [one for one in found if (one.id, one.attempt) not in held]
+
+    @staticmethod
+    def tell(found: Collection[Assignment]) -> None:
+        log.info("recovered claimed jobs after a lost connection jobs=%s", len(found))
 
     def looked_again(self) -> None:
         self._wait = min(2 * self._wait, MISSED_SELDOM_SECONDS)

@@ -7,15 +7,7 @@ SELECT
     kept.max_running AS declared_limit, kept.lane_max_running AS lane_limit,
     kept.rate, kept.rate_seconds, kept.rate_burst, kept.lane_rate, kept.lane_rate_seconds, kept.lane_rate_burst,
     kept.lane_parameter, coalesce(kept.is_strict, false) AS is_strict,
-    CASE WHEN set.is_set THEN kept.set_max_running END AS set_limit,
-    CASE WHEN set.is_set THEN kept.set_at END AS set_at,
-    CASE WHEN set.is_set THEN kept.set_until END AS set_until,
-    CASE WHEN set.is_set THEN kept.set_by END AS set_by,
-    CASE WHEN set.is_set THEN kept.set_reason END AS set_reason,
-    CASE WHEN set.is_paused THEN kept.paused_at END AS paused_at,
-    CASE WHEN set.is_paused THEN kept.paused_until END AS paused_until,
-    CASE WHEN set.is_paused THEN kept.paused_by END AS paused_by,
-    CASE WHEN set.is_paused THEN kept.pause_reason END AS pause_reason,
+    {set_by_operators},
     kept.name IS NOT NULL AS is_known,
     EXISTS (
         SELECT
@@ -31,11 +23,7 @@ SELECT
     waiting.jobs AS waiting, lanes.lanes, lanes.oldest_seconds
 FROM unnest(%(gates)s::text[]) AS named (gate)
 LEFT JOIN {schema}.gates AS kept ON kept.name = named.gate
-CROSS JOIN LATERAL (
-    SELECT
-        kept.set_max_running IS NOT NULL AND coalesce(kept.set_until > statement_timestamp(), true) AS is_set,
-        kept.paused_at IS NOT NULL AND coalesce(kept.paused_until > statement_timestamp(), true) AS is_paused
-) AS set
+{what_is_set}
 CROSS JOIN LATERAL (
     SELECT count(*) AS jobs, count(DISTINCT lane) AS lanes, min(started_at)::timestamptz AS oldest
     FROM {schema}.jobs

@@ -55,22 +55,10 @@ SELECT
     CASE
         WHEN waiting.jobs > 0 THEN greatest(extract(epoch FROM statement_timestamp() - waiting.oldest), 0)::float8
     END AS oldest_seconds,
-    CASE WHEN set.is_set THEN kept.set_max_running END AS set_limit,
-    CASE WHEN set.is_set THEN kept.set_at END AS set_at,
-    CASE WHEN set.is_set THEN kept.set_until END AS set_until,
-    CASE WHEN set.is_set THEN kept.set_by END AS set_by,
-    CASE WHEN set.is_set THEN kept.set_reason END AS set_reason,
-    CASE WHEN set.is_paused THEN kept.paused_at END AS paused_at,
-    CASE WHEN set.is_paused THEN kept.paused_until END AS paused_until,
-    CASE WHEN set.is_paused THEN kept.paused_by END AS paused_by,
-    CASE WHEN set.is_paused THEN kept.pause_reason END AS pause_reason
+    {set_by_operators}
 FROM named
 LEFT JOIN waiting ON waiting.lane = named.lane
 LEFT JOIN running ON running.lane = named.lane
 LEFT JOIN {schema}.lanes AS kept ON kept.gate = %(gate)s AND kept.lane = named.lane
-CROSS JOIN LATERAL (
-    SELECT
-        kept.set_max_running IS NOT NULL AND coalesce(kept.set_until > statement_timestamp(), true) AS is_set,
-        kept.paused_at IS NOT NULL AND coalesce(kept.paused_until > statement_timestamp(), true) AS is_paused
-) AS set
+{what_is_set}
 ORDER BY coalesce(waiting.jobs, 0) DESC, waiting.oldest, named.lane

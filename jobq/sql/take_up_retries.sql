@@ -12,17 +12,7 @@ WHERE act IN (
     SELECT act
     FROM {schema}.waiting_retries
     WHERE (begun_at IS NULL OR begun_at < statement_timestamp() - interval '2 minutes')
-        AND EXISTS (
-    SELECT
-    FROM {schema}.workers
-    WHERE workers.stopped_at IS NULL
-        AND CASE
-            WHEN waiting_retries.is_younger THEN
-                (SELECT max(id) FROM {schema}.deploys WHERE deploys.build = workers.build)
-                > (SELECT max(id) FROM {schema}.deploys WHERE deploys.build = waiting_retries.build)
-            ELSE workers.build = waiting_retries.build
-        END
-)
+        AND {its_build_lives}
     ORDER BY act
     FOR UPDATE SKIP LOCKED
 )

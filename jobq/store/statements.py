@@ -159,6 +159,61 @@ SET_ON_GATE = """
 """.strip()
 """How much of an act on a gate can be taken back: the condition of undo_on_gate.sql."""
 
+WHAT_IS_SET = """
+CROSS JOIN LATERAL (
+    SELECT
+        kept.set_max_running IS NOT NULL AND coalesce(kept.set_until > statement_timestamp(), true) AS is_set,
+        kept.paused_at IS NOT NULL AND coalesce(kept.paused_until > statement_timestamp(), true) AS is_paused
+) AS set
+""".strip()
+"""Whether an operator's limit and an operator's pause of a gate or a lane, `kept`, hold now."""
+
+SET_BY_OPERATORS = """
+    CASE WHEN set.is_set THEN kept.set_max_running END AS set_limit,
+    CASE WHEN set.is_set THEN kept.set_at END AS set_at,
+    CASE WHEN set.is_set THEN kept.set_until END AS set_until,
+    CASE WHEN set.is_set THEN kept.set_by END AS set_by,
+    CASE WHEN set.is_set THEN kept.set_reason END AS set_reason,
+    CASE WHEN set.is_paused THEN kept.paused_at END AS paused_at,
+    CASE WHEN set.is_paused THEN kept.paused_until END AS paused_until,
+    CASE WHEN set.is_paused THEN kept.paused_by END AS paused_by,
+    CASE WHEN set.is_paused THEN kept.pause_reason END AS pause_reason
+""".strip()
+"""What operators have set on a gate or a lane, `kept`, as far as it holds now: see WHAT_IS_SET."""
+
+AS_IT_WAS = """
+paused_at = CASE WHEN verb = 'limit gate' THEN changed.paused_at ELSE before.paused_at END,
+        paused_until = CASE WHEN verb = 'limit gate' THEN changed.paused_until ELSE before.paused_until END,
+        paused_by = CASE WHEN verb = 'limit gate' THEN changed.paused_by ELSE before.paused_by END,
+        pause_reason = CASE WHEN verb = 'limit gate' THEN changed.pause_reason ELSE before.pause_reason END,
+        set_max_running = CASE WHEN verb = 'limit gate' THEN before.set_max_running ELSE changed.set_max_running END,
+        set_at = CASE WHEN verb = 'limit gate' THEN before.set_at ELSE changed.set_at END,
+        set_until = CASE WHEN verb = 'limit gate' THEN before.set_until ELSE changed.set_until END,
+        set_by = CASE WHEN verb = 'limit gate' THEN before.set_by ELSE changed.set_by END,
+        set_reason = CASE WHEN verb = 'limit gate' THEN before.set_reason ELSE changed.set_reason END
+""".strip()
+"""Brings back what an act `was` on: a gate or a lane, `changed`, as it was `before`."""
+
+IS_AS_IT_LEFT_IT = """
+coalesce(CASE WHEN verb = 'limit gate' THEN changed.set_at ELSE changed.paused_at END <= ended_at, true)
+""".strip()
+"""Whether nobody has set the same on this gate or lane, `changed`, since the act ended."""
+
+ITS_BUILD_LIVES = """
+EXISTS (
+    SELECT
+    FROM {schema}.workers
+    WHERE workers.stopped_at IS NULL
+        AND CASE
+            WHEN waiting_retries.is_younger THEN
+                (SELECT max(id) FROM {schema}.deploys WHERE deploys.build = workers.build)
+                > (SELECT max(id) FROM {schema}.deploys WHERE deploys.build = waiting_retries.build)
+            ELSE workers.build = waiting_retries.build
+        END
+)
+""".strip()
+"""Whether a worker lives whose build a row of `waiting_retries` waits for."""
+
 DECLARED = """
     SELECT DISTINCT entry ->> 'name' AS name
     FROM (
@@ -212,6 +267,11 @@ PARTS = {
     "somebody_waits": SOMEBODY_WAITS,
     "take_chosen": TAKE_CHOSEN,
     "noted": NOTED,
+    "what_is_set": WHAT_IS_SET,
+    "set_by_operators": SET_BY_OPERATORS,
+    "as_it_was": AS_IT_WAS,
+    "is_as_it_left_it": IS_AS_IT_LEFT_IT,
+    "its_build_lives": ITS_BUILD_LIVES,
     "lane_room": LANE_ROOM,
     "assignment": ASSIGNMENT,
     "touched": TOUCHED,
