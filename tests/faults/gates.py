@@ -10,19 +10,15 @@ that runs has a place, and nothing else has one. Each report of an attempt that 
 
 import argparse
 import random
-import tempfile
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from jobq import embedded
 from jobq.records import Assignment
 from jobq.settings import Settings
-from jobq.store import migrations
 from jobq.store.claiming import LanePosition, Passed, claim_through
-from jobq.testing import used
 from tests.conftest import Store, report_on
+from tests.faults.servers import migrated
 
 LANES = "abcdef"
 WORKERS = 4
@@ -205,12 +201,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobq-gates-")))
-        folder.chmod(0o755)  # as root, the embedded server is another user
-        url = stack.enter_context(embedded.attach(folder / "server", linger=0)).url
-        database = stack.enter_context(used(Settings(database_url=url)))
-        migrations.migrate(database)
+    with migrated() as database:
         machine = run(database.settings, chosen.steps, chosen.seed)
     print(f"{chosen.steps:,} steps, at most {machine.fullest} at once: {dict(machine.counts)}")
 

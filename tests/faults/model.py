@@ -9,13 +9,10 @@ worker uses, so that they can die, come back and be late at will. A story that e
 
 import argparse
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -37,11 +34,10 @@ from jobq import Job, enqueue_many, operate, register_job, states
 from jobq.errors import ActNotUndone
 from jobq.names import name_of
 from jobq.records import Assignment, ClassRecord, Report
-from jobq.settings import Settings
-from jobq.store import jobs, migrations, preparing, workers
+from jobq.store import jobs, preparing, workers
 from jobq.store.claiming import QueuePosition
 from jobq.store.database import Connection, Database
-from jobq.testing import used
+from tests.faults.servers import migrated
 
 MAX_LOSSES = 2  # so that stories come to it
 SOON, LATER = 600.0, 1800.0  # both pass when an hour does
@@ -622,16 +618,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--database-url", help="an empty database; default: an embedded server of its own")
     chosen = parser.parse_args()
-    with ExitStack() as stack:
-        url = chosen.database_url
-        if url is None:
-            from jobq import embedded
-
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobq-model-")))
-            folder.chmod(0o755)  # as root, the embedded server is another user
-            url = stack.enter_context(embedded.attach(folder / "server", linger=0)).url
-        database = stack.enter_context(used(Settings(database_url=url)))
-        migrations.migrate(database)
+    with migrated(chosen.database_url) as database:
         began = monotonic()
         while TALLY["steps"] < chosen.steps:
             stories = max(1, min(100, (chosen.steps - TALLY["steps"]) // 100))

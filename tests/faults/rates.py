@@ -6,16 +6,12 @@ length, by that clock, may have more starts than the rate allows; and the rate i
 
 import argparse
 import random
-import tempfile
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-from jobq import embedded
 from jobq.settings import Settings
-from jobq.store import migrations, statements
-from jobq.testing import used
+from jobq.store import statements
 from tests.conftest import Store
+from tests.faults.servers import migrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +67,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobq-rates-")))
-        folder.chmod(0o755)  # as root, the embedded server is another user
-        url = stack.enter_context(embedded.attach(folder / "server", linger=0)).url
-        database = stack.enter_context(used(Settings(database_url=url)))
-        migrations.migrate(database)
+    with migrated() as database:
         outcome = run(database.settings, chosen.starts, chosen.seed)
     print(outcome)
     assert outcome.fullest <= outcome.rate

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,24 @@ import psycopg
 
 from jobq import embedded
 from jobq.embedded_supervisor import Account, Home, server_account
+from jobq.settings import Settings
+from jobq.store import migrations
+from jobq.store.database import Database
+from jobq.testing import used
+
+
+@contextmanager
+def migrated(url: str | None = None) -> Iterator[Database]:
+    """jobq's tables in the database of this address; without one, on an embedded server that lives as long as this."""
+    with ExitStack() as stack:
+        if url is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jobq-proof-")))
+            folder.chmod(0o755)  # as root, the embedded server is another user
+            url = stack.enter_context(embedded.attach(folder / "server", linger=0)).url
+        database = stack.enter_context(used(Settings(database_url=url)))
+        migrations.migrate(database)
+        yield database
+
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
