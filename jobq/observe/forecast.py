@@ -1,8 +1,8 @@
-"""When a queue will be empty, with how many processes, and how many keep up with what comes in.
+"""Forecasts when a queue will be empty with a number of processes, and how many it needs to keep up.
 
-Jobs flow like water here: each queue has an inflow, and the processes of its workers are shared as claims share them,
-where queues with something due take turns job by job. What comes in is as in the last ten minutes, how long jobs run
-as in the last week, by class. The figures are those of `jobq.wanted_processes()`: the database works them out once.
+The model is a flow. Each queue has an inflow. The processes of a worker are shared as claims share them: queues with
+due jobs take turns, job by job. The inflow is that of the last ten minutes. Run times are those of the last week, by
+class. The database computes these figures once, for `jobq.wanted_processes()` and for this module.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,8 @@ from jobq.store.database import Database
 
 FIRST_HORIZON = 600.0
 MAX_HORIZON = 86400.0
-"""Scheduled jobs count that are due before the queue is empty: that is found in two steps, and for a day at most."""
+"""A scheduled job counts if it is due before the queue is empty. The first step assumes the first horizon, the second
+one the time that came out. The maximum is a day."""
 
 MAX_QUEUES = 50
 
@@ -28,17 +29,17 @@ MAX_QUEUES = 50
 class Work:
     """What a queue asks of its workers."""
 
-    due: int  # jobs, those that run too
-    backlog_seconds: float  # of processes, for these and those that will be due before it is empty
+    due: int  # due jobs, including running ones
+    backlog_seconds: float  # process time for these, and for jobs that will be due before the queue is empty
     incoming: float  # jobs a second
     usual_seconds: float  # how long one of them takes
     is_paused: bool = False
-    most: int | None = None  # more processes than these cannot work it at once …
-    held_by: str | None = None  # … because of this
+    most: int | None = None  # maximum number of processes that can work it at once
+    held_by: str | None = None  # the reason for that maximum
 
     @property
     def load(self) -> float:
-        """Processes that what comes in keeps busy."""
+        """The number of processes that the inflow keeps busy."""
         return self.incoming * self.usual_seconds
 
     @property
@@ -49,7 +50,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """With so many processes: seconds until nothing of the queue waits; None: never."""
+    """Seconds until no job of the queue waits, with this number of processes. None: never."""
 
     processes: int
     empty_in: float | None
@@ -62,10 +63,10 @@ class Forecast:
     incoming_per_minute: float
     processes: int  # of the live workers that work it
     outlooks: tuple[Outlook, ...]  # with these processes, and with others
-    keep_up: int  # how many processes what comes in keeps busy
+    keep_up: int  # the number of processes that the inflow keeps busy
     is_paused: bool = False
-    most: int | None = None  # more do not help …
-    held_by: str | None = None  # … because of this
+    most: int | None = None  # more processes than this do not help
+    held_by: str | None = None  # the reason for that maximum
 
     @property
     def text(self) -> str:
@@ -99,7 +100,8 @@ class Forecast:
 def forecasts(
     database: Database, names: Sequence[str] | None = None, *, processes: int | None = None
 ) -> tuple[Forecast, ...]:
-    """Of these queues, or of all that hold something; with `processes` instead of twice as many as there are."""
+    """Forecasts for these queues, or for all that hold jobs: with the current number of processes, and with `processes`
+    or twice the current number."""
     first = read_work(database, names, FIRST_HORIZON)
     horizon = max((seconds for name in first.work for seconds in first.horizons(name, processes)), default=0.0)
     seen = first if horizon <= FIRST_HORIZON else read_work(database, names, min(horizon, MAX_HORIZON))
@@ -172,7 +174,7 @@ def work_of(row: Mapping[str, Any]) -> Work:
 
 @dataclass(slots=True)
 class Pool:
-    """One queue while its water is let out: jobs that wait, what comes in, and seconds that one takes."""
+    """One queue in the flow: its waiting jobs, its inflow, and the seconds that a job takes."""
 
     jobs: float
     incoming: float
@@ -185,7 +187,7 @@ class Pool:
 
 
 def seconds_to_empty(work: Work, processes: int, beside: Sequence[Work] = ()) -> float | None:
-    """Until nothing of it waits, with processes that also work the queues beside it. None: never."""
+    """Seconds until no job of it waits, if the processes also work the queues `beside` it. None: never."""
     own = pool_of(work)
     if work.is_paused or processes <= 0:
         return None if work.due else 0.0
@@ -209,7 +211,7 @@ def pool_of(work: Work) -> Pool:
 
 
 def rates(pools: Sequence[Pool], processes: float) -> list[float]:
-    """Jobs a second out of each that is not empty: they take turns, after those that are empty got what comes in."""
+    """Jobs a second that leave each queue. Empty queues first get enough for their inflow; the others take turns."""
     waiting = [pool for pool in pools if pool.jobs > 0]
     left = max(0.0, processes - sum(pool.load for pool in pools if pool.jobs <= 0))
     turn = left / sum(pool.seconds for pool in waiting) if waiting else 0.0
@@ -217,7 +219,7 @@ def rates(pools: Sequence[Pool], processes: float) -> list[float]:
 
 
 def next_empty(pools: Sequence[Pool], processes: float) -> float:
-    """Seconds until the next of them is empty; without end: none ever is."""
+    """Seconds until the next queue is empty. Infinite if none ever is."""
     return min(
         (
             pool.jobs / (rate - pool.incoming)

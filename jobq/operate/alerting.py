@@ -23,7 +23,7 @@ from jobq.store.database import Connection, Database
 log = logging.getLogger("jobq.worker.alerts")
 
 QUIET_SECONDS = 60.0
-"""What is not seen for this long is over. One look may miss it: a queue that is just being worked off, say."""
+"""A need that is not seen for this long is over. A single look may miss it, as while a queue is being emptied."""
 
 COMMAND_SECONDS = 30.0
 
@@ -31,7 +31,7 @@ MAX_AT_ONCE = 100
 
 
 def look_and_tell(database: Database) -> None:
-    """Called by workers, each in its turn. What could not be told is told next time."""
+    """Workers call this in turns. An alert that could not be delivered is tried again the next time."""
     now = [(need.key, alert_of(need)) for need in observe.needs_now(database)]
     with database.connection(changes=True) as connection:
         alerts.note(connection, database.schema, now, quiet_seconds=QUIET_SECONDS)
@@ -46,7 +46,7 @@ def alert_of(need: observe.Need) -> Alert:
 
 
 def tell_next(database: Database, failed: list[str]) -> bool:
-    """Tells one of those that are due, in the transaction that notes it. False: there is none left."""
+    """Delivers one due alert, in the transaction that records it. False: none is left."""
     key = ""
     try:
         with database.connection(changes=True) as connection, connection.transaction():
@@ -70,7 +70,7 @@ def told_of(due: Due) -> Alert:
 
 
 def tell(database: Database, connection: Connection, alert: Alert) -> None:
-    """The command comes last: a job that cannot be enqueued must not run it again and again."""
+    """Enqueues the job, then runs the command. If the job cannot be enqueued, the command must not run at each look."""
     settings = database.settings
     if settings.alerts is not None:
         known = class_of(settings.alerts, observe.classes(database))
@@ -83,14 +83,17 @@ def tell(database: Database, connection: Connection, alert: Alert) -> None:
 
 
 def parameter_of(known: ClassRecord) -> str:
-    """The one that gets the alert. Raises JobqError where it takes none."""
+    """The parameter that gets the alert. Raises JobqError if the class has none."""
     if not known.parameters:
         raise JobqError(f"{known.name} takes no argument, but is called with an Alert. Give it one: alert")
     return stored_name(known.parameters[0])
 
 
 def run(command: str, alert: Alert) -> None:
-    """By the shell. It says its exit code itself: a worker reaps orphans, and may come first. Raises JobqError."""
+    """Runs the command in a shell. The shell prints the exit code: a worker reaps orphans, and may take the status.
+
+    Raises JobqError.
+    """
     fields = {name.upper(): str(value) for name, value in alert.as_text().items()}
     environment = {**os.environ, **{f"JOBQ_ALERT_{name}": value for name, value in fields.items()}}
     try:

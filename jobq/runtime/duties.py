@@ -1,6 +1,6 @@
-"""What any one worker does for all besides running jobs, where the code for it belongs to the operators' side.
+"""Tasks that one worker does for all, with code from the operators' side (`observe` and `operate`).
 
-`jobq run` gives them: the worker imports nothing of what the command line and the console show.
+`jobq run` passes them in as functions, so the worker does not import that code.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Claims jobs through gates, for children that are free: a place is not kept for a job that waits in a stock.
+"""Claims jobs through gates, for children that are free. A job that waits in the stock must not hold a place.
 
-It has a connection only once something waited at a gate. A place that a job of this worker has freed is taken again at
-once; where this worker has no use for it, workers that sleep are told.
+The claimer connects when the first job waits at a gate. When a job of this worker frees a place, the claimer takes it
+again at once. If this worker has no job for it, sleeping workers are notified.
 """
 
 import selectors
@@ -58,7 +58,7 @@ class GateClaimer(Exchange):
         self._is_claiming = True
         self._find_at = inf
         self.empty_look_began: float | None = inf
-        """When the last look began that found nothing that may start; None: it found something."""
+        """When the last look without a startable job began. None: the last look found one."""
         self._places = Places(ownership)
 
     # Told by the main loop
@@ -85,7 +85,7 @@ class GateClaimer(Exchange):
         self.wake()
 
     def want(self, count: int, coroutines: int) -> None:
-        """There is room for so many more ordinary jobs, and for so many coroutines."""
+        """There is room for `count` more ordinary jobs and for `coroutines` more coroutines."""
         has_more = self.room.want(count)
         if (self.coroutine_room.want(coroutines) or has_more) and (self.gates or self._find_at < inf):
             self.wake()
@@ -116,13 +116,13 @@ class GateClaimer(Exchange):
 
     @property
     def may_bring_jobs(self) -> bool:
-        """Whether something waits at a gate that may start here sooner or later."""
+        """Whether a job waits at a gate that this worker may start, now or later."""
         return self._is_claiming and (self.gates.may_start or bool(self._places.freed))
 
     # Its rounds
 
     def on_connected(self) -> Steps[None]:
-        """After a lost connection: what a claim took whose answer never came is ours all the same."""
+        """After a lost connection, jobs of a claim whose answer was lost belong to this worker all the same."""
         self.gates.forget()
         self._find_at = 0.0
         yield from self._take_missed()
@@ -172,8 +172,8 @@ class GateClaimer(Exchange):
         self._find_at = monotonic() + FIND_EVERY_SECONDS if self.gates else inf
 
     def _claim(self, front: GateFront, room: Room, classes: tuple[str, ...]) -> Steps[None]:
-        """In a transaction of its own, and READ COMMITTED whatever the role's default is: the count has to see what
-        was committed before the lock. What goes wrong ends the connection, and the transaction with it."""
+        """Claims in a transaction of its own. It is READ COMMITTED whatever the role's default is: the count must see
+        everything that was committed before the lock. An error ends the connection, and the transaction with it."""
         wanted, worker_id = room.wanted, self.ownership.worker_id
         over = self.ownership.over()
         yield b"BEGIN ISOLATION LEVEL READ COMMITTED", {}
@@ -200,7 +200,7 @@ class GateClaimer(Exchange):
             self._on_claimed()
 
     def _tell_others(self, with_room: Iterable[str]) -> Steps[None]:
-        """Places were freed at these gates, and this worker takes none: whoever sleeps may."""
+        """Notifies sleeping workers of places at these gates that were freed and that this worker does not take."""
         if gates := self._places.take_to_tell(with_room):
             schema = self.database.schema
             yield statement("wake", schema), {"channel": gate_channel(schema), "queues": gates}
