@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobq.cli.options import database_options, json_option
+from jobq.cli.options import database_options, hush_driver, json_option
 from jobq.cli.render import say, show_json
 from jobq.commands import command
 from jobq.errors import EmbeddedServerError, UsageError
@@ -48,6 +48,7 @@ def migrate(is_plan: bool, kind: str | None, grantee: str | None, settings: Sett
     from jobq.store import migrations
     from jobq.store.database import Database
 
+    hush_driver()
     database = Database(settings)
     click.get_current_context().call_on_close(database.close)
     if is_plan:

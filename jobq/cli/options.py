@@ -193,10 +193,23 @@ def json_object(option: str, text: str) -> dict[str, Any]:
     return named
 
 
+def hush_driver() -> None:
+    """Keeps warnings of the driver off a terminal. A log that the process has set up still gets them.
+
+    Ctrl-C in the middle of a statement had psycopg report a rollback that it could not send.
+    """
+    import logging
+
+    driver = logging.getLogger("psycopg")
+    if not driver.handlers:
+        driver.addHandler(logging.NullHandler())
+
+
 def open_database(settings: Settings) -> "Database":
     """The database of a command. `run_in_worker()` uses it too."""
     from jobq.store.database import Database, use_database
 
+    hush_driver()
     database = Database(settings)
     use_database(database)
     click.get_current_context().call_on_close(database.close)

@@ -75,3 +75,18 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(sample: "Application", store: "
         assert waiting.wait() == 130
     assert waiting.stderr.strip() == ""
     assert store.job(job) is not None
+
+
+def test_a_warning_of_the_driver_reaches_no_terminal_but_a_log_that_is_set_up(sample: "Application") -> None:
+    """As of a rollback that Ctrl-C kept it from sending. Python prints warnings where a program has set up no log."""
+    warn = "logging.getLogger('psycopg').warning('error ignored in rollback')"
+    code = f"""
+import atexit, logging, sys
+from jobq import cli
+if sys.argv[1] == "log":
+    logging.basicConfig(format="log: %(message)s")
+atexit.register(lambda: {warn})
+cli.main(["list"])
+"""
+    for how, told in (("none", ""), ("log", "log: error ignored in rollback\n")):
+        assert sample.python("-c", code, how).stderr == told
